@@ -1,0 +1,210 @@
+"""The named registries of what can be swapped: one pattern for every kind.
+
+Built-ins are data, third parties join by an entry point whose value is the target
+(``brixa_flows.serializers = mine = my_package.serializer:MySerializer``; a class
+attribute ``handles`` plays the part of :attr:`Plugin.handles`). A target is imported
+only when it is loaded, so naming a plug-in costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from brixa_flows.errors import (
+    DuplicatePluginError,
+    MissingExtraError,
+    UnknownPluginError,
+)
+
+__all__ = [
+    "DRIFT_METHODS",
+    "SERIALIZERS",
+    "SERVING_ENGINES",
+    "STORAGE_NODES",
+    "Plugin",
+    "PluginRegistry",
+]
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """A named target.
+
+    Attributes:
+        name: What it is called in settings, metadata and arguments.
+        target: ``package.module:Attribute``, imported on first use.
+        extra: The extra of brixa-flows that brings its library, if any.
+        handles: Qualified class names (``module.Class``) or module prefixes ending
+            in ``.`` that it is responsible for.
+        aliases: Other names it answers to.
+    """
+
+    name: str
+    target: str
+    extra: str | None = None
+    handles: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+
+
+class PluginRegistry:
+    """All plug-ins of one kind, built-in and installed.
+
+    Args:
+        kind: What a person calls one of them, used in messages.
+        group: Entry-point group of third parties.
+        builtins: Ours, in the order in which ``handles`` is tried.
+    """
+
+    def __init__(self, kind: str, group: str, builtins: Iterable[Plugin]) -> None:
+        self.kind = kind
+        self.group = group
+        self._builtins = tuple(builtins)
+        self._merged: dict[str, Plugin] | None = None
+        self._loaded: dict[str, Any] = {}
+
+    def all(self) -> Mapping[str, Plugin]:
+        """Every plug-in by name.
+
+        Returns:
+            Third parties first, so that a special class of theirs wins over a
+            general one of ours, then ours in their order.
+
+        Raises:
+            DuplicatePluginError: If two claim one name.
+        """
+        if self._merged is None:
+            installed = [
+                _from_entry_point(entry) for entry in entry_points(group=self.group)
+            ]
+            self._merged = self._merge([*installed, *self._builtins])
+        return self._merged
+
+    def _merge(self, plugins: Iterable[Plugin]) -> dict[str, Plugin]:
+        merged: dict[str, Plugin] = {}
+        taken: dict[str, Plugin] = {}
+        for plugin in plugins:
+            for name in (plugin.name, *plugin.aliases):
+                other = taken.setdefault(name, plugin)
+                if other.target != plugin.target:
+                    raise DuplicatePluginError(
+                        self.kind, name, (other.target, plugin.target)
+                    )
+            merged[plugin.name] = plugin
+        return merged
+
+    def get(self, name: str) -> Plugin:
+        """The plug-in called ``name`` (or one of its aliases).
+
+        Raises:
+            UnknownPluginError: If there is none; lists the known ones.
+        """
+        plugins = self.all()
+        if name in plugins:
+            return plugins[name]
+        for plugin in plugins.values():
+            if name in plugin.aliases:
+                return plugin
+        raise UnknownPluginError(self.kind, name, sorted(plugins))
+
+    def load(self, name: str) -> Any:
+        """Import what the plug-in ``name`` points at, once.
+
+        Raises:
+            UnknownPluginError: If there is no such plug-in.
+            MissingExtraError: If its library is not installed.
+        """
+        plugin = self.get(name)
+        if plugin.name not in self._loaded:
+            self._loaded[plugin.name] = _import_target(self.kind, plugin)
+        return self._loaded[plugin.name]
+
+    def find(self, qualified_names: Iterable[str]) -> Plugin | None:
+        """The first plug-in that handles one of the names, most special name first.
+
+        Args:
+            qualified_names: ``module.Class`` texts in MRO order.
+        """
+        plugins = self.all().values()
+        for name in qualified_names:
+            for plugin in plugins:
+                if any(_matches(name, pattern) for pattern in plugin.handles):
+                    return plugin
+        return None
+
+
+def _matches(name: str, pattern: str) -> bool:
+    return name.startswith(pattern) if pattern.endswith(".") else name == pattern
+
+
+def _from_entry_point(entry: EntryPoint) -> Plugin:
+    handles = tuple(getattr(entry.load(), "handles", ()))
+    return Plugin(name=entry.name, target=entry.value, handles=handles)
+
+
+def _import_target(kind: str, plugin: Plugin) -> Any:
+    module_name, _, attribute = plugin.target.partition(":")
+    try:
+        return getattr(importlib.import_module(module_name), attribute)
+    except ModuleNotFoundError as err:
+        missing = err.name or ""
+        if plugin.extra is None or missing.startswith("brixa_flows"):
+            raise
+        raise MissingExtraError(
+            f"the {kind} {plugin.name!r}", plugin.extra, missing
+        ) from err
+
+
+SERIALIZERS = PluginRegistry(
+    "serializer",
+    "brixa_flows.serializers",
+    (
+        Plugin(
+            "transformers",
+            "brixa_flows.serializers.transformers:TransformersSerializer",
+            extra="transformers",
+            handles=("transformers.modeling_utils.PreTrainedModel",),
+        ),
+        Plugin(
+            "pytorch",
+            "brixa_flows.serializers.pytorch:PyTorchSerializer",
+            extra="torch",
+            handles=("torch.nn.modules.module.Module",),
+            aliases=("torch",),
+        ),
+        Plugin(
+            "tensorflow",
+            "brixa_flows.serializers.keras:KerasSerializer",
+            extra="tensorflow",
+            handles=("keras.src.models.model.Model",),
+            aliases=("keras",),
+        ),
+        Plugin(
+            "sklearn",
+            "brixa_flows.serializers.sklearn:SklearnSerializer",
+            handles=("sklearn.base.BaseEstimator",),
+            aliases=("scikit-learn",),
+        ),
+        Plugin("pickle", "brixa_flows.serializers.pickled:PickleSerializer"),
+    ),
+)
+
+STORAGE_NODES = PluginRegistry(
+    "storage type",
+    "brixa_flows.storage_nodes",
+    (
+        Plugin("local", "brixa_flows.storage.local:LocalStorageNode"),
+        Plugin("memory", "brixa_flows.storage.memory:MemoryStorageNode"),
+    ),
+)
+
+SERVING_ENGINES = PluginRegistry(
+    "serving engine",
+    "brixa_flows.serving_engines",
+    (Plugin("local", "brixa_flows.deployment.engines.local:LocalEngine"),),
+)
+
+DRIFT_METHODS = PluginRegistry("drift method", "brixa_flows.drift_methods", ())

@@ -1,0 +1,86 @@
+"""Settings from the environment, all with the prefix ``BRXA_`` (but ``LOG_LEVEL``)."""
+
+from __future__ import annotations
+
+import os
+from typing import Literal
+
+from pydantic import AliasChoices, Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from brixa_flows.errors import SettingsError, some_of
+
+__all__ = ["BrixaSettings"]
+
+_PREFIX = "BRXA_"
+
+
+class BrixaSettings(BaseSettings):
+    """What the environment says; read once, at the edge, and passed down.
+
+    Raises:
+        SettingsError: By :meth:`load`, if a variable is unknown or has a bad value.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=_PREFIX, extra="forbid", frozen=True, populate_by_name=True
+    )
+
+    storage_type: Literal["local", "s3", "gcs", "azure", "memory"] = Field(
+        "local", description="Kind of storage node that keeps the artifacts."
+    )
+    storage_path: str = Field(
+        "./data",
+        description="Root of the storage: a folder, or a bucket URI such as "
+        "s3://bucket/prefix.",
+    )
+    model_registry_path: str = Field(
+        "models", description="Folder of the registry below the storage root."
+    )
+    deployments_path: str = Field(
+        "deployments", description="Folder of deployments below the registry's."
+    )
+    tracking_uri: str | None = Field(
+        None,
+        description="MLflow backend; without it MLFLOW_TRACKING_URI, else sqlite "
+        "below a local storage root.",
+    )
+    trust_policy: Literal["default", "strict", "open"] = Field(
+        "default", description="What may be loaded that can run code."
+    )
+    default_replicas: int = Field(
+        1, ge=1, description="Replicas of a deployment that names none."
+    )
+    default_cpu: str = Field(
+        "1", description="CPU cores of a replica whose deployment names none."
+    )
+    default_memory: str = Field(
+        "2Gi", description="Memory of a replica whose deployment names none."
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field(
+        "INFO",
+        validation_alias=AliasChoices("LOG_LEVEL", "log_level"),
+        description="Level of the log of servers and commands.",
+    )
+
+    @classmethod
+    def load(cls) -> BrixaSettings:
+        """Read the environment.
+
+        Raises:
+            SettingsError: If a BRXA_ variable is unknown or has a bad value.
+        """
+        known = {_PREFIX + field.upper() for field in cls.model_fields}
+        for variable in sorted(os.environ):
+            if variable.startswith(_PREFIX) and variable not in known:
+                raise SettingsError(
+                    variable, f"is not a setting; known: {some_of(sorted(known))}"
+                )
+        try:
+            return cls()
+        except ValidationError as err:
+            first = err.errors()[0]
+            field = str(first["loc"][0])
+            name = field if field.isupper() else _PREFIX + field.upper()
+            value = str(first["input"])[:80]
+            raise SettingsError(name, f"= {value!r}: {first['msg']}") from err

@@ -1,0 +1,17 @@
+"""The one door to MLflow."""
+
+from brixa_flows.tracking.base import (
+    AdoptableModel,
+    TrackedDataset,
+    TrackedVersion,
+    TrackingStore,
+)
+from brixa_flows.tracking.opening import open_store
+
+__all__ = [
+    "AdoptableModel",
+    "TrackedDataset",
+    "TrackedVersion",
+    "TrackingStore",
+    "open_store",
+]
