@@ -1,0 +1,76 @@
+# `make demo` and `make test` each do all their set-up on a fresh clone.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+DEMO_HOME ?= .brixa-demo
+WORKERS ?= auto
+SOURCES := brixa_flows brixa flows blocks tests benchmarks
+
+# Nothing that we run here phones home.
+export DO_NOT_TRACK = 1
+export MLFLOW_DISABLE_TELEMETRY = true
+export PREFECT_SERVER_ANALYTICS_ENABLED = false
+export RAY_USAGE_STATS_ENABLED = 0
+export HF_HUB_OFFLINE = 1
+export PIP_QUIET = 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo demo-stop test setup check bench format wheel clean
+
+help:
+	@echo "make demo         the whole loop on real data; KEEP=1 leaves the UIs up"
+	@echo "make demo-stop    stop what a demo with KEEP=1 left up"
+	@echo "make test         the test suite; ARGS='-k name' is passed to pytest"
+	@echo "make check        format, lint, types, architecture"
+	@echo "make bench        the benchmarks"
+	@echo "make setup        every extra and all that tests need, into $(VENV)"
+	@echo "make format       black and isort, in place"
+
+$(VENV)/.created:
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --upgrade 'pip>=25.1'
+	@touch $@
+
+$(VENV)/.demo: $(VENV)/.created pyproject.toml constraints.txt
+	@echo "Installing Brixa Flows and its demo into $(VENV) (once) ..."
+	$(PIP) install -c constraints.txt -e '.[demo]'
+	@touch $@
+
+$(VENV)/.all: $(VENV)/.created pyproject.toml constraints.txt
+	@echo "Installing every extra and the test tools into $(VENV) (once, about 1.5 GB) ..."
+	$(PIP) install -c constraints.txt -e '.[all]' --group dev
+	@touch $@ $(VENV)/.demo
+
+setup: $(VENV)/.all
+
+demo: $(VENV)/.demo
+	@$(BIN)/brixa demo --home $(DEMO_HOME) $(if $(KEEP),--keep)
+
+demo-stop: $(VENV)/.demo
+	@$(BIN)/brixa demo --home $(DEMO_HOME) --stop
+
+test: $(VENV)/.all
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
+
+check: $(VENV)/.all
+	$(BIN)/black --check --quiet $(SOURCES)
+	$(BIN)/isort --check-only --quiet $(SOURCES)
+	$(BIN)/flake8 $(SOURCES)
+	$(BIN)/mypy
+	$(BIN)/pydoclint --quiet brixa_flows
+	$(BIN)/lint-imports
+	@$(BIN)/python -m pytest -q -n 0 tests/architecture
+
+format: $(VENV)/.all
+	$(BIN)/black --quiet $(SOURCES)
+	$(BIN)/isort --quiet $(SOURCES)
+
+bench: $(VENV)/.all
+	@for program in benchmarks/*.py; do echo "== $$program"; $(BIN)/python $$program || exit 1; done
+
+wheel: $(VENV)/.all
+	$(BIN)/python -m build --wheel
+
+clean:
+	rm -rf $(VENV) $(DEMO_HOME) dist build .pytest_cache .mypy_cache .import_linter_cache

@@ -1,0 +1,114 @@
+"""``brixa doctor``: is everything here that the loop needs."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import click
+
+from brixa_flows.cli.workspace import Workspace, as_json, json_option, print_table
+from brixa_flows.errors import BrixaError
+from brixa_flows.plugins import SERIALIZERS
+
+__all__ = ["doctor"]
+
+
+@dataclass(frozen=True)
+class _Finding:
+    check: str
+    ok: bool
+    detail: str
+
+
+@click.command()
+@click.option(
+    "--project",
+    type=click.Path(exists=True, file_okay=False),
+    default=".",
+    help="Folder of prefect.yaml.",
+)
+@json_option
+@click.pass_obj
+def doctor(workspace: Workspace, project: str, json_output: bool) -> None:
+    """Check settings, storage, MLflow, Prefect and the project file.
+
+    Exits with 1 when one of them is broken.
+    """
+    checks: dict[str, Callable[[], str]] = {
+        "settings": lambda: _settings(workspace),
+        "storage": lambda: _storage(workspace),
+        "tracking": lambda: _tracking(workspace),
+        "frameworks": _frameworks,
+        "prefect server": _prefect_server,
+        "prefect.yaml": lambda: _project_file(Path(project)),
+    }
+    findings = [_run(name, check) for name, check in checks.items()]
+    if json_output:
+        as_json([asdict(finding) for finding in findings])
+    else:
+        print_table(
+            "brixa doctor",
+            ("check", "", "detail"),
+            ((item.check, "ok" if item.ok else "BROKEN", item.detail))
+            for item in findings
+        )
+    if not all(finding.ok for finding in findings):
+        raise click.exceptions.Exit(1)
+
+
+def _run(name: str, check: Callable[[], str]) -> _Finding:
+    try:
+        return _Finding(name, True, check())
+    except BrixaError as err:
+        return _Finding(name, False, str(err))
+
+
+def _settings(workspace: Workspace) -> str:
+    given = sorted(name for name in os.environ if name.startswith("BRXA_"))
+    policy = workspace.settings.trust_policy
+    return f"trust policy {policy}; set: {', '.join(given) or 'none'}"
+
+
+def _storage(workspace: Workspace) -> str:
+    node = workspace.storage
+    key = f"{workspace.settings.model_registry_path}/_meta/doctor-{secrets.token_hex(8)}"
+    etag = node.create(key, b"first")
+    try:
+        node.replace(key, b"second", etag=etag)
+    finally:
+        node.delete(key)
+    return f"{node.uri} takes create-once and compare-and-swap writes"
+
+
+def _tracking(workspace: Workspace) -> str:
+    tracking = workspace.registry.tracking
+    tracking.ping()
+    return f"{tracking.uri} answers"
+
+
+def _frameworks() -> str:
+    present, absent = [], []
+    for name in SERIALIZERS.all():
+        try:
+            SERIALIZERS.load(name)
+        except ImportError:
+            absent.append(name)
+        else:
+            present.append(name)
+    return f"here: {', '.join(present)}; not installed: {', '.join(absent) or 'none'}"
+
+
+def _prefect_server() -> str:
+    from brixa_flows.cli.prefect_commands import check_server
+
+    return check_server()
+
+
+def _project_file(folder: Path) -> str:
+    from brixa_flows.cli.prefect_commands import check_project
+
+    return check_project(folder)

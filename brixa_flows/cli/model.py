@@ -1,0 +1,311 @@
+"""``brixa model``: what is registered, where it stands, and how good it is."""
+
+from __future__ import annotations
+
+import getpass
+from typing import Any
+
+import click
+
+from brixa_flows.cli.workspace import (
+    MODEL_REF,
+    Workspace,
+    as_json,
+    json_option,
+    print_table,
+)
+from brixa_flows.refs import ModelRef
+from brixa_flows.registry.metadata import ModelMetadata
+
+__all__ = ["model"]
+
+_STAGES = click.Choice(["staging", "production", "archived"])
+
+
+@click.group()
+def model() -> None:
+    """Register, inspect, judge and promote model versions."""
+
+
+@model.command("list")
+@click.argument("name", required=False)
+@click.option("--constraint", help="Only versions that satisfy it, such as ^1.2.")
+@click.option("--stage", type=_STAGES, help="Only versions in that stage.")
+@json_option
+@click.pass_obj
+def list_command(
+    workspace: Workspace,
+    name: str | None,
+    constraint: str | None,
+    stage: str | None,
+    json_output: bool,
+) -> None:
+    """List the models, or the versions of the model NAME."""
+    registry = workspace.registry
+    if name is None:
+        names = registry.list_models()
+        found = [version for each in names for version in registry.list_versions(each)]
+    else:
+        found = registry.list_versions(name, constraint=constraint, stage=stage)
+    if json_output:
+        as_json(found)
+        return
+    print_table(
+        name or "Models",
+        ("model", "version", "state", "stage", "framework", "created", "metrics"),
+        (
+            (
+                item.name,
+                item.version,
+                item.state,
+                item.stage,
+                item.framework,
+                f"{item.created_at:%Y-%m-%d %H:%M}",
+                _metrics_line(item.metrics),
+            )
+            for item in found
+        ),
+    )
+
+
+def _metrics_line(metrics: dict[str, float]) -> str:
+    shown = sorted(metrics.items())[:4]
+    return ", ".join(f"{name} {value:.4g}" for name, value in shown)
+
+
+@model.command("show")
+@click.argument("ref", type=MODEL_REF)
+@json_option
+@click.pass_obj
+def show_command(workspace: Workspace, ref: ModelRef, json_output: bool) -> None:
+    """Show everything that is known about a version."""
+    metadata = workspace.registry.get_metadata(ref.name, ref.spec)
+    if json_output:
+        as_json(metadata)
+        return
+    print_table(
+        f"{metadata.name} {metadata.version}",
+        ("field", "value"),
+        [(field, _cell(value)) for field, value in _shown(metadata)],
+    )
+
+
+def _shown(metadata: ModelMetadata) -> list[tuple[str, Any]]:
+    facts = metadata.model_dump(mode="json", exclude={"name", "version"})
+    return [(field, value) for field, value in facts.items() if value]
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, dict):
+        return "\n".join(f"{key}: {item}" for key, item in value.items() if item)
+    return str(value)
+
+
+@model.command("register-run")
+@click.argument("model_uri")
+@click.option("--name", required=True, help="Name of the model in the registry.")
+@click.option("--model-type", default="", help="What it does, such as classification.")
+@click.option("--description", default="", help="Free text.")
+@click.option(
+    "--bump",
+    type=click.Choice(["major", "minor", "patch"]),
+    help="Override the bump that the schemas ask for.",
+)
+@json_option
+@click.pass_obj
+def register_run(
+    workspace: Workspace,
+    model_uri: str,
+    name: str,
+    model_type: str,
+    description: str,
+    bump: str | None,
+    json_output: bool,
+) -> None:
+    """Adopt the model that a training logged to MLflow (runs:/ID/model)."""
+    metadata = workspace.registry.register_run(
+        model_uri, name=name, model_type=model_type, description=description, bump=bump
+    )
+    _say(json_output, metadata, f"registered {metadata.name} {metadata.version}")
+
+
+@model.command("transition")
+@click.argument("ref", type=MODEL_REF)
+@click.argument("stage", type=_STAGES)
+@click.option("--actor", default=getpass.getuser, help="Who decides.")
+@click.option("--reason", required=True, help="Why; kept for ever.")
+@json_option
+@click.pass_obj
+def transition(
+    workspace: Workspace,
+    ref: ModelRef,
+    stage: str,
+    actor: str,
+    reason: str,
+    json_output: bool,
+) -> None:
+    """Move a version to another stage."""
+    registry = workspace.registry
+    version = registry.resolve(ref.name, ref.spec or "latest")
+    registry.transition(ref.name, version, stage, actor=actor, reason=reason)
+    metadata = registry.get_metadata(ref.name, version)
+    _say(json_output, metadata, f"{ref.name} {version} is now in {stage}")
+
+
+@model.command("rollback")
+@click.argument("name")
+@click.option("--actor", default=getpass.getuser, help="Who decides.")
+@click.option("--reason", required=True, help="Why; kept for ever.")
+@json_option
+@click.pass_obj
+def rollback(
+    workspace: Workspace, name: str, actor: str, reason: str, json_output: bool
+) -> None:
+    """Bring back what was in production before."""
+    registry = workspace.registry
+    registry.rollback(name, actor=actor, reason=reason)
+    metadata = registry.get_metadata(name, "production")
+    _say(json_output, metadata, f"{name} {metadata.version} is in production again")
+
+
+@model.command("history")
+@click.argument("name")
+@json_option
+@click.pass_obj
+def history(workspace: Workspace, name: str, json_output: bool) -> None:
+    """Show who moved which version to which stage, when and why."""
+    records = workspace.registry.stage_history(name)
+    if json_output:
+        as_json(records)
+        return
+    print_table(
+        f"Stages of {name}",
+        ("when", "version", "from", "to", "who", "why"),
+        (
+            (
+                f"{record.at:%Y-%m-%d %H:%M:%S}",
+                record.version,
+                record.source or "none",
+                record.target or "none",
+                record.actor,
+                record.reason,
+            )
+            for record in records
+        ),
+    )
+
+
+@model.command("verify")
+@click.argument("ref", type=MODEL_REF)
+@json_option
+@click.pass_obj
+def verify(workspace: Workspace, ref: ModelRef, json_output: bool) -> None:
+    """Check every file of a version against the digest recorded at save."""
+    registry = workspace.registry
+    version = registry.resolve(ref.name, ref.spec)
+    registry.verify(ref.name, version)
+    metadata = registry.get_metadata(ref.name, version)
+    _say(json_output, metadata, f"{ref.name} {version} is what was saved")
+
+
+@model.command("delete")
+@click.argument("ref", type=MODEL_REF)
+@click.option("--actor", default=getpass.getuser, help="Who decides.")
+@click.option("--reason", required=True, help="Why; kept for ever.")
+@click.pass_obj
+def delete(workspace: Workspace, ref: ModelRef, actor: str, reason: str) -> None:
+    """Delete the exact version NAME@VERSION; its number is never used again.
+
+    Raises:
+        click.UsageError: If no version is named.
+    """
+    if ref.spec is None:
+        raise click.UsageError("name the exact version: NAME@VERSION")
+    workspace.registry.delete_version(ref.name, ref.spec, actor=actor, reason=reason)
+    click.echo(f"deleted {ref.name} {ref.spec}", err=True)
+
+
+@model.command("evaluate")
+@click.argument("ref", type=MODEL_REF)
+@click.argument("dataset")
+@click.option("--target", help="Name of the label column.")
+@click.option("--metric", "metrics", multiple=True, help="Repeat for several.")
+@json_option
+@click.pass_obj
+def evaluate(
+    workspace: Workspace,
+    ref: ModelRef,
+    dataset: str,
+    target: str | None,
+    metrics: tuple[str, ...],
+    json_output: bool,
+) -> None:
+    """Judge a version on a CSV or Parquet file (or glob)."""
+    from brixa_flows.evaluation import ModelEvaluator
+
+    registry = workspace.registry
+    result = ModelEvaluator(registry).evaluate(
+        model_name=ref.name,
+        version=registry.resolve(ref.name, ref.spec),
+        dataset=dataset,
+        metrics=list(metrics) or None,
+        target=target,
+    )
+    if json_output:
+        as_json(result.to_dict())
+        return
+    print_table(
+        f"{ref.name} {result.version} on {result.rows} rows",
+        ("metric", "value", "95 % interval"),
+        (
+            (name, f"{value:.4f}", _interval(result.intervals.get(name)))
+            for name, value in result.metrics.items()
+        ),
+    )
+
+
+def _interval(bounds: tuple[float, float] | None) -> str:
+    return "" if bounds is None else f"{bounds[0]:.4f} to {bounds[1]:.4f}"
+
+
+@model.command("report")
+@click.argument("ref", type=MODEL_REF)
+@click.option(
+    "--format",
+    "output_format",
+    type=click.Choice(["markdown", "html", "json", "junit"]),
+    default="markdown",
+    show_default=True,
+)
+@click.pass_obj
+def report(workspace: Workspace, ref: ModelRef, output_format: str) -> None:
+    """Print the report of the last evaluation of a version."""
+    from brixa_flows.evaluation import ModelEvaluator
+
+    registry = workspace.registry
+    version = registry.resolve(ref.name, ref.spec)
+    text = ModelEvaluator(registry).generate_report(
+        model_name=ref.name, version=version, output_format=output_format
+    )
+    click.echo(text)
+
+
+@model.command("recover")
+@json_option
+@click.pass_obj
+def recover(workspace: Workspace, json_output: bool) -> None:
+    """Finish or roll back what a crash interrupted; safe to repeat."""
+    actions = workspace.registry.recover()
+    if json_output:
+        as_json(actions)
+        return
+    for action in actions:
+        click.echo(str(action))
+    click.echo(f"{len(actions)} repaired", err=True)
+
+
+def _say(json_output: bool, metadata: ModelMetadata, sentence: str) -> None:
+    if json_output:
+        as_json(metadata)
+    else:
+        click.echo(sentence)

@@ -1,0 +1,103 @@
+"""What the commands share: the registry they talk to and how they print."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
+from typing import Any
+
+import click
+from pydantic import BaseModel
+
+from brixa_flows.refs import ModelRef
+from brixa_flows.registry import ModelRegistry
+from brixa_flows.settings import BrixaSettings
+from brixa_flows.storage import StorageNode, open_storage
+
+__all__ = ["MODEL_REF", "Workspace", "as_json", "json_option", "print_table"]
+
+
+class Workspace:
+    """The registry of this call, opened when a command first asks for it.
+
+    Args:
+        storage_uri: What ``--storage`` said.
+        tracking_uri: What ``--tracking-uri`` said.
+    """
+
+    def __init__(self, storage_uri: str | None, tracking_uri: str | None) -> None:
+        self._storage_uri = storage_uri
+        self._tracking_uri = tracking_uri
+
+    @cached_property
+    def settings(self) -> BrixaSettings:
+        """Settings from the environment."""
+        return BrixaSettings.load()
+
+    @cached_property
+    def storage(self) -> StorageNode:
+        """The storage node."""
+        return open_storage(self._storage_uri, self.settings)
+
+    @cached_property
+    def registry(self) -> ModelRegistry:
+        """The registry on that storage."""
+        return ModelRegistry(
+            self.storage, tracking_uri=self._tracking_uri, settings=self.settings
+        )
+
+
+class _ModelRefType(click.ParamType):
+    name = "NAME[@SPEC]"
+
+    def convert(
+        self,
+        value: Any,
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> ModelRef:
+        try:
+            return value if isinstance(value, ModelRef) else ModelRef.parse(value)
+        except ValueError as err:
+            self.fail(str(err), param, ctx)
+
+
+MODEL_REF = _ModelRefType()
+
+
+def json_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The ``--json`` flag of every command that prints data."""
+    return click.option(
+        "--json", "json_output", is_flag=True, help="Print JSON to standard output."
+    )(function)
+
+
+def as_json(value: Any) -> None:
+    """Print ``value`` (pydantic models too) as JSON."""
+    click.echo(json.dumps(_plain(value), indent=2, sort_keys=True, default=str))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+def print_table(
+    title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]
+) -> None:
+    """Print a table to standard output."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*("" if cell is None else str(cell) for cell in row))
+    Console().print(table)
