@@ -53,8 +53,10 @@ def doctor(workspace: Workspace, project: str, json_output: bool) -> None:
         print_table(
             "brixa doctor",
             ("check", "", "detail"),
-            ((item.check, "ok" if item.ok else "BROKEN", item.detail))
-            for item in findings
+            (
+                (item.check, "ok" if item.ok else "BROKEN", item.detail)
+                for item in findings
+            ),
         )
     if not all(finding.ok for finding in findings):
         raise click.exceptions.Exit(1)
