@@ -1,8 +1,14 @@
 """What the registry asks of the backend that an ML team already has (MLflow).
 
 Our words, so that nothing above this room knows MLflow's. ``version`` is always the
-text of a semantic version; ``backend_version`` is the backend's own number, which is a
-cache and never an identity.
+text of a semantic version, written as it was registered (with its build metadata, if
+any); ``backend_version`` is the backend's own number as text, which is a cache and
+never an identity.
+
+MLflow's facts that shaped this protocol: nothing is unique there, so a caller owns
+(name, version) in storage before it creates anything here; a tag changed later costs
+time in proportion to the number of versions, so tags are given at creation; aliases
+have no history and no compare-and-set, so they only mirror our journal.
 """
 
 from __future__ import annotations
@@ -48,6 +54,10 @@ class TrackedVersion:
         description: Free text.
         tags: The user's tags; our own ``brixa.`` keys are left out.
         metrics: Latest value by name, from the version's own run.
+        owner: Who answers for it.
+        custom: Any JSON.
+        stage: The stage as last projected from our journal.
+        facts: Our other ``brixa.`` tags (see :mod:`brixa_flows.tracking.tags`).
     """
 
     name: str
@@ -61,6 +71,8 @@ class TrackedVersion:
     metrics: dict[str, float] = field(default_factory=dict)
     owner: str | None = None
     custom: dict[str, Any] = field(default_factory=dict)
+    stage: str | None = None
+    facts: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -95,6 +107,8 @@ class TrackingStore(Protocol):
 
     Every method raises ``TrackingUnavailableError`` when the backend does not answer
     within bounded time and ``TrackingError`` when it refuses; both name its address.
+    A user's tag that begins with ``brixa.`` or ``mlflow.``, and a value longer than the
+    backend keeps, is an ``InvalidMetadataError``.
     Methods are safe to call from many threads; several processes may share a backend.
     Calls that create are idempotent by (name, version), so a caller that crashed in
     between just calls again.
@@ -123,7 +137,8 @@ class TrackingStore(Protocol):
         """Create the version's own run and record the digest of its files there.
 
         A run that exists for (name, version) with the same digest is returned as it is;
-        one of an earlier attempt with another digest is replaced.
+        one of an earlier attempt with another digest is replaced, unless the version is
+        visible already: then its digest stands and this is a ``TrackingError``.
 
         Args:
             name: Model.
@@ -132,7 +147,7 @@ class TrackingStore(Protocol):
             params: Hyperparameters; long values are shortened by the backend's limits.
             metrics: Finite numbers by name.
             datasets: Inputs of the training.
-            tags: Our own ``brixa.`` facts, such as the training run.
+            tags: Our own ``brixa.`` facts (``tags.TRAINING_RUN`` ...).
 
         Returns:
             The run id.
@@ -154,8 +169,23 @@ class TrackingStore(Protocol):
         tags: Mapping[str, str] | None = None,
         owner: str | None = None,
         custom: Mapping[str, Any] | None = None,
+        facts: Mapping[str, str] | None = None,
     ) -> TrackedVersion:
-        """Make the version visible in the backend, all tags in one call."""
+        """Make the version visible in the backend, all tags in one call.
+
+        One that is visible already is returned as it is.
+
+        Args:
+            name: Model.
+            version: Semantic version.
+            source: Where its files are (``file:///...``, ``s3://...``).
+            run_id: What :meth:`open_run` returned; its digest is repeated as a tag.
+            description: Free text.
+            tags: The user's tags.
+            owner: Who answers for it.
+            custom: Any JSON.
+            facts: Our own ``brixa.`` tags (``tags.FRAMEWORK`` ...).
+        """
         ...
 
     def get_version(
@@ -166,7 +196,16 @@ class TrackingStore(Protocol):
         Args:
             name: Model.
             version: Semantic version.
-            backend_version: A cached number, which saves a search.
+            backend_version: A cached number, which saves a search; one that has
+                become wrong does no harm.
+        """
+        ...
+
+    def list_versions(self, name: str) -> list[TrackedVersion]:
+        """All versions of a model that the backend knows, in no special order.
+
+        Costs a few calls however many versions there are; versions that somebody made
+        by hand (without our ``brixa.version`` tag) are left out.
         """
         ...
 
@@ -175,14 +214,22 @@ class TrackingStore(Protocol):
         tracked: TrackedVersion,
         *,
         description: str | None = None,
-        tags: Mapping[str, str] | None = None,
+        tags: Mapping[str, str | None] | None = None,
         custom: Mapping[str, Any] | None = None,
         owner: str | None = None,
         stage: str | None = None,
+        facts: Mapping[str, str] | None = None,
     ) -> None:
-        """Change what is given; ``tags`` are merged into those there.
+        """Change what is given and leave the rest.
 
-        ``stage`` is the projection of our journal (``production``, ``archived`` ...).
+        Args:
+            tracked: The version, as :meth:`get_version` gave it.
+            description: New description; ``""`` clears it.
+            tags: Merged into those there; a value of ``None`` removes the tag.
+            custom: Replaces the old one.
+            owner: New owner; ``""`` clears it.
+            stage: Projection of our journal (``production``, ``archived`` ...).
+            facts: Our own ``brixa.`` tags, merged.
         """
         ...
 
@@ -200,11 +247,18 @@ class TrackingStore(Protocol):
         ...
 
     def set_alias(self, name: str, alias: str, backend_version: str | None) -> None:
-        """Point an alias at a version; ``None`` removes it."""
+        """Point an alias at a version; ``None`` removes it.
+
+        A flat cost, however many versions there are. Removing one that is not there
+        is no error.
+        """
         ...
 
     def aliases(self, name: str) -> dict[str, str]:
-        """Alias -> semantic version, as the backend has it."""
+        """Alias -> semantic version, as the backend has it.
+
+        An alias that somebody put on a version without our tags is left out.
+        """
         ...
 
     def adopt(self, model_uri: str) -> AdoptableModel:

@@ -1,0 +1,61 @@
+"""Finds the tracking backend that the settings mean and opens it."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from pathlib import Path
+
+from brixa_flows.errors import SettingsError
+from brixa_flows.tracking.base import TrackingStore
+
+__all__ = ["embedded_uri", "open_store"]
+
+
+def open_store(
+    uri: str | None = None,
+    *,
+    storage_root: Path | None = None,
+    registry_folder: str = "models",
+) -> TrackingStore:
+    """Open the backend.
+
+    The first of these that is given: ``uri``, the variable ``BRXA_TRACKING_URI``, the
+    variable ``MLFLOW_TRACKING_URI`` (with ``MLFLOW_REGISTRY_URI``, if the team keeps
+    its registry elsewhere), else an embedded sqlite file below ``storage_root``. This
+    is the one place that imports MLflow, and it does so on the call. The backend is
+    not touched before its first use.
+
+    Args:
+        uri: Any tracking URI of MLflow (``sqlite:///``, ``postgresql://``, ``http://``).
+        storage_root: Root of a local storage; ``None`` for an object store.
+        registry_folder: Folder of the registry below that root.
+
+    Raises:
+        SettingsError: If nothing says where the backend is.
+    """
+    registry_uri: str | None = None
+    chosen = uri or os.environ.get("BRXA_TRACKING_URI")
+    if not chosen:
+        chosen = os.environ.get("MLFLOW_TRACKING_URI")
+        registry_uri = os.environ.get("MLFLOW_REGISTRY_URI") if chosen else None
+    folder = None if storage_root is None else storage_root / registry_folder / "_meta"
+    if not chosen and folder is not None:
+        chosen = embedded_uri(folder)
+    if not chosen:
+        raise SettingsError(
+            "BRXA_TRACKING_URI",
+            "is not set, and this storage has no local folder for an embedded "
+            "backend; set it (or MLFLOW_TRACKING_URI, or pass tracking_uri=) to your "
+            "MLflow backend, such as http://mlflow.example:5000",
+        )
+    adapter = importlib.import_module("brixa_flows.tracking.mlflow_store")
+    store: TrackingStore = adapter.MlflowTrackingStore(
+        chosen, registry_uri=registry_uri, artifact_folder=folder
+    )
+    return store
+
+
+def embedded_uri(folder: Path) -> str:
+    """URI of the embedded backend that lives in ``folder``."""
+    return f"sqlite:///{folder.resolve() / 'mlflow.db'}"
