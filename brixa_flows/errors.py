@@ -34,7 +34,8 @@
     ├── DriftError                 ValueError
     ├── DeploymentError            RuntimeError
     │   ├── InvalidDeploymentError ValueError
-    │   └── DeploymentNotFoundError LookupError
+    │   ├── DeploymentNotFoundError LookupError
+    │   └── BadRequestError        ValueError        a request to predict
     └── OrchestrationError         RuntimeError
         └── PrefectUnavailableError ConnectionError
 
@@ -47,6 +48,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 __all__ = [
+    "BadRequestError",
     "BrixaError",
     "DamagedArtifactError",
     "DatasetError",
@@ -427,6 +429,13 @@ class DeploymentNotFoundError(DeploymentError, LookupError):
             name=name,
             known=known,
         )
+
+
+class BadRequestError(DeploymentError, ValueError):
+    """A request to predict that a deployed model can't answer."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}", field=field, reason=reason)
 
 
 class OrchestrationError(BrixaError, RuntimeError):
