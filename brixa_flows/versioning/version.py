@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeAlias
 
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
@@ -39,49 +38,60 @@ _BUILD_PART = re.compile(r"[0-9A-Za-z-]+")
 _Key: TypeAlias = tuple[int, int, int, bool, tuple[tuple[bool, int, str], ...]]
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class ModelVersion:
-    """A version such as ``1.2.0``, ``1.2.0-rc.1`` or ``1.2.0+build.5``.
+    """A version such as ``1.2.0``, ``1.2.0-rc.1`` or ``1.2.0+build.5``; immutable.
 
     Ordered by SemVer precedence. Build metadata is carried along but is neither
     precedence nor identity: ``1.0.0+a`` equals ``1.0.0+b``, has the same hash, and a
     registry holds at most one of them.
 
-    Attributes:
+    Args:
         major: Raised by a change that breaks callers.
         minor: Raised by a change that only adds.
         patch: Raised by any other change.
-        prerelease: Identifiers behind ``-``; numbers are ``int``.
+        prerelease: Identifiers behind ``-``; kept as ``int`` where they are numbers.
         build: Identifiers behind ``+``.
 
     Raises:
         InvalidVersionError: If a part breaks the grammar or is too long.
     """
 
+    __slots__ = ("major", "minor", "patch", "prerelease", "build", "_key")
+
     major: int
     minor: int
     patch: int
-    prerelease: tuple[str | int, ...] = ()
-    build: tuple[str, ...] = ()
+    prerelease: tuple[str | int, ...]
+    build: tuple[str, ...]
+    _key: _Key
 
-    def __post_init__(self) -> None:
-        """Bring the parts to their one form and check them."""
-        object.__setattr__(self, "prerelease", tuple(map(_number, self.prerelease)))
-        object.__setattr__(self, "build", tuple(self.build))
-        text = str(self)
-        for label in ("major", "minor", "patch"):
-            _check_number(text, label, getattr(self, label))
-        for part in self.prerelease:
-            if isinstance(part, bool) or not _PRERELEASE_PART.fullmatch(str(part)):
-                raise InvalidVersionError(
-                    text, f"{str(part)[:40]!r} is no pre-release identifier"
-                )
-        for part in self.build:
-            if not isinstance(part, str) or not _BUILD_PART.fullmatch(part):
-                raise InvalidVersionError(
-                    text, f"{str(part)[:40]!r} is no build identifier"
-                )
-        _check_length(text)
+    def __init__(
+        self,
+        major: int,
+        minor: int,
+        patch: int,
+        prerelease: Iterable[str | int] = (),
+        build: Iterable[str] = (),
+    ) -> None:
+        put = object.__setattr__
+        put(self, "major", major)
+        put(self, "minor", minor)
+        put(self, "patch", patch)
+        put(self, "prerelease", tuple(map(_number, prerelease)))
+        put(self, "build", tuple(build))
+        _check(self)
+        put(self, "_key", _precedence(self))
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(f"a ModelVersion never changes; {name!r} can't be set")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"a ModelVersion never changes; {name!r} can't be removed")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle and copy by the constructor."""
+        parts = (self.major, self.minor, self.patch, self.prerelease, self.build)
+        return ModelVersion, parts
 
     @classmethod
     def parse(cls, text: str | ModelVersion) -> ModelVersion:
@@ -197,14 +207,6 @@ class ModelVersion:
         parsed = VersionConstraint.parse(constraint)
         return parsed.allows(self, include_prerelease=include_prerelease)
 
-    @cached_property
-    def _key(self) -> _Key:
-        identifiers = tuple(
-            (False, part, "") if isinstance(part, int) else (True, 0, part)
-            for part in self.prerelease
-        )
-        return self.major, self.minor, self.patch, not identifiers, identifiers
-
     def __hash__(self) -> int:
         return hash(self._key)
 
@@ -266,6 +268,31 @@ def _number(part: str | int) -> str | int:
     if isinstance(part, str) and re.fullmatch(_NUMBER, part):
         return int(part) if len(part) <= LONGEST_TEXT else part
     return part
+
+
+def _check(version: ModelVersion) -> None:
+    text = str(version)
+    for label in ("major", "minor", "patch"):
+        _check_number(text, label, getattr(version, label))
+    for part in version.prerelease:
+        if isinstance(part, bool) or not _PRERELEASE_PART.fullmatch(str(part)):
+            raise InvalidVersionError(
+                text, f"{str(part)[:40]!r} is no pre-release identifier"
+            )
+    for label in version.build:
+        if not isinstance(label, str) or not _BUILD_PART.fullmatch(label):
+            raise InvalidVersionError(
+                text, f"{str(label)[:40]!r} is no build identifier"
+            )
+    _check_length(text)
+
+
+def _precedence(version: ModelVersion) -> _Key:
+    identifiers = tuple(
+        (False, part, "") if isinstance(part, int) else (True, 0, part)
+        for part in version.prerelease
+    )
+    return version.major, version.minor, version.patch, not identifiers, identifiers
 
 
 def _check_number(text: str, label: str, value: object) -> None:
