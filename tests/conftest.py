@@ -1,0 +1,83 @@
+"""Fixtures that all rooms share.
+
+``tracking_uri`` is a fresh, migrated MLflow database of the test's own::
+
+    def test_something(tmp_path, tracking_uri):
+        registry = ModelRegistry(LocalStorageNode(tmp_path), tracking_uri=tracking_uri)
+
+It costs 50 ms, as it is a copy of ``mlflow_template_db``, which is migrated once for
+the whole run (7 s). Use ``MemoryTrackingStore()`` where MLflow itself is not the point.
+To make a database for a module or session, ``shutil.copy`` the template yourself (or
+to ``<storage>/models/_meta/mlflow.db``, where the embedded backend lives).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+os.environ.update(
+    DO_NOT_TRACK="1",
+    MLFLOW_DISABLE_TELEMETRY="true",
+    PREFECT_SERVER_ANALYTICS_ENABLED="false",
+)
+for _variable in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "BRXA_TRACKING_URI"):
+    os.environ.pop(_variable, None)
+
+_MIGRATE = """
+import logging, sys
+logging.disable(logging.INFO)
+from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore as Models
+from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore as Runs
+Runs(sys.argv[1], sys.argv[2])
+Models(sys.argv[1])
+"""
+
+
+@pytest.fixture(scope="session")
+def mlflow_template_db(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated, empty MLflow sqlite file; copy it, do not open it.
+
+    Made once for all xdist workers, behind a lock in their common base folder.
+    """
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent
+    template = base / "mlflow-template.db"
+    with (base / "mlflow-template.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not template.exists():
+            made = base / "mlflow-template.part"
+            made.unlink(missing_ok=True)
+            command = [sys.executable, "-c", _MIGRATE, f"sqlite:///{made}", "mlruns"]
+            subprocess.run(command, check=True, cwd=base, timeout=120)
+            made.rename(template)
+    return template
+
+
+@pytest.fixture
+def tracking_uri(mlflow_template_db: Path, tmp_path: Path) -> str:
+    """URI of the test's own empty MLflow database, artifacts in ``tmp_path`` too."""
+    database = tmp_path / "mlflow-test" / "mlflow.db"
+    database.parent.mkdir()
+    copy_template(mlflow_template_db, database)
+    return f"sqlite:///{database}"
+
+
+def copy_template(template: Path, database: Path) -> None:
+    """Copy the template; runs of its Default experiment go beside the copy."""
+    shutil.copy(template, database)
+    connection = sqlite3.connect(database)
+    with connection:
+        connection.execute(
+            "UPDATE experiments SET artifact_location = ? WHERE name = 'Default'",
+            (str(database.parent / "mlruns" / "0"),),
+        )
+    connection.close()
