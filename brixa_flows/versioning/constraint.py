@@ -28,18 +28,26 @@ _WILD = rf"(?:{_NUMBER}|[xX*])"
 _IDENTIFIER = rf"(?:{_NUMBER}|[0-9]*[A-Za-z-][0-9A-Za-z-]*)"
 
 
-def _partial(suffix: str) -> str:
+_BUILD = r"(?:\+[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?"
+
+
+def _partial(suffix: str, prefix: str) -> str:
     """Pattern of a version of which MINOR, PATCH or all may be missing or ``x``."""
     return (
-        rf"(?P<prefix{suffix}>[v=\s]*)(?P<major{suffix}>{_WILD})"
+        rf"(?P<prefix{suffix}>{prefix})(?P<major{suffix}>{_WILD})"
         rf"(?:\.(?P<minor{suffix}>{_WILD})(?:\.(?P<patch{suffix}>{_WILD})"
-        rf"(?:-(?P<pre{suffix}>{_IDENTIFIER}(?:\.{_IDENTIFIER})*))?"
-        r"(?:\+[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?)?)?"
+        rf"(?:-(?P<pre{suffix}>{_IDENTIFIER}(?:\.{_IDENTIFIER})*))?)?)?{_BUILD}"
     )
 
 
-_HYPHEN = re.compile(rf"{_partial('')}\s+-\s+{_partial('_to')}")
-_ONE = re.compile(rf"(?P<operator>\^|~\s*>?|[<>]?=?)\s*{_partial('')}(?=\s|$)\s*")
+_HYPHEN = re.compile(
+    _partial("", r"[v=\s]*") + r"\s+-\s+" + _partial("_to", r"[v=\s]*")
+)
+_ONE = re.compile(
+    r"(?P<operator>\^\s*=?|~>?\s*=?|~\s*>=?|[<>]\s+=(?!\s)|[<>]?=?)\s*"
+    + _partial("", "[v=]*")
+    + r"(?=\s|$)\s*"
+)
 
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt,
@@ -61,6 +69,9 @@ class _Comparator(NamedTuple):
 
 
 _Set = tuple[_Comparator, ...]
+_ANY = _Comparator(">=", ModelVersion(0, 0, 0))
+"""To npm the same as ``*``: it does not even forbid what precedes 0.0.0."""
+
 _NOTHING: _Set = (_Comparator("<", ModelVersion(0, 0, 0, _FIRST)),)
 
 
@@ -178,9 +189,8 @@ def _read_set(text: str, part: str, wide: bool) -> _Set:
     pieces = [piece.strip() for piece in part.split(",")]
     if len(pieces) > 1 and not all(pieces):
         raise InvalidConstraintError(text, "nothing stands beside a comma")
-    return tuple(
-        comparator for piece in pieces for comparator in _read_piece(text, piece, wide)
-    )
+    comparators = [one for piece in pieces for one in _read_piece(text, piece, wide)]
+    return tuple(one for one in comparators if wide or one != _ANY)
 
 
 def _read_piece(text: str, piece: str, wide: bool) -> _Set:
@@ -203,11 +213,16 @@ def _read_piece(text: str, piece: str, wide: bool) -> _Set:
 
 
 def _read_one(match: re.Match[str], text: str, wide: bool) -> _Set:
-    sign = match["operator"]
-    if sign == "^":
+    sign = "".join(match["operator"].split())
+    if sign.startswith("^"):
         return _caret(_Partial.of(match, "", text, strict=False), wide)
     if sign.startswith("~"):
         return _tilde(_Partial.of(match, "", text, strict=False), wide)
+    numbers = [match[name] or "x" for name in ("major", "minor", "patch")]
+    if re.search("[xX*][0-9]", "".join(number[0] for number in numbers)):
+        raise InvalidConstraintError(
+            text, f"{match[0].strip()[:40]!r} has a number behind an x"
+        )
     return _plain(sign, _Partial.of(match, "", text), wide)
 
 
