@@ -1,0 +1,169 @@
+"""Model objects to files and back: which framework, which format, what may run.
+
+The order on save: :func:`serializer_for` (or :func:`detect_framework`),
+:func:`save_model_files`, then, when the directory is finished, ``build_manifest`` and
+``write_manifest``. The order on load: ``read_manifest``, ``verify_manifest``,
+``check_trust``, :func:`load_model_files`. No framework is imported to decide anything.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from brixa_flows.errors import FrameworkMismatchError, SerializationError
+from brixa_flows.plugins import SERIALIZERS
+from brixa_flows.serializers.base import (
+    LoadOptions,
+    ModelInputs,
+    Prediction,
+    SavedModel,
+    SaveOptions,
+    Serializer,
+)
+from brixa_flows.serializers.environment import environment_of
+from brixa_flows.serializers.manifest import (
+    MANIFEST_NAME,
+    ArtifactManifest,
+    build_manifest,
+    read_manifest,
+    verify_manifest,
+    write_manifest,
+)
+from brixa_flows.serializers.protocol import PROTOCOL
+from brixa_flows.serializers.trust import check_trust, tier_of, warn_insecure
+
+__all__ = [
+    "MANIFEST_NAME",
+    "PROTOCOL",
+    "ArtifactManifest",
+    "LoadOptions",
+    "ModelInputs",
+    "Prediction",
+    "SaveOptions",
+    "SavedModel",
+    "Serializer",
+    "build_manifest",
+    "canonical_framework",
+    "check_trust",
+    "detect_framework",
+    "environment_of",
+    "load_model_files",
+    "read_manifest",
+    "save_model_files",
+    "serializer_for",
+    "serializer_named",
+    "tier_of",
+    "verify_manifest",
+    "write_manifest",
+]
+
+_FALLBACK = "pickle"
+_FRAMEWORK_OF_PLUGIN = {"transformers": "pytorch"}
+
+
+def canonical_framework(name: str | None) -> str | None:
+    """The one name of a framework: ``torch`` is ``pytorch``, ``keras`` ``tensorflow``.
+
+    Raises:
+        UnknownPluginError: If there is no such framework; lists the known ones.
+    """
+    if name is None:
+        return None
+    plugin = SERIALIZERS.get(name).name
+    return _FRAMEWORK_OF_PLUGIN.get(plugin, plugin)
+
+
+def detect_framework(model: Any) -> str:
+    """Canonical framework of an object, by the qualified names of its classes.
+
+    Returns:
+        ``pytorch`` (Hugging Face models included), ``tensorflow``, ``sklearn``, a third
+        party's name, or ``pickle`` for anything else. An object of several frameworks
+        (a scikit-learn pipeline around a network) is of the one of its own class.
+    """
+    plugin = _plugin_of(model)
+    return _FRAMEWORK_OF_PLUGIN.get(plugin, plugin)
+
+
+def serializer_for(model: Any, framework: str | None = None) -> tuple[str, Serializer]:
+    """Framework and serializer for an object.
+
+    Args:
+        model: The object.
+        framework: What its version was registered with; ``None`` detects it, and
+            ``"pickle"`` takes any object.
+
+    Raises:
+        FrameworkMismatchError: If the object is of another framework; names both.
+        UnknownPluginError: If there is no such framework.
+        MissingExtraError: If its library is not installed.
+    """
+    registered = canonical_framework(framework)
+    if registered == _FALLBACK:
+        return _FALLBACK, serializer_named(_FALLBACK)
+    detected = detect_framework(model)
+    if registered is not None and registered != detected:
+        raise FrameworkMismatchError(registered, detected, "the version")
+    return detected, serializer_named(_plugin_of(model))
+
+
+def serializer_named(name: str) -> Serializer:
+    """The serializer of a plug-in (``ArtifactManifest.saved.serializer``).
+
+    Raises:
+        UnknownPluginError: If there is no such serializer.
+        MissingExtraError: If its library is not installed.
+    """
+    serializer: Serializer = SERIALIZERS.load(name)()
+    return serializer
+
+
+def save_model_files(
+    model: Any,
+    directory: Path,
+    framework: str | None = None,
+    options: SaveOptions | None = None,
+) -> tuple[str, SavedModel]:
+    """Write ``model`` into ``directory``; the object stays as it was.
+
+    A format that can run code on load warns with ``InsecureSerializationWarning``.
+
+    Returns:
+        Canonical framework, and what :func:`load_model_files` needs.
+
+    Raises:
+        FrameworkMismatchError: If the object is not of ``framework``; names both.
+        SerializationError: If it can't be written; names the attribute to blame.
+        MissingExtraError: If the framework's library is not installed.
+    """
+    if model is None:
+        raise SerializationError("there is no model to save: it is None")
+    name, serializer = serializer_for(model, framework)
+    saved = serializer.save(model, directory, options or SaveOptions())
+    if tier_of(saved) == "code":
+        warn_insecure(saved, "save", f"the {type(model).__qualname__}")
+    return name, saved
+
+
+def load_model_files(
+    directory: Path, manifest: ArtifactManifest, options: LoadOptions | None = None
+) -> Any:
+    """Read the model of a verified and trusted directory.
+
+    Call ``verify_manifest`` and ``check_trust`` before: this parses.
+
+    Raises:
+        SerializationError: If it can't be read with what is installed here.
+        DeviceUnavailableError: If the device is absent; lists those present.
+        MissingExtraError: If the framework's library is not installed.
+    """
+    saved = manifest.saved
+    serializer = serializer_named(saved.serializer)
+    return serializer.load(directory, saved, options or LoadOptions())
+
+
+def _plugin_of(model: Any) -> str:
+    names = (f"{each.__module__}.{each.__qualname__}" for each in type(model).__mro__)
+    plugin = SERIALIZERS.find(names)
+    return _FALLBACK if plugin is None else plugin.name

@@ -1,0 +1,289 @@
+"""The manifest of a version directory: ``config.json``, checked before any parser.
+
+It lists every other file with its size and sha256, says which serializer wrote them,
+and carries the environment and the immutable metadata of the version. Its digest is
+what the tracking backend records: one hash that stands for the whole directory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property, partial
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from brixa_flows.errors import (
+    DamagedArtifactError,
+    InvalidMetadataError,
+    SerializationError,
+    some_of,
+)
+from brixa_flows.serializers.base import SavedModel
+from brixa_flows.serializers.protocol import PROTOCOL
+
+__all__ = [
+    "MANIFEST_NAME",
+    "ArtifactManifest",
+    "FileRecord",
+    "build_manifest",
+    "read_manifest",
+    "verify_manifest",
+    "write_manifest",
+]
+
+MANIFEST_NAME = "config.json"
+_MANIFEST_BYTES_AT_MOST = 64 * 2**20
+_HASHING_THREADS = min(8, os.cpu_count() or 1)
+
+
+class FileRecord(BaseModel):
+    """What a file must be.
+
+    Attributes:
+        size_bytes: Its length.
+        sha256: Its SHA-256, 64 hexadecimal digits.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    size_bytes: int = Field(ge=0)
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+
+class ArtifactManifest(BaseModel):
+    """What was written into a version directory.
+
+    Attributes:
+        protocol: Number of the artifact format.
+        saved: What the serializer wrote; it alone selects the loader.
+        files: Every file but the manifest by its ``/``-separated relative path.
+        environment: Installed version by package when it was saved.
+        core: Immutable metadata of the version, any JSON.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    protocol: int = Field(PROTOCOL, ge=1, le=PROTOCOL)
+    saved: SavedModel
+    files: dict[str, FileRecord]
+    environment: dict[str, str] = Field(default_factory=dict)
+    core: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _entry_is_among_the_files(self) -> ArtifactManifest:
+        for path in self.files:
+            parts = PurePosixPath(path).parts
+            if not parts or path.startswith("/") or ".." in parts:
+                raise ValueError(f"the path {path[:200]!r} leaves the directory")
+        entry = self.saved.entry
+        if not any(
+            path == entry or path.startswith(entry + "/") for path in self.files
+        ):
+            raise ValueError(f"the entry {entry[:200]!r} is not among the files")
+        return self
+
+    @cached_property
+    def digest(self) -> str:
+        """``sha256:...`` of the canonical JSON (sorted keys, no spaces, UTF-8)."""
+        canonical = json.dumps(
+            self.model_dump(mode="json"),
+            sort_keys=True,
+            separators=(",", ":"),
+            ensure_ascii=False,
+            allow_nan=False,
+        )
+        return "sha256:" + hashlib.sha256(canonical.encode()).hexdigest()
+
+    @property
+    def size_bytes(self) -> int:
+        """Size of all its files together."""
+        return sum(record.size_bytes for record in self.files.values())
+
+    @property
+    def label(self) -> str:
+        """Name and version for messages, as far as the core metadata tells."""
+        known = [str(self.core[key]) for key in ("name", "version") if key in self.core]
+        return " ".join(known) or "the artifact"
+
+
+def build_manifest(
+    directory: Path,
+    saved: SavedModel,
+    core: Mapping[str, Any] | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> ArtifactManifest:
+    """Describe the finished content of ``directory`` (but its ``config.json``).
+
+    Args:
+        directory: A directory that nobody writes to any more.
+        saved: What the serializer returned.
+        core: Immutable metadata of the version, JSON.
+        environment: Installed version by package.
+
+    Raises:
+        InvalidMetadataError: If ``core`` is not JSON.
+        SerializationError: If there is a link or special file, or no entry.
+    """
+    try:
+        plain_core = json.loads(json.dumps(dict(core or {}), allow_nan=False))
+        plain_config = json.loads(json.dumps(saved.config, allow_nan=False))
+    except (TypeError, ValueError) as err:
+        raise InvalidMetadataError("core", f"is not JSON: {err}") from err
+    try:
+        files = _hash_all(directory, _regular_files(directory))
+        return ArtifactManifest(
+            protocol=PROTOCOL,
+            saved=SavedModel(
+                saved.serializer, saved.format, saved.tier, saved.entry, plain_config
+            ),
+            files=files,
+            environment=dict(environment or {}),
+            core=plain_core,
+        )
+    except (_NotRegular, ValidationError) as err:
+        raise SerializationError(
+            f"{directory} can't be described in a manifest: {_first_line(err)}"
+        ) from err
+
+
+def write_manifest(directory: Path, manifest: ArtifactManifest) -> None:
+    """Write ``config.json``."""
+    text = json.dumps(
+        manifest.model_dump(mode="json"),
+        sort_keys=True,
+        indent=2,
+        ensure_ascii=False,
+        allow_nan=False,
+    )
+    (directory / MANIFEST_NAME).write_bytes(text.encode() + b"\n")
+
+
+def read_manifest(directory: Path) -> ArtifactManifest:
+    """Read ``config.json``; nothing else is opened.
+
+    Raises:
+        DamagedArtifactError: If it is missing, a link, or no manifest.
+        SerializationError: If a newer Brixa Flows wrote it.
+    """
+
+    def refuse(reason: str, cause: BaseException | None = None) -> DamagedArtifactError:
+        error = DamagedArtifactError(str(directory), MANIFEST_NAME, reason)
+        error.__cause__ = cause
+        return error
+
+    path = directory / MANIFEST_NAME
+    try:
+        facts = path.lstat()
+    except FileNotFoundError as err:
+        raise refuse("is missing") from err
+    if not stat.S_ISREG(facts.st_mode):
+        raise refuse("is not a regular file")
+    if facts.st_size > _MANIFEST_BYTES_AT_MOST:
+        raise refuse("is too large to be a manifest")
+    try:
+        content = json.loads(path.read_bytes())
+        protocol = content["protocol"]
+    except (ValueError, KeyError, TypeError, RecursionError) as err:
+        raise refuse(f"is not a manifest ({_first_line(err)})") from err
+    if isinstance(protocol, int) and protocol > PROTOCOL:
+        raise SerializationError(
+            f"{path} has protocol {protocol}, this Brixa Flows reads up to {PROTOCOL}; "
+            "upgrade it with: pip install --upgrade brixa-flows",
+            protocol=protocol,
+        )
+    try:
+        return ArtifactManifest.model_validate(content)
+    except ValidationError as err:
+        raise refuse(f"is not a manifest ({_first_line(err)})") from err
+
+
+def verify_manifest(directory: Path, manifest: ArtifactManifest) -> None:
+    """Check that ``directory`` holds exactly what was saved, before any parser.
+
+    Every file is hashed, several at once. Links are never followed.
+
+    Raises:
+        DamagedArtifactError: If a file is missing, extra, changed, a link or a special
+            file; names the first of them.
+    """
+    where = manifest.label
+    try:
+        found = dict(_regular_files(directory))
+    except _NotRegular as err:
+        raise DamagedArtifactError(
+            where, err.path, "is a link or special file"
+        ) from err
+    for path in sorted(manifest.files.keys() - found.keys()):
+        raise DamagedArtifactError(where, path, "is missing")
+    extra = sorted(found.keys() - manifest.files.keys())
+    if extra:
+        reason = f"was not saved with it (not in the manifest: {some_of(extra)})"
+        raise DamagedArtifactError(where, extra[0], reason)
+    for path, record in sorted(manifest.files.items()):
+        if found[path] != record.size_bytes:
+            reason = f"has {found[path]} bytes instead of {record.size_bytes}"
+            raise DamagedArtifactError(where, path, reason)
+    actual = _hash_all(directory, found.items())
+    for path, record in sorted(manifest.files.items()):
+        if actual[path] != record:
+            raise DamagedArtifactError(where, path, "is not what was saved (sha256)")
+
+
+class _NotRegular(Exception):
+    def __init__(self, path: str) -> None:
+        super().__init__(f"{path!r} is a link or special file")
+        self.path = path
+
+
+def _regular_files(directory: Path) -> Iterator[tuple[str, int]]:
+    """Relative path and size of every file but the manifest."""
+
+    def walk(folder: str, prefix: str) -> Iterator[tuple[str, int]]:
+        with os.scandir(folder) as entries:
+            for entry in sorted(entries, key=lambda each: each.name):
+                path = prefix + entry.name
+                if entry.is_dir(follow_symlinks=False):
+                    yield from walk(entry.path, path + "/")
+                    continue
+                facts = entry.stat(follow_symlinks=False)
+                if not stat.S_ISREG(facts.st_mode):
+                    raise _NotRegular(path)
+                if path != MANIFEST_NAME:
+                    yield path, facts.st_size
+
+    return walk(str(directory), "")
+
+
+def _hash_all(
+    directory: Path, files: Iterable[tuple[str, int]]
+) -> dict[str, FileRecord]:
+    """Hash files in parallel (hashlib lets other threads run meanwhile)."""
+    paths = [path for path, _ in files]
+    with ThreadPoolExecutor(_HASHING_THREADS) as pool:
+        records = pool.map(partial(_hash_file, directory), paths)
+        return dict(zip(paths, records, strict=True))
+
+
+def _hash_file(directory: Path, path: str) -> FileRecord:
+    try:
+        descriptor = os.open(directory / path, os.O_RDONLY | os.O_NOFOLLOW)
+    except OSError as err:
+        raise _NotRegular(path) from err
+    with open(descriptor, "rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        return FileRecord(size_bytes=file.tell(), sha256=sha256)
+
+
+def _first_line(err: BaseException) -> str:
+    if isinstance(err, ValidationError):
+        first = err.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        return f"{where}: {first['msg']}" if where else str(first["msg"])
+    return str(err).split("\n", 1)[0][:200]

@@ -1,0 +1,115 @@
+"""The fallback for any other Python object: pickle protocol 5, always with a warning."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import cloudpickle
+import numpy as np
+from numpy.typing import NDArray
+
+from brixa_flows.errors import DatasetError
+from brixa_flows.serializers.base import (
+    LoadOptions,
+    ModelInputs,
+    Prediction,
+    SavedModel,
+    SaveOptions,
+)
+from brixa_flows.serializers.devices import refuse_all_but_cpu
+from brixa_flows.serializers.formats import choose_format
+from brixa_flows.serializers.pickling import (
+    PICKLE_PROTOCOL,
+    PICKLING_ERRORS,
+    find_main_reference,
+    unpicklable,
+    unpickle,
+)
+
+__all__ = ["PickleSerializer", "predict_by_methods"]
+
+_INPUT_ERRORS = (AttributeError, IndexError, KeyError, TypeError, ValueError)
+
+
+class PickleSerializer:
+    """``model.pkl``; by cloudpickle where classes of ``__main__`` are involved."""
+
+    framework = "pickle"
+
+    def save(self, model: Any, directory: Path, options: SaveOptions) -> SavedModel:
+        """Write ``model``; the formats are ``pickle`` (default) and ``cloudpickle``.
+
+        Raises:
+            SerializationError: If it can't be pickled; names the attribute to blame.
+        """
+        chosen = choose_format(options, self.framework, ("pickle", "cloudpickle"))
+        if chosen == "pickle":
+            of_main = find_main_reference(model)
+            if of_main and options.format is None:
+                chosen = "cloudpickle"
+        dump = pickle.dump if chosen == "pickle" else cloudpickle.dump
+        try:
+            with (directory / "model.pkl").open("wb") as file:
+                dump(model, file, protocol=PICKLE_PROTOCOL)
+        except PICKLING_ERRORS as err:
+            raise unpicklable(model, err, by_value=chosen != "pickle") from err
+        return SavedModel(self.framework, chosen, "code", "model.pkl")
+
+    def load(self, directory: Path, saved: SavedModel, options: LoadOptions) -> Any:
+        """Read the object back.
+
+        Raises:
+            SerializationError: If the file can't be read with what is installed.
+            DeviceUnavailableError: If another device than the CPU is asked for.
+        """
+        refuse_all_but_cpu(options, self.framework)
+        return unpickle(directory / saved.entry)
+
+    def predict(self, model: Any, inputs: ModelInputs) -> Prediction:
+        """Predict by ``.predict`` (and ``.predict_proba``), else by calling the object.
+
+        Raises:
+            DatasetError: If it can do neither, or refuses the inputs.
+        """
+        return predict_by_methods(model, inputs)
+
+
+def predict_by_methods(model: Any, inputs: Any) -> Prediction:
+    """Predict with the methods that scikit-learn made a convention.
+
+    Raises:
+        DatasetError: If the model has neither ``predict`` nor a call, or refuses.
+    """
+    predict = getattr(model, "predict", None)
+    if predict is None and callable(model):
+        predict = model
+    if predict is None:
+        raise DatasetError(
+            f"a {type(model).__qualname__} can't predict: it has no method predict and "
+            "can't be called"
+        )
+    try:
+        values = np.asarray(predict(inputs))
+        scores = _probabilities(model, inputs)
+    except _INPUT_ERRORS as err:
+        raise DatasetError(
+            f"the {type(model).__qualname__} refused the inputs: {err}"
+        ) from err
+    if scores is None:
+        return Prediction(values)
+    labels = getattr(model, "classes_", None)
+    classes = None if labels is None else tuple(np.asarray(labels).tolist())
+    return Prediction(values, scores, classes)
+
+
+def _probabilities(model: Any, inputs: Any) -> NDArray[np.floating[Any]] | None:
+    """Probabilities of shape (n_samples, n_classes), none for several outputs."""
+    if not hasattr(model, "predict_proba"):
+        return None
+    scores = model.predict_proba(inputs)
+    if isinstance(scores, list):
+        return None
+    scores = np.asarray(scores)
+    return scores if scores.ndim == 2 else None

@@ -1,0 +1,177 @@
+"""What may be executed on load, and the one wording of the warning about it.
+
+The tier that counts is derived here from serializer and format, never taken from the
+artifact: a manifest that calls its pickle ``data`` stays a pickle.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from typing import Literal, TypeAlias
+
+from brixa_flows.errors import (
+    DamagedArtifactError,
+    InsecureSerializationWarning,
+    SettingsError,
+    UntrustedArtifactError,
+)
+from brixa_flows.plugins import SERIALIZERS
+from brixa_flows.serializers.base import SavedModel, Tier
+from brixa_flows.serializers.manifest import ArtifactManifest
+
+__all__ = ["TrustPolicy", "check_trust", "tier_of", "warn_insecure"]
+
+TrustPolicy: TypeAlias = Literal["default", "strict", "open"]
+
+_OUR_SERIALIZERS = frozenset(
+    {"pickle", "pytorch", "sklearn", "tensorflow", "transformers"}
+)
+_DATA_FORMATS = frozenset(
+    {
+        ("pytorch", "safetensors"),
+        ("tensorflow", "keras"),
+        ("transformers", "safetensors"),
+    }
+)
+_MODULES_ALWAYS_ALLOWED = frozenset({"keras", "timm", "torch", "torchvision"})
+_REMEDY_ON_LOAD = (
+    "load it only if you trust who could write it, or save the model in a format that "
+    "holds data only (safetensors, .keras)"
+)
+_REMEDY_ON_SAVE = (
+    "who loads it must trust who could write it; formats that hold data only are "
+    "safetensors and .keras"
+)
+
+
+def tier_of(saved: SavedModel) -> Tier:
+    """Whether loading runs stored code, by our own list of formats.
+
+    A format of an installed third-party serializer is ``data`` only if the class lists
+    it in an attribute ``data_formats``.
+
+    Raises:
+        UnknownPluginError: If no such serializer is installed.
+        MissingExtraError: If a third party's serializer lacks its library.
+    """
+    if saved.serializer in _OUR_SERIALIZERS:
+        known = (saved.serializer, saved.format) in _DATA_FORMATS
+    else:
+        target = SERIALIZERS.load(saved.serializer)
+        known = saved.format in getattr(target, "data_formats", ())
+    return "data" if known else "code"
+
+
+def check_trust(
+    manifest: ArtifactManifest,
+    *,
+    recorded_digest: str | None,
+    policy: TrustPolicy = "default",
+    trust: Literal["code"] | None = None,
+) -> None:
+    """Decide whether a version may be loaded; returns if it may.
+
+    Call it after ``verify_manifest`` and before ``load_model_files``. A version in a
+    format that runs code warns with ``InsecureSerializationWarning`` and loads by the
+    policy: ``default`` if its digest is the one recorded when it was saved here, or
+    ``trust="code"``; ``strict`` only with a signature; ``open`` always. A data format
+    that names a class outside of the allow-listed libraries follows the same rule
+    without the warning, because loading imports that class.
+
+    Args:
+        manifest: The verified manifest.
+        recorded_digest: What the tracking backend recorded at save, if anything.
+        policy: ``BRXA_TRUST_POLICY``.
+        trust: ``"code"`` if the caller vouches for it in this call.
+
+    Raises:
+        DamagedArtifactError: If the digest is not the recorded one, in either tier.
+        UntrustedArtifactError: If the policy forbids to load it; says what to do.
+        SettingsError: If ``policy`` or ``trust`` is none of the above.
+    """
+    if policy not in ("default", "strict", "open"):
+        raise SettingsError(
+            "BRXA_TRUST_POLICY", f"= {policy!r} is not default, strict or open"
+        )
+    if trust not in (None, "code"):
+        raise SettingsError("trust", f"= {trust!r} is not 'code' or None")
+    if recorded_digest is not None and recorded_digest != manifest.digest:
+        raise DamagedArtifactError(
+            manifest.label,
+            "config.json",
+            f"has digest {manifest.digest}, but {recorded_digest} was recorded when "
+            "the version was saved",
+        )
+    saved = manifest.saved
+    runs_code = tier_of(saved) == "code"
+    foreign = _foreign_class(saved)
+    if runs_code or foreign:
+        what = f"its format {saved.format}" if runs_code else f"the class {foreign}"
+        _apply(policy, manifest, what, recorded_digest is not None or trust == "code")
+    if runs_code:
+        warn_insecure(manifest.saved, "load", manifest.label)
+
+
+def warn_insecure(saved: SavedModel, action: Literal["save", "load"], of: str) -> None:
+    """Warn about a format that can run code: the one wording, at the user's line.
+
+    Args:
+        saved: What was written; ``config["because"]`` adds why no safer format did.
+        action: Whether it was just written or is about to be read.
+        of: The model, for the message.
+    """
+    because = saved.config.get("because") if action == "save" else None
+    remedy = _REMEDY_ON_SAVE if action == "save" else _REMEDY_ON_LOAD
+    verb = "is saved" if action == "save" else "is loaded"
+    message = (
+        f"{of} {verb} as {saved.entry} in the format {saved.format}, which can run any "
+        f"code when it is loaded"
+        + (f" (safer was not possible: {because})" if because else "")
+        + f"; {remedy}"
+    )
+    warnings.warn(message, InsecureSerializationWarning, stacklevel=_callers_level())
+
+
+def _apply(
+    policy: TrustPolicy, manifest: ArtifactManifest, what: str, vouched: bool
+) -> None:
+    if policy == "open" or (policy == "default" and vouched):
+        return
+    who = manifest.label
+    if policy == "strict":
+        raise UntrustedArtifactError(
+            f"{who} is not loaded: {what} can run code, and BRXA_TRUST_POLICY=strict "
+            "asks for a valid signature by a trusted key, which it has not (this "
+            "release can't sign yet); save it in a data format such as safetensors or "
+            ".keras, or set BRXA_TRUST_POLICY=default",
+            what=what,
+            policy=policy,
+        )
+    raise UntrustedArtifactError(
+        f"{who} is not loaded: {what} can run code, and no digest was recorded when it "
+        "was saved here; check where it comes from, then load it with trust='code' or "
+        "set BRXA_TRUST_POLICY=open",
+        what=what,
+        policy=policy,
+    )
+
+
+def _foreign_class(saved: SavedModel) -> str | None:
+    """The first class a data format names that no allow-listed library brings."""
+    for path in saved.config.get("classes", ()):
+        if str(path).partition(".")[0].partition(":")[0] not in _MODULES_ALWAYS_ALLOWED:
+            return str(path)
+    return None
+
+
+def _callers_level() -> int:
+    """Stack level of the first frame outside of this package."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and _is_ours(frame.f_globals.get("__name__", "")):
+        level, frame = level + 1, frame.f_back
+    return level
+
+
+def _is_ours(module: str) -> bool:
+    return module.partition(".")[0] in ("brixa_flows", "brixa")
