@@ -1,0 +1,386 @@
+"""The predictor as an ASGI application: Open Inference Protocol v2 over REST.
+
+::
+
+    GET  /v2/health/live, /v2/health/ready              is the server there
+    GET  /v2                                            server metadata
+    GET  /v2/models/{model}[/versions/{version}]        model metadata
+    GET  /v2/models/{model}[/versions/{version}]/ready
+    POST /v2/models/{model}[/versions/{version}]/infer  tensors in, tensors out
+    POST /predict                                       JSON records in, values out
+    GET  /metrics                                       Prometheus
+    GET  /docs, /openapi.json                           what this page says, exactly
+
+Plain ASGI, with no framework between the socket and the model: every path of a
+deployment is known when it starts, so routing is one look into a dict.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+import uuid
+from collections.abc import Awaitable, Callable, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeAlias, TypeVar
+
+from brixa_flows import __version__
+from brixa_flows.deployment.batching import BatchQueue, QueueFullError
+from brixa_flows.deployment.metrics import MetricsFile, prometheus_text
+from brixa_flows.deployment.openapi import docs_page, openapi_document
+from brixa_flows.deployment.protocol import (
+    OUTPUT_NAMES,
+    encode_answer,
+    encode_predictions,
+    parse_body,
+    parse_infer,
+)
+from brixa_flows.deployment.records import RecordReader
+from brixa_flows.deployment.served import Limits, ServedModel
+from brixa_flows.errors import BadRequestError, DatasetError
+
+__all__ = ["PredictorApplication"]
+
+Scope: TypeAlias = MutableMapping[str, Any]
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+
+_Result = TypeVar("_Result")
+
+_JSON = b"application/json"
+_LARGE_BODY_BYTES = 128 * 1024
+_LARGE_ROWS = 1000
+_PARSING_THREADS = 2
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An HTTP answer.
+
+    Attributes:
+        status: HTTP status.
+        body: Content.
+        content_type: Its media type.
+        headers: More headers.
+        rows: Rows that were predicted.
+    """
+
+    status: int
+    body: bytes
+    content_type: bytes = _JSON
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    rows: int = 0
+
+
+class _DisconnectedError(Exception):
+    """The caller went away before the request was complete."""
+
+
+class PredictorApplication:
+    """Answers for one model version.
+
+    Args:
+        served: The model.
+        limits: How much is taken at once.
+        metrics: Counters shared with the other replicas.
+        slot: The slot of this replica among them.
+    """
+
+    def __init__(
+        self, served: ServedModel, limits: Limits, metrics: MetricsFile, slot: int
+    ) -> None:
+        self.draining = False
+        self._served = served
+        self._limits = limits
+        self._metrics = metrics
+        self._slot = slot
+        self._in_flight = 0
+        self._records = RecordReader(served.signature)
+        self._queue = BatchQueue(
+            served.predict,
+            max_batch_rows=limits.max_batch_rows,
+            max_waiting=limits.max_waiting,
+        )
+        self._parsing = ThreadPoolExecutor(_PARSING_THREADS, thread_name_prefix="parse")
+        self._pages = self._make_pages()
+        self._predictions = self._make_predictions()
+
+    def _make_pages(self) -> dict[str, Callable[[], Answer]]:
+        served = self._served
+        model = f"/v2/models/{served.name}"
+        metadata = _json(200, _model_metadata(served))
+        ready = _json(200, {"name": served.name, "ready": True})
+        document = openapi_document(served)
+        server = {"name": "brixa-flows", "version": __version__, "extensions": []}
+        fixed = {
+            "/v2/health/live": _json(200, {"live": True}),
+            "/v2/health/ready": _json(200, {"ready": True}),
+            "/v2": _json(200, server),
+            "/openapi.json": _json(200, document),
+            "/docs": Answer(200, docs_page(document), b"text/html; charset=utf-8"),
+            "/": Answer(307, b"", headers=((b"location", b"/docs"),)),
+        }
+        for prefix in (model, f"{model}/versions/{served.version}"):
+            fixed[prefix] = metadata
+            fixed[f"{prefix}/ready"] = ready
+        pages: dict[str, Callable[[], Answer]] = {
+            path: partial(_same, answer) for path, answer in fixed.items()
+        }
+        pages["/metrics"] = self._metrics_page
+        return pages
+
+    def _make_predictions(self) -> dict[str, Callable[[bytes], Awaitable[Answer]]]:
+        model = f"/v2/models/{self._served.name}"
+        return {
+            f"{model}/infer": self._infer,
+            f"{model}/versions/{self._served.version}/infer": self._infer,
+            "/predict": self._predict_records,
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection event, as ASGI defines it."""
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        elif scope["type"] == "http":
+            await self._http(scope, receive, send)
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                await send({"type": "lifespan.startup.complete"})
+            else:
+                self._queue.close()
+                self._parsing.shutdown(wait=False, cancel_futures=True)
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path, method = scope["path"], scope["method"]
+        handler = self._predictions.get(path)
+        if handler is not None and method == "POST":
+            started = time.perf_counter()
+            try:
+                answer = await self._guarded(handler, scope, receive)
+            except _DisconnectedError:
+                return
+            seconds = time.perf_counter() - started
+            self._metrics.observe(self._slot, answer.status, seconds, answer.rows)
+        else:
+            answer = self._page(path, method)
+        await self._send(answer, send)
+
+    def _page(self, path: str, method: str) -> Answer:
+        if path in self._predictions:
+            return _not_allowed(path, "POST")
+        page = self._pages.get(path)
+        if page is None:
+            return _error(404, self._unknown(path))
+        return page() if method in ("GET", "HEAD") else _not_allowed(path, "GET")
+
+    def _unknown(self, path: str) -> str:
+        served = self._served
+        if path.startswith("/v2/models/"):
+            return (
+                f"{path[:200]} is not here: this deployment serves the model "
+                f"{served.name!r} in version {served.version}"
+            )
+        return f"there is no {path[:200]} here; /docs lists what there is"
+
+    async def _send(self, answer: Answer, send: Send) -> None:
+        headers = [
+            (b"content-type", answer.content_type),
+            (b"content-length", str(len(answer.body)).encode()),
+            *answer.headers,
+        ]
+        if self.draining:
+            headers.append((b"connection", b"close"))
+        await send(
+            {
+                "type": "http.response.start",
+                "status": answer.status,
+                "headers": headers,
+            }
+        )
+        await send({"type": "http.response.body", "body": answer.body})
+
+    async def _guarded(
+        self,
+        handler: Callable[[bytes], Awaitable[Answer]],
+        scope: Scope,
+        receive: Receive,
+    ) -> Answer:
+        if self._in_flight >= self._limits.max_waiting:
+            return _overloaded()
+        self._in_flight += 1
+        try:
+            body = await self._body(scope, receive)
+            return body if isinstance(body, Answer) else await handler(body)
+        except (BadRequestError, DatasetError) as err:
+            return _error(400, err.message)
+        except QueueFullError:
+            return _overloaded()
+        except _DisconnectedError:
+            raise
+        except Exception:  # noqa: B902 - the model's own; the replica lives on
+            return self._failed()
+        finally:
+            self._in_flight -= 1
+
+    def _failed(self) -> Answer:
+        failure = uuid.uuid4().hex[:12]
+        served = self._served
+        logger.exception("prediction %s of %s failed", failure, served.name)
+        return _error(
+            500,
+            f"{served.name} {served.version} raised an error; it is in the log of the "
+            f"deployment {served.deployment!r} under {failure}",
+            ((b"x-failure-id", failure.encode()),),
+        )
+
+    async def _body(self, scope: Scope, receive: Receive) -> bytes | Answer:
+        limit = self._limits.max_body_bytes
+        refused = _check_headers(dict(scope["headers"]), limit)
+        if refused is not None:
+            return refused
+        chunks: list[bytes] = []
+        size = 0
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise _DisconnectedError
+            chunk = message.get("body", b"")
+            size += len(chunk)
+            if size > limit:
+                return _too_large(limit)
+            chunks.append(chunk)
+            if not message.get("more_body", False):
+                return b"".join(chunks)
+
+    async def _infer(self, body: bytes) -> Answer:
+        served = self._served
+        request = await self._aside(
+            len(body) > _LARGE_BODY_BYTES,
+            lambda: parse_infer(parse_body(body), served.signature),
+        )
+        prediction = await self._queue.predict(request.inputs, request.rows)
+        return await self._aside(
+            request.rows > _LARGE_ROWS,
+            lambda: _json(
+                200,
+                encode_answer(
+                    request, prediction, model_name=served.name, version=served.version
+                ),
+                request.rows,
+            ),
+        )
+
+    async def _predict_records(self, body: bytes) -> Answer:
+        served = self._served
+        inputs, rows = await self._aside(
+            len(body) > _LARGE_BODY_BYTES,
+            lambda: self._records.read(parse_body(body)),
+        )
+        prediction = await self._queue.predict(inputs, rows)
+        return await self._aside(
+            rows > _LARGE_ROWS,
+            lambda: _json(
+                200,
+                encode_predictions(
+                    prediction, model_name=served.name, version=served.version
+                ),
+                rows,
+            ),
+        )
+
+    async def _aside(self, large: bool, work: Callable[[], _Result]) -> _Result:
+        """Do large work in a thread, so that health checks are answered meanwhile."""
+        if not large:
+            return work()
+        return await asyncio.get_running_loop().run_in_executor(self._parsing, work)
+
+    def _metrics_page(self) -> Answer:
+        served = self._served
+        text = prometheus_text(
+            self._metrics.totals(),
+            deployment=served.deployment,
+            model=served.name,
+            version=served.version,
+        )
+        return Answer(200, text.encode(), b"text/plain; version=0.0.4; charset=utf-8")
+
+
+def _same(answer: Answer) -> Answer:
+    return answer
+
+
+def _model_metadata(served: ServedModel) -> dict[str, Any]:
+    return {
+        "name": served.name,
+        "versions": [served.version],
+        "platform": served.platform,
+        "inputs": served.signature.describe(),
+        "outputs": [
+            {
+                "name": OUTPUT_NAMES[0],
+                "datatype": served.output_datatype,
+                "shape": [-1],
+            },
+            *(
+                [{"name": OUTPUT_NAMES[1], "datatype": "FP64", "shape": [-1, -1]}]
+                if served.has_scores
+                else []
+            ),
+        ],
+    }
+
+
+def _check_headers(headers: dict[bytes, bytes], limit: int) -> Answer | None:
+    if b"inference-header-content-length" in headers:
+        return _error(400, "the binary data extension is not spoken here; send JSON")
+    encoding = headers.get(b"content-encoding", b"identity")
+    if encoding.lower() != b"identity":
+        return _error(400, "content-encoding: send the body uncompressed")
+    length = headers.get(b"content-length", b"0")
+    if length.isdigit() and int(length) > limit:
+        return _too_large(limit)
+    return None
+
+
+def _json(status: int, content: Any, rows: int = 0) -> Answer:
+    body = json.dumps(content, separators=(",", ":"), allow_nan=False).encode()
+    return Answer(status, body, rows=rows)
+
+
+def _error(
+    status: int, sentence: str, headers: tuple[tuple[bytes, bytes], ...] = ()
+) -> Answer:
+    body = json.dumps({"error": sentence}).encode()
+    return Answer(status, body, headers=headers)
+
+
+def _overloaded() -> Answer:
+    return _error(
+        503, "too many requests wait already; try again", ((b"retry-after", b"1"),)
+    )
+
+
+def _too_large(limit: int) -> Answer:
+    return _error(
+        413,
+        f"body: more than {limit} bytes; send fewer rows at once",
+        ((b"connection", b"close"),),
+    )
+
+
+def _not_allowed(path: str, method: str) -> Answer:
+    return _error(
+        405, f"{path} is called with {method}", ((b"allow", method.encode()),)
+    )

@@ -1,0 +1,222 @@
+"""One input of a model: what its values are, and how JSON becomes them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from brixa_flows.deployment.tensors import (
+    DATATYPES,
+    Tensor,
+    datatype_of,
+    decode_values,
+    flatten,
+    missing_mask,
+)
+from brixa_flows.errors import BadRequestError
+
+__all__ = ["Column", "ColumnKind"]
+
+ColumnKind = Literal["number", "integer", "boolean", "string", "any"]
+
+_KINDS: dict[str, ColumnKind] = {
+    "number": "number",
+    "integer": "integer",
+    "boolean": "boolean",
+    "string": "string",
+}
+_DATATYPES: dict[ColumnKind, str] = {
+    "number": "FP64",
+    "integer": "INT64",
+    "boolean": "BOOL",
+    "string": "BYTES",
+    "any": "BYTES",
+}
+_DTYPE_KINDS: dict[ColumnKind, tuple[str, str]] = {
+    "number": ("iuf", "takes numbers (FP64, FP32, INT64 ...)"),
+    "integer": ("iu", "takes whole numbers (INT64 ...)"),
+    "boolean": ("b", "takes booleans (BOOL)"),
+    "string": ("O", "takes texts (BYTES)"),
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """A named input, or the only one of a model without names.
+
+    Attributes:
+        name: Its name.
+        kind: What its values are; ``any`` is not checked.
+        nullable: May a value be missing?
+        required: Must it be sent?
+        element: Shape of one row's value, -1 for a length that varies; ``None`` if
+            nothing is known about it.
+        dtype: The dtype the model was trained on (``float32``, ``category`` ...).
+    """
+
+    name: str
+    kind: ColumnKind
+    nullable: bool = False
+    required: bool = True
+    element: tuple[int, ...] | None = ()
+    dtype: str = ""
+
+    @classmethod
+    def from_schema(cls, name: str, definition: object, required: bool) -> Column:
+        """Read the JSON Schema of one row's value."""
+        described = definition if isinstance(definition, Mapping) else {}
+        element: tuple[int, ...] = ()
+        while "array" in _types(described):
+            low, high = described.get("minItems"), described.get("maxItems")
+            element += (int(low) if low is not None and low == high else -1,)
+            items = described.get("items")
+            described = items if isinstance(items, Mapping) else {}
+        types = _types(described)
+        kinds = {_KINDS.get(each, "any") for each in types - {"null"}}
+        if kinds == {"number", "integer"}:
+            kinds = {"number"}
+        kind: ColumnKind = kinds.pop() if len(kinds) == 1 else "any"
+        nullable = "null" in types or not types or not required
+        known = element if element or kind != "any" else None
+        return cls(
+            name, kind, nullable, required, known, str(described.get("x-dtype", ""))
+        )
+
+    @property
+    def datatype(self) -> str:
+        """The protocol's datatype that fits best."""
+        try:
+            exact = datatype_of(np.empty(0, dtype=self.dtype or None))
+        except TypeError:
+            exact = "BYTES"
+        is_numeric = self.kind in ("number", "integer") and self.dtype
+        return exact if is_numeric and exact != "BYTES" else _DATATYPES[self.kind]
+
+    @property
+    def shape(self) -> list[int]:
+        """Its shape as the protocol's metadata writes it, rows first."""
+        return [-1, *((-1,) if self.element is None else self.element)]
+
+    def from_tensor(self, tensor: Tensor, rows: int) -> NDArray[Any]:
+        """Check a tensor and give it the dtype that the model was trained on.
+
+        Args:
+            tensor: Of shape (n_rows, ...); (n_rows, 1) also stands for (n_rows,).
+            rows: Number of rows that every input of the request has.
+
+        Returns:
+            Values of shape (n_rows, ...).
+
+        Raises:
+            BadRequestError: If shape, datatype or a missing value is not allowed.
+        """
+        field = f"input {self.name!r}"
+        values = tensor.values
+        if self.element == () and values.shape == (rows, 1):
+            values = values.reshape(rows)
+        if values.shape[0] != rows or not self._fits(values.shape[1:]):
+            wanted = [rows, *(self.shape[1:])]
+            alternative = f" or [{rows}, 1]" if self.element == () else ""
+            raise BadRequestError(
+                field,
+                f"shape {list(tensor.values.shape)} does not fit; this request needs "
+                f"{wanted}{alternative} (-1: any length)",
+            )
+        return self.checked(values, tensor.datatype, field)
+
+    def _fits(self, shape: tuple[int, ...]) -> bool:
+        if self.element is None:
+            return True
+        return len(shape) == len(self.element) and all(
+            known in (-1, size) for known, size in zip(self.element, shape, strict=True)
+        )
+
+    def from_json(self, values: list[Any], field: str) -> NDArray[Any]:
+        """Read one JSON value a row (see :meth:`from_tensor`).
+
+        Raises:
+            BadRequestError: If a value does not fit; names ``field``.
+        """
+        shape = (len(values), *self._shape_like(values[0]))
+        flat = flatten(values, shape, field)
+        if self.kind == "any":
+            return _guessed(flat, field).reshape(shape)
+        datatype = _DATATYPES[self.kind]
+        array = decode_values(flat, datatype, field)
+        return self.checked(array.reshape(shape), datatype, field)
+
+    def _shape_like(self, value: object) -> tuple[int, ...]:
+        if self.element is not None and -1 not in self.element:
+            return self.element
+        shape: tuple[int, ...] = ()
+        while isinstance(value, list) and value and len(shape) < 8:
+            shape += (len(value),)
+            value = value[0]
+        return shape
+
+    def checked(self, values: NDArray[Any], datatype: str, field: str) -> NDArray[Any]:
+        """Values as the model takes them, of the same shape.
+
+        Raises:
+            BadRequestError: If they are of another kind or lack one that is needed.
+        """
+        if self.kind == "any":
+            return values
+        if DATATYPES[datatype].kind not in _DTYPE_KINDS[self.kind][0]:
+            raise BadRequestError(
+                field, f"{_DTYPE_KINDS[self.kind][1]}, but datatype {datatype} was sent"
+            )
+        missing = missing_mask(values)
+        if missing.any() and not self.nullable:
+            row = int(np.argwhere(missing)[0][0])
+            raise BadRequestError(
+                field,
+                f"the value of row {row} is missing, and the model's schema does not "
+                "allow null here",
+            )
+        return self._as_trained(values)
+
+    def _as_trained(self, values: NDArray[Any]) -> NDArray[Any]:
+        if self.kind not in ("number", "integer"):
+            return values
+        default = np.dtype(np.float64 if self.kind == "number" else np.int64)
+        try:
+            dtype = np.dtype(self.dtype or default)
+        except TypeError:
+            dtype = default
+        if dtype.kind in "iu" and values.dtype.kind == "f":
+            return values
+        return values.astype(dtype, copy=False)
+
+    def absent(self, rows: int) -> NDArray[Any]:
+        """Missing values of shape (n_rows,), for an optional column not sent."""
+        if self.kind in ("number", "integer"):
+            return np.full(rows, np.nan)
+        return np.full(rows, None, dtype=np.object_)
+
+
+def _guessed(flat: list[Any], field: str) -> NDArray[Any]:
+    """Values of which the schema says nothing, by what they are."""
+    types = set(map(type, flat))
+    if types == {bool}:
+        return decode_values(flat, "BOOL", field)
+    if types == {int}:
+        return decode_values(flat, "INT64", field)
+    if types <= {int, float, type(None)}:
+        return decode_values(flat, "FP64", field)
+    if types & {list, dict}:
+        raise BadRequestError(field, "holds a list or an object where a value belongs")
+    return np.array(flat, dtype=np.object_)
+
+
+def _types(definition: Mapping[str, Any]) -> set[str]:
+    declared = definition.get("type", ())
+    types = {declared} if isinstance(declared, str) else set(declared)
+    for option in (*definition.get("anyOf", ()), *definition.get("oneOf", ())):
+        if isinstance(option, Mapping):
+            types |= _types(option)
+    return types

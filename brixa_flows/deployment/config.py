@@ -1,0 +1,305 @@
+"""What a deployment should be (desired) and what it is (observed), as values."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from brixa_flows.deployment.quantities import cpu_cores, memory_bytes
+from brixa_flows.errors import InvalidDeploymentError
+from brixa_flows.settings import BrixaSettings
+
+__all__ = [
+    "Autoscaling",
+    "DeploymentConfig",
+    "DeploymentSpec",
+    "DeploymentState",
+    "DeploymentStatus",
+    "ReplicaStatus",
+    "Resources",
+    "make_spec",
+]
+
+MAX_REPLICAS = 64
+MAX_HISTORY = 10
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+DeploymentState = Literal["starting", "ready", "degraded", "failed", "stopped"]
+
+
+def _as_text(value: object) -> object:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return (
+        f"{value:f}".rstrip("0").rstrip(".")
+        if isinstance(value, float)
+        else (str(value) if is_number else value)
+    )
+
+
+_Quantity = Annotated[str, BeforeValidator(_as_text)]
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class Resources(_Value):
+    """What one replica may use, in Kubernetes quantities.
+
+    The ``local`` engine checks them against the machine, tells numeric libraries how
+    many threads they may start and gives each replica its own GPUs; it does not cap
+    memory.
+    """
+
+    cpu: _Quantity = Field("1", description="Cores: '1', '0.5' or '500m'.")
+    memory: _Quantity = Field("2Gi", description="Memory: '2Gi', '512M', bytes.")
+    gpu: int = Field(0, ge=0, le=64, strict=True, description="Whole GPUs.")
+
+    @field_validator("cpu")
+    @classmethod
+    def _check_cpu(cls, value: str) -> str:
+        cpu_cores(value)
+        return value.strip()
+
+    @field_validator("memory")
+    @classmethod
+    def _check_memory(cls, value: str) -> str:
+        memory_bytes(value)
+        return value.strip()
+
+
+class Autoscaling(_Value):
+    """Between how many replicas the engine may choose, and by what."""
+
+    min_replicas: int = Field(1, ge=1, le=MAX_REPLICAS, strict=True)
+    max_replicas: int = Field(ge=1, le=MAX_REPLICAS, strict=True)
+    target_cpu_utilization: int = Field(
+        80, ge=1, le=100, strict=True, description="Percent of the CPU asked for."
+    )
+    scale_down_window_seconds: float = Field(
+        300.0, ge=0, le=3600, description="How long less must do before it shrinks."
+    )
+
+    @model_validator(mode="after")
+    def _check_order(self) -> Autoscaling:
+        if self.min_replicas > self.max_replicas:
+            raise ValueError(
+                f"min_replicas ({self.min_replicas}) is more than max_replicas "
+                f"({self.max_replicas})"
+            )
+        return self
+
+
+class DeploymentSpec(_Value):
+    """What is served and how: the part of a deployment that ``rollback`` restores."""
+
+    model_name: str = Field(description="Registry name of the model.")
+    version: str = Field(description="Exact version.")
+    replicas: int = Field(1, ge=1, le=MAX_REPLICAS, strict=True)
+    resources: Resources = Field(default_factory=lambda: Resources())
+    env_vars: dict[str, str] = Field(default_factory=dict)
+    autoscaling: Autoscaling | None = None
+
+    @field_validator("env_vars")
+    @classmethod
+    def _check_variables(cls, value: dict[str, str]) -> dict[str, str]:
+        for name, text in value.items():
+            if not _VARIABLE.fullmatch(name):
+                raise ValueError(f"{name[:40]!r} can't be an environment variable")
+            if "\0" in text:
+                raise ValueError(f"the value of {name} holds a zero byte")
+        return value
+
+    @model_validator(mode="after")
+    def _check_replicas(self) -> DeploymentSpec:
+        limits = self.autoscaling
+        if limits is not None and not (
+            limits.min_replicas <= self.replicas <= limits.max_replicas
+        ):
+            raise ValueError(
+                f"replicas ({self.replicas}) is outside of what autoscaling allows, "
+                f"{limits.min_replicas} to {limits.max_replicas}"
+            )
+        return self
+
+
+class DeploymentConfig(DeploymentSpec):
+    """The desired state of a deployment: ``config.json``.
+
+    Attributes:
+        name: Name of the deployment.
+        engine: Plug-in name of the serving engine.
+        host: Address it binds.
+        port: Port it keeps over upgrades and restarts; 0 until the first start.
+        created_at: When the deployment was made, UTC.
+        updated_at: When this config was wanted, UTC.
+        history: Earlier specs, oldest first; ``rollback`` takes the last.
+    """
+
+    name: str
+    engine: str = "local"
+    host: str = "127.0.0.1"
+    port: int = Field(0, ge=0, le=65535)
+    created_at: datetime
+    updated_at: datetime
+    history: tuple[DeploymentSpec, ...] = ()
+
+    @property
+    def spec(self) -> DeploymentSpec:
+        """The part that a rollback would restore."""
+        fields = {field: getattr(self, field) for field in DeploymentSpec.model_fields}
+        return DeploymentSpec(**fields)
+
+    def followed_by(
+        self, spec: DeploymentSpec, now: datetime, *, remember: bool = True
+    ) -> DeploymentConfig:
+        """The config after this one.
+
+        Args:
+            spec: What is wanted next.
+            now: Aware UTC time of the change.
+            remember: Keep the present spec in the history.
+        """
+        history = (*self.history, self.spec)[-MAX_HISTORY:]
+        changes = {field: getattr(spec, field) for field in DeploymentSpec.model_fields}
+        changes["updated_at"] = now
+        if remember and spec != self.spec:
+            changes["history"] = history
+        return self.model_copy(update=changes)
+
+
+class ReplicaStatus(_Value):
+    """One replica as it was seen."""
+
+    slot: int
+    pid: int | None = None
+    state: Literal["starting", "ready", "stopping", "crashed"]
+    version: str
+    restarts: int = 0
+    since: datetime
+
+
+class DeploymentStatus(_Value):
+    """The observed state of a deployment: ``status.json``.
+
+    Attributes:
+        name: Name of the deployment.
+        state: ``ready`` (all replicas answer), ``degraded`` (some do), ``starting``,
+            ``failed`` (none does) or ``stopped`` (nothing runs).
+        model_name: Registry name of the model.
+        version: The version that is served.
+        endpoint: Base URL.
+        desired_replicas: How many there should be.
+        ready_replicas: How many answer.
+        replicas: Each of them.
+        restarts: Crashed replicas that were started again.
+        requests_total: Requests to predict, answered since the deployment began.
+        errors_total: Those of them that failed by our fault (5xx).
+        request_rate: Requests per second over the last minute.
+        error_rate: Share of those that failed by our fault, 0 to 1.
+        p50_ms: Median time to answer in milliseconds over the last minute.
+        p99_ms: 99th percentile of it.
+        last_error: The last thing that went wrong, in one sentence.
+        since: When it came into this state, UTC.
+        observed_at: When this was seen, UTC.
+        pid: Process id of the supervisor.
+        log_path: Folder of the logs.
+    """
+
+    name: str
+    state: DeploymentState
+    model_name: str
+    version: str
+    endpoint: str
+    desired_replicas: int
+    ready_replicas: int
+    replicas: tuple[ReplicaStatus, ...] = ()
+    restarts: int = 0
+    requests_total: int = 0
+    errors_total: int = 0
+    request_rate: float = 0.0
+    error_rate: float = 0.0
+    p50_ms: float | None = None
+    p99_ms: float | None = None
+    last_error: str = ""
+    since: datetime
+    observed_at: datetime
+    pid: int | None = None
+    log_path: str = ""
+
+    @property
+    def healthy(self) -> bool:
+        """Does every replica that should be there answer?"""
+        return self.state == "ready"
+
+
+def make_spec(
+    settings: BrixaSettings,
+    *,
+    model_name: str,
+    version: str,
+    replicas: int | None,
+    resources: Mapping[str, Any] | Resources | None,
+    env_vars: Mapping[str, Any] | None,
+    autoscaling: Mapping[str, Any] | Autoscaling | None,
+) -> DeploymentSpec:
+    """Check what a person asked for and fill in the defaults of the settings.
+
+    Raises:
+        InvalidDeploymentError: If it can't work; names the field and the reason.
+    """
+    defaults = {"cpu": settings.default_cpu, "memory": settings.default_memory}
+    try:
+        limits = (
+            None if autoscaling is None else Autoscaling.model_validate(autoscaling)
+        )
+        if replicas is None:
+            replicas = settings.default_replicas
+            if limits is not None:
+                replicas = max(limits.min_replicas, min(replicas, limits.max_replicas))
+        return DeploymentSpec.model_validate(
+            {
+                "model_name": model_name,
+                "version": version,
+                "replicas": replicas,
+                "resources": _with_defaults(resources, defaults),
+                "env_vars": {} if env_vars is None else env_vars,
+                "autoscaling": limits,
+            }
+        )
+    except ValidationError as err:
+        raise InvalidDeploymentError(_sentence(err)) from err
+
+
+def _with_defaults(given: object, defaults: dict[str, str]) -> object:
+    if given is None:
+        return defaults
+    return {**defaults, **given} if isinstance(given, Mapping) else given
+
+
+def _sentence(err: ValidationError) -> str:
+    first = err.errors()[0]
+    where = ".".join(str(part) for part in first["loc"]) or err.title.lower()
+    reason = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "extra_forbidden":
+        return f"{where} is not known here; allowed: {_allowed(err.title)}"
+    if first["type"] in ("value_error", "missing"):
+        return f"{where}: {reason}"
+    return f"{where} = {str(first['input'])[:60]!r}: {reason}"
+
+
+def _allowed(title: str) -> str:
+    model = Autoscaling if title == "Autoscaling" else Resources
+    return ", ".join(model.model_fields)

@@ -1,0 +1,138 @@
+"""Counters of all replicas of a deployment, in one small memory-mapped file.
+
+Every replica writes its own slot and reads all, so ``/metrics`` says the same whichever
+replica answers. A slot outlives the process that wrote it: counters never go back when
+a replica is restarted. Numbers are little-endian doubles; a slot has one writer.
+"""
+
+from __future__ import annotations
+
+import mmap
+from bisect import bisect_left
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["BUCKETS_SECONDS", "CODES", "SLOTS", "MetricsFile", "quantile_seconds"]
+
+SLOTS = 160
+CODES = (200, 400, 404, 405, 413, 500, 503)
+BUCKETS_SECONDS = (
+    *(0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.05),
+    *(0.075, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0),
+)
+_ROWS = len(CODES)
+_SECONDS = _ROWS + 1
+_BUCKETS = _SECONDS + 1
+_WIDTH = 32
+assert _BUCKETS + len(BUCKETS_SECONDS) + 1 <= _WIDTH
+
+
+class MetricsFile:
+    """The counters.
+
+    Args:
+        path: The file; made if it is not there.
+    """
+
+    def __init__(self, path: Path) -> None:
+        size = SLOTS * _WIDTH * 8
+        with path.open("a+b") as file:
+            if file.seek(0, 2) < size:
+                file.truncate(size)
+            self._map = mmap.mmap(file.fileno(), size)
+        self._all: NDArray[np.float64] = np.frombuffer(self._map, dtype="<f8").reshape(
+            SLOTS, _WIDTH
+        )
+
+    def observe(self, slot: int, code: int, seconds: float, rows: int) -> None:
+        """Count one request to predict.
+
+        Args:
+            slot: The replica's own.
+            code: HTTP status of the answer.
+            seconds: Time to answer.
+            rows: Rows predicted.
+        """
+        mine = self._all[slot]
+        mine[CODES.index(code)] += 1
+        mine[_ROWS] += rows
+        mine[_SECONDS] += seconds
+        mine[_BUCKETS + bisect_left(BUCKETS_SECONDS, seconds)] += 1
+
+    def totals(self) -> NDArray[np.float64]:
+        """Sums over all replicas, of shape (32,); see the functions below."""
+        totals: NDArray[np.float64] = self._all.sum(axis=0)
+        return totals
+
+    def close(self) -> None:
+        """Let go of the file."""
+        del self._all
+        self._map.close()
+
+
+def requests_of(totals: NDArray[np.float64]) -> int:
+    """Requests to predict that were answered."""
+    return int(totals[: len(CODES)].sum())
+
+
+def errors_of(totals: NDArray[np.float64]) -> int:
+    """Those that failed by our fault."""
+    return int(sum(totals[place] for place, code in enumerate(CODES) if code >= 500))
+
+
+def quantile_seconds(totals: NDArray[np.float64], share: float) -> float | None:
+    """Time within which ``share`` of the requests were answered, interpolated.
+
+    Args:
+        totals: Of :meth:`MetricsFile.totals`, or a difference of two.
+        share: 0 to 1.
+
+    Returns:
+        Seconds, ``None`` if there were no requests.
+    """
+    counts = totals[_BUCKETS : _BUCKETS + len(BUCKETS_SECONDS) + 1]
+    total = counts.sum()
+    if total <= 0:
+        return None
+    cumulative = np.cumsum(counts)
+    place = int(np.searchsorted(cumulative, share * total))
+    place = min(place, len(BUCKETS_SECONDS) - 1)
+    low = BUCKETS_SECONDS[place - 1] if place else 0.0
+    before = cumulative[place - 1] if place else 0.0
+    inside = counts[place]
+    part = min(1.0, (share * total - before) / inside) if inside > 0 else 1.0
+    return float(low + (BUCKETS_SECONDS[place] - low) * part)
+
+
+def prometheus_text(
+    totals: NDArray[np.float64], *, deployment: str, model: str, version: str
+) -> str:
+    """The counters in Prometheus' text format."""
+    label = f'deployment="{deployment}"'
+    lines = [
+        "# HELP brixa_model_info The model that is served.",
+        "# TYPE brixa_model_info gauge",
+        f'brixa_model_info{{{label},model="{model}",version="{version}"}} 1',
+        "# HELP brixa_requests_total Requests to predict by HTTP status.",
+        "# TYPE brixa_requests_total counter",
+    ]
+    for place, code in enumerate(CODES):
+        count = int(totals[place])
+        lines.append(f'brixa_requests_total{{{label},code="{code}"}} {count}')
+    lines += [
+        "# HELP brixa_rows_total Rows predicted.",
+        "# TYPE brixa_rows_total counter",
+        f"brixa_rows_total{{{label}}} {int(totals[_ROWS])}",
+        "# HELP brixa_request_duration_seconds Time to answer a request to predict.",
+        "# TYPE brixa_request_duration_seconds histogram",
+    ]
+    name = "brixa_request_duration_seconds"
+    count = 0
+    for place, bound in enumerate((*BUCKETS_SECONDS, "+Inf")):
+        count += int(totals[_BUCKETS + place])
+        lines.append(f'{name}_bucket{{{label},le="{bound}"}} {count}')
+    lines.append(f"{name}_sum{{{label}}} {float(totals[_SECONDS])!r}")
+    lines.append(f"{name}_count{{{label}}} {count}")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,125 @@
+"""A model version as a replica holds it: loaded, described, ready to be asked."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from brixa_flows.deployment.columns import Column
+from brixa_flows.deployment.signature import Inputs, InputSignature
+from brixa_flows.deployment.tensors import datatype_of
+from brixa_flows.errors import InvalidDeploymentError
+from brixa_flows.serializers.base import Prediction
+
+__all__ = ["Limits", "ServedModel"]
+
+logger = logging.getLogger(__name__)
+
+_WARM_UP_CALLS = 2
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much a replica takes at once.
+
+    Attributes:
+        max_batch_rows: Rows that waiting requests are merged up to; 1 merges none.
+        max_waiting: Requests in flight before others are told to come back.
+        max_body_bytes: Size of a request.
+    """
+
+    max_batch_rows: int = 64
+    max_waiting: int = 256
+    max_body_bytes: int = 64 * 1024 * 1024
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Limits:
+        """Read MAX_BATCH_SIZE, MAX_CONCURRENT_REQUESTS and MAX_REQUEST_BYTES.
+
+        Raises:
+            InvalidDeploymentError: If one is no positive whole number.
+        """
+        default = cls()
+        return cls(
+            _positive(environment, "MAX_BATCH_SIZE", default.max_batch_rows),
+            _positive(environment, "MAX_CONCURRENT_REQUESTS", default.max_waiting),
+            _positive(environment, "MAX_REQUEST_BYTES", default.max_body_bytes),
+        )
+
+
+def _positive(environment: Mapping[str, str], name: str, default: int) -> int:
+    text = environment.get(name, "").strip() or str(default)
+    if not (text.isascii() and text.isdigit() and 0 < int(text) < 2**40):
+        raise InvalidDeploymentError(
+            f"env_vars.{name} = {text[:40]!r} is not a positive whole number"
+        )
+    return int(text)
+
+
+class ServedModel:
+    """A loaded version.
+
+    Args:
+        deployment: Name of the deployment.
+        name: Registry name of the model.
+        version: Its exact version.
+        platform: What it was made with (``sklearn`` ...).
+        input_schema: JSON Schema of one record, if the model has one.
+        predict: Predicts a batch of what the signature gives.
+    """
+
+    def __init__(
+        self,
+        *,
+        deployment: str,
+        name: str,
+        version: str,
+        platform: str,
+        input_schema: Mapping[str, Any] | None,
+        predict: Callable[[Inputs], Prediction],
+    ) -> None:
+        self.deployment = deployment
+        self.name = name
+        self.version = version
+        self.platform = platform
+        self.signature = InputSignature.from_schema(input_schema)
+        self.predict = predict
+        self.output_datatype = "FP64"
+        self.has_scores = False
+
+    def warm_up(self) -> None:
+        """Predict a made-up row, so that the first caller does not pay for lazy set-up.
+
+        A model that does not like the row is none the worse for it: what it takes is
+        known to its callers, not to us.
+        """
+        columns = self.signature.columns
+        row: Inputs = (
+            _made_up(self.signature.single)
+            if columns is None
+            else {column.name: _made_up(column) for column in columns}
+        )
+        try:
+            for _ in range(_WARM_UP_CALLS):
+                prediction = self.predict(row)
+        except Exception as err:  # noqa: B902 - any error of the model's own code
+            logger.info("warm-up with a made-up row was refused: %s", err)
+            return
+        self.output_datatype = datatype_of(prediction.values)
+        self.has_scores = prediction.scores is not None
+
+
+def _made_up(column: Column) -> NDArray[Any]:
+    element = (1,) if column.element is None else column.element
+    shape = (1, *(1 if size == -1 else size for size in element))
+    if column.kind in ("string", "any"):
+        return np.full(shape, "", dtype=np.object_)
+    if column.kind == "boolean":
+        return np.zeros(shape, dtype=np.bool_)
+    return column.checked(np.zeros(shape, dtype=np.int64), "INT64", column.name)
