@@ -16,7 +16,7 @@ export HF_HUB_OFFLINE = 1
 export PIP_QUIET = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-stop test setup check bench format wheel clean
+.PHONY: help demo demo-stop test setup check bench format wheel-check clean
 
 help:
 	@echo "make demo         the whole loop on real data; KEEP=1 leaves the UIs up"
@@ -69,8 +69,15 @@ format: $(VENV)/.all
 bench: $(VENV)/.all
 	@for program in benchmarks/*.py; do echo "== $$program"; $(BIN)/python $$program || exit 1; done
 
-wheel: $(VENV)/.all
-	$(BIN)/python -m build --wheel
+# The wheel in an environment of its own, with nothing but what it asks for.
+wheel-check: $(VENV)/.all
+	@rm -rf dist .venv-wheel
+	@$(BIN)/python -m build --wheel --no-isolation >/dev/null
+	@$(PYTHON) -m venv .venv-wheel
+	@.venv-wheel/bin/python -m pip install --upgrade 'pip>=25.1'
+	@.venv-wheel/bin/python -m pip install -c constraints.txt dist/*.whl
+	@cd dist && ../.venv-wheel/bin/brixa --help
+	@rm -rf .venv-wheel
 
 clean:
 	rm -rf $(VENV) $(DEMO_HOME) dist build .pytest_cache .mypy_cache .import_linter_cache

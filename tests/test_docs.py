@@ -1,0 +1,66 @@
+"""Every command, setting, tag, event and error is on a page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from brixa_flows import errors, events
+from brixa_flows.cli.main import brixa
+from brixa_flows.settings import BrixaSettings
+from brixa_flows.tracking import tags
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def pages() -> str:
+    return "\n".join(page.read_text() for page in sorted((ROOT / "docs").glob("*.md")))
+
+
+def _commands(group: click.Group, path: str) -> Iterator[str]:
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from _commands(command, f"{path} {name}")
+        else:
+            yield f"{path} {name}"
+
+
+@pytest.mark.parametrize("command", sorted(_commands(brixa, "brixa")))
+def test_each_command_is_on_a_page(command: str, pages: str) -> None:
+    assert command in pages
+
+
+@pytest.mark.parametrize("field", sorted(BrixaSettings.model_fields))
+def test_each_setting_is_on_a_page(field: str, pages: str) -> None:
+    variable = "LOG_LEVEL" if field == "log_level" else f"BRXA_{field.upper()}"
+    assert f"`{variable}`" in pages
+
+
+@pytest.mark.parametrize(
+    "tag",
+    sorted(
+        value
+        for value in vars(tags).values()
+        if isinstance(value, str) and value.startswith("brixa.")
+    ),
+)
+def test_each_tag_is_on_a_page(tag: str, pages: str) -> None:
+    assert f"`{tag}`" in pages
+
+
+@pytest.mark.parametrize(
+    "event", sorted(kind.event for kind in events.EventPayload.__subclasses__())
+)
+def test_each_event_is_on_a_page(event: str, pages: str) -> None:
+    assert f"`{event}`" in pages
+
+
+@pytest.mark.parametrize(
+    "error", sorted(name for name in errors.__all__ if name != "BrixaError")
+)
+def test_each_error_is_on_a_page(error: str, pages: str) -> None:
+    assert f"`{error}`" in pages
