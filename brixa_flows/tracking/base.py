@@ -89,6 +89,7 @@ class AdoptableModel:
         datasets: The run's dataset inputs.
         tags: The run's tags.
         input_example: The example logged with it, if any.
+        extras: What came with it: ``tokenizer``, ``image_processor`` ...
     """
 
     uri: str
@@ -100,6 +101,7 @@ class AdoptableModel:
     datasets: tuple[TrackedDataset, ...] = ()
     tags: dict[str, str] = field(default_factory=dict)
     input_example: Any = None
+    extras: dict[str, Any] = field(default_factory=dict)
 
 
 class TrackingStore(Protocol):

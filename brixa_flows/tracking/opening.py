@@ -23,8 +23,9 @@ def open_store(
     The first of these that is given: ``uri``, the variable ``BRXA_TRACKING_URI``, the
     variable ``MLFLOW_TRACKING_URI`` (with ``MLFLOW_REGISTRY_URI``, if the team keeps
     its registry elsewhere), else an embedded sqlite file below ``storage_root``. This
-    is the one place that imports MLflow, and it does so on the call. The backend is
-    not touched before its first use.
+    is the one place that imports MLflow, and it does so on the call, with MLflow's
+    telemetry off unless the environment says otherwise. The backend is not touched
+    before its first use.
 
     Args:
         uri: Any tracking URI of MLflow (``sqlite:///``, ``postgresql://``, ``http://``).
@@ -49,6 +50,7 @@ def open_store(
             "backend; set it (or MLFLOW_TRACKING_URI, or pass tracking_uri=) to your "
             "MLflow backend, such as http://mlflow.example:5000",
         )
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # MLflow reads it once
     adapter = importlib.import_module("brixa_flows.tracking.mlflow_store")
     store: TrackingStore = adapter.MlflowTrackingStore(
         chosen, registry_uri=registry_uri, artifact_folder=folder

@@ -1,0 +1,211 @@
+"""Calls to MLflow that end: in bounded time, and with an error of ours or a result.
+
+MLflow's own HTTP client retries for four minutes and SQLAlchemy for two when nobody
+answers. Its settings for that are environment variables of the whole process, which
+belong to the user. So a backend behind a network is asked for a sign of life before a
+call and again while a call takes long; only one that stays silent ends the call.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import logging
+import re
+import socket
+import threading
+import time
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+from typing import TypeVar
+from urllib.parse import urlsplit, urlunsplit
+
+import requests
+from mlflow.exceptions import MlflowException
+from mlflow.utils.credentials import get_default_host_creds
+from sqlalchemy import create_engine
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.pool import NullPool
+
+from brixa_flows.errors import TrackingError, TrackingUnavailableError
+
+__all__ = ["MlflowAccess", "quiet_migrations", "without_credentials"]
+
+_Result = TypeVar("_Result")
+
+_SIGN_OF_LIFE_TIMEOUT_SECONDS = 3.0
+_SIGN_OF_LIFE_VALID_SECONDS = 2.0
+_SIGN_OF_LIFE_ATTEMPTS = 2
+_SECONDS_BETWEEN_ATTEMPTS = 0.5
+_LONGEST_REASON = 300
+_BAD_GATEWAY = (502, 503, 504)
+_DEFAULT_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
+_SILENT = re.compile(r"API request to \S+ failed with (timeout )?exception")
+_GONE = ("TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED")
+
+
+class MlflowAccess:
+    """Runs calls against one backend.
+
+    Args:
+        uri: Tracking URI of MLflow.
+    """
+
+    def __init__(self, uri: str) -> None:
+        self.shown = without_credentials(uri)
+        self._uri = uri
+        self._parts = urlsplit(uri)
+        self._seen_alive = float("-inf")
+
+    @property
+    def is_http(self) -> bool:
+        """An MLflow server answers there."""
+        return self._parts.scheme in ("http", "https")
+
+    @property
+    def is_database(self) -> bool:
+        """A database is opened directly."""
+        return self._parts.scheme.split("+")[0] in ("sqlite", *_DEFAULT_PORTS)
+
+    @property
+    def is_remote(self) -> bool:
+        """There is a network in between."""
+        return self.is_http or (self.is_database and bool(self._parts.hostname))
+
+    def call(self, function: Callable[[], _Result]) -> _Result:
+        """The result of ``function``, which calls MLflow.
+
+        Raises:
+            TrackingUnavailableError: If the backend shows no sign of life.
+            TrackingError: If MLflow refuses; its reason is in the sentence.
+        """
+        try:
+            if not self.is_remote:
+                return function()
+            self.check_alive()
+            return self._watch(function)
+        except (MlflowException, SQLAlchemyError) as err:
+            raise self._translated(err) from err
+
+    def check_alive(self, *, again: bool = False) -> None:
+        """Return if the backend showed a sign of life, now or right before.
+
+        Args:
+            again: Ask it now, however short ago it answered.
+
+        Raises:
+            TrackingUnavailableError: If there was none.
+        """
+        fresh = time.monotonic() - self._seen_alive < _SIGN_OF_LIFE_VALID_SECONDS
+        if not self.is_remote or (fresh and not again):
+            return
+        reason = ""
+        for attempt in range(_SIGN_OF_LIFE_ATTEMPTS):
+            if attempt:
+                time.sleep(_SECONDS_BETWEEN_ATTEMPTS)
+            reason = self._why_silent()
+            if not reason:
+                self._seen_alive = time.monotonic()
+                return
+        raise TrackingUnavailableError(self.shown, reason)
+
+    def log_in(self) -> None:
+        """Connect to a database once, as MLflow retries a wrong password for minutes.
+
+        Raises:
+            TrackingUnavailableError: If it lets nobody in.
+        """
+        if self.is_database and self.is_remote:
+            engine = create_engine(self._uri, poolclass=NullPool)
+            self.call(lambda: engine.connect().close())
+
+    def _why_silent(self) -> str:
+        """An empty text if the backend answers, else the reason."""
+        try:
+            return self._ask_server() if self.is_http else self._ask_database()
+        except (OSError, requests.RequestException) as err:
+            return _root_cause(err)
+
+    def _ask_server(self) -> str:
+        credentials = get_default_host_creds(self._uri)
+        answer = requests.get(
+            f"{self._uri.rstrip('/')}/health",
+            timeout=_SIGN_OF_LIFE_TIMEOUT_SECONDS,
+            verify=credentials.verify,
+        )
+        return (
+            f"HTTP {answer.status_code}" if answer.status_code in _BAD_GATEWAY else ""
+        )
+
+    def _ask_database(self) -> str:
+        port = self._parts.port
+        port = port or _DEFAULT_PORTS[self._parts.scheme.split("+")[0]]
+        address = (self._parts.hostname, port)
+        with socket.create_connection(address, timeout=_SIGN_OF_LIFE_TIMEOUT_SECONDS):
+            return ""
+
+    def _watch(self, function: Callable[[], _Result]) -> _Result:
+        """Run in a thread that is left alone once the backend is found dead."""
+        context = contextvars.copy_context()
+        answers: SimpleQueue[tuple[_Result | None, BaseException | None]]
+        answers = SimpleQueue()
+
+        def work() -> None:
+            try:
+                answers.put((context.run(function), None))
+            except BaseException as err:  # noqa: B036, raised in the caller below
+                answers.put((None, err))
+
+        threading.Thread(target=work, name="brixa-mlflow", daemon=True).start()
+        while True:
+            try:
+                result, error = answers.get(timeout=_SIGN_OF_LIFE_TIMEOUT_SECONDS)
+            except Empty:
+                self.check_alive(again=True)
+                continue
+            if error is not None:
+                raise error
+            return result  # type: ignore[return-value]
+
+    def _translated(self, err: MlflowException | SQLAlchemyError) -> TrackingError:
+        cause = getattr(err, "orig", None) or err
+        reason = _one_line(str(cause).replace(self._uri, self.shown))
+        code = str(getattr(err, "error_code", ""))
+        if code in _GONE or isinstance(err, OperationalError) or _SILENT.search(reason):
+            return TrackingUnavailableError(self.shown, reason)
+        return TrackingError(
+            f"the MLflow backend at {self.shown} refused: {reason}",
+            uri=self.shown,
+            code=code,
+        )
+
+
+def without_credentials(uri: str) -> str:
+    """``uri`` as it may be shown: no user, password or query."""
+    parts = urlsplit(uri)
+    if not parts.netloc:
+        return uri.partition("?")[0]
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query=""))
+
+
+def quiet_migrations() -> None:
+    """Keep the log lines of creating a database off the user's terminal."""
+    for name in ("alembic", "mlflow.store.db.utils"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _one_line(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _LONGEST_REASON else f"{line[:_LONGEST_REASON]}..."
+
+
+def _root_cause(err: BaseException) -> str:
+    """``Connection refused`` instead of three wrapped exceptions."""
+    if isinstance(err, TimeoutError | requests.Timeout):
+        return f"no answer in {_SIGN_OF_LIFE_TIMEOUT_SECONDS:g} seconds"
+    seen: BaseException | None = err
+    while seen is not None:
+        if isinstance(seen, OSError) and seen.strerror:
+            return seen.strerror
+        reason = getattr(seen.args[0], "reason", None) if seen.args else None
+        seen = reason or seen.__cause__ or seen.__context__
+    return _one_line(str(err))

@@ -1,0 +1,174 @@
+"""Models that somebody logged to MLflow, with ``log_model`` or autolog."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mlflow import MlflowClient
+from mlflow.artifacts import download_artifacts
+from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
+from mlflow.models import Model
+from mlflow.store.artifact.utils.models import _parse_model_uri
+from mlflow.utils.uri import is_local_uri
+
+from brixa_flows.errors import TrackingError, some_of
+from brixa_flows.tracking.base import AdoptableModel
+from brixa_flows.tracking.mlflow_runs import datasets_of
+
+__all__ = ["FetchedModel", "fetch_logged_model", "load_fetched_model"]
+
+_GENERIC_FLAVOR = "python_function"
+_KEPT_OF_PIPELINE = ("tokenizer", "image_processor", "feature_extractor", "processor")
+_FORMS = "runs:/RUN_ID/model, models:/MODEL_ID, models:/NAME/3 or models:/NAME@ALIAS"
+
+
+@dataclass(frozen=True)
+class FetchedModel:
+    """A logged model whose files are on this machine.
+
+    Attributes:
+        uri: What it was asked for by.
+        folder: Its files.
+        run: The run that made it, if any.
+    """
+
+    uri: str
+    folder: Path
+    run: Run | None
+
+
+def fetch_logged_model(
+    client: MlflowClient, model_uri: str, download_folder: Path
+) -> FetchedModel:
+    """Find the model through ``client`` alone and bring its files here.
+
+    MLflow's own resolution of ``models:/`` asks the process's global tracking URI.
+
+    Args:
+        client: The backend that knows it.
+        model_uri: See :meth:`TrackingStore.adopt`.
+        download_folder: Where remote files go; local ones stay where they are.
+
+    Raises:
+        TrackingError: If the URI can't be read or nothing is there.
+    """
+    location, run_id = _locate(client, model_uri)
+    remote = not is_local_uri(location)
+    folder = Path(
+        download_artifacts(
+            artifact_uri=location,
+            dst_path=str(download_folder) if remote else None,
+            tracking_uri=client.tracking_uri,
+        )
+    )
+    if not (folder / "MLmodel").is_file():
+        raise TrackingError(
+            f"there is no MLflow model at {model_uri}: no file MLmodel in {location}"
+        )
+    return FetchedModel(model_uri, folder, client.get_run(run_id) if run_id else None)
+
+
+def load_fetched_model(fetched: FetchedModel) -> AdoptableModel:
+    """Load it by its native flavor, which runs what was pickled by whoever logged it.
+
+    Raises:
+        TrackingError: If it has no native flavor or its library is not here.
+    """
+    described = Model.load(str(fetched.folder))
+    flavor = _native_flavor(described, fetched.uri)
+    try:
+        loader = importlib.import_module(f"mlflow.{flavor}")
+        model = loader.load_model(str(fetched.folder))
+    except ImportError as err:
+        raise TrackingError(
+            f"the model at {fetched.uri} has the flavor {flavor!r}, whose library is "
+            f"not installed here ({err}); install it and call again"
+        ) from err
+    extras: dict[str, Any] = {}
+    if flavor == "transformers":
+        model, extras = _of_pipeline(model)
+    run = fetched.run
+    return AdoptableModel(
+        uri=fetched.uri,
+        model=model,
+        flavor=flavor,
+        run_id=None if run is None else str(run.info.run_id),
+        params={} if run is None else dict(run.data.params),
+        metrics={} if run is None else dict(run.data.metrics),
+        datasets=() if run is None else datasets_of(run),
+        tags={} if run is None else dict(run.data.tags),
+        input_example=_example_of(described, fetched.folder),
+        extras=extras,
+    )
+
+
+def _locate(client: MlflowClient, model_uri: str) -> tuple[str, str | None]:
+    """Where the files are, and the run that made them."""
+    if model_uri.startswith("runs:/"):
+        run_id, _, path = model_uri.removeprefix("runs:/").strip("/").partition("/")
+        return _of_run(client, client.get_run(run_id), path), run_id
+    if not model_uri.startswith("models:/"):
+        raise TrackingError(f"{model_uri!r} is no URI of a logged model: give {_FORMS}")
+    try:
+        parsed = _parse_model_uri(model_uri)
+    except MlflowException as err:
+        raise TrackingError(
+            f"{model_uri!r} is no URI of a logged model: give {_FORMS}"
+        ) from err
+    if parsed.model_id is not None:
+        logged = client.get_logged_model(parsed.model_id)
+        return str(logged.artifact_location), logged.source_run_id
+    if parsed.alias is not None:
+        found = client.get_model_version_by_alias(parsed.name, parsed.alias)
+    elif parsed.version is not None:
+        found = client.get_model_version(parsed.name, parsed.version)
+    else:
+        raise TrackingError(f"{model_uri!r} names no version: give {_FORMS}")
+    source = client.get_model_version_download_uri(found.name, found.version)
+    if source.startswith(("runs:/", "models:/")):
+        location, maker = _locate(client, source)
+        return location, found.run_id or maker
+    return str(source), found.run_id or None
+
+
+def _of_run(client: MlflowClient, run: Run, path: str) -> str:
+    """A LoggedModel (MLflow 3) of that name, else the run's own artifacts."""
+    outputs = run.outputs.model_outputs if run.outputs else []
+    logged = [client.get_logged_model(output.model_id) for output in outputs]
+    for model in reversed(logged):
+        if model.name == path:
+            return str(model.artifact_location)
+    own = {item.path for item in client.list_artifacts(run.info.run_id, path)}
+    if f"{path}/MLmodel" not in own:
+        raise TrackingError(
+            f"the run {run.info.run_id} has no model {path!r}; it has: "
+            f"{some_of(model.name for model in logged)}"
+        )
+    return f"{run.info.artifact_uri}/{path}"
+
+
+def _native_flavor(described: Model, uri: str) -> str:
+    native = [name for name in described.flavors if name != _GENERIC_FLAVOR]
+    if not native:
+        raise TrackingError(
+            f"the model at {uri} has only the flavor {_GENERIC_FLAVOR!r}, which hides "
+            "the object inside; log it with its framework's flavor, such as "
+            "mlflow.sklearn.log_model"
+        )
+    return str(native[0])
+
+
+def _of_pipeline(pipeline: Any) -> tuple[Any, dict[str, Any]]:
+    parts = {name: getattr(pipeline, name, None) for name in _KEPT_OF_PIPELINE}
+    kept = {name: part for name, part in parts.items() if part is not None}
+    return pipeline.model, kept
+
+
+def _example_of(described: Model, folder: Path) -> Any:
+    if described.saved_input_example_info is None:
+        return None
+    return described.load_input_example(str(folder))

@@ -1,0 +1,251 @@
+"""What a version's own run carries, between our words and MLflow's entities."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Iterable, Mapping
+from itertools import islice
+from typing import Any
+
+from mlflow import MlflowClient
+from mlflow.entities import (
+    Dataset,
+    DatasetInput,
+    InputTag,
+    LoggedModelOutput,
+    Metric,
+    Param,
+    Run,
+)
+from mlflow.exceptions import MlflowException
+
+from brixa_flows.errors import InvalidMetadataError
+from brixa_flows.tracking import tags as keys
+from brixa_flows.tracking.base import TrackedDataset
+
+__all__ = [
+    "as_metrics",
+    "as_params",
+    "check_finite",
+    "datasets_of",
+    "ensure_experiment",
+    "ensure_model_of",
+    "error_code",
+    "find_experiment",
+    "has_dataset",
+    "log_to_run",
+    "own_runs",
+]
+
+_LONGEST_PARAM = 500
+_LONGEST_KEY = 250
+_LONGEST_DIGEST = 36
+_LONGEST_DATASET_NAME = 500
+_PARAMS_A_CALL = 100
+_METRICS_A_CALL = 1000
+_RUNS_A_PAGE = 1000
+_EVALUATED = "brixa-evaluated"
+_CONTEXT_TAG = "mlflow.data.context"
+_ALLOWED_IN_KEYS = frozenset("_-. /")
+
+
+def error_code(err: MlflowException) -> str:
+    """MLflow's name for what went wrong."""
+    return str(err.error_code)
+
+
+def find_experiment(client: MlflowClient, name: str) -> str | None:
+    """Id of the live experiment with the runs of model ``name``."""
+    found = client.get_experiment_by_name(keys.experiment_of(name))
+    alive = found is not None and found.lifecycle_stage == "active"
+    return str(found.experiment_id) if found is not None and alive else None
+
+
+def ensure_experiment(
+    client: MlflowClient, name: str, artifact_location: str | None
+) -> str:
+    """Find, restore or create it; somebody else may create it meanwhile."""
+    experiment = keys.experiment_of(name)
+    found = client.get_experiment_by_name(experiment)
+    if found is None:
+        try:
+            return str(client.create_experiment(experiment, artifact_location))
+        except MlflowException as err:
+            found = client.get_experiment_by_name(experiment)
+            if found is None or error_code(err) != "RESOURCE_ALREADY_EXISTS":
+                raise
+    if found.lifecycle_stage == "deleted":
+        client.restore_experiment(found.experiment_id)
+    return str(found.experiment_id)
+
+
+def own_runs(
+    client: MlflowClient, experiment_id: str, version: str | None = None
+) -> list[Run]:
+    """Runs of versions in the experiment, oldest first."""
+    wanted = f"tags.`{keys.VERSION}` = {version!r}" if version else ""
+    runs: list[Run] = []
+    token: str | None = None
+    while True:
+        page = client.search_runs(
+            [experiment_id],
+            wanted,
+            max_results=_RUNS_A_PAGE,
+            order_by=["attributes.start_time ASC"],
+            page_token=token,
+        )
+        runs.extend(run for run in page if keys.DIGEST in run.data.tags)
+        token = page.token
+        if not token:
+            return runs
+
+
+def log_to_run(
+    client: MlflowClient,
+    run_id: str,
+    *,
+    params: Iterable[Param] = (),
+    metrics: Iterable[Metric] = (),
+    datasets: Iterable[TrackedDataset] = (),
+) -> None:
+    """Log all, in as few calls as MLflow's batch limits allow."""
+    params, metrics = iter(params), iter(metrics)
+    while True:
+        some_params = list(islice(params, _PARAMS_A_CALL))
+        some_metrics = list(islice(metrics, _METRICS_A_CALL - len(some_params)))
+        if not some_params and not some_metrics:
+            break
+        client.log_batch(run_id, metrics=some_metrics, params=some_params)
+    inputs = [_as_input(dataset) for dataset in datasets]
+    if inputs:
+        client.log_inputs(run_id, inputs)
+
+
+def as_params(params: Mapping[str, Any]) -> list[Param]:
+    """Hyperparameters as MLflow keeps them: text, long ones shortened.
+
+    Their authority is ``config.json``, so nothing is refused here.
+    """
+    return [Param(_as_key(key), _as_text(value)) for key, value in params.items()]
+
+
+def as_metrics(
+    metrics: Mapping[str, float],
+    dataset: TrackedDataset | None = None,
+    model_id: str | None = None,
+) -> list[Metric]:
+    """Metrics of now, tied to a dataset where given.
+
+    MLflow's databases keep the tie for metrics of a LoggedModel only, so ``model_id``
+    goes with it.
+    """
+    now_milliseconds = int(time.time() * 1000)
+    tied: dict[str, str | None] = {}
+    if dataset is not None:
+        tied = {
+            "dataset_name": dataset.name[:_LONGEST_DATASET_NAME],
+            "dataset_digest": dataset.digest[:_LONGEST_DIGEST],
+        }
+    return [
+        Metric(name, float(value), now_milliseconds, 0, model_id=model_id, **tied)
+        for name, value in metrics.items()
+    ]
+
+
+def check_finite(metrics: Mapping[str, float]) -> None:
+    """Refuse what is no finite number.
+
+    Raises:
+        InvalidMetadataError: Names the metric.
+    """
+    for name, value in metrics.items():
+        if not math.isfinite(value):
+            raise InvalidMetadataError(
+                "metrics", f"has {name!r} = {value}: only finite numbers are kept"
+            )
+
+
+def ensure_model_of(client: MlflowClient, run: Run) -> str:
+    """Id of the LoggedModel that carries the metrics by dataset of a version's run.
+
+    It is made with the first of them and has no files: those are in our storage.
+    """
+    for output in run.outputs.model_outputs if run.outputs else ():
+        return str(output.model_id)
+    known = (keys.MODEL, keys.VERSION, keys.DIGEST)
+    logged = client.create_logged_model(
+        run.info.experiment_id,
+        name=_EVALUATED,
+        source_run_id=run.info.run_id,
+        tags={key: run.data.tags[key] for key in known if key in run.data.tags},
+    )
+    client.finalize_logged_model(logged.model_id, "READY")
+    client.log_outputs(run.info.run_id, [LoggedModelOutput(logged.model_id, 0)])
+    return str(logged.model_id)
+
+
+def has_dataset(run: Run, dataset: TrackedDataset) -> bool:
+    """The run has that dataset among its inputs already."""
+    wanted = (dataset.name, dataset.digest[:_LONGEST_DIGEST], dataset.context)
+    return any(
+        (each.name, each.digest, each.context) == wanted for each in datasets_of(run)
+    )
+
+
+def datasets_of(run: Run) -> tuple[TrackedDataset, ...]:
+    """The dataset inputs of a run in our words."""
+    inputs = run.inputs.dataset_inputs if run.inputs else ()
+    return tuple(_as_tracked(each) for each in inputs)
+
+
+def _as_input(tracked: TrackedDataset) -> DatasetInput:
+    profile = {} if tracked.rows is None else {"num_rows": tracked.rows}
+    dataset = Dataset(
+        name=tracked.name[:_LONGEST_DATASET_NAME],
+        digest=tracked.digest[:_LONGEST_DIGEST],
+        source_type=tracked.uri.partition("://")[0] if "://" in tracked.uri else "code",
+        source=json.dumps({"uri": tracked.uri}),
+        profile=json.dumps(profile),
+    )
+    return DatasetInput(dataset, [InputTag(_CONTEXT_TAG, tracked.context)])
+
+
+def _as_tracked(given: DatasetInput) -> TrackedDataset:
+    contexts = [tag.value for tag in given.tags if tag.key == _CONTEXT_TAG]
+    source = _json_object(given.dataset.source)
+    profile = _json_object(given.dataset.profile)
+    rows = profile.get("num_rows")
+    if rows is None and isinstance(profile.get("features_shape"), list):
+        rows = profile["features_shape"][0]
+    return TrackedDataset(
+        name=given.dataset.name,
+        digest=given.dataset.digest,
+        uri=str(source.get("uri") or source.get("url") or source.get("path") or ""),
+        rows=rows if isinstance(rows, int) else None,
+        context=contexts[0] if contexts else "training",
+    )
+
+
+def _json_object(text: str | None) -> dict[str, Any]:
+    try:
+        value = json.loads(text or "{}")
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _as_key(key: str) -> str:
+    kept = (
+        letter if letter.isalnum() or letter in _ALLOWED_IN_KEYS else "_"
+        for letter in key
+    )
+    return "".join(kept)[:_LONGEST_KEY]
+
+
+def _as_text(value: object) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, default=str)
+    if len(text) <= _LONGEST_PARAM:
+        return text
+    return f"{text[: _LONGEST_PARAM - 3]}..."

@@ -1,0 +1,385 @@
+"""The tracking store on MLflow, through a client of its own, never the fluent API.
+
+Open it with :func:`brixa_flows.tracking.open_store`.
+"""
+
+from __future__ import annotations
+
+import functools
+import tempfile
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast
+
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
+from mlflow.tracking._model_registry.client import ModelRegistryClient
+
+from brixa_flows.errors import TrackingError
+from brixa_flows.tracking import mlflow_runs as runs
+from brixa_flows.tracking import mlflow_versions as versions
+from brixa_flows.tracking import tags as keys
+from brixa_flows.tracking.base import AdoptableModel, TrackedDataset, TrackedVersion
+from brixa_flows.tracking.mlflow_access import MlflowAccess
+from brixa_flows.tracking.mlflow_adopt import (
+    FetchedModel,
+    fetch_logged_model,
+    load_fetched_model,
+)
+from brixa_flows.tracking.mlflow_first_use import local_path, open_client, place_of_runs
+
+__all__ = ["MlflowTrackingStore"]
+
+_UPLOAD_FOLDER = "model"
+
+_Result = TypeVar("_Result")
+_Arguments = ParamSpec("_Arguments")
+
+
+def _bounded(
+    method: Callable[Concatenate[MlflowTrackingStore, _Arguments], _Result],
+) -> Callable[Concatenate[MlflowTrackingStore, _Arguments], _Result]:
+    """Let a method end in bounded time and only with our errors."""
+
+    @functools.wraps(method)
+    def call(
+        self: MlflowTrackingStore, *args: _Arguments.args, **kwargs: _Arguments.kwargs
+    ) -> _Result:
+        self._open()
+        return self._access.call(lambda: method(self, *args, **kwargs))
+
+    return cast("Callable[Concatenate[MlflowTrackingStore, _Arguments], _Result]", call)
+
+
+class MlflowTrackingStore:
+    """See :class:`~brixa_flows.tracking.base.TrackingStore`.
+
+    Args:
+        uri: Tracking URI of MLflow.
+        registry_uri: Where the model registry is, if elsewhere.
+        artifact_folder: Where files of runs go when the backend is a database that is
+            opened directly; beside the file for sqlite if not given. A server decides
+            for itself.
+    """
+
+    def __init__(
+        self,
+        uri: str,
+        *,
+        registry_uri: str | None = None,
+        artifact_folder: Path | None = None,
+    ) -> None:
+        self._tracking_uri = uri
+        self._registry_uri = registry_uri or uri
+        self._access = MlflowAccess(uri)
+        self._artifact_folder = artifact_folder
+        self._lock = threading.Lock()
+        self._opened: tuple[MlflowClient, ModelRegistryClient] | None = None
+
+    @property
+    def uri(self) -> str:
+        """Address of the backend, without credentials."""
+        return self._access.shown
+
+    def ping(self) -> None:
+        """Return if the backend answers."""
+        self._access.check_alive(again=True)
+        self._read_something()
+
+    def open_run(
+        self,
+        name: str,
+        version: str,
+        *,
+        digest: str,
+        params: Mapping[str, Any],
+        metrics: Mapping[str, float],
+        datasets: Sequence[TrackedDataset] = (),
+        tags: Mapping[str, str] | None = None,
+    ) -> str:
+        """Create the version's own run, or complete or return that of the digest."""
+        runs.check_finite(metrics)
+        run = self._ensure_run(name, version, digest, dict(tags or {}))
+        if run.info.status != "FINISHED":
+            self._fill_run(
+                run.info.run_id,
+                runs.as_params(params),
+                runs.as_metrics(metrics),
+                datasets,
+            )
+        return str(run.info.run_id)
+
+    @_bounded
+    def recorded_digest(self, name: str, version: str) -> str | None:
+        """The digest on the version's own run, ``None`` if there is no run."""
+        run = self._find_run(name, version)
+        return None if run is None else str(run.data.tags[keys.DIGEST])
+
+    def create_version(
+        self,
+        name: str,
+        version: str,
+        *,
+        source: str,
+        run_id: str,
+        description: str = "",
+        tags: Mapping[str, str] | None = None,
+        owner: str | None = None,
+        custom: Mapping[str, Any] | None = None,
+        facts: Mapping[str, str] | None = None,
+    ) -> TrackedVersion:
+        """Make the version visible, all tags in one call."""
+        keys.check_user_tags(tags or {})
+        all_tags = {**(tags or {}), **(facts or {}), keys.VERSION: version}
+        if owner:
+            all_tags[keys.OWNER] = owner
+        if custom:
+            all_tags[keys.CUSTOM] = keys.dump_custom(custom)
+        return self._ensure_version(
+            name, version, source, run_id, description, all_tags
+        )
+
+    @_bounded
+    def get_version(
+        self, name: str, version: str, *, backend_version: str | None = None
+    ) -> TrackedVersion | None:
+        """What MLflow knows of the version, ``None`` if it knows nothing."""
+        found = versions.find(self._client, name, version, backend_version)
+        return (
+            None
+            if found is None
+            else versions.as_tracked(found, versions.run_of(self._client, found))
+        )
+
+    @_bounded
+    def list_versions(self, name: str) -> list[TrackedVersion]:
+        """All versions of a model with our tag."""
+        experiment_id = runs.find_experiment(self._client, name)
+        own = runs.own_runs(self._client, experiment_id) if experiment_id else []
+        by_id = {run.info.run_id: run for run in own}
+        return [
+            versions.as_tracked(found, by_id.get(found.run_id))
+            for found in versions.search(self._client, name)
+            if keys.VERSION in found.tags
+        ]
+
+    def update_version(
+        self,
+        tracked: TrackedVersion,
+        *,
+        description: str | None = None,
+        tags: Mapping[str, str | None] | None = None,
+        custom: Mapping[str, Any] | None = None,
+        owner: str | None = None,
+        stage: str | None = None,
+        facts: Mapping[str, str] | None = None,
+    ) -> None:
+        """Change what is given and leave the rest."""
+        keys.check_user_tags(tags or {})
+        changed: dict[str, str | None] = {**(tags or {}), **(facts or {})}
+        if custom is not None:
+            changed[keys.CUSTOM] = keys.dump_custom(custom)
+        if owner is not None:
+            changed[keys.OWNER] = owner or None
+        if stage is not None:
+            changed[keys.STAGE] = stage
+        self._change_version(tracked, description, changed)
+
+    def log_metrics(
+        self,
+        run_id: str,
+        metrics: Mapping[str, float],
+        dataset: TrackedDataset | None = None,
+    ) -> None:
+        """Add metrics to a run, tied to a dataset where given."""
+        runs.check_finite(metrics)
+        self._log(run_id, metrics, dataset)
+
+    @_bounded
+    def log_artifact(self, run_id: str, path: Path, folder: str = "") -> None:
+        """Keep a file beside the run."""
+        self._client.log_artifact(run_id, str(path), folder or None)
+
+    @_bounded
+    def set_alias(self, name: str, alias: str, backend_version: str | None) -> None:
+        """Point an alias at a version; ``None`` removes it.
+
+        MlflowClient would first read the whole model to see that it is no prompt.
+        """
+        if backend_version is not None:
+            self._models.set_registered_model_alias(name, alias, backend_version)
+            return
+        try:
+            self._models.delete_registered_model_alias(name, alias)
+        except MlflowException as err:
+            if runs.error_code(err) not in versions.MISSING:
+                raise
+
+    @_bounded
+    def aliases(self, name: str) -> dict[str, str]:
+        """Alias -> semantic version."""
+        return versions.aliases_of(self._client, name)
+
+    def adopt(self, model_uri: str) -> AdoptableModel:
+        """Load a model that somebody logged, with what its run says."""
+        with tempfile.TemporaryDirectory(prefix="brixa-adopt-") as folder:
+            return load_fetched_model(self._fetch(model_uri, Path(folder)))
+
+    @_bounded
+    def _fetch(self, model_uri: str, folder: Path) -> FetchedModel:
+        try:
+            return fetch_logged_model(self._client, model_uri, folder)
+        except OSError as err:
+            raise TrackingError(f"{model_uri} can't be fetched: {err}") from err
+
+    @property
+    def _client(self) -> MlflowClient:
+        return self._open()[0]
+
+    @property
+    def _models(self) -> ModelRegistryClient:
+        return self._open()[1]
+
+    def _open(self) -> tuple[MlflowClient, ModelRegistryClient]:
+        """The clients, made on first use."""
+        with self._lock:
+            if self._opened is None:
+                self._access.check_alive()
+                self._access.log_in()
+                self._opened = self._access.call(self._connect)
+            return self._opened
+
+    def _connect(self) -> tuple[MlflowClient, ModelRegistryClient]:
+        client = open_client(
+            self._tracking_uri, self._registry_uri, self._artifact_location
+        )
+        return client, ModelRegistryClient(self._registry_uri, self._tracking_uri)
+
+    @property
+    def _artifact_location(self) -> str | None:
+        """Where a database that is opened directly puts files of runs."""
+        if not self._access.is_database:
+            return None
+        return place_of_runs(self._tracking_uri, self._artifact_folder)
+
+    @_bounded
+    def _read_something(self) -> None:
+        self._client.search_experiments(max_results=1)
+
+    @_bounded
+    def _ensure_run(
+        self, name: str, version: str, digest: str, tags: dict[str, str]
+    ) -> Run:
+        found = self._find_run(name, version)
+        if found is not None and found.data.tags[keys.DIGEST] == digest:
+            return found
+        if found is not None:
+            self._make_way(name, version, found, digest)
+        location = self._artifact_location
+        experiment_id = runs.ensure_experiment(
+            self._client,
+            name,
+            None if location is None else f"{location}/{name}",
+        )
+        all_tags = {
+            **tags,
+            keys.MODEL: name,
+            keys.VERSION: version,
+            keys.DIGEST: digest,
+        }
+        return self._client.create_run(
+            experiment_id, tags=all_tags, run_name=f"{name} {version}"
+        )
+
+    def _make_way(self, name: str, version: str, found: Run, digest: str) -> None:
+        """Remove the run of an earlier attempt, whose version never got visible."""
+        if versions.find(self._client, name, version) is not None:
+            recorded = found.data.tags[keys.DIGEST]
+            raise TrackingError(
+                f"{name} {version} is recorded in {self.uri} with the digest "
+                f"{recorded}, which is never overwritten by {digest}"
+            )
+        self._client.delete_run(found.info.run_id)
+
+    @_bounded
+    def _fill_run(
+        self,
+        run_id: str,
+        params: list[Any],
+        metrics: list[Any],
+        datasets: Sequence[TrackedDataset],
+    ) -> None:
+        runs.log_to_run(
+            self._client, run_id, params=params, metrics=metrics, datasets=datasets
+        )
+        self._client.set_terminated(run_id, "FINISHED")
+
+    @_bounded
+    def _log(
+        self, run_id: str, metrics: Mapping[str, float], dataset: TrackedDataset | None
+    ) -> None:
+        client = self._client
+        if dataset is None:
+            runs.log_to_run(client, run_id, metrics=runs.as_metrics(metrics))
+            return
+        run = client.get_run(run_id)
+        tied = runs.as_metrics(metrics, dataset, runs.ensure_model_of(client, run))
+        new = not runs.has_dataset(run, dataset)
+        runs.log_to_run(client, run_id, metrics=tied, datasets=[dataset] if new else [])
+
+    @_bounded
+    def _ensure_version(
+        self,
+        name: str,
+        version: str,
+        source: str,
+        run_id: str,
+        description: str,
+        tags: dict[str, str],
+    ) -> TrackedVersion:
+        run = self._client.get_run(run_id)
+        found = versions.find(self._client, name, version)
+        if found is None:
+            versions.ensure_model(self._client, name)
+            found = self._client.create_model_version(
+                name,
+                self._acceptable_source(source, run),
+                run_id,
+                tags={**tags, keys.DIGEST: run.data.tags.get(keys.DIGEST, "")},
+                description=description or None,
+                await_creation_for=0,
+            )
+        return versions.as_tracked(found, run)
+
+    def _acceptable_source(self, source: str, run: Run) -> str:
+        """A server refuses local folders but the run's own: upload the files there."""
+        local = local_path(source)
+        if local is None or not self._access.is_http:
+            return source if local is None else local.as_uri()
+        self._client.log_artifacts(run.info.run_id, str(local), _UPLOAD_FOLDER)
+        return f"{run.info.artifact_uri}/{_UPLOAD_FOLDER}"
+
+    def _find_run(self, name: str, version: str) -> Run | None:
+        """The version's own run: the oldest, so that a copy changes nothing."""
+        experiment_id = runs.find_experiment(self._client, name)
+        if experiment_id is None:
+            return None
+        return next(iter(runs.own_runs(self._client, experiment_id, version)), None)
+
+    @_bounded
+    def _change_version(
+        self,
+        tracked: TrackedVersion,
+        description: str | None,
+        changed: Mapping[str, str | None],
+    ) -> None:
+        name, number = tracked.name, tracked.backend_version
+        if description is not None:
+            self._client.update_model_version(name, number, description)
+        for key, value in changed.items():
+            if value is None:
+                self._models.delete_model_version_tag(name, number, key)
+            else:
+                self._models.set_model_version_tag(name, number, key, value)

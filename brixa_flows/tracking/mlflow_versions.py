@@ -1,0 +1,122 @@
+"""Model versions, between our words and MLflow's entities."""
+
+from __future__ import annotations
+
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+
+from brixa_flows.tracking import tags as keys
+from brixa_flows.tracking.base import TrackedVersion
+from brixa_flows.tracking.mlflow_runs import error_code
+
+__all__ = [
+    "MISSING",
+    "aliases_of",
+    "as_tracked",
+    "ensure_model",
+    "find",
+    "run_of",
+    "search",
+]
+
+MISSING = ("RESOURCE_DOES_NOT_EXIST", "NOT_FOUND")
+_VERSIONS_A_PAGE = 1000
+
+
+def ensure_model(client: MlflowClient, name: str) -> None:
+    """Create the registered model unless it is there."""
+    try:
+        client.create_registered_model(name)
+    except MlflowException as err:
+        if error_code(err) != "RESOURCE_ALREADY_EXISTS":
+            raise
+
+
+def find(
+    client: MlflowClient, name: str, version: str, number: str | None = None
+) -> ModelVersion | None:
+    """The version with our tag: by a cached number if that is right, else by search."""
+    if number is not None:
+        try:
+            found = client.get_model_version(name, number)
+            if found.tags.get(keys.VERSION) == version:
+                return found
+        except MlflowException as err:
+            if error_code(err) not in MISSING:
+                raise
+    candidates = search(client, name, version)
+    return min(candidates, key=lambda each: int(each.version), default=None)
+
+
+def search(
+    client: MlflowClient, name: str, version: str | None = None
+) -> list[ModelVersion]:
+    """Versions of a model, or those with one semantic version in their tag."""
+    wanted = f"name = {name!r}"
+    if version is not None:
+        wanted += f" and tags.`{keys.VERSION}` = {version!r}"
+    found: list[ModelVersion] = []
+    token: str | None = None
+    while True:
+        page = client.search_model_versions(
+            wanted, max_results=_VERSIONS_A_PAGE, page_token=token
+        )
+        found.extend(page)
+        token = page.token
+        if not token:
+            return found
+
+
+def aliases_of(client: MlflowClient, name: str) -> dict[str, str]:
+    """Alias -> semantic version, for versions with our tag."""
+    try:
+        numbers = client.get_registered_model(name).aliases
+    except MlflowException as err:
+        if error_code(err) not in MISSING:
+            raise
+        return {}
+    found = {
+        alias: client.get_model_version(name, str(number))
+        for alias, number in numbers.items()
+    }
+    return {
+        alias: str(version.tags[keys.VERSION])
+        for alias, version in found.items()
+        if keys.VERSION in version.tags
+    }
+
+
+def run_of(client: MlflowClient, found: ModelVersion) -> Run | None:
+    """The version's own run, unless somebody deleted it for good."""
+    if not found.run_id:
+        return None
+    try:
+        return client.get_run(found.run_id)
+    except MlflowException as err:
+        if error_code(err) not in MISSING:
+            raise
+        return None
+
+
+def as_tracked(found: ModelVersion, run: Run | None) -> TrackedVersion:
+    """Both in our words; numbers are int or str there, depending on the backend."""
+    users, ours = keys.split_tags(found.tags)
+    run_tags = {} if run is None else run.data.tags
+    custom = keys.load_custom(ours.pop(keys.CUSTOM, None))
+    return TrackedVersion(
+        name=str(found.name),
+        version=ours.pop(keys.VERSION),
+        backend_version=str(found.version),
+        run_id=found.run_id or None,
+        source=str(found.source),
+        digest=run_tags.get(keys.DIGEST),
+        description=found.description or "",
+        tags=users,
+        metrics={} if run is None else dict(run.data.metrics),
+        owner=ours.pop(keys.OWNER, None),
+        custom=custom,
+        stage=ours.pop(keys.STAGE, None),
+        facts={key: value for key, value in ours.items() if key != keys.DIGEST},
+    )
