@@ -1,17 +1,21 @@
 """Names and payloads of every event we emit; no Prefect here.
 
 An automation's template that names a missing key starts nothing, so every payload has
-every key, always, and unknown ones are refused.
+every key, always, and unknown ones are refused. What a person reads in the feed is the
+key ``message``, made from the other keys by each class's own sentence.
 """
 
 from __future__ import annotations
 
+import uuid
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = [
+    "EVENTS",
     "DriftDetected",
+    "EvaluationDataset",
     "EventPayload",
     "GateRefused",
     "ModelDeployed",
@@ -23,32 +27,99 @@ __all__ = [
     "WindowClosed",
 ]
 
+MESSAGE_KEY = "message"
+_NAMESPACE = uuid.UUID("6f1c0b7e-6f0d-5f7b-9a55-6b72697861f1")
+
+
+class EvaluationDataset(BaseModel):
+    """Labelled rows that a training did not see.
+
+    Attributes:
+        name: What a person calls them.
+        uri: Where they are (Parquet, CSV ...).
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(description="What a person calls these rows.")
+    uri: str = Field(description="Where they are: a Parquet or CSV file or folder.")
+
 
 class EventPayload(BaseModel):
-    """What an event carries; ``event`` is its name in the feed."""
+    """What an event carries.
+
+    Attributes:
+        event: Its name in the feed.
+        says: The sentence for a person, filled from the fields.
+        labels: Field by resource label, so that a trigger can match on it.
+        name: The model it is about.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     event: ClassVar[str]
+    says: ClassVar[str]
+    labels: ClassVar[dict[str, str]] = {"brixa.version": "version"}
+
+    name: str = Field(description="Name of the model.")
+
+    @classmethod
+    def keys(cls) -> frozenset[str]:
+        """Every key that the payload always has."""
+        return frozenset({*cls.model_fields, MESSAGE_KEY})
+
+    @property
+    def message(self) -> str:
+        """The event as a sentence."""
+        return self.says.format(**dict(self))
+
+    def to_payload(self) -> dict[str, Any]:
+        """The payload as plain JSON, with the sentence."""
+        return {**self.model_dump(mode="json"), MESSAGE_KEY: self.message}
+
+    def resource(self) -> dict[str, str]:
+        """What the event is about, with the labels that triggers can match on."""
+        facts = {label: str(getattr(self, key)) for label, key in self.labels.items()}
+        return {
+            "prefect.resource.id": f"brixa.model.{self.name}",
+            "prefect.resource.name": self.name,
+            **facts,
+        }
+
+    def event_id(self, *occasion: object) -> uuid.UUID:
+        """An id that is the same whenever the same thing is announced again.
+
+        Args:
+            *occasion: What makes this event one of its kind: a digest, a record's id.
+        """
+        parts = [self.event, self.name, *map(str, occasion)]
+        return uuid.uuid5(_NAMESPACE, "\n".join(parts))
 
 
 class TrainingCompleted(EventPayload):
     """A training ended and its model is in the tracking backend."""
 
     event = "brixa.training.completed"
+    says = "a model for {name} was trained: {model_uri}"
+    labels = {"brixa.model_type": "model_type"}
 
-    name: str
     model_uri: str
     framework: str
     model_type: str
+    description: str = ""
     hyperparameters: dict[str, Any] = Field(default_factory=dict)
     metrics: dict[str, float] = Field(default_factory=dict)
-    datasets: list[dict[str, Any]] = Field(default_factory=list)
-    reference_uri: str = ""
-    evaluation_uri: str = Field(
-        "", description="Labelled rows that the training has not seen."
+    datasets: list[dict[str, Any]] = Field(
+        default_factory=list, description="What it was trained on, as DatasetRef."
     )
-    target: str = ""
+    reference_uri: str = Field(
+        "", description="Rows whose distribution becomes the drift profile."
+    )
+    evaluations: list[EvaluationDataset] = Field(
+        default_factory=list,
+        description="Labelled rows it has not seen; the last one decides.",
+    )
+    target: str = Field("", description="Column of the label.")
     run_id: str = ""
     flow_run_id: str = ""
     git_commit: str = ""
@@ -58,12 +129,12 @@ class ModelRegistered(EventPayload):
     """A version is sealed in the registry."""
 
     event = "brixa.model.registered"
+    says = "{name} {version} is registered and sealed"
 
-    name: str
     version: str
     framework: str
     digest: str
-    evaluation_uri: str = ""
+    evaluations: list[EvaluationDataset] = Field(default_factory=list)
     target: str = ""
 
 
@@ -71,10 +142,10 @@ class ModelEvaluated(EventPayload):
     """A version was judged on data, and against production if there was one."""
 
     event = "brixa.model.evaluated"
+    says = "{name} {version} was judged on {rows} rows of {dataset}"
 
-    name: str
     version: str
-    dataset: str
+    dataset: str = Field(description="The rows that decide.")
     dataset_digest: str
     rows: int
     metrics: dict[str, float]
@@ -86,8 +157,9 @@ class ModelPromoted(EventPayload):
     """A version went into a stage."""
 
     event = "brixa.model.promoted"
+    says = "{name} {version} is in {stage}"
+    labels = {"brixa.version": "version", "brixa.stage": "stage"}
 
-    name: str
     version: str
     stage: str
     replaced: str = ""
@@ -99,10 +171,12 @@ class GateRefused(EventPayload):
     """A policy kept a version out of a stage."""
 
     event = "brixa.model.refused"
+    says = "{name} {version} stays out of {stage}: the policy {policy} refused it"
+    labels = {"brixa.version": "version", "brixa.stage": "stage"}
 
-    name: str
     version: str
     stage: str
+    policy: str
     reasons: list[str]
 
 
@@ -110,8 +184,9 @@ class ModelDeployed(EventPayload):
     """A version answers at an endpoint."""
 
     event = "brixa.model.deployed"
+    says = "{name} {version} answers at {endpoint}"
+    labels = {"brixa.version": "version", "brixa.deployment": "deployment"}
 
-    name: str
     version: str
     deployment: str
     endpoint: str
@@ -122,21 +197,27 @@ class WindowClosed(EventPayload):
     """A stretch of traffic is over; whoever sent it says where its rows are."""
 
     event = "brixa.window.closed"
+    says = "the {kind} from {start} to {end} of {deployment} is over"
+    labels = {"brixa.deployment": "deployment", "brixa.window": "kind"}
 
-    name: str
     deployment: str
     start: str
     end: str
-    kind: str = Field(description="week, month, day ... of the same reference spread.")
+    kind: str = Field(description="sample, day, week, month ...")
     data_uri: str = Field(description="Parquet of the inputs (and predictions).")
 
 
 class WindowChecked(EventPayload):
-    """A window was compared with the reference and is quiet."""
+    """A window was compared with the reference and raises no alarm."""
 
     event = "brixa.window.checked"
+    says = "the {kind} from {start} to {end} of {deployment}: {status}"
+    labels = {
+        "brixa.version": "version",
+        "brixa.deployment": "deployment",
+        "brixa.window": "kind",
+    }
 
-    name: str
     version: str
     deployment: str
     start: str
@@ -150,8 +231,9 @@ class DriftDetected(EventPayload):
     """A window differs from the reference more than the reference from itself."""
 
     event = "brixa.drift.detected"
+    says = "the {kind} from {start} to {end} of {deployment}: {sentence}"
+    labels = WindowChecked.labels
 
-    name: str
     version: str
     deployment: str
     start: str
@@ -161,3 +243,19 @@ class DriftDetected(EventPayload):
     columns: list[str]
     sentence: str
     report_uri: str = ""
+
+
+EVENTS: dict[str, type[EventPayload]] = {
+    payload.event: payload
+    for payload in (
+        TrainingCompleted,
+        ModelRegistered,
+        ModelEvaluated,
+        ModelPromoted,
+        GateRefused,
+        ModelDeployed,
+        WindowClosed,
+        WindowChecked,
+        DriftDetected,
+    )
+}

@@ -1,0 +1,209 @@
+"""What the demo asks of its Prefect server, over plain HTTP."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import httpx
+
+__all__ = ["FlowRun", "PrefectApi", "SeenEvent"]
+
+_TIMEOUT_SECONDS = 15.0
+_PAGE = 200
+
+
+@dataclass(frozen=True)
+class FlowRun:
+    """One flow run as the server has it.
+
+    Attributes:
+        id: Its id.
+        name: Its name.
+        deployment_id: Of which deployment.
+        state: ``SCHEDULED``, ``RUNNING``, ``COMPLETED``, ``FAILED`` ...
+        message: What the state says.
+        created_by: Kind and name of who created it (an automation, a person).
+        created_at: When, aware.
+        started_at: When it began, if it did.
+        ended_at: When it ended, if it did.
+        parameters: What it was started with.
+    """
+
+    id: str
+    name: str
+    deployment_id: str
+    state: str
+    message: str
+    created_by: tuple[str, str]
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    parameters: dict[str, Any]
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it ended, well or not."""
+        return self.state in {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
+
+    @property
+    def went_wrong(self) -> bool:
+        """Whether it ended, but not well."""
+        return self.is_over and self.state != "COMPLETED"
+
+
+@dataclass(frozen=True)
+class SeenEvent:
+    """One event of the feed.
+
+    Attributes:
+        id: Its id.
+        name: ``brixa.model.promoted`` ...
+        occurred_at: When, aware.
+        payload: Its facts.
+        flow_run_id: The run that emitted it, if one did.
+        resource: What it is about.
+    """
+
+    id: str
+    name: str
+    occurred_at: datetime
+    payload: dict[str, Any]
+    flow_run_id: str
+    resource: dict[str, str]
+
+
+class PrefectApi:
+    """A small synchronous client.
+
+    Args:
+        url: Address of the API (``http://127.0.0.1:4200/api``).
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._http = httpx.Client(base_url=url, timeout=_TIMEOUT_SECONDS)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def is_healthy(self) -> bool:
+        """Whether the server answers."""
+        try:
+            return self._http.get("/health").status_code == httpx.codes.OK
+        except httpx.TransportError:
+            return False
+
+    def create_pool(self, name: str) -> None:
+        """Make a process work pool; one that is there stays."""
+        answer = self._http.post("/work_pools/", json={"name": name, "type": "process"})
+        if answer.status_code != httpx.codes.CONFLICT:
+            answer.raise_for_status()
+
+    def online_workers(self, pool: str) -> int:
+        """How many workers poll the pool."""
+        workers = self._post(f"/work_pools/{pool}/workers/filter", {})
+        return sum(worker["status"] == "ONLINE" for worker in workers)
+
+    def deployments(self) -> dict[str, str]:
+        """``flow/deployment`` by deployment id."""
+        flows = {flow["id"]: flow["name"] for flow in self._post("/flows/filter", {})}
+        return {
+            found["id"]: f"{flows[found['flow_id']]}/{found['name']}"
+            for found in self._post("/deployments/filter", {})
+        }
+
+    def automations(self) -> list[dict[str, Any]]:
+        """Every automation."""
+        return list(self._post("/automations/filter", {}))
+
+    def run_deployment(self, name: str, parameters: dict[str, Any]) -> str:
+        """Start ``flow/deployment`` as a person would.
+
+        Returns:
+            The flow run's id.
+        """
+        deployment = self._http.get(f"/deployments/name/{name}").raise_for_status()
+        path = f"/deployments/{deployment.json()['id']}/create_flow_run"
+        return str(self._post(path, {"parameters": parameters})["id"])
+
+    def flow_runs(self) -> list[FlowRun]:
+        """The newest runs of deployments, in the order of their creation."""
+        query = {
+            "sort": "EXPECTED_START_TIME_DESC",
+            "limit": _PAGE,
+            "deployments": {"id": {"not_any_": []}},
+        }
+        runs = [_flow_run(run) for run in self._post("/flow_runs/filter", query)]
+        return sorted(runs, key=lambda run: run.created_at)
+
+    def events(self, prefix: str) -> list[SeenEvent]:
+        """The newest events whose name begins with ``prefix``, oldest first."""
+        query = {
+            "limit": 50,
+            "filter": {"event": {"prefix": [prefix]}, "order": "DESC"},
+        }
+        page = self._post("/events/filter", query)
+        found = list(page["events"])
+        while page.get("next_page") and len(found) < _PAGE:
+            page = self._http.get(page["next_page"]).raise_for_status().json()
+            found.extend(page["events"])
+        return sorted(map(_event, found), key=lambda event: event.occurred_at)
+
+    def log_tail(self, flow_run_id: str, lines: int = 25) -> str:
+        """The last lines that a run logged."""
+        query = {
+            "logs": {"flow_run_id": {"any_": [flow_run_id]}},
+            "sort": "TIMESTAMP_DESC",
+            "limit": lines,
+        }
+        logs = self._post("/logs/filter", query)
+        return "\n".join(entry["message"] for entry in reversed(logs)) or "(no log)"
+
+    def artifacts(self, flow_run_id: str) -> list[dict[str, Any]]:
+        """What a run shows in the UI."""
+        query = {"artifacts": {"flow_run_id": {"any_": [flow_run_id]}}}
+        return list(self._post("/artifacts/filter", query))
+
+    def _post(self, path: str, content: dict[str, Any]) -> Any:
+        return self._http.post(path, json=content).raise_for_status().json()
+
+
+def _time(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text.replace("Z", "+00:00")) if text else None
+
+
+def _flow_run(run: dict[str, Any]) -> FlowRun:
+    creator = run.get("created_by") or {}
+    created_at = _time(run["created"])
+    assert created_at is not None
+    return FlowRun(
+        id=run["id"],
+        name=run["name"],
+        deployment_id=run.get("deployment_id") or "",
+        state=run.get("state_type") or "",
+        message=(run.get("state") or {}).get("message") or "",
+        created_by=(creator.get("type") or "", creator.get("display_value") or ""),
+        created_at=created_at,
+        started_at=_time(run.get("start_time")),
+        ended_at=_time(run.get("end_time")),
+        parameters=run.get("parameters") or {},
+    )
+
+
+def _event(event: dict[str, Any]) -> SeenEvent:
+    occurred_at = _time(event["occurred"])
+    assert occurred_at is not None
+    prefix = "prefect.flow-run."
+    related = [item["prefect.resource.id"] for item in event.get("related", [])]
+    runs = [name.removeprefix(prefix) for name in related if name.startswith(prefix)]
+    return SeenEvent(
+        id=event["id"],
+        name=event["event"],
+        occurred_at=occurred_at,
+        payload=event.get("payload") or {},
+        flow_run_id=runs[0] if runs else "",
+        resource=dict(event.get("resource") or {}),
+    )

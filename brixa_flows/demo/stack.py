@@ -1,0 +1,138 @@
+"""A real Prefect server and worker of the demo's own, on free loopback ports."""
+
+from __future__ import annotations
+
+import socket
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from brixa_flows.demo.home import DemoHome
+from brixa_flows.demo.prefect_api import PrefectApi
+from brixa_flows.demo.processes import ProcessKeeper
+from brixa_flows.errors import OrchestrationError
+
+__all__ = ["POOL", "PrefectStack", "free_port", "wait_until"]
+
+POOL = "brixa"
+_SERVER = "prefect server"
+_WORKER = "prefect worker"
+_SERVER_SECONDS = 120.0
+_STEP_SECONDS = 120.0
+_ATTEMPTS = 3
+
+
+def free_port() -> int:
+    """A loopback port that nobody listens on right now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until(
+    done: Callable[[], bool], timeout_seconds: float, what: str, pause: float = 0.2
+) -> None:
+    """Ask until ``done`` says yes.
+
+    Raises:
+        OrchestrationError: If it does not within the time.
+    """
+    deadline = time.monotonic() + timeout_seconds
+    while not done():
+        if time.monotonic() > deadline:
+            raise OrchestrationError(f"{what}: not within {timeout_seconds:.0f} s")
+        time.sleep(pause)
+
+
+class PrefectStack:
+    """Server, work pool, deployments, worker.
+
+    Args:
+        home: The demo's folder.
+        keeper: Starts and ends the processes.
+        project: The folder with prefect.yaml.
+    """
+
+    def __init__(self, home: DemoHome, keeper: ProcessKeeper, project: Path) -> None:
+        self._home = home
+        self._keeper = keeper
+        self._project = project
+        self._use_port(free_port())
+
+    def _use_port(self, port: int) -> None:
+        self._port = port
+        self.environment = self._home.environment(port)
+        self.api = PrefectApi(self.environment["PREFECT_API_URL"])
+
+    @property
+    def ui_url(self) -> str:
+        """Where a person looks."""
+        return f"http://127.0.0.1:{self._port}"
+
+    def start_server(self) -> None:
+        """Start the server; :meth:`wait_for_server` tells when it answers."""
+        host = ["--host", "127.0.0.1", "--port", str(self._port)]
+        self._start(_SERVER, ["-m", "prefect", "server", "start", *host])
+
+    def wait_for_server(self) -> None:
+        """Return when the server answers; a port that was taken meanwhile is left.
+
+        Raises:
+            OrchestrationError: If it does not start; quotes its log.
+        """
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                self._until(self.api.is_healthy, _SERVER_SECONDS, "the Prefect server")
+                return
+            except OrchestrationError:
+                taken = "in use" in self._keeper.log_tail(_SERVER)
+                if not taken or attempt == _ATTEMPTS:
+                    raise
+            self.api.close()
+            self._use_port(free_port())
+            self.start_server()
+
+    def deploy(self) -> None:
+        """Make the pool, the block documents and every deployment of prefect.yaml.
+
+        Raises:
+            OrchestrationError: If a step fails; quotes its log.
+        """
+        self.api.create_pool(POOL)
+        self._start("blocks", ["-m", "blocks"])
+        self._start(
+            "prefect deploy", ["-m", "prefect", "--no-prompt", "deploy", "--all"]
+        )
+        self._keeper.wait("blocks", _STEP_SECONDS)
+        self._keeper.wait("prefect deploy", _STEP_SECONDS)
+
+    def start_worker(self, limit: int = 2) -> None:
+        """Start a process worker that runs at most ``limit`` flows at a time."""
+        pool = ["--pool", POOL, "--type", "process", "--name", "demo"]
+        command = ["-m", "prefect", "worker", "start", *pool, "--limit", str(limit)]
+        self._start(_WORKER, command)
+
+    def wait_for_worker(self) -> None:
+        """Return when the worker polls.
+
+        Raises:
+            OrchestrationError: If it does not; quotes its log.
+        """
+        polls = lambda: self.api.online_workers(POOL) > 0  # noqa: E731
+        self._until(polls, _STEP_SECONDS, "the Prefect worker")
+
+    def _until(self, done: Callable[[], bool], seconds: float, what: str) -> None:
+        def done_or_dead() -> bool:
+            self._keeper.check_alive()
+            return done()
+
+        wait_until(done_or_dead, seconds, what)
+
+    def _start(self, name: str, arguments: list[str]) -> None:
+        self._keeper.start(
+            name,
+            [sys.executable, *arguments],
+            environment=self.environment,
+            directory=self._project,
+        )

@@ -1,0 +1,102 @@
+"""Follows the loop from outside: what was announced, which runs it started."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from brixa_flows.demo.prefect_api import FlowRun, PrefectApi, SeenEvent
+from brixa_flows.demo.processes import ProcessKeeper
+from brixa_flows.errors import OrchestrationError
+from brixa_flows.events import EventPayload
+
+__all__ = ["LoopWatch"]
+
+_FAILED_ACTION = "prefect.automation.action.failed"
+
+
+class LoopWatch:
+    """Polls the server and waits for events; a failed run ends the waiting.
+
+    Args:
+        api: The server.
+        keeper: Whose processes must stay alive meanwhile.
+        on_change: Called with the watch after each poll.
+
+    Attributes:
+        runs: Runs of deployments, in the order of their creation.
+        events: Our events, oldest first.
+    """
+
+    def __init__(
+        self,
+        api: PrefectApi,
+        keeper: ProcessKeeper,
+        on_change: Callable[[LoopWatch], None] = lambda watch: None,
+    ) -> None:
+        self._api = api
+        self._keeper = keeper
+        self._on_change = on_change
+        self.runs: list[FlowRun] = []
+        self.events: list[SeenEvent] = []
+
+    def poll(self) -> None:
+        """Look once.
+
+        Raises:
+            OrchestrationError: If a run failed, an automation could not start one, or
+                a process of the demo died; says which and quotes the log.
+        """
+        self._keeper.check_alive()
+        self.runs = self._api.flow_runs()
+        self.events = self._api.events("brixa.")
+        self._on_change(self)
+        for run in self.runs:
+            if run.went_wrong:
+                raise OrchestrationError(
+                    f"the flow run {run.name!r} is {run.state}: {run.message}\n"
+                    f"{self._api.log_tail(run.id)}",
+                    flow_run=run.name,
+                )
+        for failed in self._api.events(_FAILED_ACTION):
+            raise OrchestrationError(
+                "an automation could not start its run: "
+                f"{failed.payload.get('reason', failed.payload)}"
+            )
+
+    def wait_for(
+        self,
+        payload: type[EventPayload],
+        timeout_seconds: float,
+        *,
+        instead: type[EventPayload] | None = None,
+        **facts: object,
+    ) -> SeenEvent:
+        """Wait for an event whose payload has the given facts.
+
+        Args:
+            payload: Which event.
+            timeout_seconds: How long at most.
+            instead: Another event that ends the waiting as well.
+            **facts: What its payload must say.
+
+        Raises:
+            OrchestrationError: If it does not come in time, or something failed.
+        """
+        names = {payload.event, *([instead.event] if instead else [])}
+        deadline = time.monotonic() + timeout_seconds
+        while True:
+            self.poll()
+            for event in self.events:
+                if event.name in names and facts.items() <= event.payload.items():
+                    return event
+            if time.monotonic() > deadline:
+                raise OrchestrationError(
+                    f"no event {payload.event} with {facts or 'any facts'} within "
+                    f"{timeout_seconds:.0f} s; {self._under_way()}"
+                )
+            time.sleep(0.4)
+
+    def _under_way(self) -> str:
+        waiting = [f"{run.name} ({run.state})" for run in self.runs if not run.is_over]
+        return "runs not over: " + (", ".join(waiting) or "none")

@@ -1,0 +1,172 @@
+"""Events on their way to Prefect: delivered over HTTP, so that we know they arrived.
+
+``prefect.events.emit_event`` hands an event to a thread and forgets it; a state change
+that nobody heard of would stop the loop. Here the request either returns, and the
+delivery is marked in the outbox, or the task fails and is retried.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+from prefect import get_run_logger, runtime, task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.orchestration import get_client
+from prefect.exceptions import PrefectHTTPStatusError
+from prefect.settings import get_current_settings
+
+from brixa_flows.errors import PrefectUnavailableError
+from brixa_flows.events import EvaluationDataset, EventPayload, TrainingCompleted
+from brixa_flows.registry import DatasetRef, git_state
+from brixa_flows.tasks.opening import open_registry
+from brixa_flows.tasks.outbox import Outbox
+
+__all__ = ["announce", "announce_training_complete", "deliver"]
+
+
+def deliver(payload: EventPayload, event_id: UUID | None = None) -> UUID:
+    """Send an event to Prefect and return when the server has it.
+
+    Inside a flow run the event is tied to it, so that the UI shows both together.
+
+    Args:
+        payload: What happened.
+        event_id: A stable id, so that sending it again is the same event.
+
+    Returns:
+        The event's id.
+
+    Raises:
+        PrefectUnavailableError: If the server does not take it.
+    """
+    event_id = event_id or uuid4()
+    event = {
+        "id": str(event_id),
+        "occurred": datetime.now(UTC).isoformat(),
+        "event": payload.event,
+        "resource": payload.resource(),
+        "related": _this_run(),
+        "payload": payload.to_payload(),
+    }
+    try:
+        with get_client(sync_client=True) as client:
+            client.request("POST", "/events", json=[event])
+    except (httpx.HTTPError, PrefectHTTPStatusError, RuntimeError) as err:
+        url = get_current_settings().api.url or "(no PREFECT_API_URL)"
+        raise PrefectUnavailableError(url, str(err) or type(err).__name__) from err
+    return event_id
+
+
+def _this_run() -> list[dict[str, str]]:
+    if not runtime.flow_run.id:
+        return []
+    run = {
+        "prefect.resource.id": f"prefect.flow-run.{runtime.flow_run.id}",
+        "prefect.resource.role": "flow-run",
+        "prefect.resource.name": str(runtime.flow_run.name),
+    }
+    return [run]
+
+
+@task(
+    task_run_name="announce {payload.event}",
+    retries=3,
+    retry_delay_seconds=[1, 5, 15],
+    retry_jitter_factor=0.3,
+    cache_policy=NO_CACHE,
+)
+def announce(registry: str, payload: EventPayload, event_id: UUID) -> None:
+    """Announce a state change whose record carries ``event_id``, and mark it.
+
+    Args:
+        registry: Name of the registry's block.
+        payload: What happened.
+        event_id: The id that the record of the change carries.
+
+    Raises:
+        PrefectUnavailableError: If the server does not take it.
+    """
+    deliver(payload, event_id)
+    Outbox(open_registry(registry)).mark_delivered(event_id)
+    get_run_logger().info("announced %s: %s", payload.event, payload.message)
+
+
+@task(
+    task_run_name="announce the training of {name}",
+    retries=3,
+    retry_delay_seconds=[1, 5, 15],
+    retry_jitter_factor=0.3,
+    cache_policy=NO_CACHE,
+)
+def announce_training_complete(
+    *,
+    name: str,
+    model_uri: str,
+    framework: str,
+    model_type: str,
+    hyperparameters: Mapping[str, Any] | None = None,
+    metrics: Mapping[str, float] | None = None,
+    datasets: Iterable[DatasetRef] = (),
+    reference_uri: str = "",
+    run_id: str = "",
+    evaluations: Iterable[EvaluationDataset] = (),
+    target: str = "",
+    description: str = "",
+    registry: str = "brixa",
+) -> TrainingCompleted:
+    """Tell the loop that a training is over; the last task of any training flow.
+
+    The announcement is kept in the registry's storage before it is sent, so that it is
+    not lost with the process or the server.
+
+    Args:
+        name: The model that a version is to be registered for.
+        model_uri: The logged model (``runs:/ID/model``) in the registry's backend.
+        framework: ``sklearn``, ``pytorch``, ``tensorflow`` ...
+        model_type: What it does, in your words.
+        hyperparameters: How it was trained.
+        metrics: What the training measured.
+        datasets: What it was trained on.
+        reference_uri: Parquet of the training rows; becomes the drift profile.
+        run_id: The MLflow run that trained it.
+        evaluations: Labelled rows it has not seen, judged in this order; the last one
+            decides about its promotion.
+        target: Column of the label in those rows.
+        description: Free text for the version.
+        registry: Name of the Brixa Registry block.
+
+    Returns:
+        What was announced.
+
+    Raises:
+        PrefectUnavailableError: If the server does not take it; the announcement stays
+            in the outbox.
+    """
+    code = git_state()
+    payload = TrainingCompleted(
+        name=name,
+        model_uri=model_uri,
+        framework=framework,
+        model_type=model_type,
+        description=description,
+        hyperparameters=dict(hyperparameters or {}),
+        metrics=dict(metrics or {}),
+        datasets=[dataset.model_dump(mode="json") for dataset in datasets],
+        reference_uri=reference_uri,
+        evaluations=list(evaluations),
+        target=target,
+        run_id=run_id,
+        flow_run_id=str(runtime.flow_run.id or ""),
+        git_commit=code.commit if code else "",
+    )
+    outbox = Outbox(open_registry(registry))
+    event_id = payload.event_id(model_uri)
+    outbox.put(event_id, payload)
+    deliver(payload, event_id)
+    outbox.mark_delivered(event_id)
+    get_run_logger().info("announced %s: %s", payload.event, payload.message)
+    return payload

@@ -1,0 +1,106 @@
+"""Asking a policy, and moving a version to a stage."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from prefect import get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+
+from brixa_flows.errors import EvaluationError
+from brixa_flows.evaluation import (
+    Comparison,
+    EvaluationResult,
+    GateDecision,
+)
+from brixa_flows.registry import ModelRegistry, StageRecord
+from brixa_flows.tasks.opening import load_policy, open_registry
+
+__all__ = ["ask_policy", "move_to_stage", "recorded_evaluation"]
+
+
+def recorded_evaluation(
+    registry: ModelRegistry, name: str, version: str, dataset_digest: str
+) -> EvaluationResult:
+    """The newest recorded evaluation of a version (on certain rows).
+
+    Args:
+        registry: The registry.
+        name: The model.
+        version: Its version.
+        dataset_digest: Digest of the rows; empty takes the newest of all.
+
+    Raises:
+        EvaluationError: If there is none.
+    """
+    for record in reversed(registry.evaluations(name, version)):
+        result = EvaluationResult.from_dict(record)
+        if dataset_digest in ("", result.dataset_digest):
+            return result
+    rows = f" on rows with the digest {dataset_digest}" if dataset_digest else ""
+    raise EvaluationError(
+        f"{name} {version} was never evaluated{rows}; run evaluate_model for it first"
+    )
+
+
+@task(task_run_name="ask the policy {policy}", cache_policy=NO_CACHE)
+def ask_policy(
+    registry: str,
+    policy: str,
+    name: str,
+    version: str,
+    dataset_digest: str,
+    comparison: Mapping[str, Any],
+) -> GateDecision:
+    """Decide by a policy whether a version may go on.
+
+    Args:
+        registry: Name of the registry's block.
+        policy: Name of the policy's block.
+        name: The model.
+        version: The candidate.
+        dataset_digest: The rows whose evaluation decides; empty takes the newest.
+        comparison: Comparison with production, as the event carried it; may be empty.
+
+    Raises:
+        BrixaError: If there is no such policy or no evaluation.
+    """
+    result = recorded_evaluation(open_registry(registry), name, version, dataset_digest)
+    compared = Comparison.from_dict(comparison) if comparison else None
+    decision = load_policy(policy).decide(result, compared)
+    verdict = "allows" if decision.allowed else "refuses"
+    get_run_logger().info("the policy %s %s %s %s", policy, verdict, name, version)
+    return decision
+
+
+@task(task_run_name="{name} {version} to {stage}", cache_policy=NO_CACHE)
+def move_to_stage(
+    registry: str, name: str, version: str, stage: str, actor: str, reason: str
+) -> StageRecord:
+    """Put a version into a stage; a version that is there already stays.
+
+    Args:
+        registry: Name of the registry's block.
+        name: The model.
+        version: Its version.
+        stage: Where it goes.
+        actor: Who decided.
+        reason: Why.
+
+    Returns:
+        The record of the change, this one or the earlier one that did it.
+
+    Raises:
+        BrixaError: If the transition is not allowed.
+    """
+    opened = open_registry(registry)
+    if opened.get_metadata(name, version).stage != stage:
+        opened.transition(name, version, stage, actor=actor, reason=reason)
+    record = next(
+        change
+        for change in reversed(opened.stage_history(name))
+        if change.target == stage and str(change.version) == version
+    )
+    get_run_logger().info("%s %s is in %s", name, version, stage)
+    return record

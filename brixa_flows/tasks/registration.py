@@ -1,0 +1,43 @@
+"""Adopting a finished training as a version."""
+
+from __future__ import annotations
+
+from prefect import get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+
+from brixa_flows.events import TrainingCompleted
+from brixa_flows.registry import CodeRef, DatasetRef, ModelMetadata
+from brixa_flows.tasks.opening import open_registry
+
+__all__ = ["adopt_training"]
+
+
+@task(task_run_name="adopt {training.model_uri}", cache_policy=NO_CACHE)
+def adopt_training(registry: str, training: TrainingCompleted) -> ModelMetadata:
+    """Register, save and seal the model of a training as the next version.
+
+    Args:
+        registry: Name of the registry's block.
+        training: What the training announced.
+
+    Returns:
+        The version's metadata.
+
+    Raises:
+        BrixaError: If the model can't be adopted; nothing is half done then.
+    """
+    metadata = open_registry(registry).register_run(
+        training.model_uri,
+        name=training.name,
+        model_type=training.model_type,
+        reference=training.reference_uri or None,
+        target=training.target or None,
+        datasets=[DatasetRef.model_validate(data) for data in training.datasets],
+        hyperparameters=training.hyperparameters,
+        metrics=training.metrics,
+        description=training.description,
+        flow_run_id=training.flow_run_id or None,
+        code=CodeRef(commit=training.git_commit) if training.git_commit else None,
+    )
+    get_run_logger().info("%s %s is sealed", metadata.name, metadata.version)
+    return metadata

@@ -1,0 +1,47 @@
+"""Compare a window of traffic with what the serving version was trained on."""
+
+from __future__ import annotations
+
+from prefect import flow, runtime
+from pydantic import BaseModel, Field
+
+from brixa_flows.events import DriftDetected, EventPayload, WindowChecked
+from brixa_flows.tasks.announcing import announce
+from brixa_flows.tasks.drift import judge_window, served_version
+from brixa_flows.tasks.reporting import publish_drift
+
+
+class MonitorRequest(BaseModel):
+    """Which rows to look at."""
+
+    name: str = Field(description="Model.")
+    deployment: str = Field(description="The deployment that served the rows.")
+    start: str = Field(description="Begin of the window, ISO 8601.")
+    end: str = Field(description="End of the window, not included, ISO 8601.")
+    kind: str = Field("window", description="sample, day, week, month ...")
+    data_uri: str = Field(description="Parquet of the rows.")
+    registry: str = Field("brixa", description="Brixa Registry block.")
+
+
+@flow(
+    name="monitor_drift",
+    flow_run_name="watch {request.deployment}: {request.kind} from {request.start}",
+    description="Judges a window of traffic against the version's reference profile.",
+)
+def monitor_drift(request: MonitorRequest) -> None:
+    """Judge, show, announce an alarm or that all is quiet."""
+    version = served_version(request.registry, request.deployment)
+    report = judge_window(request.registry, request.name, version, request.data_uri)
+    publish_drift(request.registry, request.name, version, request.kind, report)
+    facts = {
+        **request.model_dump(exclude={"registry", "data_uri"}),
+        "version": version,
+        "rows": report.rows,
+    }
+    event: EventPayload
+    if report.status == "drift":
+        columns = [name for name, c in report.columns.items() if c.status == "drift"]
+        event = DriftDetected(**facts, columns=columns, sentence=report.sentence)
+    else:
+        event = WindowChecked(**facts, status=report.status)
+    announce(request.registry, event, event.event_id(runtime.flow_run.id))

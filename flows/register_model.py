@@ -1,0 +1,68 @@
+"""Adopt a finished training as the next version of its model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect import flow
+from pydantic import BaseModel, Field
+
+from brixa_flows.events import EvaluationDataset, ModelRegistered, TrainingCompleted
+from brixa_flows.tasks.announcing import announce
+from brixa_flows.tasks.registration import adopt_training
+from brixa_flows.tasks.reporting import publish_registration
+
+
+class RegisterRequest(BaseModel):
+    """What a training announced; every field as in brixa.training.completed."""
+
+    name: str = Field(description="Model that gets a new version.")
+    model_uri: str = Field(description="Logged model, such as runs:/RUN_ID/model.")
+    framework: str = Field("", description="sklearn, pytorch, tensorflow ...")
+    model_type: str = Field(description="What the model does, in your words.")
+    description: str = Field("", description="Free text for the version.")
+    hyperparameters: dict[str, Any] = Field(
+        default_factory=dict, description="How it was trained."
+    )
+    metrics: dict[str, float] = Field(
+        default_factory=dict, description="What the training measured."
+    )
+    datasets: list[dict[str, Any]] = Field(
+        default_factory=list, description="What it was trained on."
+    )
+    reference_uri: str = Field(
+        "", description="Parquet of the training rows; becomes the drift profile."
+    )
+    evaluations: list[EvaluationDataset] = Field(
+        default_factory=list, description="Labelled rows to judge it on next."
+    )
+    target: str = Field("", description="Column of the label.")
+    run_id: str = Field("", description="MLflow run that trained it.")
+    flow_run_id: str = Field("", description="Prefect flow run that trained it.")
+    git_commit: str = Field("", description="Commit of the training code.")
+    registry: str = Field("brixa", description="Brixa Registry block.")
+
+    def training(self) -> TrainingCompleted:
+        """The announcement that this came from."""
+        return TrainingCompleted.model_validate(self.model_dump(exclude={"registry"}))
+
+
+@flow(
+    name="register_model",
+    flow_run_name="register {request.name}",
+    description="Registers, saves and seals what a training announced.",
+)
+def register_model(request: RegisterRequest) -> None:
+    """Adopt, show, announce."""
+    metadata = adopt_training(request.registry, request.training())
+    publish_registration(request.registry, metadata)
+    registered = ModelRegistered(
+        name=metadata.name,
+        version=str(metadata.version),
+        framework=metadata.framework or "",
+        digest=metadata.digest or "",
+        evaluations=request.evaluations,
+        target=request.target,
+    )
+    event_id = registered.event_id(registered.version, registered.digest)
+    announce(request.registry, registered, event_id)
