@@ -1,0 +1,264 @@
+"""Is the candidate better than the baseline? Both judged on the same rows, paired.
+
+For each metric the difference (candidate minus baseline, turned so that more is
+better) has a 95 % interval and a p-value: accuracy by McNemar's exact test, the area
+under a ROC curve of two classes by DeLong's, every other by a paired bootstrap (of the
+confusion cells, of the terms of each row, or of the rows). The p-values are adjusted
+over the metrics (Benjamini and Hochberg). The verdict on the candidate:
+
+``better``        the interval lies above 0 and the adjusted p-value is at most 0.05
+``not_worse``     else, if the interval lies above -margin
+``worse``         else, if it lies below 0 and the adjusted p-value is at most 0.05
+``inconclusive``  else: these rows can't tell
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from brixa_flows.errors import EvaluationError
+from brixa_flows.evaluation.draws import Valuer, draws_of
+from brixa_flows.evaluation.intervals import (
+    LEVEL,
+    Interval,
+    Z,
+    adjusted_p_values,
+    correct_share_difference,
+    mcnemar_p_value,
+    normal_p_value,
+    percentile_interval,
+    two_sided_p_value,
+)
+from brixa_flows.evaluation.metrics import Metric, MetricValues
+from brixa_flows.evaluation.outcomes import Outcomes
+from brixa_flows.evaluation.ranking import areas_of
+from brixa_flows.evaluation.results import DatasetFacts
+from brixa_flows.versioning import ModelVersion
+
+__all__ = ["Comparison", "MetricComparison", "Verdict", "compare_outcomes"]
+
+Verdict = Literal["better", "worse", "not_worse", "inconclusive"]
+
+
+@dataclass(frozen=True)
+class MetricComparison:
+    """One metric of two models on the same rows.
+
+    Attributes:
+        metric: Its name.
+        higher_is_better: Its direction.
+        baseline: Value of the baseline.
+        candidate: Value of the candidate.
+        difference: Candidate minus baseline, in the metric's own direction.
+        interval: 95 % interval of the difference.
+        p_value: Of no difference.
+        adjusted_p_value: The same, adjusted over the metrics compared.
+        test: How both were made.
+        verdict: On the candidate.
+    """
+
+    metric: str
+    higher_is_better: bool
+    baseline: float
+    candidate: float
+    difference: float
+    interval: Interval
+    p_value: float
+    adjusted_p_value: float
+    test: str
+    verdict: Verdict
+
+    @property
+    def gain(self) -> Interval:
+        """The interval of the difference, turned so that more is better."""
+        low, high = self.interval
+        return self.interval if self.higher_is_better else Interval(-high, -low)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A candidate against a baseline.
+
+    Attributes:
+        model_name: The model.
+        baseline: Version of the baseline.
+        candidate: Version of the candidate.
+        metrics: Comparison by metric; answers to other names of a metric too.
+        dataset: The rows both were judged on.
+        margin: How much worse still counts as not worse.
+        warnings: What a reader must know.
+    """
+
+    model_name: str
+    baseline: ModelVersion
+    candidate: ModelVersion
+    metrics: dict[str, MetricComparison]
+    dataset: DatasetFacts
+    margin: float = 0.0
+    warnings: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {
+            "model_name": self.model_name,
+            "baseline": str(self.baseline),
+            "candidate": str(self.candidate),
+            "metrics": {
+                name: vars(found) | {"interval": list(found.interval)}
+                for name, found in self.metrics.items()
+            },
+            "dataset": vars(self.dataset) | {"columns": dict(self.dataset.columns)},
+            "margin": self.margin,
+            "warnings": list(self.warnings),
+        }
+
+    @classmethod
+    def from_dict(cls, payload: Mapping[str, Any]) -> Comparison:
+        """Read what :meth:`to_dict` wrote."""
+        metrics = {
+            name: MetricComparison(
+                **{**found, "interval": Interval(*found["interval"])}
+            )
+            for name, found in payload["metrics"].items()
+        }
+        return cls(
+            model_name=payload["model_name"],
+            baseline=ModelVersion.parse(payload["baseline"]),
+            candidate=ModelVersion.parse(payload["candidate"]),
+            metrics=MetricValues(metrics),
+            dataset=DatasetFacts(**payload["dataset"]),
+            margin=payload["margin"],
+            warnings=tuple(payload["warnings"]),
+        )
+
+    def to_markdown(self) -> str:
+        """A table of the metrics with verdicts."""
+        lines = [
+            f"## {self.model_name} {self.candidate} against {self.baseline}",
+            "",
+            f"{self.dataset.rows} rows of {self.dataset.name} "
+            f"(digest {self.dataset.digest}), margin {self.margin:g}.",
+            "",
+            f"| metric | {self.baseline} | {self.candidate} | difference "
+            "| 95 % interval | adjusted p | verdict |",
+            "|---|---:|---:|---:|---|---:|---|",
+        ]
+        lines += [
+            f"| {found.metric} | {found.baseline:.4f} | {found.candidate:.4f} "
+            f"| {found.difference:+.4f} | {found.interval} "
+            f"| {found.adjusted_p_value:.3g} | {found.verdict.replace('_', ' ')} |"
+            for found in self.metrics.values()
+        ]
+        lines += [f"\n> {warning}" for warning in self.warnings]
+        return "\n".join(lines) + "\n"
+
+
+def compare_outcomes(
+    baseline: Outcomes,
+    candidate: Outcomes,
+    metrics: Sequence[Metric],
+    *,
+    value_of: Valuer,
+    margin: float = 0.0,
+    seed: int = 0,
+) -> dict[str, MetricComparison]:
+    """Compare two models' outcomes on the same rows.
+
+    Args:
+        baseline: Outcomes of the one to beat.
+        candidate: Outcomes of the other, on the same rows and in the same coding.
+        metrics: What to compare.
+        value_of: Computes a metric's value.
+        margin: How much worse still counts as not worse, in the metric's units.
+        seed: Of the draws.
+
+    Raises:
+        EvaluationError: If the two are not of the same rows, or the margin is negative.
+    """
+    if not (math.isfinite(margin) and margin >= 0):
+        raise EvaluationError(f"margin must be 0 or more, not {margin}")
+    if baseline.classes != candidate.classes or not np.array_equal(
+        baseline.truth, candidate.truth
+    ):
+        raise EvaluationError(
+            "the two models were not judged on the same labels of the same rows; a "
+            "comparison needs both on one dataset"
+        )
+    pair = (baseline, candidate)
+    found = [_difference(metric, pair, value_of, seed) for metric in metrics]
+    adjusted = adjusted_p_values([p_value for *_, p_value, _ in found])
+    compared = MetricValues()
+    for metric, facts, q_value in zip(metrics, found, adjusted, strict=True):
+        before, after, interval, p_value, test = facts
+        compared[metric.name] = MetricComparison(
+            metric=metric.name,
+            higher_is_better=metric.higher_is_better,
+            baseline=before,
+            candidate=after,
+            difference=after - before,
+            interval=interval,
+            p_value=p_value,
+            adjusted_p_value=q_value,
+            test=test,
+            verdict=_verdict(interval, metric.sign, q_value, margin),
+        )
+    return compared
+
+
+_Found = tuple[float, float, Interval, float, str]
+
+
+def _difference(
+    metric: Metric, pair: tuple[Outcomes, Outcomes], value_of: Valuer, seed: int
+) -> _Found:
+    before, after = (value_of(metric, outcomes) for outcomes in pair)
+    if metric.name == "accuracy":
+        return before, after, *_mcnemar(*pair)
+    if metric.method == "auc" and pair[0].known == 2:
+        return before, after, *_delong(pair)
+    draws = draws_of(metric, pair, value_of, seed)
+    differences: NDArray[np.float64] = draws[:, 1] - draws[:, 0]
+    interval = percentile_interval(differences, after - before)
+    p_value = two_sided_p_value(differences)
+    return before, after, interval, p_value, "paired bootstrap"
+
+
+def _mcnemar(baseline: Outcomes, candidate: Outcomes) -> tuple[Interval, float, str]:
+    was_right = baseline.predicted == baseline.truth
+    is_right = candidate.predicted == candidate.truth
+    lost = int(np.count_nonzero(was_right & ~is_right))
+    won = int(np.count_nonzero(is_right & ~was_right))
+    if np.array_equal(baseline.predicted, candidate.predicted):
+        return Interval(0.0, 0.0), 1.0, "same answers"
+    interval = correct_share_difference(lost, won, baseline.rows)
+    return interval, mcnemar_p_value(lost, won), "exact McNemar test"
+
+
+def _delong(pair: Sequence[Outcomes]) -> tuple[Interval, float, str]:
+    areas, covariance = areas_of(pair)
+    difference = float(areas[1] - areas[0])
+    variance = covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1]
+    error = math.sqrt(max(float(variance), 0.0))
+    if error < 1e-12:
+        p_value = 1.0 if abs(difference) < 1e-12 else 0.0
+        return Interval(difference, difference), p_value, "DeLong test"
+    interval = Interval(difference - Z * error, difference + Z * error)
+    return interval, normal_p_value(difference / error), "DeLong test"
+
+
+def _verdict(
+    interval: Interval, sign: int, adjusted_p_value: float, margin: float
+) -> Verdict:
+    low, high = sorted(sign * bound for bound in interval)
+    surely = adjusted_p_value <= 1 - LEVEL + 1e-12
+    if low > 0 and surely:
+        return "better"
+    if low >= -margin:
+        return "not_worse"
+    return "worse" if high < 0 and surely else "inconclusive"

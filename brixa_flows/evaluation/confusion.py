@@ -1,0 +1,197 @@
+"""Metrics that a confusion matrix holds all of, and draws of it.
+
+The cells of the matrix are multinomial. They are drawn from the Dirichlet posterior:
+for one model with Jeffreys' half a row on the right cells together and half a row on
+the wrong ones (so that "all right" still has an interval; for accuracy this is the
+Jeffreys interval), for paired models from the cells seen (the Bayesian bootstrap of
+Rubin, 1981). Cost does not grow with the rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from brixa_flows.evaluation.outcomes import Outcomes
+
+__all__ = ["confusion_draws", "confusion_matrix"]
+
+Floats = NDArray[np.float64]
+Codes = NDArray[np.int64]
+
+_NUMBERS_AT_ONCE = 4_000_000
+_DRAWS_AT_MOST = 20_000
+_DRAWS_AT_LEAST = 1_000
+_PRIOR_UP_TO_CLASSES = 32
+
+
+def confusion_matrix(outcomes: Outcomes) -> NDArray[np.int64]:
+    """Rows by true (first axis) and predicted class, of shape (n_classes, n_classes)."""
+    size = len(outcomes.classes)
+    flat = outcomes.truth * size + outcomes.predicted
+    return np.bincount(flat, minlength=size * size).reshape(size, size)
+
+
+@dataclass(frozen=True)
+class _Shares:
+    """Shares of drawn confusion matrices, each of shape (n_draws, n_classes).
+
+    Attributes:
+        hits: Of the diagonal.
+        truth: Row sums.
+        predicted: Column sums.
+        present: Codes of classes that occur as a label.
+        seen: Codes of classes that occur as a label or an answer.
+        positive: Code of the positive class, ``None`` in a multiclass task.
+    """
+
+    hits: Floats
+    truth: Floats
+    predicted: Floats
+    present: Codes
+    seen: Codes
+    positive: int | None
+
+
+def confusion_draws(
+    name: str, models: Sequence[Outcomes], generator: np.random.Generator
+) -> Floats:
+    """Draws of the metric ``name`` for models on the same rows.
+
+    Returns:
+        Array of shape (n_draws, n_models).
+    """
+    codes, counts = _cells(models)
+    cells = counts.size
+    wanted = _NUMBERS_AT_ONCE // (20 * cells)
+    draws = min(max(wanted, _DRAWS_AT_LEAST), _DRAWS_AT_MOST)
+    chunk = max(1, _NUMBERS_AT_ONCE // cells)
+    parts = []
+    for start in range(0, draws, chunk):
+        size = (min(chunk, draws - start), cells)
+        weights = generator.standard_gamma(counts, size=size)
+        weights /= weights.sum(axis=1, keepdims=True)
+        parts.append(_values(name, models, codes, weights))
+    return np.concatenate(parts)
+
+
+def _cells(models: Sequence[Outcomes]) -> tuple[Codes, Floats]:
+    """Classes of each cell, of shape (n_cells, 1 + n_models), and its rows."""
+    if len(models) == 1 and len(models[0].classes) <= _PRIOR_UP_TO_CLASSES:
+        return _cells_with_prior(models[0])
+    columns = np.stack([models[0].truth, *(m.predicted for m in models)], axis=1)
+    codes, counts = np.unique(columns, axis=0, return_counts=True)
+    return codes, counts.astype(np.float64)
+
+
+def _cells_with_prior(outcomes: Outcomes) -> tuple[Codes, Floats]:
+    """Every cell of a class that was seen and a class that was answered."""
+    matrix = confusion_matrix(outcomes)
+    possible = np.outer(matrix.any(axis=1), matrix.any(axis=0))
+    right = possible & np.eye(len(matrix), dtype=bool)
+    wrong = possible & ~right
+    counts = matrix.astype(np.float64)
+    for cells in (right, wrong):
+        counts[cells] += 0.5 / max(int(np.count_nonzero(cells)), 1)
+    return np.argwhere(possible), counts[possible]
+
+
+def _values(
+    name: str, models: Sequence[Outcomes], codes: Codes, weights: Floats
+) -> Floats:
+    columns = []
+    for index, outcomes in enumerate(models, start=1):
+        truth, predicted = codes[:, 0], codes[:, index]
+        size = len(outcomes.classes)
+        right = truth == predicted
+        shares = _Shares(
+            hits=_sums(weights[:, right], truth[right], size),
+            truth=_sums(weights, truth, size),
+            predicted=_sums(weights, predicted, size),
+            present=np.unique(outcomes.truth),
+            seen=np.union1d(outcomes.truth, outcomes.predicted),
+            positive=outcomes.positive if outcomes.task == "binary" else None,
+        )
+        columns.append(_value(name, shares))
+    return np.stack(columns, axis=1)
+
+
+def _sums(weights: Floats, codes: Codes, size: int) -> Floats:
+    """Sum the columns of ``weights`` by class."""
+    sums = np.zeros((len(weights), size))
+    if codes.size:
+        order = np.argsort(codes, kind="stable")
+        present, starts = np.unique(codes[order], return_index=True)
+        sums[:, present] = np.add.reduceat(weights[:, order], starts, axis=1)
+    return sums
+
+
+def _value(name: str, shares: _Shares) -> Floats:
+    if name in _WHOLE:
+        return _WHOLE[name](shares)
+    metric, _, average = name.partition("_")
+    return _averaged(_RATIOS[metric], average, shares)
+
+
+def _ratio(above: Floats, below: Floats) -> Floats:
+    return np.divide(above, below, out=np.zeros_like(above), where=below > 0)
+
+
+_Part = Callable[[Floats, Floats, Floats], tuple[Floats, Floats]]
+
+_RATIOS: dict[str, _Part] = {
+    "precision": lambda hits, truth, predicted: (hits, predicted),
+    "recall": lambda hits, truth, predicted: (hits, truth),
+    "f1": lambda hits, truth, predicted: (2 * hits, truth + predicted),
+    "jaccard": lambda hits, truth, predicted: (hits, truth + predicted - hits),
+}
+
+
+def _averaged(part: _Part, average: str, shares: _Shares) -> Floats:
+    above, below = part(shares.hits, shares.truth, shares.predicted)
+    if average == "micro":
+        return _ratio(above.sum(axis=1), below.sum(axis=1))
+    ratios = _ratio(above, below)
+    if not average and shares.positive is not None:
+        return ratios[:, shares.positive]
+    if average == "weighted":
+        weighted: Floats = (ratios * shares.truth).sum(axis=1)
+        return weighted
+    mean: Floats = ratios[:, shares.seen].mean(axis=1)
+    return mean
+
+
+def _accuracy(shares: _Shares) -> Floats:
+    total: Floats = shares.hits.sum(axis=1)
+    return total
+
+
+def _balanced_accuracy(shares: _Shares) -> Floats:
+    recalls = _ratio(shares.hits, shares.truth)[:, shares.present]
+    mean: Floats = recalls.mean(axis=1)
+    return mean
+
+
+def _matthews(shares: _Shares) -> Floats:
+    chance = (shares.truth * shares.predicted).sum(axis=1)
+    spread = (1 - (shares.truth**2).sum(axis=1)) * (
+        1 - (shares.predicted**2).sum(axis=1)
+    )
+    return _ratio(_accuracy(shares) - chance, np.sqrt(np.clip(spread, 0, None)))
+
+
+def _cohen_kappa(shares: _Shares) -> Floats:
+    chance: Any = (shares.truth * shares.predicted).sum(axis=1)
+    return _ratio(_accuracy(shares) - chance, 1 - chance)
+
+
+_WHOLE: dict[str, Callable[[_Shares], Floats]] = {
+    "accuracy": _accuracy,
+    "balanced_accuracy": _balanced_accuracy,
+    "matthews_corrcoef": _matthews,
+    "cohen_kappa": _cohen_kappa,
+}

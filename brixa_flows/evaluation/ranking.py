@@ -1,0 +1,174 @@
+"""Metrics of order: areas under the ROC curve and average precision.
+
+DeLong, DeLong and Clarke-Pearson (1988), by the midranks of Sun and Xu (2014).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from brixa_flows.evaluation.intervals import LEVEL, Interval, Z, mean_draws
+from brixa_flows.evaluation.outcomes import Outcomes
+
+__all__ = [
+    "area_draws",
+    "areas_of",
+    "auc_interval",
+    "average_precision_draws",
+    "delong",
+]
+
+Floats = NDArray[np.float64]
+
+
+def delong(
+    scores: Sequence[Floats], positive: NDArray[np.bool_]
+) -> tuple[Floats, Floats]:
+    """Areas under ROC curves of the same rows, and their covariance.
+
+    Args:
+        scores: One array of shape (n_samples,) for each model.
+        positive: Which rows are of the positive class, of shape (n_samples,).
+
+    Returns:
+        Areas of shape (n_models,) and covariance of shape (n_models, n_models).
+    """
+    parts = [placements(score, positive) for score in scores]
+    hits = np.stack([part[0] for part in parts])
+    misses = np.stack([part[1] for part in parts])
+    areas: Floats = hits.mean(axis=1)
+    covariance: Floats = _covariance(hits) + _covariance(misses)
+    return areas, covariance
+
+
+def placements(score: Floats, positive: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+    """Share of negatives below each positive, and of positives above each negative."""
+    up, down = score[positive], score[~positive]
+    both = np.concatenate([up, down])
+    ranks = _midranks(both)
+    hits = (ranks[: up.size] - _midranks(up)) / down.size
+    misses = 1.0 - (ranks[up.size :] - _midranks(down)) / up.size
+    return hits, misses
+
+
+def _midranks(values: Floats) -> Floats:
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    ranks: Floats = (last - (counts - 1) / 2)[inverse]
+    return ranks
+
+
+def _covariance(components: Floats) -> Floats:
+    models, count = components.shape
+    if count < 2:
+        return np.zeros((models, models))
+    covariance: Floats = np.atleast_2d(np.cov(components)) / count
+    return covariance
+
+
+def auc_interval(area: float, variance: float, pairs: int) -> Interval:
+    """Interval of an area under the ROC curve on the logit scale.
+
+    At 0 and 1 the variance is 0 and says nothing; there the bound is the exact
+    (Clopper-Pearson) one of that many independent pairs all ordered alike.
+
+    Args:
+        area: The estimate.
+        variance: DeLong's variance of it.
+        pairs: Rows of the rarer class.
+    """
+    if area in (0.0, 1.0):
+        bound = ((1 - LEVEL) / 2) ** (1 / max(pairs, 1))
+        return Interval(bound, 1.0) if area == 1.0 else Interval(0.0, 1 - bound)
+    half = Z * math.sqrt(variance) / (area * (1 - area))
+    logit = math.log(area / (1 - area))
+    low, high = (1 / (1 + math.exp(-(logit + side))) for side in (-half, half))
+    return Interval(low, high)
+
+
+def areas_of(models: Sequence[Outcomes]) -> tuple[Floats, Floats]:
+    """:func:`delong` of two-class outcomes on the same rows."""
+    first = models[0]
+    code = first.positive if first.task == "binary" else 1
+    return delong([_scores(m, code) for m in models], first.truth == code)
+
+
+def _scores(outcomes: Outcomes, code: int) -> Floats:
+    assert outcomes.probabilities is not None  # metrics_for refused it otherwise
+    return outcomes.probabilities[:, code]
+
+
+def area_draws(models: Sequence[Outcomes], generator: np.random.Generator) -> Floats:
+    """Draws of the mean area of each class against the rest.
+
+    Each row's influence on the mean is summed over the classes first, so what the
+    classes share is counted.
+
+    Returns:
+        Array of shape (n_draws, n_models).
+    """
+    parts = [_mean_influence(outcomes) for outcomes in models]
+    areas = np.array([area for area, _ in parts])
+    rows = np.stack([influence for _, influence in parts], axis=1)
+    means = mean_draws(rows, generator)
+    draws: Floats = np.clip(areas + means - rows.mean(axis=0), 0.0, 1.0)
+    return draws
+
+
+def _mean_influence(outcomes: Outcomes) -> tuple[float, Floats]:
+    parts = [
+        _influence(_scores(outcomes, code), outcomes.truth == code)
+        for code in range(outcomes.known)
+    ]
+    areas = [area for area, _ in parts]
+    influence: Floats = np.mean([rows for _, rows in parts], axis=0)
+    return math.fsum(areas) / len(areas), influence
+
+
+def _influence(score: Floats, positive: NDArray[np.bool_]) -> tuple[float, Floats]:
+    hits, misses = placements(score, positive)
+    area, share = float(hits.mean()), float(positive.mean())
+    influence = np.empty(score.size)
+    influence[positive] = (hits - area) / share
+    influence[~positive] = (misses - area) / (1 - share)
+    return area, influence
+
+
+def average_precision_draws(outcomes: Outcomes, counts: NDArray[Any]) -> Floats:
+    """Average precision for each way of counting the rows.
+
+    Args:
+        outcomes: Of a binary task with probabilities.
+        counts: How often each row counts, of shape (n_draws, n_samples).
+
+    Returns:
+        Array of shape (n_draws,).
+    """
+    score = _scores(outcomes, outcomes.positive)
+    order = np.argsort(-score, kind="stable")
+    last = np.append(np.flatnonzero(np.diff(score[order])), score.size - 1)
+    hit = (outcomes.truth == outcomes.positive)[order]
+    return np.array([_average_precision(row[order], hit, last) for row in counts])
+
+
+def _average_precision(
+    counts: NDArray[Any], hit: NDArray[np.bool_], last: NDArray[Any]
+) -> float:
+    """Precision at each threshold, weighted by the recall it adds.
+
+    Args:
+        counts: How often each row counts, best score first.
+        hit: Which rows are positive.
+        last: Last row of each group of equal scores.
+    """
+    found = np.cumsum(counts * hit)[last]
+    called = np.cumsum(counts)[last]
+    if found[-1] == 0:
+        return 0.0
+    precision = found / np.maximum(called, 1)
+    return float(np.sum(np.diff(found, prepend=0) * precision) / found[-1])

@@ -1,0 +1,190 @@
+"""What an evaluation found, as values that survive JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, get_args
+
+from brixa_flows.errors import EvaluationError
+from brixa_flows.evaluation.intervals import Interval
+from brixa_flows.evaluation.metrics import MetricValues
+from brixa_flows.evaluation.outcomes import Task
+from brixa_flows.versioning import ModelVersion
+
+__all__ = ["PROTOCOL", "DatasetFacts", "EvaluationResult", "SliceResult"]
+
+PROTOCOL = 1
+
+
+@dataclass(frozen=True)
+class DatasetFacts:
+    """The data that a version was judged on.
+
+    Attributes:
+        name: What people call it.
+        digest: Of its content, 32 hexadecimal digits; equal data, equal digest.
+        rows: Number of rows.
+        columns: Type name by column name.
+        target: Name of the label column.
+        uri: Where it was read from, if it has a place.
+    """
+
+    name: str
+    digest: str
+    rows: int
+    columns: dict[str, str] = field(default_factory=dict)
+    target: str = ""
+    uri: str = ""
+
+
+@dataclass(frozen=True)
+class SliceResult:
+    """The metrics of the rows where a column has one value.
+
+    Attributes:
+        column: The column.
+        value: Its value, as text; empty where it is missing.
+        rows: Support.
+        metrics: Value by metric.
+        intervals: 95 % interval by metric.
+        notes: Why a metric is absent.
+    """
+
+    column: str
+    value: str
+    rows: int
+    metrics: Mapping[str, float]
+    intervals: Mapping[str, Interval]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class EvaluationResult:
+    """A version judged on a dataset.
+
+    ``metrics`` and ``intervals`` are in the order asked for, under scikit-learn's
+    names, and answer to other names of a metric too (``metrics["auc"]``).
+
+    Attributes:
+        model_name: The model.
+        version: Its version.
+        task: ``binary``, ``multiclass`` or ``regression``.
+        metrics: Value by metric.
+        intervals: 95 % interval by metric.
+        dataset: What it was judged on.
+        evaluated_at: When, UTC.
+        classes: Labels, in the order of ``confusion``.
+        positive: The positive label of a binary task.
+        confusion: Rows by true and predicted class; empty in a regression.
+        curves: Points of the plots of a report.
+        slices: The same metrics for parts of the rows.
+        warnings: What a reader of the numbers must know.
+        production: The model's version in production at that time, if any.
+    """
+
+    model_name: str
+    version: ModelVersion
+    task: Task
+    metrics: dict[str, float]
+    intervals: dict[str, Interval]
+    dataset: DatasetFacts
+    evaluated_at: datetime
+    classes: tuple[Any, ...] = ()
+    positive: Any = None
+    confusion: tuple[tuple[int, ...], ...] = ()
+    curves: dict[str, Any] = field(default_factory=dict)
+    slices: tuple[SliceResult, ...] = ()
+    warnings: tuple[str, ...] = ()
+    production: str | None = None
+
+    @property
+    def rows(self) -> int:
+        """Number of rows judged."""
+        return self.dataset.rows
+
+    @property
+    def dataset_digest(self) -> str:
+        """Digest of the data judged on."""
+        return self.dataset.digest
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values, which :meth:`from_dict` reads back."""
+        return {
+            "protocol": PROTOCOL,
+            "model_name": self.model_name,
+            "version": str(self.version),
+            "task": self.task,
+            "metrics": dict(self.metrics),
+            "intervals": _plain(self.intervals),
+            "dataset": vars(self.dataset) | {"columns": dict(self.dataset.columns)},
+            "evaluated_at": self.evaluated_at.isoformat(),
+            "classes": list(self.classes),
+            "positive": self.positive,
+            "confusion": [list(row) for row in self.confusion],
+            "curves": self.curves,
+            "slices": [_slice_to_dict(part) for part in self.slices],
+            "warnings": list(self.warnings),
+            "production": self.production,
+        }
+
+    @classmethod
+    def from_dict(cls, payload: Mapping[str, Any]) -> EvaluationResult:
+        """Read what :meth:`to_dict` wrote.
+
+        Raises:
+            EvaluationError: If it is of a newer protocol or not ours.
+        """
+        if payload.get("protocol") != PROTOCOL:
+            raise EvaluationError(
+                f"this evaluation is of protocol {payload.get('protocol')!r}; this "
+                f"release reads {PROTOCOL}: upgrade brixa-flows"
+            )
+        assert payload["task"] in get_args(Task)
+        return cls(
+            model_name=payload["model_name"],
+            version=ModelVersion.parse(payload["version"]),
+            task=payload["task"],
+            metrics=MetricValues(payload["metrics"]),
+            intervals=_intervals(payload["intervals"]),
+            dataset=DatasetFacts(**payload["dataset"]),
+            evaluated_at=datetime.fromisoformat(payload["evaluated_at"]),
+            classes=tuple(payload["classes"]),
+            positive=payload["positive"],
+            confusion=tuple(tuple(row) for row in payload["confusion"]),
+            curves=payload["curves"],
+            slices=tuple(_slice_from_dict(part) for part in payload["slices"]),
+            warnings=tuple(payload["warnings"]),
+            production=payload["production"],
+        )
+
+
+def _plain(intervals: Mapping[str, Interval]) -> dict[str, list[float]]:
+    return {name: list(interval) for name, interval in intervals.items()}
+
+
+def _intervals(payload: Mapping[str, list[float]]) -> MetricValues:
+    return MetricValues({name: Interval(*bounds) for name, bounds in payload.items()})
+
+
+def _slice_to_dict(part: SliceResult) -> dict[str, Any]:
+    return {
+        "column": part.column,
+        "value": part.value,
+        "rows": part.rows,
+        "metrics": dict(part.metrics),
+        "intervals": _plain(part.intervals),
+        "notes": list(part.notes),
+    }
+
+
+def _slice_from_dict(payload: Mapping[str, Any]) -> SliceResult:
+    return SliceResult(
+        column=payload["column"],
+        value=payload["value"],
+        rows=payload["rows"],
+        metrics=MetricValues(payload["metrics"]),
+        intervals=_intervals(payload["intervals"]),
+        notes=tuple(payload["notes"]),
+    )
