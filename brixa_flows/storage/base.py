@@ -88,6 +88,10 @@ class StorageNode(Protocol):
         """Facts of an object, ``None`` if there is none (a directory is none)."""
         ...
 
+    def list_directories(self, prefix: str) -> list[str]:
+        """Names (not keys) of the directories right below ``prefix``, sorted."""
+        ...
+
     def list(self, prefix: str, *, recursive: bool = True) -> Iterator[StoredObject]:
         """Objects below the directory ``prefix``, sorted by key; empty if none.
 
@@ -95,10 +99,6 @@ class StorageNode(Protocol):
             prefix: A directory key; ``""`` is the root.
             recursive: Also those in subdirectories.
         """
-        ...
-
-    def list_directories(self, prefix: str) -> list[str]:
-        """Names (not keys) of the directories right below ``prefix``, sorted."""
         ...
 
     def delete(self, key: str) -> None:

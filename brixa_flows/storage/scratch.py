@@ -1,0 +1,94 @@
+"""A local root's own folder: unfinished files, and locks between processes."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from brixa_flows.storage.durable import write_synced
+from brixa_flows.storage.keys import OWN_FOLDER
+
+__all__ = ["Scratch"]
+
+_ABANDONED_AFTER_SECONDS = 24 * 3600.0
+
+
+class Scratch:
+    """What is not visible in any listing.
+
+    Args:
+        root: The storage root; the folder is made below it on first use, so that a
+            read-only root can be read.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.folder = root / OWN_FOLDER
+        self._sweep()
+
+    def new_path(self) -> Path:
+        """A path for something temporary on the root's filesystem."""
+        folder = self.folder / "tmp"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / uuid.uuid4().hex
+
+    @contextmanager
+    def file(self, data: bytes) -> Iterator[tuple[Path, int]]:
+        """A complete file that is on the device, and its descriptor; then removed."""
+        path = self.new_path()
+        descriptor = write_synced(path, data)
+        try:
+            yield path, descriptor
+        finally:
+            os.close(descriptor)
+            path.unlink(missing_ok=True)
+
+    def new_directory(self) -> tuple[Path, int]:
+        """An empty directory, and the open descriptor that says its owner lives."""
+        path = self.new_path()
+        path.mkdir()
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        return path, descriptor
+
+    @contextmanager
+    def lock(self, key: str) -> Iterator[None]:
+        """Keep other threads and processes from changing ``key`` meanwhile."""
+        folder = self.folder / "locks"
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / hashlib.sha256(key.encode()).hexdigest()[:2]
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def discard(self, path: Path) -> None:
+        """Remove what was moved here; what can't be removed is left to a sweep."""
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+    def _sweep(self) -> None:
+        """Remove what processes that died long ago have left."""
+        with suppress(OSError):  # a read-only root has nothing to sweep
+            for path in (self.folder / "tmp").iterdir():
+                age_seconds = time.time() - path.lstat().st_mtime
+                if age_seconds > _ABANDONED_AFTER_SECONDS:
+                    self._discard_unless_locked(path)
+
+    def _discard_unless_locked(self, path: Path) -> None:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self.discard(path)
+        finally:
+            os.close(descriptor)
