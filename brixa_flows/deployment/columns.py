@@ -21,6 +21,8 @@ from brixa_flows.errors import BadRequestError
 
 __all__ = ["Column", "ColumnKind"]
 
+_EXACT_BELOW = 2.0**63
+
 ColumnKind = Literal["number", "integer", "boolean", "string", "any"]
 
 _KINDS: dict[str, ColumnKind] = {
@@ -38,7 +40,7 @@ _DATATYPES: dict[ColumnKind, str] = {
 }
 _DTYPE_KINDS: dict[ColumnKind, tuple[str, str]] = {
     "number": ("iuf", "takes numbers (FP64, FP32, INT64 ...)"),
-    "integer": ("iu", "takes whole numbers (INT64 ...)"),
+    "integer": ("iuf", "takes whole numbers (INT64 ...)"),
     "boolean": ("b", "takes booleans (BOOL)"),
     "string": ("O", "takes texts (BYTES)"),
 }
@@ -146,6 +148,8 @@ class Column:
         if self.kind == "any":
             return _guessed(flat, field).reshape(shape)
         datatype = _DATATYPES[self.kind]
+        if self.kind == "integer" and float in set(map(type, flat)):
+            datatype = "FP64"
         array = decode_values(flat, datatype, field)
         return self.checked(array.reshape(shape), datatype, field)
 
@@ -178,6 +182,8 @@ class Column:
                 f"the value of row {row} is missing, and the model's schema does not "
                 "allow null here",
             )
+        if self.kind == "integer" and values.dtype.kind == "f":
+            values = _whole(values, missing, field)
         return self._as_trained(values)
 
     def _as_trained(self, values: NDArray[Any]) -> NDArray[Any]:
@@ -197,6 +203,19 @@ class Column:
         if self.kind in ("number", "integer"):
             return np.full(rows, np.nan)
         return np.full(rows, None, dtype=np.object_)
+
+
+def _whole(
+    values: NDArray[Any], missing: NDArray[np.bool_], field: str
+) -> NDArray[Any]:
+    """Whole numbers that came as floating ones, as JSON allows; NaN stays."""
+    broken = (values != np.floor(values)) & ~missing
+    if broken.any():
+        row = int(np.argwhere(broken)[0][0])
+        raise BadRequestError(field, f"the value of row {row} is not a whole number")
+    if missing.any() or np.abs(values).max() >= _EXACT_BELOW:
+        return values
+    return values.astype(np.int64)
 
 
 def _guessed(flat: list[Any], field: str) -> NDArray[Any]:

@@ -1,0 +1,182 @@
+"""A small client: a table through an endpoint, with nothing but the standard library.
+
+Any client of the Open Inference Protocol v2 works as well; this one saves the encoding.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+from types import TracebackType
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import numpy as np
+from numpy.typing import NDArray
+
+from brixa_flows.deployment.tensors import encode_tensor
+from brixa_flows.errors import BadRequestError, DeploymentError
+from brixa_flows.serializers.base import Prediction
+
+__all__ = ["EndpointClient", "encode_frame", "predict_frame"]
+
+
+def encode_frame(frame: Any) -> list[dict[str, Any]]:
+    """The columns of a table as input tensors of shape (n_rows,); a missing value
+    is ``null``.
+
+    Args:
+        frame: A pandas or polars frame or an Arrow table, of shape (n_rows, n_columns).
+    """
+    table = frame.to_pandas() if hasattr(frame, "to_pandas") else frame
+    return [
+        encode_tensor(str(name), _column(table.iloc[:, place]))
+        for place, name in enumerate(table.columns)
+    ]
+
+
+def _column(column: Any) -> NDArray[Any]:
+    values = column.to_numpy()
+    if values.dtype.kind in "biufM":
+        return np.asarray(values)
+    present = column.dropna()
+    narrowed = np.asarray(present.tolist())
+    if narrowed.dtype.kind not in "biuf" or narrowed.ndim != 1 or not len(narrowed):
+        objects = np.asarray(column.astype(object).to_numpy())
+        return np.where(column.isna().to_numpy(), None, objects)
+    if len(narrowed) == len(column):
+        return narrowed
+    missing = np.full(len(column), np.nan)
+    missing[column.notna().to_numpy()] = narrowed
+    return missing
+
+
+class EndpointClient:
+    """Talks to one deployment over a kept connection; not for several threads at once.
+
+    Args:
+        endpoint: What ``ModelDeployer.get_endpoint`` gives.
+        timeout_seconds: How long an answer may take.
+    """
+
+    def __init__(self, endpoint: str, *, timeout_seconds: float = 60.0) -> None:
+        parts = urlsplit(endpoint)
+        if parts.scheme != "http" or not parts.hostname:
+            raise DeploymentError(f"{endpoint[:200]!r} is not an http:// endpoint")
+        self.endpoint = endpoint
+        self._connection = http.client.HTTPConnection(
+            parts.hostname, parts.port, timeout=timeout_seconds
+        )
+
+    def __enter__(self) -> EndpointClient:
+        """Use it as a context manager."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the connection."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+    def predict(self, model_name: str, frame: Any) -> Prediction:
+        """Predict a table in one request.
+
+        Args:
+            model_name: Registry name of the model.
+            frame: Of shape (n_rows, n_columns); see :func:`encode_frame`.
+
+        Returns:
+            Values of shape (n_rows, ...), with scores where the model has them.
+
+        Raises:
+            BadRequestError: If the endpoint refuses the data; says why.
+            DeploymentError: If it fails or does not answer.
+        """
+        path = f"/v2/models/{quote(model_name, safe='')}/infer"
+        answer = self._post(path, {"inputs": encode_frame(frame)})
+        by_name = {output["name"]: output for output in answer["outputs"]}
+        scores = by_name.get("probabilities")
+        classes = scores.get("parameters", {}).get("classes") if scores else None
+        return Prediction(
+            _decode(by_name["predict"]),
+            None if scores is None else _decode(scores),
+            tuple(classes) if classes else None,
+        )
+
+    def _post(self, path: str, content: dict[str, Any]) -> dict[str, Any]:
+        body = json.dumps(content, separators=(",", ":"), allow_nan=False).encode()
+        try:
+            status, answer = self._exchange(path, body)
+        except (OSError, http.client.HTTPException, ValueError) as err:
+            self._connection.close()
+            raise DeploymentError(
+                f"the endpoint {self.endpoint} does not answer ({err}); look at the "
+                "deployment's status"
+            ) from err
+        if status == 200:
+            return answer
+        reason = str(answer.get("error", "no reason given"))
+        if status == 400:
+            raise BadRequestError(self.endpoint, reason)
+        raise DeploymentError(f"the endpoint {self.endpoint} said {status}: {reason}")
+
+    def _exchange(self, path: str, body: bytes) -> tuple[int, dict[str, Any]]:
+        headers = {"content-type": "application/json"}
+        try:
+            self._connection.request("POST", path, body, headers)
+            response = self._connection.getresponse()
+        except (ConnectionError, http.client.BadStatusLine):
+            # A kept connection that the server let go meanwhile: predicting changes
+            # nothing, so asking again is safe.
+            self._connection.close()
+            self._connection.request("POST", path, body, headers)
+            response = self._connection.getresponse()
+        answer: dict[str, Any] = json.loads(response.read())
+        return response.status, answer
+
+
+def _decode(output: dict[str, Any]) -> NDArray[Any]:
+    kinds = {"BOOL": np.bool_, "BYTES": np.object_}
+    datatype = str(output["datatype"])
+    default = np.int64 if datatype.startswith(("INT", "UINT")) else np.float64
+    values = np.array(output["data"], dtype=kinds.get(datatype, default))
+    return values.reshape(output["shape"])
+
+
+def predict_frame(
+    endpoint: str, model_name: str, frame: Any, *, batch_rows: int = 10_000
+) -> Prediction:
+    """Predict a table of any length in requests of at most ``batch_rows`` rows.
+
+    Args:
+        endpoint: What ``ModelDeployer.get_endpoint`` gives.
+        model_name: Registry name of the model.
+        frame: A pandas frame of shape (n_rows, n_columns) with at least one row.
+        batch_rows: Rows of a request.
+
+    Returns:
+        Values of shape (n_rows, ...), with scores where the model has them.
+
+    Raises:
+        BadRequestError: If the endpoint refuses the data; says why.
+        DeploymentError: If it fails or does not answer.
+    """
+    table = frame.to_pandas() if hasattr(frame, "to_pandas") else frame
+    with EndpointClient(endpoint) as client:
+        parts = [
+            client.predict(model_name, table.iloc[start : start + batch_rows])
+            for start in range(0, max(len(table), 1), batch_rows)
+        ]
+    scores = [part.scores for part in parts if part.scores is not None]
+    return Prediction(
+        np.concatenate([part.values for part in parts]),
+        np.concatenate(scores) if scores else None,
+        parts[0].classes,
+    )

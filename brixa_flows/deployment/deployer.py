@@ -1,0 +1,304 @@
+"""Deployments: model versions behind endpoints, wanted here and run by an engine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from brixa_flows.deployment.config import (
+    Autoscaling,
+    DeploymentConfig,
+    DeploymentSpec,
+    DeploymentStatus,
+    Resources,
+    make_spec,
+)
+from brixa_flows.deployment.engines.base import EngineContext, Release, ServingEngine
+from brixa_flows.deployment.store import DeploymentStore
+from brixa_flows.errors import BrixaError, DeploymentError, InvalidDeploymentError
+from brixa_flows.plugins import SERVING_ENGINES
+from brixa_flows.refs import check_deployment_name
+from brixa_flows.registry import ModelRegistry
+from brixa_flows.storage.base import StorageNode
+from brixa_flows.versioning import ModelVersion
+
+__all__ = ["ModelDeployer"]
+
+
+class ModelDeployer:
+    """Puts model versions behind endpoints and looks after them.
+
+    What is wanted lies in ``config.json`` of each deployment, what is observed in its
+    ``status.json``; any process with the same storage sees and changes the same
+    deployments.
+
+    Args:
+        registry: Where the models are.
+        storage: Where deployments are kept; by default the registry's storage.
+        engine: Plug-in name of the serving engine.
+        ready_timeout_seconds: How long a version may take to load and warm up.
+    """
+
+    def __init__(
+        self,
+        registry: ModelRegistry,
+        storage: StorageNode | None = None,
+        *,
+        engine: str = "local",
+        ready_timeout_seconds: float = 180.0,
+    ) -> None:
+        self._registry = registry
+        self._store = DeploymentStore(
+            storage if storage is not None else registry.storage,
+            registry.layout.deployments_prefix,
+        )
+        self._engine_name = engine
+        self._ready_timeout_seconds = ready_timeout_seconds
+
+    def _engine(self, name: str) -> ServingEngine:
+        engine: ServingEngine = SERVING_ENGINES.load(name)(
+            EngineContext(
+                self._store,
+                self._registry.storage.uri,
+                self._registry.settings,
+                self._ready_timeout_seconds,
+            )
+        )
+        return engine
+
+    def deploy(
+        self,
+        model_name: str,
+        version: ModelVersion | str | None = None,
+        name: str | None = None,
+        replicas: int | None = None,
+        resources: Mapping[str, Any] | Resources | None = None,
+        env_vars: Mapping[str, str] | None = None,
+        autoscaling: Mapping[str, Any] | Autoscaling | None = None,
+    ) -> tuple[bool, str]:
+        """Serve a version; a deployment of that name is upgraded with no lost request.
+
+        Returns when the version answers or failed to. After a failure a deployment
+        that was there serves on as before, and a new one leaves nothing.
+
+        Args:
+            model_name: Registry name of the model.
+            version: Exact version, stage, alias or constraint; it is resolved once,
+                now. By default production, else the highest stable version.
+            name: Name of the deployment; by default that of the model.
+            replicas: Number of processes. What is not given stays as it is in an
+                upgrade and comes from the settings in a new deployment; this holds for
+                all that follow, too.
+            resources: ``cpu``, ``memory`` and ``gpu`` of a replica.
+            env_vars: Environment of the replicas; ``LOG_LEVEL``, ``MAX_BATCH_SIZE``,
+                ``MAX_CONCURRENT_REQUESTS`` and ``MAX_REQUEST_BYTES`` are ours.
+            autoscaling: ``min_replicas``, ``max_replicas``, ``target_cpu_utilization``;
+                an empty mapping ends it.
+
+        Returns:
+            Whether it is served, and one sentence to show.
+        """
+        try:
+            wanted_name = check_deployment_name(model_name if name is None else name)
+            asked = self._ask(model_name, version)
+            old = self._store.find(wanted_name)
+            spec = self._spec(
+                old[0] if old else None,
+                asked,
+                replicas,
+                resources,
+                env_vars,
+                autoscaling,
+            )
+            config = self._serve(wanted_name, spec, old)
+        except BrixaError as err:
+            return False, err.message
+        endpoint = self._engine(config.engine).endpoint(config, "rest")
+        before = f", instead of {old[0].version}" if old else ""
+        return True, (
+            f"{config.name} serves {config.model_name} {config.version}{before} with "
+            f"{config.replicas} replica{'s' * (config.replicas != 1)} at {endpoint}"
+        )
+
+    def _ask(
+        self, model_name: str, version: ModelVersion | str | None
+    ) -> tuple[str, str]:
+        if version is not None and not isinstance(version, str | ModelVersion):
+            raise InvalidDeploymentError(
+                f"version is a {type(version).__name__}; give a version such as '1.0.0'"
+            )
+        spec = None if version is None else str(version)
+        return model_name, str(self._registry.resolve(model_name, spec))
+
+    def _spec(
+        self,
+        old: DeploymentConfig | None,
+        asked: tuple[str, str],
+        replicas: int | None,
+        resources: Mapping[str, Any] | Resources | None,
+        env_vars: Mapping[str, str] | None,
+        autoscaling: Mapping[str, Any] | Autoscaling | None,
+    ) -> DeploymentSpec:
+        model_name, version = asked
+        if old is not None:
+            if old.model_name != model_name:
+                raise InvalidDeploymentError(
+                    f"the deployment {old.name!r} serves the model {old.model_name!r}, "
+                    f"not {model_name!r}; choose another name, or delete it first"
+                )
+            replicas = old.replicas if replicas is None else replicas
+            resources = old.resources if resources is None else resources
+            env_vars = old.env_vars if env_vars is None else env_vars
+            autoscaling = old.autoscaling if autoscaling is None else autoscaling
+        return make_spec(
+            self._registry.settings,
+            model_name=model_name,
+            version=version,
+            replicas=replicas,
+            resources=resources,
+            env_vars=env_vars,
+            autoscaling=None if autoscaling == {} else autoscaling,
+        )
+
+    def _serve(
+        self,
+        name: str,
+        spec: DeploymentSpec,
+        old: tuple[DeploymentConfig, str] | None,
+        *,
+        remember: bool = True,
+    ) -> DeploymentConfig:
+        """Have the engine serve it, then write it down as what is wanted."""
+        now = datetime.now(UTC)
+        if old is None:
+            facts = {each: getattr(spec, each) for each in DeploymentSpec.model_fields}
+            config = DeploymentConfig(
+                name=name,
+                engine=self._engine_name,
+                created_at=now,
+                updated_at=now,
+                **facts,
+            )
+        else:
+            config = old[0].followed_by(spec, now, remember=remember)
+        return self._apply(config, old[1] if old else None)
+
+    def _apply(self, config: DeploymentConfig, etag: str | None) -> DeploymentConfig:
+        digest = self._registry.tracking.recorded_digest(
+            config.model_name, config.version
+        )
+        config = self._engine(config.engine).apply(config, Release(digest))
+        self._store.put(config, etag)
+        return config
+
+    def get_endpoint(
+        self, name: str, protocol: Literal["rest", "grpc"] | str = "rest"
+    ) -> str:
+        """Address of a deployment.
+
+        Raises:
+            DeploymentNotFoundError: If there is no such deployment.
+            DeploymentError: If it does not speak the protocol.
+        """
+        config, _ = self._store.get(name)
+        return self._engine(config.engine).endpoint(config, protocol)
+
+    def status(self, name: str) -> DeploymentStatus:
+        """How a deployment is right now.
+
+        Raises:
+            DeploymentNotFoundError: If there is no such deployment.
+        """
+        config, _ = self._store.get(name)
+        return self._engine(config.engine).status(config)
+
+    def config(self, name: str) -> DeploymentConfig:
+        """What is wanted of a deployment.
+
+        Raises:
+            DeploymentNotFoundError: If there is no such deployment.
+        """
+        return self._store.get(name)[0]
+
+    def list(self) -> list[str]:
+        """Names of all deployments, sorted."""
+        return self._store.names()
+
+    def scale(self, name: str, replicas: int) -> DeploymentStatus:
+        """Change the number of replicas, with no restart of those that stay.
+
+        Returns:
+            The status, with the new number of replicas ready.
+
+        Raises:
+            DeploymentNotFoundError: If there is no such deployment.
+            InvalidDeploymentError: If it can't have that many.
+            DeploymentError: If the new ones did not become ready.
+        """
+        config, etag = self._store.get(name)
+        spec = make_spec(
+            self._registry.settings,
+            model_name=config.model_name,
+            version=config.version,
+            replicas=replicas,
+            resources=config.resources,
+            env_vars=config.env_vars,
+            autoscaling=config.autoscaling,
+        )
+        scaled = config.followed_by(spec, datetime.now(UTC), remember=False)
+        self._engine(config.engine).scale(scaled)
+        self._store.put(scaled, etag)
+        return self.status(name)
+
+    def rollback(self, name: str) -> DeploymentStatus:
+        """Return to the config before the last deploy; again goes further back.
+
+        Returns:
+            The status, serving what was served before.
+
+        Raises:
+            DeploymentNotFoundError: If there is no such deployment.
+            DeploymentError: If there is nothing before, or it did not become ready;
+                then what is served now serves on.
+        """
+        config, etag = self._store.get(name)
+        if not config.history:
+            raise DeploymentError(
+                f"the deployment {name!r} has no config before this one to return to"
+            )
+        *earlier, previous = config.history
+        now = datetime.now(UTC)
+        back = config.followed_by(previous, now, remember=False)
+        self._apply(back.model_copy(update={"history": tuple(earlier)}), etag)
+        return self.status(name)
+
+    def delete(self, name: str) -> None:
+        """Stop a deployment after the requests in flight, and forget it.
+
+        Raises:
+            DeploymentNotFoundError: If there is no such deployment.
+            DeploymentError: If it can't be stopped.
+        """
+        config, _ = self._store.get(name)
+        self._engine(config.engine).delete(name)
+        self._store.remove(name)
+
+    def up(self) -> dict[str, tuple[bool, str]]:
+        """Serve everything that is wanted and not served, as after a reboot.
+
+        Returns:
+            For each deployment whether it is served, and one sentence.
+        """
+        return {name: self._up(name) for name in self.list()}
+
+    def _up(self, name: str) -> tuple[bool, str]:
+        try:
+            config, etag = self._store.get(name)
+            if self._engine(config.engine).status(config).state != "stopped":
+                return True, f"{name} is up already"
+            config = self._apply(config, etag)
+        except BrixaError as err:
+            return False, err.message
+        endpoint = self._engine(config.engine).endpoint(config, "rest")
+        return True, f"{name} serves {config.model_name} {config.version} at {endpoint}"

@@ -1,0 +1,61 @@
+"""A uvicorn server that leaves without losing a request."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+import uvicorn
+
+__all__ = ["DrainingServer"]
+
+_LEAVE_SECONDS = 2.0
+_POLL_SECONDS = 0.02
+
+
+class _Drainable(Protocol):
+    draining: bool
+
+
+class DrainingServer(uvicorn.Server):
+    """Serves on a socket that others listen on too, and drains on SIGTERM.
+
+    Closing the listener here leaves the socket open in the other replicas, which take
+    what comes next. Every answer from then on carries ``Connection: close``, so clients
+    with a kept connection come back to another replica; those that stay silent are let
+    go after two seconds, and requests in flight are finished.
+
+    Args:
+        config: Of uvicorn.
+        application: Is told that it drains.
+        on_ready: Called once requests are taken.
+    """
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        application: _Drainable,
+        on_ready: Callable[[], None],
+    ) -> None:
+        super().__init__(config)
+        self._application = application
+        self._on_ready = on_ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to take requests."""
+        await super().startup(sockets=sockets)
+        if self.started:
+            self._on_ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take no new connection, let the kept ones leave, then end."""
+        for server in self.servers:
+            server.close()
+        self._application.draining = True
+        deadline = time.monotonic() + _LEAVE_SECONDS
+        while self.server_state.connections and time.monotonic() < deadline:
+            await asyncio.sleep(_POLL_SECONDS)
+        await super().shutdown(sockets=[])

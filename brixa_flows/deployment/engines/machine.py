@@ -1,0 +1,85 @@
+"""What this machine has, and whether a replica fits into it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import psutil
+
+from brixa_flows.deployment.config import DeploymentSpec
+from brixa_flows.deployment.quantities import cpu_cores, memory_bytes
+from brixa_flows.errors import InvalidDeploymentError
+
+__all__ = ["check_fits", "count_gpus", "replica_environment"]
+
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+def count_gpus() -> int:
+    """NVIDIA GPUs that a process started here would see."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return len([part for part in visible.split(",") if part.strip() not in "-1"])
+    devices = list(Path("/dev").glob("nvidia[0-9]*"))
+    command = shutil.which("nvidia-smi")
+    if devices or command is None:
+        return len(devices)
+    listed = subprocess.run(
+        [command, "-L"], capture_output=True, text=True, timeout=10, check=False
+    )
+    return listed.stdout.count("GPU ") if listed.returncode == 0 else 0
+
+
+def check_fits(spec: DeploymentSpec) -> None:
+    """Return if the machine has what the replicas ask for.
+
+    Raises:
+        InvalidDeploymentError: If it has not; says what it has.
+    """
+    resources = spec.resources
+    cores = os.cpu_count() or 1
+    if cpu_cores(resources.cpu) > cores:
+        raise InvalidDeploymentError(
+            f"resources.cpu = {resources.cpu!r}: a replica can't have more than the "
+            f"{cores} cores of this machine"
+        )
+    total_bytes = psutil.virtual_memory().total
+    if memory_bytes(resources.memory) > total_bytes:
+        raise InvalidDeploymentError(
+            f"resources.memory = {resources.memory!r}: this machine has only "
+            f"{total_bytes / 2**30:.1f}Gi"
+        )
+    if resources.gpu:
+        _check_gpus(spec, count_gpus())
+
+
+def _check_gpus(spec: DeploymentSpec, gpus: int) -> None:
+    most = spec.autoscaling.max_replicas if spec.autoscaling else spec.replicas
+    wanted = spec.resources.gpu * max(spec.replicas, min(most, spec.replicas))
+    if wanted > gpus:
+        raise InvalidDeploymentError(
+            f"resources.gpu = {spec.resources.gpu} for {spec.replicas} replicas asks "
+            f"for {wanted} GPUs, but this machine has {gpus} GPUs; ask for fewer, or "
+            "leave gpu out to serve on the CPU"
+        )
+
+
+def replica_environment(spec: DeploymentSpec, place: int) -> dict[str, str]:
+    """Variables of a replica beside those it inherits; ``env_vars`` win over ours.
+
+    Args:
+        spec: What is served.
+        place: Which of the replicas it is; it decides its GPUs.
+    """
+    threads = str(max(1, round(cpu_cores(spec.resources.cpu))))
+    ours = {name: threads for name in _THREAD_VARIABLES if not os.environ.get(name)}
+    gpus = spec.resources.gpu
+    total = count_gpus() if gpus else 0
+    chosen = (
+        [(place * gpus + offset) % total for offset in range(gpus)] if total else []
+    )
+    ours["CUDA_VISIBLE_DEVICES"] = ",".join(str(index) for index in chosen)
+    return {**ours, **spec.env_vars}

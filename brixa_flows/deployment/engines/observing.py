@@ -1,0 +1,108 @@
+"""What a supervisor sees of its deployment."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from brixa_flows.deployment.config import DeploymentState, DeploymentStatus
+from brixa_flows.deployment.engines.fleet import Fleet
+from brixa_flows.deployment.metrics import (
+    MetricsFile,
+    errors_of,
+    quantile_seconds,
+    requests_of,
+)
+
+__all__ = ["Observer", "base_url"]
+
+_SAMPLE_SECONDS = 5.0
+_WINDOW_SECONDS = 60.0
+
+
+class Observer:
+    """Makes the status of a deployment.
+
+    Args:
+        name: Name of the deployment.
+        fleet: Its replicas.
+        metrics_path: Their counters.
+    """
+
+    def __init__(self, name: str, fleet: Fleet, metrics_path: Path) -> None:
+        self._name = name
+        self._fleet = fleet
+        self._metrics = MetricsFile(metrics_path)
+        self._log_path = metrics_path.parent / "logs"
+        self._samples: deque[tuple[float, NDArray[np.float64]]] = deque()
+        self._state: DeploymentState = "starting"
+        self._since = datetime.now(UTC)
+        self.sample()
+
+    def sample(self) -> None:
+        """Remember the counters now and then, for rates over the last minute."""
+        now = time.monotonic()
+        if self._samples and now - self._samples[-1][0] < _SAMPLE_SECONDS:
+            return
+        self._samples.append((now, self._metrics.totals()))
+        while now - self._samples[0][0] > _WINDOW_SECONDS:
+            self._samples.popleft()
+
+    def _current_state(self) -> DeploymentState:
+        fleet = self._fleet
+        states = {replica.state for replica in fleet.replicas}
+        if states == {"ready"}:
+            return "ready"
+        if "crashed" not in states and not fleet.last_error:
+            return "starting"
+        return "degraded" if "ready" in states else "failed"
+
+    def status(self) -> DeploymentStatus:
+        """The observed state, now."""
+        state = self._current_state()
+        if state != self._state:
+            self._state, self._since = state, datetime.now(UTC)
+        fleet = self._fleet
+        then, before = self._samples[0]
+        totals = self._metrics.totals()
+        recent = totals - before
+        answered, failed = requests_of(recent), errors_of(recent)
+        config = fleet.plan.config if fleet.plan else None
+        return DeploymentStatus(
+            name=self._name,
+            state=state,
+            model_name=config.model_name if config else "",
+            version=config.version if config else "",
+            endpoint=base_url(config.host, config.port) if config else "",
+            desired_replicas=fleet.desired,
+            ready_replicas=len(fleet.ready),
+            replicas=tuple(replica.status() for replica in fleet.replicas),
+            restarts=fleet.restarts,
+            requests_total=requests_of(totals),
+            errors_total=errors_of(totals),
+            request_rate=answered / max(time.monotonic() - then, 1.0),
+            error_rate=failed / answered if answered else 0.0,
+            p50_ms=_milliseconds(quantile_seconds(recent, 0.5)),
+            p99_ms=_milliseconds(quantile_seconds(recent, 0.99)),
+            last_error=fleet.last_error,
+            since=self._since,
+            observed_at=datetime.now(UTC),
+            pid=os.getpid(),
+            log_path=str(self._log_path),
+        )
+
+
+def base_url(host: str, port: int) -> str:
+    """Address that clients use."""
+    shown = f"[{host}]" if ":" in host else host
+    return f"http://{shown}:{port}"
+
+
+def _milliseconds(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds * 1000, 3)

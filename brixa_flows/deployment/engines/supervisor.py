@@ -1,0 +1,264 @@
+"""The process that keeps one deployment serving, whoever started it.
+
+Started as ``python -m brixa_flows.deployment.engines.supervisor``; it leaves its
+caller's session, owns the listening socket and the replicas, and takes orders as lines
+of JSON on a loopback port whose token only its owner can read. It ends by order, on
+SIGTERM, or by itself when the deployment's ``config.json`` is gone, so a storage folder
+that was thrown away leaves nothing running.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import hmac
+import json
+import logging
+import os
+import secrets
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from brixa_flows.deployment.config import DeploymentStatus
+from brixa_flows.deployment.engines.autoscale import CpuAutoscaler
+from brixa_flows.deployment.engines.fleet import Fleet
+from brixa_flows.deployment.engines.observing import Observer
+from brixa_flows.deployment.engines.replica import Plan, ReplicaFailedError
+from brixa_flows.deployment.engines.runtime import RuntimeFolder, SupervisorRecord
+from brixa_flows.deployment.quantities import cpu_cores
+from brixa_flows.deployment.store import DeploymentStore
+from brixa_flows.errors import StorageError
+from brixa_flows.storage.opening import open_storage
+
+__all__ = ["Supervisor", "main"]
+
+_TICK_SECONDS = 0.5
+_GONE_SECONDS = 5.0
+_AUTOSCALE_SECONDS = 5.0
+_LINE_LIMIT_BYTES = 4 * 1024 * 1024
+_LOCK_SECONDS = 3.0
+
+logger = logging.getLogger(__name__)
+
+
+class Supervisor:
+    """Keeps a deployment as it should be.
+
+    Args:
+        name: Name of the deployment.
+        store: Where its files are.
+        runtime: Its runtime folder.
+        listen_fd: The listening socket.
+    """
+
+    def __init__(
+        self, name: str, store: DeploymentStore, runtime: RuntimeFolder, listen_fd: int
+    ) -> None:
+        self._name = name
+        self._store = store
+        self._runtime = runtime
+        self._fleet = Fleet(runtime.path, listen_fd)
+        self._observer = Observer(name, self._fleet, runtime.path / "metrics.bin")
+        self._token = secrets.token_hex(32)
+        self._ending = asyncio.Event()
+        self._changes: set[asyncio.Task[Any]] = set()
+        self._autoscaler: CpuAutoscaler | None = None
+        self._processes: dict[int, psutil.Process] = {}
+
+    async def run(self) -> None:
+        """Serve until the end."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._ending.set)
+        control = await asyncio.start_server(
+            self._converse, "127.0.0.1", 0, limit=_LINE_LIMIT_BYTES
+        )
+        port = control.sockets[0].getsockname()[1]
+        self._runtime.write_record(SupervisorRecord(os.getpid(), port, self._token))
+        tasks = [
+            asyncio.create_task(self._look_around()),
+            asyncio.create_task(self._autoscale()),
+        ]
+        await self._ending.wait()
+        for task in (*tasks, *self._changes):
+            task.cancel()
+        await self._fleet.stop()
+        control.close()
+
+    async def _converse(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        try:
+            request = json.loads(await asyncio.wait_for(reader.readline(), 10))
+            answer = await self._answer(request)
+            writer.write(json.dumps(answer).encode() + b"\n")
+            await writer.drain()
+        except (ValueError, OSError, TimeoutError) as err:
+            logger.warning("a caller of the control channel failed: %s", err)
+        finally:
+            writer.close()
+
+    async def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        if not hmac.compare_digest(str(request.get("token")), self._token):
+            return {"ok": False, "error": "the token is wrong"}
+        op = request.get("op")
+        if op == "status":
+            return {"ok": True, "result": self._status()}
+        if op == "stop":
+            self._ending.set()
+            return {"ok": True, "result": {}}
+        return await self._change(request)
+
+    async def _change(self, request: dict[str, Any]) -> dict[str, Any]:
+        task = asyncio.current_task()
+        assert task is not None
+        self._changes.add(task)
+        try:
+            if request.get("op") == "apply":
+                await self._apply(Plan.model_validate(request["plan"]))
+            else:
+                await self._fleet.scale(int(request["replicas"]))
+            return {"ok": True, "result": {}}
+        except ReplicaFailedError as err:
+            return {"ok": False, "error": str(err)}
+        except Exception as err:  # noqa: B902 - told to the caller, with a log line
+            logger.exception("%s failed", request.get("op"))
+            return {"ok": False, "error": f"the supervisor failed: {err!r}"}
+        finally:
+            self._changes.discard(task)
+
+    async def _apply(self, plan: Plan) -> None:
+        await self._fleet.roll(plan)
+        limits = plan.config.autoscaling
+        self._autoscaler = CpuAutoscaler(limits) if limits else None
+        logger.info("serving %s %s", plan.config.model_name, plan.config.version)
+
+    def _status(self) -> dict[str, Any]:
+        return self._observer.status().model_dump(mode="json")
+
+    async def _look_around(self) -> None:
+        """Write what changed to ``status.json``; end when the deployment is gone."""
+        there_at = time.monotonic()
+        written: tuple[object, ...] | None = None
+        while not self._ending.is_set():
+            self._observer.sample()
+            if self._changes or await asyncio.to_thread(self._is_wanted):
+                there_at = time.monotonic()
+                if self._fleet.plan is not None and not self._changes:
+                    written = await self._write_status(written)
+            elif time.monotonic() - there_at > _GONE_SECONDS:
+                logger.warning("the config of %s is gone; ending", self._name)
+                self._ending.set()
+            await asyncio.sleep(_TICK_SECONDS)
+
+    def _is_wanted(self) -> bool:
+        if not self._runtime.path.exists():
+            return False
+        try:
+            return (
+                self._store.storage.stat(self._store.config_key(self._name)) is not None
+            )
+        except StorageError as err:
+            logger.warning("the storage does not answer: %s", err)
+            return True
+
+    async def _write_status(
+        self, written: tuple[object, ...] | None
+    ) -> tuple[object, ...] | None:
+        status = self._observer.status()
+        facts = _facts(status)
+        if facts == written:
+            return written
+        try:
+            await asyncio.to_thread(self._store.put_status, status)
+        except StorageError as err:
+            logger.warning("status.json was not written: %s", err)
+            return written
+        return facts
+
+    async def _autoscale(self) -> None:
+        while True:
+            await asyncio.sleep(_AUTOSCALE_SECONDS)
+            plan, ready = self._fleet.plan, self._fleet.ready
+            if self._autoscaler is None or plan is None or self._changes or not ready:
+                continue
+            used = self._cpu_percent([replica.pid for replica in ready if replica.pid])
+            asked = cpu_cores(plan.config.resources.cpu)
+            wanted = self._autoscaler.decide(
+                time.monotonic(), self._fleet.desired, used / asked / len(ready)
+            )
+            if wanted != self._fleet.desired:
+                logger.info("CPU asks for %d replicas", wanted)
+                with contextlib.suppress(ReplicaFailedError):
+                    await self._fleet.scale(wanted)
+
+    def _cpu_percent(self, pids: list[int]) -> float:
+        """CPU used by the processes since the last call, in percent of one core."""
+        self._processes = {
+            pid: self._processes.get(pid) or psutil.Process(pid)
+            for pid in pids
+            if psutil.pid_exists(pid)
+        }
+        total = 0.0
+        for process in self._processes.values():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                total += process.cpu_percent(None)
+        return total
+
+
+def _facts(status: DeploymentStatus) -> tuple[object, ...]:
+    """What makes a status worth writing down."""
+    replicas = tuple((each.slot, each.pid, each.state) for each in status.replicas)
+    return (status.state, status.version, status.desired_replicas, replicas) + (
+        status.restarts,
+        status.last_error,
+    )
+
+
+def main() -> int:
+    """Leave the caller's session and supervise.
+
+    Returns:
+        Exit code.
+    """
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--name", required=True)
+    parser.add_argument("--storage-uri", required=True)
+    parser.add_argument("--prefix", required=True)
+    parser.add_argument("--folder", required=True, type=Path)
+    parser.add_argument("--listen-fd", required=True, type=int)
+    arguments = parser.parse_args()
+    if os.fork() > 0:
+        os._exit(0)
+    os.setsid()
+    logging.basicConfig(
+        level=logging.INFO,
+        format="%(asctime)s %(levelname)s %(process)d %(name)s: %(message)s",
+    )
+    runtime = RuntimeFolder(arguments.folder)
+    held = runtime.hold(_LOCK_SECONDS)
+    if held is None:
+        logger.error("another supervisor of %s lives", arguments.name)
+        return 1
+    store = DeploymentStore(open_storage(arguments.storage_uri), arguments.prefix)
+    asyncio.run(_supervise(arguments, store, runtime))
+    with contextlib.suppress(OSError):
+        runtime.record_path.unlink()
+    return 0
+
+
+async def _supervise(
+    arguments: argparse.Namespace, store: DeploymentStore, runtime: RuntimeFolder
+) -> None:
+    listen_fd: int = arguments.listen_fd
+    await Supervisor(arguments.name, store, runtime, listen_fd).run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
