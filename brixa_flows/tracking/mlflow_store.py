@@ -12,7 +12,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
-from mlflow import MlflowClient
+from mlflow import (
+    MlflowClient,
+    get_registry_uri,
+    get_tracking_uri,
+    is_tracking_uri_set,
+)
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.tracking._model_registry.client import ModelRegistryClient
@@ -30,7 +35,7 @@ from brixa_flows.tracking.mlflow_adopt import (
 )
 from brixa_flows.tracking.mlflow_first_use import local_path, open_client, place_of_runs
 
-__all__ = ["MlflowTrackingStore"]
+__all__ = ["MlflowTrackingStore", "store_in_use"]
 
 _UPLOAD_FOLDER = "model"
 
@@ -383,3 +388,13 @@ class MlflowTrackingStore:
                 self._models.delete_model_version_tag(name, number, key)
             else:
                 self._models.set_model_version_tag(name, number, key, value)
+
+
+def store_in_use() -> MlflowTrackingStore | None:
+    """On the URIs that the process's fluent MLflow has, read only, ``None`` if unset.
+
+    Without a setting MLflow would make a new sqlite file in the working directory.
+    """
+    if not is_tracking_uri_set():
+        return None
+    return MlflowTrackingStore(get_tracking_uri(), registry_uri=get_registry_uri())

@@ -9,7 +9,7 @@ from pathlib import Path
 from brixa_flows.errors import SettingsError
 from brixa_flows.tracking.base import TrackingStore
 
-__all__ = ["embedded_uri", "open_store"]
+__all__ = ["embedded_uri", "open_store", "open_store_in_use"]
 
 
 def open_store(
@@ -55,6 +55,16 @@ def open_store(
     store: TrackingStore = adapter.MlflowTrackingStore(
         chosen, registry_uri=registry_uri, artifact_folder=folder
     )
+    return store
+
+
+def open_store_in_use() -> TrackingStore | None:
+    """The backend that MLflow itself uses in this process, ``None`` if none is set.
+
+    For code that MLflow calls, which knows no other settings.
+    """
+    adapter = importlib.import_module("brixa_flows.tracking.mlflow_store")
+    store: TrackingStore | None = adapter.store_in_use()
     return store
 
 

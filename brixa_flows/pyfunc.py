@@ -1,0 +1,96 @@
+"""How MLflow loads our version directories (the ``loader_module`` of their MLmodel).
+
+``mlflow.pyfunc.load_model("models:/flights-delay@production")`` comes here after MLflow
+found the directory, in a process that knows only the tracking URI. The same checks as
+in ``registry.load_model`` are made before anything is unpickled; what MLflow itself
+reads before (the MLmodel file) names no code but this module.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from brixa_flows.errors import DatasetError
+from brixa_flows.serializers import (
+    ArtifactManifest,
+    LoadOptions,
+    Serializer,
+    check_trust,
+    load_model_files,
+    read_manifest,
+    serializer_named,
+    verify_manifest,
+)
+from brixa_flows.settings import BrixaSettings
+from brixa_flows.tracking.opening import open_store_in_use
+
+__all__ = ["PyfuncModel"]
+
+
+class PyfuncModel:
+    """A loaded version, as MLflow's generic model calls it.
+
+    Args:
+        model: The live object.
+        serializer: How its framework predicts.
+        manifest: What was saved.
+    """
+
+    def __init__(
+        self, model: Any, serializer: Serializer, manifest: ArtifactManifest
+    ) -> None:
+        self._model = model
+        self._serializer = serializer
+        self._takes_texts = _takes_texts(manifest)
+
+    def predict(self, model_input: Any, params: dict[str, Any] | None = None) -> Any:
+        """The predicted values, of shape (n_samples, ...).
+
+        Args:
+            model_input: A DataFrame, an array, a mapping of arrays or a list of texts.
+            params: Not used by any of our frameworks; must be empty.
+
+        Raises:
+            DatasetError: If the inputs are not what the model takes.
+        """
+        if params:
+            raise DatasetError(
+                f"the model takes no parameters, but got {sorted(params)}; call "
+                "predict(data) alone"
+            )
+        inputs = model_input
+        if self._takes_texts and hasattr(inputs, "iloc"):
+            inputs = [str(text) for text in inputs.iloc[:, 0]]
+        return self._serializer.predict(self._model, inputs).values
+
+    def get_raw_model(self) -> Any:
+        """The live object, for MLflow's ``unwrap`` of it."""
+        return self._model
+
+
+def _load_pyfunc(path: str) -> PyfuncModel:
+    """MLflow's door: verify, ask the backend in use for the digest, then load."""
+    directory = Path(path)
+    manifest = read_manifest(directory)
+    verify_manifest(directory, manifest)
+    check_trust(
+        manifest,
+        recorded_digest=_recorded_digest(manifest),
+        policy=BrixaSettings.load().trust_policy,
+    )
+    model = load_model_files(directory, manifest, LoadOptions())
+    return PyfuncModel(model, serializer_named(manifest.saved.serializer), manifest)
+
+
+def _recorded_digest(manifest: ArtifactManifest) -> str | None:
+    store = open_store_in_use()
+    if store is None:
+        return None
+    core = manifest.core
+    return store.recorded_digest(str(core.get("name")), str(core.get("version")))
+
+
+def _takes_texts(manifest: ArtifactManifest) -> bool:
+    schema = manifest.core.get("input_schema") or {}
+    return bool(schema.get("type") == "string")
