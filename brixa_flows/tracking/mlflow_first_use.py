@@ -12,7 +12,7 @@ from mlflow import MlflowClient
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
 from brixa_flows.errors import TrackingError
-from brixa_flows.tracking.mlflow_access import quiet_migrations, without_credentials
+from brixa_flows.tracking.mlflow_access import quiet_migrations
 
 __all__ = ["local_path", "open_client", "place_of_runs"]
 
@@ -41,27 +41,19 @@ def open_client(
         return MlflowClient(tracking_uri, registry_uri)
 
 
-def place_of_runs(uri: str, folder: Path | None) -> str:
+def place_of_runs(uri: str, folder: Path | None) -> str | None:
     """URI of the folder where a database opened directly puts files of runs.
 
     MLflow's default is ``./mlruns`` of whoever happens to run.
 
     Args:
         uri: Tracking URI of the database.
-        folder: Ours below a local storage root, if there is one.
-
-    Raises:
-        TrackingError: If there is no such place.
+        folder: Ours below a local storage root, if there is one; else the place is
+            beside a sqlite file, and ``None`` for other databases.
     """
     file = _sqlite_file(uri)
     beside = folder.resolve() if folder is not None else file and file.parent
-    if beside is None:
-        raise TrackingError(
-            f"{without_credentials(uri)} is a database that is opened directly, and "
-            "nothing says where files of runs go; use an MLflow server (http://...) "
-            "with an artifact store, or a local storage root"
-        )
-    return (beside / "mlruns").as_uri()
+    return None if beside is None else (beside / "mlruns").as_uri()
 
 
 def local_path(source: str) -> Path | None:
@@ -92,6 +84,9 @@ def _alone(database: Path | None) -> Iterator[None]:
         database.parent.mkdir(parents=True, exist_ok=True)
         lock = database.with_name(f"{database.name}.lock").open("ab")
     except OSError as err:
+        if database.exists():  # made already; whoever may only read needs no lock
+            yield
+            return
         raise TrackingError(
             f"the folder {database.parent} of the embedded MLflow database can't be "
             f"written ({err.strerror}); give the storage root to this user, or set "

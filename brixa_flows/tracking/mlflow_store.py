@@ -33,11 +33,9 @@ from brixa_flows.tracking.mlflow_adopt import (
     fetch_logged_model,
     load_fetched_model,
 )
-from brixa_flows.tracking.mlflow_first_use import local_path, open_client, place_of_runs
+from brixa_flows.tracking.mlflow_first_use import open_client, place_of_runs
 
 __all__ = ["MlflowTrackingStore", "store_in_use"]
-
-_UPLOAD_FOLDER = "model"
 
 _Result = TypeVar("_Result")
 _Arguments = ParamSpec("_Arguments")
@@ -257,17 +255,26 @@ class MlflowTrackingStore:
             return self._opened
 
     def _connect(self) -> tuple[MlflowClient, ModelRegistryClient]:
-        client = open_client(
-            self._tracking_uri, self._registry_uri, self._artifact_location
-        )
+        place = self._place_of_runs
+        client = open_client(self._tracking_uri, self._registry_uri, place)
         return client, ModelRegistryClient(self._registry_uri, self._tracking_uri)
 
     @property
-    def _artifact_location(self) -> str | None:
-        """Where a database that is opened directly puts files of runs."""
+    def _place_of_runs(self) -> str | None:
         if not self._access.is_database:
             return None
         return place_of_runs(self._tracking_uri, self._artifact_folder)
+
+    def _artifacts_of(self, name: str) -> str | None:
+        """Where files of a model's runs go; a server decides that for itself."""
+        place = self._place_of_runs
+        if place is None and self._access.is_database:
+            raise TrackingError(
+                f"{self.uri} is a database that is opened directly, and nothing says "
+                "where files of runs go; use an MLflow server (http://...) with an "
+                "artifact store, or a local storage root"
+            )
+        return None if place is None else f"{place}/{name}"
 
     @_bounded
     def _read_something(self) -> None:
@@ -282,11 +289,8 @@ class MlflowTrackingStore:
             return found
         if found is not None:
             self._make_way(name, version, found, digest)
-        location = self._artifact_location
         experiment_id = runs.ensure_experiment(
-            self._client,
-            name,
-            None if location is None else f"{location}/{name}",
+            self._client, name, self._artifacts_of(name)
         )
         all_tags = {
             **tags,
@@ -350,21 +354,15 @@ class MlflowTrackingStore:
             versions.ensure_model(self._client, name)
             found = self._client.create_model_version(
                 name,
-                self._acceptable_source(source, run),
+                versions.acceptable_source(
+                    self._client, source, run, uploads=self._access.is_http
+                ),
                 run_id,
                 tags={**tags, keys.DIGEST: run.data.tags.get(keys.DIGEST, "")},
                 description=description or None,
                 await_creation_for=0,
             )
         return versions.as_tracked(found, run)
-
-    def _acceptable_source(self, source: str, run: Run) -> str:
-        """A server refuses local folders but the run's own: upload the files there."""
-        local = local_path(source)
-        if local is None or not self._access.is_http:
-            return source if local is None else local.as_uri()
-        self._client.log_artifacts(run.info.run_id, str(local), _UPLOAD_FOLDER)
-        return f"{run.info.artifact_uri}/{_UPLOAD_FOLDER}"
 
     def _find_run(self, name: str, version: str) -> Run | None:
         """The version's own run: the oldest, so that a copy changes nothing."""

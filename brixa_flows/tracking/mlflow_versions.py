@@ -9,6 +9,7 @@ from mlflow.exceptions import MlflowException
 
 from brixa_flows.tracking import tags as keys
 from brixa_flows.tracking.base import TrackedVersion
+from brixa_flows.tracking.mlflow_first_use import local_path
 from brixa_flows.tracking.mlflow_runs import error_code
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
 
 MISSING = ("RESOURCE_DOES_NOT_EXIST", "NOT_FOUND")
 _VERSIONS_A_PAGE = 1000
+_UPLOAD_FOLDER = "model"
 
 
 def ensure_model(client: MlflowClient, name: str) -> None:
@@ -67,6 +69,23 @@ def search(
         token = page.token
         if not token:
             return found
+
+
+def acceptable_source(
+    client: MlflowClient, source: str, run: Run, *, uploads: bool
+) -> str:
+    """A source that the backend takes.
+
+    A server refuses local folders but those of the run itself, so with ``uploads`` the
+    files go there.
+    """
+    local = local_path(source)
+    if local is None:
+        return source
+    if not uploads:
+        return local.as_uri()
+    client.log_artifacts(run.info.run_id, str(local), _UPLOAD_FOLDER)
+    return f"{run.info.artifact_uri}/{_UPLOAD_FOLDER}"
 
 
 def aliases_of(client: MlflowClient, name: str) -> dict[str, str]:
