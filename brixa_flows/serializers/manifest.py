@@ -39,6 +39,7 @@ __all__ = [
 ]
 
 MANIFEST_NAME = "config.json"
+_WRITTEN_BY_MLFLOW = frozenset({"registered_model_meta"})
 _MANIFEST_BYTES_AT_MOST = 64 * 2**20
 _HASHING_THREADS = min(8, os.cpu_count() or 1)
 
@@ -207,7 +208,9 @@ def read_manifest(directory: Path) -> ArtifactManifest:
 def verify_manifest(directory: Path, manifest: ArtifactManifest) -> None:
     """Check that ``directory`` holds exactly what was saved, before any parser.
 
-    Every file is hashed, several at once. Links are never followed.
+    Every file is hashed, several at once. Links are never followed. The one file more
+    that may be there is a note that MLflow leaves when it loads ``models:/NAME/3`` from
+    a local folder; nothing reads it.
 
     Raises:
         DamagedArtifactError: If a file is missing, extra, changed, a link or a special
@@ -222,7 +225,7 @@ def verify_manifest(directory: Path, manifest: ArtifactManifest) -> None:
         ) from err
     for path in sorted(manifest.files.keys() - found.keys()):
         raise DamagedArtifactError(where, path, "is missing")
-    extra = sorted(found.keys() - manifest.files.keys())
+    extra = sorted(found.keys() - manifest.files.keys() - _WRITTEN_BY_MLFLOW)
     if extra:
         reason = f"was not saved with it (not in the manifest: {some_of(extra)})"
         raise DamagedArtifactError(where, extra[0], reason)
