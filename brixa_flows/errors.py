@@ -14,6 +14,7 @@
     │   └── ModelNotSavedError                       claimed, but no bytes yet
     ├── VersionExistsError         FileExistsError
     ├── StageTransitionError       ValueError
+    ├── UnknownNodeError           LookupError       not in a lineage graph
     ├── FrameworkMismatchError     TypeError
     ├── SerializationError         TypeError
     ├── DamagedArtifactError       ValueError        bytes differ from the manifest
@@ -81,6 +82,7 @@ __all__ = [
     "StorageError",
     "TrackingError",
     "TrackingUnavailableError",
+    "UnknownNodeError",
     "UnknownPluginError",
     "UnsafeKeyError",
     "UntrustedArtifactError",
@@ -252,6 +254,16 @@ class StageTransitionError(BrixaError, ValueError):
             source=source,
             target=target,
             remedy=remedy,
+        )
+
+
+class UnknownNodeError(BrixaError, LookupError):
+    """A node that is not in a lineage graph."""
+
+    def __init__(self, id: str, known: Iterable[str]) -> None:
+        known = tuple(known)
+        super().__init__(
+            f"the lineage has no {id!r}; it has: {some_of(known)}", id=id, known=known
         )
 
 

@@ -1,0 +1,45 @@
+"""Versions, stages and lineage of models: the heart.
+
+::
+
+    registry    ModelRegistry: the whole API; catalog is its reading half
+    metadata    what is known about a version, as values
+    layout      storage keys            journal     conditional-create records
+    stages      transition table        records     what the journal writes
+    schemas     check and infer         schema_changes   the bump they ask for
+    registering saving opening changing describing adopting recovery: one task each
+    lineage     what went in            graph       questions both ways
+"""
+
+from brixa_flows.registry.graph import LineageGraph
+from brixa_flows.registry.lineage import git_state, lineage_context
+from brixa_flows.registry.metadata import (
+    CodeRef,
+    DatasetRef,
+    FeatureRef,
+    Lineage,
+    ModelMetadata,
+    ParentRef,
+    StageRecord,
+)
+from brixa_flows.registry.opening import OpenedVersion
+from brixa_flows.registry.recovery import RecoveryAction
+from brixa_flows.registry.registry import ModelRegistry
+from brixa_flows.registry.schemas import infer_schemas
+
+__all__ = [
+    "CodeRef",
+    "DatasetRef",
+    "FeatureRef",
+    "Lineage",
+    "LineageGraph",
+    "ModelMetadata",
+    "ModelRegistry",
+    "OpenedVersion",
+    "ParentRef",
+    "RecoveryAction",
+    "StageRecord",
+    "git_state",
+    "infer_schemas",
+    "lineage_context",
+]

@@ -91,7 +91,10 @@ class StageRecord(_Value):
     actor: str
     reason: str
     at: datetime
-    event_id: str
+    event_id: str = Field(description="Its event is delivered under this id, once.")
+    replaced: ModelVersion | None = Field(
+        None, description="Who held the stage before and is archived by this."
+    )
 
 
 class ModelMetadata(_Value):

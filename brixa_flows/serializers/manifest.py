@@ -155,10 +155,9 @@ def build_manifest(
 
 
 def write_manifest(directory: Path, manifest: ArtifactManifest) -> None:
-    """Write ``config.json``."""
+    """Write ``config.json``, whose objects keep the order of their keys (columns)."""
     text = json.dumps(
         manifest.model_dump(mode="json"),
-        sort_keys=True,
         indent=2,
         ensure_ascii=False,
         allow_nan=False,

@@ -1,0 +1,101 @@
+"""Brings a model that a training logged to MLflow into the registry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from brixa_flows.registry.metadata import CodeRef, DatasetRef
+from brixa_flows.registry.reference import example_from
+from brixa_flows.registry.schemas import infer_schemas
+from brixa_flows.serializers import detect_framework
+from brixa_flows.tracking import AdoptableModel
+
+__all__ = ["Adoption", "adoption_of"]
+
+_COMMIT_TAG = "mlflow.source.git.commit"
+_REPOSITORY_TAG = "mlflow.source.git.repoURL"
+
+
+@dataclass(frozen=True)
+class Adoption:
+    """What a logged model brings along; arguments of the caller win."""
+
+    model: Any
+    model_type: str
+    framework: str
+    input_example: Any
+    input_schema: dict[str, Any] | None
+    output_schema: dict[str, Any] | None
+    hyperparameters: dict[str, Any]
+    metrics: dict[str, float]
+    datasets: tuple[DatasetRef, ...]
+    run_id: str | None
+    code: CodeRef | None
+
+
+def adoption_of(
+    found: AdoptableModel,
+    *,
+    model_type: str,
+    reference: Any,
+    datasets: Iterable[DatasetRef | Mapping[str, Any]],
+    hyperparameters: Mapping[str, Any] | None,
+    metrics: Mapping[str, float] | None,
+    code: CodeRef | None,
+) -> Adoption:
+    """Join what was logged with what the caller says."""
+    example = found.input_example
+    if example is None:
+        example = example_from(found.model, reference)
+    input_schema, output_schema = (
+        (None, None) if example is None else infer_schemas(found.model, example)
+    )
+    given = tuple(
+        each if isinstance(each, DatasetRef) else DatasetRef.model_validate(each)
+        for each in datasets
+    )
+    return Adoption(
+        model=found.model,
+        model_type=model_type or _type_of(found.model),
+        framework=detect_framework(found.model),
+        input_example=example,
+        input_schema=input_schema,
+        output_schema=output_schema,
+        hyperparameters={**found.params, **(hyperparameters or {})},
+        metrics={**found.metrics, **(metrics or {})},
+        datasets=given or _logged_datasets(found),
+        run_id=found.run_id,
+        code=code or _logged_code(found),
+    )
+
+
+def _logged_datasets(found: AdoptableModel) -> tuple[DatasetRef, ...]:
+    return tuple(
+        DatasetRef(
+            name=each.name,
+            uri=each.uri,
+            digest=each.digest,
+            rows=each.rows,
+            role=each.context or "training",
+        )
+        for each in found.datasets
+    )
+
+
+def _logged_code(found: AdoptableModel) -> CodeRef | None:
+    commit = found.tags.get(_COMMIT_TAG)
+    if not commit:
+        return None
+    return CodeRef(commit=commit, repository=found.tags.get(_REPOSITORY_TAG, ""))
+
+
+def _type_of(model: Any) -> str:
+    """What the model does, as far as it says so itself."""
+    kind = getattr(model, "_estimator_type", None)
+    describe = getattr(model, "__sklearn_tags__", None)
+    if kind is None and callable(describe):
+        kind = getattr(describe(), "estimator_type", None)
+    names = {"classifier": "classification", "regressor": "regression"}
+    return names.get(str(kind), "model")

@@ -1,0 +1,57 @@
+"""The places that every part of the registry works with."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+
+from brixa_flows.registry.journal import Journal
+from brixa_flows.registry.layout import Layout
+from brixa_flows.registry.leases import Leases
+from brixa_flows.settings import BrixaSettings
+from brixa_flows.storage.base import StorageNode
+from brixa_flows.tracking import TrackingStore, open_store
+
+__all__ = ["Backends"]
+
+
+class Backends:
+    """Storage, journal and the tracking backend, which is opened on first use.
+
+    Args:
+        storage: Where the bytes and the journal are.
+        settings: What the environment or the caller said.
+        tracking: The backend, already open.
+        tracking_uri: Address to open it at; without both, the settings decide.
+    """
+
+    def __init__(
+        self,
+        storage: StorageNode,
+        settings: BrixaSettings,
+        tracking: TrackingStore | None = None,
+        tracking_uri: str | None = None,
+    ) -> None:
+        self.storage = storage
+        self.settings = settings
+        self.layout = Layout(settings.model_registry_path, settings.deployments_path)
+        self.journal = Journal(storage, self.layout)
+        self.leases = Leases(storage, self.layout)
+        self._given = tracking
+        self._tracking_uri = tracking_uri or settings.tracking_uri
+
+    @cached_property
+    def tracking(self) -> TrackingStore:
+        """The tracking backend.
+
+        Raises:
+            SettingsError: If nothing says where it is.
+        """
+        if self._given is not None:
+            return self._given
+        root = getattr(self.storage, "root", None)
+        return open_store(
+            self._tracking_uri,
+            storage_root=root if isinstance(root, Path) else None,
+            registry_folder=self.layout.root,
+        )

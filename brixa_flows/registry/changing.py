@@ -1,0 +1,197 @@
+"""Changes the life of versions: stages, own aliases and tombstones.
+
+A change is first a numbered record in storage, whose creation decides every race; then
+it is projected to the tracking backend.
+"""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Callable
+
+from brixa_flows.errors import (
+    ModelNotSavedError,
+    StageTransitionError,
+    VersionNotFoundError,
+)
+from brixa_flows.registry.backends import Backends
+from brixa_flows.registry.metadata import StageRecord
+from brixa_flows.registry.projecting import project
+from brixa_flows.registry.reading import Reader, Standing
+from brixa_flows.registry.records import Change, Move, new_id, now
+from brixa_flows.registry.resolving import check_alias
+from brixa_flows.registry.stages import STAGES, Lifecycle
+from brixa_flows.versioning import ModelVersion
+
+__all__ = ["Changer"]
+
+
+class Changer:
+    """Moves versions between stages.
+
+    Args:
+        backends: The places.
+        reader: What is known already.
+    """
+
+    def __init__(self, backends: Backends, reader: Reader) -> None:
+        self._backends = backends
+        self._reader = reader
+
+    def transition(
+        self,
+        name: str,
+        version: ModelVersion,
+        stage: str,
+        actor: str | None,
+        reason: str,
+    ) -> StageRecord:
+        """Move a version to a stage; see :meth:`ModelRegistry.transition`."""
+        standing = self._require_ready(name, version)
+        if stage not in STAGES:
+            raise StageTransitionError(
+                name,
+                version,
+                standing.lifecycle.stages.get(version) or "none",
+                str(stage)[:80],
+                f"the stages are {', '.join(STAGES)}",
+            )
+        self._backends.tracking.ping()
+
+        def plan(lifecycle: Lifecycle) -> Change:
+            _refuse_deleted(lifecycle, version)
+            moves = lifecycle.plan_transition(version, stage, reason)
+            return _change(lifecycle, "transition", version, actor, reason, moves)
+
+        return self._append(name, plan)
+
+    def rollback(self, name: str, actor: str | None, reason: str) -> StageRecord:
+        """Bring back what was in production before; see the registry."""
+        ready = self._reader.standing(name).ready
+        self._backends.tracking.ping()
+
+        def plan(lifecycle: Lifecycle) -> Change:
+            usable = [each for each in ready if each not in lifecycle.deleted]
+            moves = lifecycle.plan_rollback(usable, reason)
+            version = moves[-1].version
+            return _change(lifecycle, "rollback", version, actor, reason, moves)
+
+        return self._append(name, plan)
+
+    def set_alias(
+        self,
+        name: str,
+        alias: str,
+        version: ModelVersion | None,
+        actor: str | None,
+        reason: str,
+    ) -> None:
+        """Point an own alias at a version, or nowhere."""
+        check_alias(alias)
+        if version is None:
+            self._reader.standing(name)
+        else:
+            self._require_ready(name, version)
+        self._backends.tracking.ping()
+
+        def plan(lifecycle: Lifecycle) -> Change:
+            if version is not None:
+                _refuse_deleted(lifecycle, version)
+            change = _change(lifecycle, "alias", version, actor, reason)
+            return change.model_copy(update={"alias": alias})
+
+        self._backends.journal.append_change(name, plan)
+        project(self._backends, self._reader, name)
+
+    def delete(
+        self, name: str, version: ModelVersion, actor: str | None, reason: str
+    ) -> None:
+        """Put a tombstone on a version and remove its files."""
+        standing = self._reader.standing(name)
+        if version not in standing.claimed:
+            raise VersionNotFoundError(name, str(version), standing.ready)
+
+        def plan(lifecycle: Lifecycle) -> Change:
+            _refuse_deleted(lifecycle, version)
+            source = lifecycle.stages.get(version)
+            if source == "production":
+                raise StageTransitionError(
+                    name,
+                    version,
+                    "production",
+                    "deleted",
+                    "promote another version or archive this one first",
+                )
+            move = Move(
+                version=version,
+                source=source,
+                target=None,
+                reason=reason,
+                event_id=new_id(),
+            )
+            moves = (move,) if source is not None else ()
+            return _change(lifecycle, "delete", version, actor, reason, moves)
+
+        if version in standing.sealed:
+            self._backends.tracking.ping()
+        # The lease keeps a save from publishing files that nobody would remove.
+        with self._backends.leases.hold(name, version):
+            self._backends.journal.append_change(name, plan)
+            project(self._backends, self._reader, name)
+            prefix = self._backends.layout.version_prefix(name, version)
+            self._backends.storage.delete(prefix)
+
+    def _append(self, name: str, plan: Callable[[Lifecycle], Change]) -> StageRecord:
+        change, lifecycle = self._backends.journal.append_change(name, plan)
+        project(self._backends, self._reader, name)
+        event_id = change.moves[-1].event_id
+        return next(each for each in lifecycle.history if each.event_id == event_id)
+
+    def _require_ready(self, name: str, version: ModelVersion) -> Standing:
+        standing = self._reader.standing(name)
+        if version not in standing.claimed:
+            raise VersionNotFoundError(name, str(version), standing.ready)
+        state = standing.state(version)
+        if state == "registered":
+            raise ModelNotSavedError(name, version)
+        if state != "ready":
+            raise VersionNotFoundError(
+                name, str(version), standing.ready, f"{version} is {state}"
+            )
+        return standing
+
+
+def _refuse_deleted(lifecycle: Lifecycle, version: ModelVersion) -> None:
+    if version in lifecycle.deleted:
+        raise VersionNotFoundError(
+            lifecycle.name, str(version), (), f"{version} was deleted"
+        )
+
+
+def _change(
+    lifecycle: Lifecycle,
+    kind: str,
+    version: ModelVersion | None,
+    actor: str | None,
+    reason: str,
+    moves: tuple[Move, ...] = (),
+) -> Change:
+    return Change.model_validate(
+        {
+            "number": lifecycle.number + 1,
+            "kind": kind,
+            "version": version,
+            "actor": actor or _user(),
+            "reason": reason,
+            "at": now(),
+            "event_id": new_id(),
+            "moves": moves,
+        }
+    )
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        return "unknown"

@@ -1,0 +1,177 @@
+"""Changes what is said about a version, and keeps what was found out about it.
+
+The tracking backend is the authority of description, tags, custom, owner and metrics
+once a version is saved; ``{version}_meta.json`` follows it, so that the backend could be
+made anew from storage.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from brixa_flows.errors import (
+    InvalidMetadataError,
+    ModelNotSavedError,
+    TrackingError,
+    VersionNotFoundError,
+)
+from brixa_flows.registry.backends import Backends
+from brixa_flows.registry.inputs import as_json_object, as_metrics, as_tags, as_text
+from brixa_flows.registry.metadata import DatasetRef
+from brixa_flows.registry.reading import Reader, mutable_of
+from brixa_flows.registry.records import Claim, Mutable, Seal
+from brixa_flows.registry.saving import tracked_dataset
+from brixa_flows.tracking import TrackedVersion
+from brixa_flows.versioning import ModelVersion
+
+__all__ = ["Describer"]
+
+
+class Describer:
+    """Keeps descriptions, metrics, records and reports.
+
+    Args:
+        backends: The places.
+        reader: What is known.
+    """
+
+    def __init__(self, backends: Backends, reader: Reader) -> None:
+        self._backends = backends
+        self._reader = reader
+
+    def update(
+        self,
+        name: str,
+        version: ModelVersion,
+        *,
+        description: str | None,
+        tags: Mapping[str, str | None] | Iterable[str] | None,
+        custom: Mapping[str, Any] | None,
+        owner: str | None,
+    ) -> None:
+        """Change what is given; see the registry."""
+        claim, seal = self._present(name, version)
+        given, gone = _split_tags(tags)
+        changes: dict[str, Any] = {}
+        if description is not None:
+            changes["description"] = as_text("description", description)
+        if custom is not None:
+            changes["custom"] = as_json_object("custom", custom)
+        if owner is not None:
+            changes["owner"] = as_text("owner", owner)
+        if seal is not None:
+            tracked = self._tracked(claim, seal)
+            merged: dict[str, str | None] = {**given, **dict.fromkeys(gone)}
+            self._backends.tracking.update_version(
+                tracked, **changes, tags=merged if merged else None
+            )
+            self._follow(claim, seal)
+            return
+
+        def change(old: Mutable) -> Mutable:
+            kept = {key: old.tags[key] for key in old.tags if key not in gone}
+            update = {**changes, "tags": {**kept, **given}}
+            if "owner" in update:
+                update["owner"] = update["owner"] or None
+            return old.model_copy(update=update)
+
+        self._backends.journal.change_mutable(claim, change)
+
+    def log_metrics(
+        self,
+        name: str,
+        version: ModelVersion,
+        metrics: Mapping[str, float],
+        dataset: DatasetRef | None,
+    ) -> None:
+        """Add metrics; see the registry."""
+        claim, seal = self._present(name, version)
+        checked = as_metrics(metrics)
+        if dataset is not None and not isinstance(dataset, DatasetRef):
+            kind = type(dataset).__name__
+            raise InvalidMetadataError("dataset", f"is a {kind}; give a DatasetRef")
+        if seal is not None:
+            self._backends.tracking.log_metrics(
+                seal.run_id, checked, tracked_dataset(dataset) if dataset else None
+            )
+            self._follow(claim, seal)
+            return
+
+        def change(old: Mutable) -> Mutable:
+            judged_on = old.judged_on
+            if dataset is not None and dataset not in judged_on:
+                judged_on = (*judged_on, dataset)
+            merged = {**old.metrics, **checked}
+            return old.model_copy(update={"metrics": merged, "judged_on": judged_on})
+
+        self._backends.journal.change_mutable(claim, change)
+
+    def log_report(
+        self, name: str, version: ModelVersion, filename: str, content: str | bytes
+    ) -> None:
+        """Keep a report beside the version's run; see the registry."""
+        if Path(filename).name != filename or filename in ("", ".", ".."):
+            raise InvalidMetadataError("filename", f"is {filename!r}; give a bare name")
+        seal = self._saved(name, version)
+        with tempfile.TemporaryDirectory(prefix="brixa-report-") as folder:
+            path = Path(folder) / filename
+            path.write_bytes(content.encode() if isinstance(content, str) else content)
+            self._backends.tracking.log_artifact(seal.run_id, path, "reports")
+
+    def record(
+        self, name: str, version: ModelVersion, kind: str, payload: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Append a record of a kind to a saved version's journal."""
+        self._saved(name, version)
+        plain = as_json_object(kind, payload)
+        return self._backends.journal.add_record(name, kind, version, plain)
+
+    def _present(self, name: str, version: ModelVersion) -> tuple[Claim, Seal | None]:
+        claim = self._reader.claim(name, version)
+        standing = self._reader.standing(name)
+        state = standing.state(claim.core.version)
+        if state in ("deleted", "quarantined"):
+            raise VersionNotFoundError(
+                name, str(version), standing.ready, f"{version} is {state}"
+            )
+        return claim, self._backends.journal.read_seal(name, version)
+
+    def _saved(self, name: str, version: ModelVersion) -> Seal:
+        claim, seal = self._present(name, version)
+        if seal is None:
+            raise ModelNotSavedError(name, claim.core.version)
+        return seal
+
+    def _tracked(self, claim: Claim, seal: Seal) -> TrackedVersion:
+        core = claim.core
+        tracked = self._backends.tracking.get_version(
+            core.name, str(core.version), backend_version=seal.backend_version
+        )
+        if tracked is None:
+            raise TrackingError(
+                f"the MLflow backend at {self._backends.tracking.uri} does not have "
+                f"{core.name} {core.version}, which storage has; somebody deleted it "
+                "there, or BRXA_TRACKING_URI names another backend"
+            )
+        return tracked
+
+    def _follow(self, claim: Claim, seal: Seal) -> None:
+        """Bring ``{version}_meta.json`` to what the tracking backend has."""
+        present = mutable_of(self._tracked(claim, seal))
+        self._backends.journal.change_mutable(
+            claim,
+            lambda old: present.model_copy(update={"judged_on": old.judged_on}),
+        )
+
+
+def _split_tags(
+    tags: Mapping[str, str | None] | Iterable[str] | None,
+) -> tuple[dict[str, str], list[str]]:
+    """Tags to set, and keys to remove (those whose value is ``None``)."""
+    if not isinstance(tags, Mapping):
+        return as_tags(tags), []
+    gone = [key for key, value in tags.items() if value is None]
+    return as_tags({k: v for k, v in tags.items() if v is not None}), gone

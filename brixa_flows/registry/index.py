@@ -1,0 +1,115 @@
+"""``_registry.json``: a summary of all models for people and dashboards.
+
+Advisory: nothing in the registry decides by it, and it can be made anew from the
+journal at any time. It is updated by compare-and-swap after each change.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any
+
+from brixa_flows.errors import (
+    ModelNotFoundError,
+    ObjectNotFoundError,
+    StaleWriteError,
+    StorageError,
+)
+from brixa_flows.registry.backends import Backends
+from brixa_flows.registry.reading import Reader, Standing
+from brixa_flows.registry.stages import SINGLE_HOLDER
+
+__all__ = ["INDEX_PROTOCOL", "rebuild_index", "update_index"]
+
+INDEX_PROTOCOL = 1
+_ATTEMPTS = 50
+_LOG = logging.getLogger(__name__)
+
+
+def update_index(backends: Backends, reader: Reader, name: str) -> None:
+    """Bring one model's part up to date.
+
+    A failure is logged and not raised, because what it follows is done already.
+    """
+    key = backends.layout.index_key
+    try:
+        for _ in range(_ATTEMPTS):
+            index, etag = _read(backends, key)
+            entry = _entry(reader, name)
+            if index["models"].get(name) == entry and etag is not None:
+                return
+            if entry is None:
+                index["models"].pop(name, None)
+            else:
+                index["models"][name] = entry
+            if _replace(backends, key, index, etag):
+                return
+    except StorageError as err:
+        _LOG.warning("the index %s could not be updated: %s", key, err)
+        return
+    _LOG.warning("the index %s is updated by too many at once; recover() mends it", key)
+
+
+def rebuild_index(backends: Backends, reader: Reader) -> bool:
+    """Make the whole index anew; says whether it was wrong."""
+    key = backends.layout.index_key
+    for _ in range(_ATTEMPTS):
+        old, etag = _read(backends, key)
+        models = {name: _entry(reader, name) for name in reader.models()}
+        new = {"protocol": INDEX_PROTOCOL, "models": models}
+        if new == old:
+            return False
+        if _replace(backends, key, new, etag):
+            return True
+    raise StorageError(f"{key!r} is changed by too many at once; retry")
+
+
+def _read(backends: Backends, key: str) -> tuple[dict[str, Any], str | None]:
+    empty: dict[str, Any] = {"protocol": INDEX_PROTOCOL, "models": {}}
+    try:
+        data, etag = backends.storage.read(key)
+    except ObjectNotFoundError:
+        return empty, None
+    try:
+        index = json.loads(data)
+    except ValueError:
+        return empty, etag
+    good = isinstance(index, dict) and isinstance(index.get("models"), dict)
+    return (index if good else empty), etag
+
+
+def _replace(
+    backends: Backends, key: str, index: dict[str, Any], etag: str | None
+) -> bool:
+    data = json.dumps(index, indent=2, sort_keys=True).encode() + b"\n"
+    try:
+        backends.storage.replace(key, data, etag=etag)
+    except StaleWriteError:
+        return False
+    return True
+
+
+def _entry(reader: Reader, name: str) -> dict[str, Any] | None:
+    try:
+        standing = reader.standing(name)
+    except ModelNotFoundError:
+        return None
+    return {
+        "versions": len(standing.claimed),
+        "ready": len(standing.ready),
+        "latest": _latest(standing),
+        "stages": {
+            stage: str(holder)
+            for stage in SINGLE_HOLDER
+            if (holder := standing.lifecycle.holder(stage)) is not None
+        },
+    }
+
+
+def _latest(standing: Standing) -> str | None:
+    stages = standing.lifecycle.stages
+    found = [each for each in standing.ready if stages.get(each) != "archived"]
+    stable = [each for each in found if not each.is_prerelease]
+    chosen = stable or found
+    return str(chosen[-1]) if chosen else None

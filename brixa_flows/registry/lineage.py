@@ -1,0 +1,165 @@
+"""What went into a version: gathered from arguments, context and surroundings."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from brixa_flows.errors import InvalidMetadataError
+from brixa_flows.registry.metadata import (
+    CodeRef,
+    DatasetRef,
+    FeatureRef,
+    Lineage,
+    ParentRef,
+)
+
+__all__ = ["gather_lineage", "git_state", "lineage_context"]
+
+_GIT_TIMEOUT_SECONDS = 5
+_Ref = TypeVar("_Ref", bound=BaseModel)
+_CONTEXT: ContextVar[Lineage] = ContextVar("brixa_lineage")
+
+
+@contextmanager
+def lineage_context(
+    *,
+    flow_run_id: str | None = None,
+    code: CodeRef | None = None,
+    features: Iterable[FeatureRef] = (),
+    datasets: Iterable[DatasetRef] = (),
+    parents: Iterable[ParentRef] = (),
+    run_id: str | None = None,
+) -> Iterator[Lineage]:
+    """Say once what all versions registered inside have in common.
+
+    Contexts nest: lists add up, single facts of the inner one win. Threads and async
+    tasks see the context they were started in.
+
+    Args:
+        flow_run_id: Prefect flow run.
+        code: Code that trains; without it the git state of the working directory.
+        features: Features of a feature store.
+        datasets: Data that goes in.
+        parents: Model versions that the new ones are made from.
+        run_id: MLflow run that trains.
+    """
+    outer = _CONTEXT.get(Lineage())
+    merged = Lineage(
+        datasets=(*outer.datasets, *_refs("datasets", DatasetRef, datasets)),
+        features=(*outer.features, *_refs("features", FeatureRef, features)),
+        parents=(*outer.parents, *_refs("parents", ParentRef, parents)),
+        code=code or outer.code,
+        run_id=run_id or outer.run_id,
+        flow_run_id=flow_run_id or outer.flow_run_id,
+    )
+    token = _CONTEXT.set(merged)
+    try:
+        yield merged
+    finally:
+        _CONTEXT.reset(token)
+
+
+def gather_lineage(
+    *,
+    datasets: Iterable[DatasetRef | Mapping[str, Any]] = (),
+    parents: Iterable[ParentRef | Mapping[str, Any] | str] = (),
+    run_id: str | None = None,
+    flow_run_id: str | None = None,
+    code: CodeRef | None = None,
+) -> Lineage:
+    """Arguments of a call, joined with the context and the git state.
+
+    Args:
+        datasets: Data that went in, as values or as mappings of their fields.
+        parents: Versions it was made from, as values, mappings or ``NAME@VERSION``.
+        run_id: MLflow run that trained it.
+        flow_run_id: Prefect flow run.
+        code: Code that trained it.
+
+    Raises:
+        InvalidMetadataError: If one can't be read; names it.
+    """
+    context = _CONTEXT.get(Lineage())
+    given = _refs("datasets", DatasetRef, datasets)
+    made_from = _refs("parents", ParentRef, map(_parent, parents))
+    return Lineage(
+        datasets=_distinct((*context.datasets, *given)),
+        features=context.features,
+        parents=_distinct((*context.parents, *made_from)),
+        code=code or context.code or git_state(Path.cwd()),
+        run_id=run_id or context.run_id,
+        flow_run_id=flow_run_id or context.flow_run_id,
+    )
+
+
+def _distinct(refs: Iterable[_Ref]) -> tuple[_Ref, ...]:
+    found: list[_Ref] = []
+    for ref in refs:
+        if ref not in found:
+            found.append(ref)
+    return tuple(found)
+
+
+def _parent(given: ParentRef | Mapping[str, Any] | str) -> Any:
+    if not isinstance(given, str):
+        return given
+    name, _, version = given.partition("@")
+    return {"name": name, "version": version}
+
+
+def _refs(field: str, kind: type[_Ref], given: Iterable[Any]) -> tuple[_Ref, ...]:
+    if isinstance(given, str | Mapping | BaseModel):
+        raise InvalidMetadataError(field, "is a single value; give a list")
+    found = []
+    for index, each in enumerate(given):
+        try:
+            found.append(each if isinstance(each, kind) else kind.model_validate(each))
+        except ValidationError as err:
+            first = err.errors()[0]
+            place = ".".join(str(part) for part in first["loc"])
+            raise InvalidMetadataError(
+                field,
+                f"at {field}[{index}]{'.' + place if place else ''}: {first['msg']}; "
+                f"give a {kind.__name__} or a mapping of its fields",
+            ) from err
+    return tuple(found)
+
+
+def git_state(path: Path) -> CodeRef | None:
+    """Commit, cleanliness and origin of the git work tree around ``path``.
+
+    Returns:
+        ``None`` if it is in no work tree with a commit, or git is not installed.
+    """
+    commit = _git(path, "rev-parse", "--verify", "HEAD")
+    if commit is None:
+        return None
+    changes = _git(path, "status", "--porcelain", "--untracked-files=no")
+    origin = _git(path, "config", "--get", "remote.origin.url") or ""
+    return CodeRef(
+        commit=commit,
+        dirty=bool(changes),
+        repository=re.sub(r"(?<=://)[^/@]+@", "", origin),
+    )
+
+
+def _git(path: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(path), *arguments],
+            capture_output=True,
+            text=True,
+            timeout=_GIT_TIMEOUT_SECONDS,
+            check=False,
+        )
+    except (FileNotFoundError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

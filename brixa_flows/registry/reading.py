@@ -1,0 +1,254 @@
+"""Puts together what is known about versions, each fact from its authority.
+
+Existence, bytes and stages come from storage; the core of a saved version from its
+``config.json``; what may change (metrics, description, tags, custom, owner) from the
+tracking backend once the version is saved, else from ``{version}_meta.json``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pydantic import ValidationError
+
+from brixa_flows.errors import (
+    DamagedArtifactError,
+    ModelNotFoundError,
+    ObjectNotFoundError,
+    VersionNotFoundError,
+)
+from brixa_flows.registry.backends import Backends
+from brixa_flows.registry.metadata import Lineage, ModelMetadata, VersionState
+from brixa_flows.registry.records import Claim, Core, Mutable, Seal
+from brixa_flows.registry.stages import Lifecycle
+from brixa_flows.serializers.manifest import MANIFEST_NAME
+from brixa_flows.tracking import TrackedVersion
+from brixa_flows.versioning import ModelVersion
+
+__all__ = ["LINEAGE_NAME", "Reader", "Standing"]
+
+LINEAGE_NAME = "lineage.json"
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where all versions of a model stand, from listings alone.
+
+    Attributes:
+        name: Name of the model.
+        claimed: Every number ever taken, ascending.
+        sealed: Those whose bytes are final.
+        quarantined: Those whose bytes are not believed.
+        lifecycle: Stages, aliases and tombstones.
+    """
+
+    name: str
+    claimed: tuple[ModelVersion, ...]
+    sealed: frozenset[ModelVersion]
+    quarantined: frozenset[ModelVersion]
+    lifecycle: Lifecycle
+
+    def state(self, version: ModelVersion) -> VersionState:
+        """State of a claimed version."""
+        if version in self.lifecycle.deleted:
+            return "deleted"
+        if version in self.quarantined:
+            return "quarantined"
+        return "ready" if version in self.sealed else "registered"
+
+    @property
+    def ready(self) -> tuple[ModelVersion, ...]:
+        """Versions that may be loaded, ascending."""
+        return tuple(each for each in self.claimed if self.state(each) == "ready")
+
+
+class Reader:
+    """Answers questions on versions.
+
+    Args:
+        backends: The places.
+    """
+
+    def __init__(self, backends: Backends) -> None:
+        self._backends = backends
+
+    def models(self) -> list[str]:
+        """Names of all models, sorted."""
+        backends = self._backends
+        return [
+            name
+            for name in backends.storage.list_directories(backends.layout.root)
+            if backends.layout.is_model_directory(name)
+            and backends.journal.claimed(name)
+        ]
+
+    def standing(self, name: str) -> Standing:
+        """Where all versions of a model stand.
+
+        Raises:
+            ModelNotFoundError: If no number of it was ever taken.
+        """
+        journal = self._backends.journal
+        claimed = tuple(journal.claimed(name))
+        if not claimed:
+            raise ModelNotFoundError(name, self.models())
+        return Standing(
+            name,
+            claimed,
+            frozenset(journal.sealed(name)),
+            frozenset(journal.quarantined(name)),
+            journal.lifecycle(name),
+        )
+
+    def claim(self, name: str, version: ModelVersion | str) -> Claim:
+        """The claim of an exact version.
+
+        Raises:
+            InvalidVersionError: If it is no version.
+            ModelNotFoundError: If there is no such model.
+            VersionNotFoundError: If its number was never taken.
+        """
+        parsed = ModelVersion.parse(version)
+        claim = self._backends.journal.read_claim(name, parsed)
+        if claim is None:
+            raise VersionNotFoundError(name, str(parsed), self.standing(name).ready)
+        return claim
+
+    def metadata(
+        self, name: str, version: ModelVersion, standing: Standing | None = None
+    ) -> ModelMetadata:
+        """Everything about one version.
+
+        Raises:
+            VersionNotFoundError: If its number was never taken.
+            DamagedArtifactError: If ``{version}_meta.json`` and ``config.json`` differ.
+        """
+        standing = standing or self.standing(name)
+        claim = self.claim(name, version)
+        journal = self._backends.journal
+        seal = journal.read_seal(name, version)
+        tracked = None
+        if seal is not None:
+            tracked = self._backends.tracking.get_version(
+                name, str(claim.core.version), backend_version=seal.backend_version
+            )
+        return self._assemble(claim, seal, tracked, standing)
+
+    def all_metadata(
+        self, name: str, versions: Iterable[ModelVersion], standing: Standing
+    ) -> list[ModelMetadata]:
+        """Everything about some versions, with few calls to the tracking backend.
+
+        One whose files are damaged is told as ``quarantined``, from its claim, so that
+        it does not hide the others.
+        """
+        wanted = list(versions)
+        tracked: dict[str, TrackedVersion] = {}
+        if any(each in standing.sealed for each in wanted):
+            listed = self._backends.tracking.list_versions(name)
+            tracked = {ModelVersion.parse(each.version).core: each for each in listed}
+        journal = self._backends.journal
+        found = []
+        for version in wanted:
+            claim, seal = self.claim(name, version), journal.read_seal(name, version)
+            try:
+                known = self._assemble(claim, seal, tracked.get(version.core), standing)
+            except DamagedArtifactError:
+                doubted = replace(
+                    standing, quarantined=standing.quarantined | {version}
+                )
+                known = self._assemble(claim, seal, tracked.get(version.core), doubted)
+            found.append(known)
+        return found
+
+    def lineage(self, claim: Claim, sealed: bool) -> Lineage:
+        """What went into a version: as sealed, else as registered."""
+        if not sealed:
+            return claim.lineage
+        content = self._sealed_json(claim, LINEAGE_NAME)
+        return claim.lineage if content is None else Lineage.model_validate(content)
+
+    def core(self, claim: Claim) -> Core:
+        """The immutable core of a saved version, from its ``config.json``.
+
+        Raises:
+            DamagedArtifactError: If it can't be read, or ``{version}_meta.json``
+                tells another story.
+        """
+        name, version = claim.core.name, claim.core.version
+        label = f"{name} {version}"
+        content = self._sealed_json(claim, MANIFEST_NAME)
+        if content is None:
+            raise DamagedArtifactError(label, MANIFEST_NAME, "is missing")
+        try:
+            core = Core.model_validate(content["core"])
+        except (KeyError, TypeError, ValidationError) as err:
+            raise DamagedArtifactError(
+                label, MANIFEST_NAME, "holds no core metadata"
+            ) from err
+        repeated = self._backends.journal.read_metadata(name, version)
+        if repeated is not None and repeated.core != core:
+            file = self._backends.layout.metadata_key(name, version)
+            raise DamagedArtifactError(
+                label, file, f"differs from {MANIFEST_NAME} in what never changes"
+            )
+        return core
+
+    def _assemble(
+        self,
+        claim: Claim,
+        seal: Seal | None,
+        tracked: TrackedVersion | None,
+        standing: Standing,
+    ) -> ModelMetadata:
+        version = claim.core.version
+        state = standing.state(version)
+        readable = state == "ready" and seal is not None
+        core = self.core(claim) if readable else claim.core
+        mutable = self._mutable(claim, tracked)
+        facts = core.model_dump(exclude={"schema_bump"})
+        facts |= mutable.model_dump(exclude={"judged_on"})
+        return ModelMetadata(
+            **facts,
+            state=state,
+            stage=standing.lifecycle.stages.get(version),
+            aliases=standing.lifecycle.aliases_of(version),
+            lineage=self.lineage(claim, readable),
+            run_id=seal.run_id if seal else None,
+            digest=seal.digest if seal else None,
+            size_bytes=seal.size_bytes if seal else None,
+            has_reference=seal.has_reference if seal else False,
+            saved_at=seal.saved_at if seal else None,
+        )
+
+    def _mutable(self, claim: Claim, tracked: TrackedVersion | None) -> Mutable:
+        if tracked is not None:
+            return mutable_of(tracked)
+        file = self._backends.journal.read_metadata(claim.core.name, claim.core.version)
+        return claim.mutable if file is None else file.mutable
+
+    def _sealed_json(self, claim: Claim, file: str) -> Any:
+        name, version = claim.core.name, claim.core.version
+        key = f"{self._backends.layout.version_prefix(name, version)}/{file}"
+        try:
+            return json.loads(self._backends.storage.read(key)[0])
+        except ObjectNotFoundError:
+            return None
+        except ValueError as err:
+            raise DamagedArtifactError(
+                f"{name} {version}", file, "is not JSON"
+            ) from err
+
+
+def mutable_of(tracked: TrackedVersion) -> Mutable:
+    """What may change, as the tracking backend has it."""
+    return Mutable(
+        description=tracked.description,
+        tags=tracked.tags,
+        custom=tracked.custom,
+        owner=tracked.owner,
+        metrics=tracked.metrics,
+    )

@@ -1,0 +1,175 @@
+"""What the journal writes down, as values; each is one small JSON object."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, Literal
+from uuid import uuid4
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from brixa_flows.registry.metadata import DatasetRef, Lineage, Stage
+from brixa_flows.versioning import ModelVersion
+
+__all__ = [
+    "JOURNAL_PROTOCOL",
+    "Change",
+    "Claim",
+    "Core",
+    "Lease",
+    "MetadataFile",
+    "Move",
+    "Mutable",
+    "Quarantine",
+    "SchemaBump",
+    "Seal",
+    "new_id",
+    "now",
+]
+
+JOURNAL_PROTOCOL = 1
+
+
+def now() -> datetime:
+    """The present, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+def new_id() -> str:
+    """An id that nobody else draws."""
+    return str(uuid4())
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    protocol: int = Field(JOURNAL_PROTOCOL, ge=1, le=JOURNAL_PROTOCOL)
+
+    def to_bytes(self) -> bytes:
+        """As it is stored."""
+        return self.model_dump_json(indent=2).encode() + b"\n"
+
+
+class SchemaBump(BaseModel):
+    """Schemas inferred at save that ask for a higher bump than the version made."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    against: ModelVersion
+    made: str
+    needed: str
+    changes: tuple[str, ...]
+
+
+class Core(BaseModel):
+    """What never changes once a version is saved; signed with its directory."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    version: ModelVersion
+    model_type: str
+    framework: str | None = None
+    input_schema: dict[str, Any] | None = None
+    output_schema: dict[str, Any] | None = None
+    hyperparameters: dict[str, Any] = Field(default_factory=dict)
+    license: str | None = None
+    dependencies: dict[str, str] = Field(default_factory=dict)
+    created_at: datetime
+    schema_bump: SchemaBump | None = None
+
+
+class Mutable(BaseModel):
+    """What may change; the tracking backend is its authority once saved."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    description: str = ""
+    tags: dict[str, str] = Field(default_factory=dict)
+    custom: dict[str, Any] = Field(default_factory=dict)
+    owner: str | None = None
+    metrics: dict[str, float] = Field(default_factory=dict)
+    judged_on: tuple[DatasetRef, ...] = Field(
+        (), description="Datasets of metrics that were logged before the save."
+    )
+
+
+class MetadataFile(_Record):
+    """``{version}_meta.json``."""
+
+    core: Core
+    mutable: Mutable
+
+
+class Claim(_Record):
+    """A number is taken, by whom, and for what."""
+
+    id: str
+    core: Core
+    mutable: Mutable
+    lineage: Lineage
+    host: str
+    pid: int
+
+
+class Lease(_Record):
+    """A save under way; while its process lives nobody else saves that version."""
+
+    id: str
+    host: str
+    pid: int
+    process_started: float
+    expires_at: datetime
+
+
+class Seal(_Record):
+    """The bytes are final and the tracking backend shows them."""
+
+    claim_id: str
+    digest: str
+    run_id: str
+    backend_version: str
+    size_bytes: int
+    has_reference: bool
+    saved_at: datetime
+    event_id: str
+
+
+class Quarantine(_Record):
+    """The bytes are not those that were saved here, or nobody recorded them."""
+
+    reason: str
+    digest: str | None
+    recorded_digest: str | None
+    at: datetime
+    event_id: str
+
+
+class Move(BaseModel):
+    """One version's part in a change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    version: ModelVersion
+    source: Stage | None
+    target: Stage | None
+    reason: str
+    event_id: str
+
+
+class Change(_Record):
+    """One numbered step in the life of a model; whole or not at all.
+
+    A promotion and the archiving of whom it displaced are moves of one change, so no
+    crash and no race ever leaves two holders of a stage.
+    """
+
+    number: int
+    kind: Literal["transition", "rollback", "alias", "delete"]
+    version: ModelVersion | None
+    actor: str
+    reason: str
+    at: datetime
+    event_id: str
+    moves: tuple[Move, ...] = ()
+    alias: str | None = None

@@ -1,0 +1,222 @@
+"""Takes a version number: explicit, or the next one that the schemas ask for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from brixa_flows.errors import (
+    InvalidMetadataError,
+    ModelNotFoundError,
+    StorageError,
+    VersionExistsError,
+)
+from brixa_flows.refs import check_model_name
+from brixa_flows.registry.backends import Backends
+from brixa_flows.registry.index import update_index
+from brixa_flows.registry.inputs import (
+    as_json_object,
+    as_metrics,
+    as_tags,
+    as_text,
+    as_text_mapping,
+)
+from brixa_flows.registry.leases import this_host
+from brixa_flows.registry.metadata import Lineage
+from brixa_flows.registry.reading import Reader
+from brixa_flows.registry.records import Claim, Core, Mutable, new_id, now
+from brixa_flows.registry.schema_changes import (
+    SchemaChange,
+    bump_for,
+    input_changes,
+    output_changes,
+)
+from brixa_flows.registry.schemas import check_schema
+from brixa_flows.serializers import canonical_framework
+from brixa_flows.serializers.manifest import MANIFEST_NAME
+from brixa_flows.versioning import ModelVersion
+
+__all__ = ["Bump", "Registrar", "Registration", "changes_between"]
+
+Bump = Literal["major", "minor", "patch", "prerelease"]
+_BUMPS = ("major", "minor", "patch", "prerelease")
+_FIRST = ModelVersion(1, 0, 0)
+_ATTEMPTS = 1000
+
+
+@dataclass(frozen=True)
+class Registration:
+    """What a person wants registered; checked as a whole before anything is written.
+
+    Raises:
+        InvalidNameError: If the name breaks the rules.
+        InvalidMetadataError: If a field can't be stored; names it.
+        InvalidSchemaError: If a schema is none; names the place in it.
+        UnknownPluginError: If there is no such framework; lists the known ones.
+    """
+
+    core: Core
+    mutable: Mutable
+    lineage: Lineage
+
+    @classmethod
+    def check(
+        cls,
+        *,
+        name: str,
+        model_type: str,
+        framework: str | None,
+        description: str,
+        tags: Mapping[str, Any] | Iterable[str] | None,
+        hyperparameters: Mapping[str, Any] | None,
+        input_schema: Mapping[str, Any] | None,
+        output_schema: Mapping[str, Any] | None,
+        metrics: Mapping[str, Any] | None,
+        custom: Mapping[str, Any] | None,
+        owner: str | None,
+        license: str | None,
+        dependencies: Mapping[str, str] | None,
+        lineage: Lineage,
+    ) -> Registration:
+        """Check every field (see :meth:`ModelRegistry.register_model`)."""
+        core = Core(
+            name=check_model_name(name),
+            version=_FIRST,
+            model_type=as_text("model_type", model_type, required=True),
+            framework=canonical_framework(framework),
+            input_schema=check_schema("input_schema", input_schema),
+            output_schema=check_schema("output_schema", output_schema),
+            hyperparameters=as_json_object("hyperparameters", hyperparameters),
+            license=None if license is None else as_text("license", license),
+            dependencies=as_text_mapping("dependencies", dependencies),
+            created_at=now(),
+        )
+        mutable = Mutable(
+            description=as_text("description", description),
+            tags=as_tags(tags),
+            custom=as_json_object("custom", custom),
+            owner=None if owner is None else as_text("owner", owner),
+            metrics=as_metrics(metrics),
+        )
+        return cls(core, mutable, lineage)
+
+    def claim_of(self, version: ModelVersion) -> Claim:
+        """The claim of a number for this."""
+        return Claim(
+            id=new_id(),
+            core=self.core.model_copy(update={"version": version}),
+            mutable=self.mutable,
+            lineage=self.lineage,
+            host=this_host(),
+            pid=os.getpid(),
+        )
+
+
+class Registrar:
+    """Takes numbers; of many processes that want the same one, exactly one gets it.
+
+    Args:
+        backends: The places.
+        reader: What is known already.
+    """
+
+    def __init__(self, backends: Backends, reader: Reader) -> None:
+        self._backends = backends
+        self._reader = reader
+
+    def register(
+        self,
+        registration: Registration,
+        version: ModelVersion | str | None = None,
+        bump: Bump | None = None,
+    ) -> Claim:
+        """Take a number and write what is known under it.
+
+        Args:
+            registration: What is registered.
+            version: The number to take; ``None`` is the next one.
+            bump: How to count to the next one; ``None`` asks the schemas.
+
+        Raises:
+            VersionExistsError: If the explicit number is taken.
+            InvalidMetadataError: If ``bump`` is unknown or given beside ``version``.
+        """
+        _check_bump(version, bump)
+        if version is not None:
+            claim = self._take(registration, ModelVersion.parse(version))
+        else:
+            claim = self._take_next(registration, bump)
+        self._backends.journal.write_metadata(claim)
+        update_index(self._backends, self._reader, claim.core.name)
+        return claim
+
+    def withdraw(self, name: str, version: ModelVersion) -> None:
+        """Give back a number that was just taken and under which nothing is saved."""
+        journal = self._backends.journal
+        claim = journal.read_claim(name, version)
+        prefix = self._backends.layout.version_prefix(name, version)
+        published = self._backends.storage.stat(f"{prefix}/{MANIFEST_NAME}")
+        if claim is None or published is not None:
+            return
+        if journal.read_seal(name, version) is None:
+            journal.withdraw(claim)
+            update_index(self._backends, self._reader, name)
+
+    def _take(self, registration: Registration, version: ModelVersion) -> Claim:
+        claim = registration.claim_of(version)
+        if not self._backends.journal.claim(claim):
+            raise VersionExistsError(
+                registration.core.name, version, "is registered already"
+            )
+        return claim
+
+    def _take_next(self, registration: Registration, bump: Bump | None) -> Claim:
+        journal, name = self._backends.journal, registration.core.name
+        for _ in range(_ATTEMPTS):
+            claimed = journal.claimed(name)
+            if not claimed:
+                version = _FIRST
+            else:
+                kind = bump or self.bump_asked_for(registration.core)
+                version = claimed[-1].bump(kind)
+            claim = registration.claim_of(version)
+            if journal.claim(claim):
+                return claim
+        raise StorageError(f"too many register {name!r} at once; retry")
+
+    def bump_asked_for(self, core: Core) -> Literal["major", "minor", "patch"]:
+        """What the schemas given ask for; one not given counts as unchanged."""
+        base = self.base_of(core.name)
+        return "patch" if base is None else bump_for(changes_between(base, core))
+
+    def base_of(self, name: str, below: ModelVersion | None = None) -> Core | None:
+        """Core of the highest ready version (below another), if there is one."""
+        try:
+            ready = self._reader.standing(name).ready
+        except ModelNotFoundError:
+            return None
+        candidates = [each for each in ready if below is None or each < below]
+        if not candidates:
+            return None
+        return self._reader.core(self._reader.claim(name, candidates[-1]))
+
+
+def changes_between(base: Core, core: Core) -> tuple[SchemaChange, ...]:
+    """What callers notice of the schemas that ``core`` has."""
+    changes: tuple[SchemaChange, ...] = ()
+    if core.input_schema is not None:
+        changes += input_changes(base.input_schema, core.input_schema)
+    if core.output_schema is not None:
+        changes += output_changes(base.output_schema, core.output_schema)
+    return changes
+
+
+def _check_bump(version: object, bump: object) -> None:
+    if bump is None:
+        return
+    if bump not in _BUMPS:
+        raise InvalidMetadataError("bump", f"is {bump!r}; give one of {_BUMPS}")
+    if version is not None:
+        raise InvalidMetadataError("bump", "has no use beside version=; give one")

@@ -1,0 +1,430 @@
+"""The registry as people use it; each call is carried out by a part of this room."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from brixa_flows.refs import check_model_name
+from brixa_flows.registry.adopting import adoption_of
+from brixa_flows.registry.catalog import ModelCatalog
+from brixa_flows.registry.changing import Changer
+from brixa_flows.registry.describing import Describer
+from brixa_flows.registry.lineage import gather_lineage
+from brixa_flows.registry.metadata import (
+    CodeRef,
+    DatasetRef,
+    ModelMetadata,
+    ParentRef,
+    StageRecord,
+)
+from brixa_flows.registry.recovery import Recovery, RecoveryAction
+from brixa_flows.registry.registering import Bump, Registrar, Registration
+from brixa_flows.registry.saving import Saver, SaveRequest
+from brixa_flows.serializers.base import SaveOptions
+from brixa_flows.settings import BrixaSettings
+from brixa_flows.storage import StorageNode
+from brixa_flows.tracking import TrackingStore
+from brixa_flows.versioning import ModelVersion
+
+__all__ = ["ModelRegistry"]
+
+
+class ModelRegistry(ModelCatalog):
+    """Versions, stages and lineage of models.
+
+    Bytes and the journal are in ``storage``; metrics, tags and what people look at are
+    in MLflow, which is opened by the first call that needs it. Safe to use from many
+    threads and processes at once. A ``version`` is a :class:`ModelVersion` or its text;
+    a ``spec`` may also be a stage, an own alias, ``latest`` or a constraint.
+
+    Args:
+        storage: Where the files are kept.
+        tracking_uri: MLflow; without it the settings, else sqlite below a local root.
+        tracking: An open tracking backend instead.
+        settings: Without them, those of the environment.
+
+    Raises:
+        SettingsError: If a BRXA_ variable is unknown or has a bad value.
+    """
+
+    def __init__(
+        self,
+        storage: StorageNode,
+        *,
+        tracking_uri: str | None = None,
+        tracking: TrackingStore | None = None,
+        settings: BrixaSettings | None = None,
+    ) -> None:
+        super().__init__(
+            storage, tracking_uri=tracking_uri, tracking=tracking, settings=settings
+        )
+        self._registrar = Registrar(self._backends, self._reader)
+        self._saver = Saver(self._backends, self._reader, self._registrar)
+        self._changer = Changer(self._backends, self._reader)
+        self._describer = Describer(self._backends, self._reader)
+
+    def register_model(
+        self,
+        name: str,
+        model_type: str,
+        framework: str | None = None,
+        description: str = "",
+        tags: Mapping[str, Any] | Iterable[str] | None = None,
+        hyperparameters: Mapping[str, Any] | None = None,
+        input_schema: Mapping[str, Any] | None = None,
+        output_schema: Mapping[str, Any] | None = None,
+        metrics: Mapping[str, float] | None = None,
+        custom: Mapping[str, Any] | None = None,
+        *,
+        owner: str | None = None,
+        license: str | None = None,
+        dependencies: Mapping[str, str] | None = None,
+        datasets: Iterable[DatasetRef | Mapping[str, Any]] = (),
+        parents: Iterable[ParentRef | Mapping[str, Any] | str] = (),
+        run_id: str | None = None,
+        flow_run_id: str | None = None,
+        code: CodeRef | None = None,
+        version: ModelVersion | str | None = None,
+        bump: Bump | None = None,
+    ) -> ModelMetadata:
+        """Take the next version number (or ``version``) and keep what is known.
+
+        The schemas are compared with those of the highest ready version: what breaks
+        callers is a major bump, what only adds a minor one, else a patch.
+
+        Args:
+            name: Model.
+            model_type: What it does, in your words.
+            framework: pytorch, tensorflow, sklearn or pickle; the save tells if not
+                given.
+            description: Free text.
+            tags: A list, or a mapping to texts.
+            hyperparameters: JSON.
+            input_schema: JSON Schema of one input record (``infer_schemas`` makes it).
+            output_schema: JSON Schema of one output record.
+            metrics: Finite numbers by name.
+            custom: Any JSON.
+            owner: Who answers for it.
+            license: Its license.
+            dependencies: Packages or models it needs, with constraints.
+            datasets: Data that went in.
+            parents: Versions it was made from (``NAME@VERSION`` will do).
+            run_id: MLflow run that trained it.
+            flow_run_id: Prefect flow run.
+            code: Code that trained it; the git state around the working directory if
+                not given.
+            version: Take exactly this number.
+            bump: Count up by this, whatever the schemas say.
+
+        Returns:
+            The metadata, with ``name`` and ``version``.
+
+        Raises:
+            InvalidNameError: If the name breaks the rules.
+            InvalidMetadataError: If a field can't be stored; names it.
+            InvalidVersionError: If ``version`` is no semantic version.
+            VersionExistsError: If ``version`` is taken.
+            UnknownPluginError: If there is no such framework.
+        """
+        registration = Registration.check(
+            name=name,
+            model_type=model_type,
+            framework=framework,
+            description=description,
+            tags=tags,
+            hyperparameters=hyperparameters,
+            input_schema=input_schema,
+            output_schema=output_schema,
+            metrics=metrics,
+            custom=custom,
+            owner=owner,
+            license=license,
+            dependencies=dependencies,
+            lineage=gather_lineage(
+                datasets=datasets,
+                parents=parents,
+                run_id=run_id,
+                flow_run_id=flow_run_id,
+                code=code,
+            ),
+        )
+        claim = self._registrar.register(registration, version, bump)
+        return self._reader.metadata(name, claim.core.version)
+
+    def save_model(
+        self,
+        name: str,
+        version: ModelVersion | str,
+        model: Any,
+        input_example: Any = None,
+        reference: Any = None,
+        *,
+        format: str | None = None,
+        tokenizer: Any = None,
+        processor: Any = None,
+        generation_config: Any = None,
+        target: str | None = None,
+    ) -> ModelMetadata:
+        """Save the model of a registered version, once and for ever.
+
+        Args:
+            name: Model.
+            version: What ``register_model`` gave.
+            model: The object.
+            input_example: Inputs as the model takes them; schemas that were not given
+                are inferred from them.
+            reference: Data (or a ``DriftProfile``) that later traffic is compared with.
+            format: Another format of the framework's serializer.
+            tokenizer: Hugging Face tokenizer to keep with it.
+            processor: Hugging Face processor to keep with it.
+            generation_config: Hugging Face generation config to keep with it.
+            target: Label column of ``reference``, which is not profiled.
+
+        Raises:
+            ModelNotFoundError: If there is no such model.
+            VersionNotFoundError: If the version was never registered.
+            VersionExistsError: If it is saved already, or being saved.
+            FrameworkMismatchError: If the object is of another framework.
+            SerializationError: If the object can't be written.
+        """
+        options = SaveOptions(
+            format=format,
+            tokenizer=tokenizer,
+            processor=processor,
+            generation_config=generation_config,
+            input_example=input_example,
+        )
+        claim = self._reader.claim(check_model_name(name), version)
+        return self._saver.save(claim, SaveRequest(model, options, reference, target))
+
+    def register_run(
+        self,
+        model_uri: str,
+        *,
+        name: str,
+        model_type: str = "",
+        description: str = "",
+        tags: Mapping[str, Any] | Iterable[str] | None = None,
+        reference: Any = None,
+        target: str | None = None,
+        datasets: Iterable[DatasetRef | Mapping[str, Any]] = (),
+        hyperparameters: Mapping[str, Any] | None = None,
+        metrics: Mapping[str, float] | None = None,
+        custom: Mapping[str, Any] | None = None,
+        owner: str | None = None,
+        flow_run_id: str | None = None,
+        code: CodeRef | None = None,
+        bump: Bump | None = None,
+    ) -> ModelMetadata:
+        """Register and save a model that a training logged to the tracking backend.
+
+        Parameters, metrics, datasets and git commit come from its run; what is given
+        here wins.
+
+        Args:
+            model_uri: ``runs:/RUN_ID/model`` or ``models:/MODEL_ID``.
+            name: Model.
+            model_type: What it does; asked of the model if not given.
+            description: Free text.
+            tags: A list, or a mapping to texts.
+            reference: Data that later traffic is compared with (a Parquet path too).
+            target: Label column of ``reference``, which is not profiled.
+            datasets: Data that went in.
+            hyperparameters: JSON.
+            metrics: Finite numbers by name.
+            custom: Any JSON.
+            owner: Who answers for it.
+            flow_run_id: Prefect flow run.
+            code: Code that trained it.
+            bump: Count up by this, whatever the schemas say.
+
+        Raises:
+            TrackingError: If there is no such model, or its flavor can't be loaded.
+        """
+        check_model_name(name)
+        adopted = adoption_of(
+            self.tracking.adopt(model_uri),
+            model_type=model_type,
+            reference=reference,
+            datasets=datasets,
+            hyperparameters=hyperparameters,
+            metrics=metrics,
+            code=code,
+        )
+        registered = self.register_model(
+            name,
+            adopted.model_type,
+            adopted.framework,
+            description,
+            tags,
+            hyperparameters=adopted.hyperparameters,
+            input_schema=adopted.input_schema,
+            output_schema=adopted.output_schema,
+            metrics=adopted.metrics,
+            custom=custom,
+            owner=owner,
+            datasets=adopted.datasets,
+            run_id=adopted.run_id,
+            flow_run_id=flow_run_id,
+            code=adopted.code,
+            bump=bump,
+        )
+        try:
+            return self.save_model(
+                name,
+                registered.version,
+                adopted.model,
+                adopted.input_example,
+                reference,
+                target=target,
+            )
+        except BaseException:
+            self._registrar.withdraw(name, registered.version)
+            raise
+
+    def update(
+        self,
+        name: str,
+        version: ModelVersion | str,
+        *,
+        description: str | None = None,
+        tags: Mapping[str, Any] | Iterable[str] | None = None,
+        custom: Mapping[str, Any] | None = None,
+        owner: str | None = None,
+    ) -> ModelMetadata:
+        """Change what is given.
+
+        ``tags`` are merged (a value of ``None`` removes one), ``custom`` replaces the
+        old one, ``""`` clears a text.
+        """
+        found = self._claimed(name, version)
+        self._describer.update(
+            name, found, description=description, tags=tags, custom=custom, owner=owner
+        )
+        return self._reader.metadata(name, found)
+
+    def log_metrics(
+        self,
+        name: str,
+        version: ModelVersion | str,
+        metrics: Mapping[str, float],
+        dataset: DatasetRef | None = None,
+    ) -> None:
+        """Add metrics (finite numbers), tied to the data they were measured on."""
+        self._describer.log_metrics(
+            name, self._claimed(name, version), metrics, dataset
+        )
+
+    def log_report(
+        self,
+        name: str,
+        version: ModelVersion | str,
+        filename: str,
+        content: str | bytes,
+    ) -> None:
+        """Keep a report file beside the version's MLflow run."""
+        found = self._claimed(name, version)
+        self._describer.log_report(name, found, filename, content)
+
+    def record_evaluation(
+        self, name: str, version: ModelVersion | str, payload: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Append an evaluation (JSON) to the version's journal; kept for ever."""
+        found = self._claimed(name, version)
+        return self._describer.record(name, found, "evaluations", payload)
+
+    def record_drift(
+        self, name: str, version: ModelVersion | str, payload: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Append a drift report (JSON) to the version's journal; kept for ever."""
+        found = self._claimed(name, version)
+        return self._describer.record(name, found, "drift", payload)
+
+    def transition(
+        self,
+        name: str,
+        version: ModelVersion | str,
+        stage: str,
+        *,
+        actor: str | None = None,
+        reason: str = "",
+    ) -> StageRecord:
+        """Move a version to ``staging``, ``production`` or ``archived``.
+
+        Staging and production have one holder each; who is displaced is archived.
+
+        Args:
+            name: Model.
+            version: Exact version.
+            stage: Where to.
+            actor: Who decides; the user of this process if not given.
+            reason: Why; kept for ever.
+
+        Returns:
+            The record, with ``replaced`` if somebody was displaced.
+
+        Raises:
+            ModelNotSavedError: If it is registered but not saved.
+            StageTransitionError: If that is not allowed; says what is.
+        """
+        found = self._claimed(name, version)
+        return self._changer.transition(name, found, stage, actor, reason)
+
+    def rollback(
+        self, name: str, *, actor: str | None = None, reason: str = ""
+    ) -> StageRecord:
+        """Bring back what was in production before; the present one is archived.
+
+        Called again, it goes one more step back.
+
+        Raises:
+            StageTransitionError: If nothing was there before.
+        """
+        return self._changer.rollback(check_model_name(name), actor, reason)
+
+    def set_alias(
+        self,
+        name: str,
+        alias: str,
+        version: ModelVersion | str | None,
+        *,
+        actor: str | None = None,
+        reason: str = "",
+    ) -> None:
+        """Point an own alias at a version; ``None`` removes it.
+
+        Raises:
+            InvalidNameError: If it is a stage, ``latest``, ``x``, ``v1`` or reads as a
+                constraint.
+        """
+        found = None if version is None else self._claimed(name, version)
+        self._changer.set_alias(check_model_name(name), alias, found, actor, reason)
+
+    def delete_version(
+        self,
+        name: str,
+        version: ModelVersion | str,
+        *,
+        actor: str | None = None,
+        reason: str = "",
+    ) -> None:
+        """Remove a version's files; its number is never used again.
+
+        Raises:
+            StageTransitionError: If it is in production.
+        """
+        found = self._claimed(name, version)
+        self._changer.delete(name, found, actor, reason)
+
+    def recover(self) -> list[RecoveryAction]:
+        """Finish or roll back what crashes interrupted; safe to repeat.
+
+        Returns:
+            What was repaired; empty if all is well.
+        """
+        return Recovery(self._backends, self._reader).run()
+
+    def _claimed(self, name: str, version: ModelVersion | str) -> ModelVersion:
+        """An exact version that was registered, as it was written then."""
+        return self._reader.claim(check_model_name(name), version).core.version

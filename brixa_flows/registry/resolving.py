@@ -1,0 +1,169 @@
+"""From what a person writes (``production``, ``^1.2``, ``latest`` ...) to one version."""
+
+from __future__ import annotations
+
+import re
+
+from brixa_flows.errors import (
+    InvalidConstraintError,
+    InvalidNameError,
+    InvalidVersionError,
+    ModelNotSavedError,
+    VersionNotFoundError,
+    some_of,
+)
+from brixa_flows.registry.reading import Standing
+from brixa_flows.registry.stages import STAGES
+from brixa_flows.versioning import ModelVersion, VersionConstraint
+
+__all__ = ["Spec", "check_alias", "exact", "resolve"]
+
+Spec = ModelVersion | str | None
+
+_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+_ALIAS = re.compile(r"[A-Za-z0-9_-]{1,128}")
+_BACKENDS_OWN = re.compile(r"v[0-9]+", re.IGNORECASE)
+
+
+def exact(spec: Spec) -> ModelVersion | None:
+    """The version that ``spec`` writes out, ``None`` if it is another kind of spec."""
+    if spec is None or isinstance(spec, ModelVersion):
+        return spec
+    try:
+        return ModelVersion.parse(spec)
+    except InvalidVersionError:
+        return None
+
+
+def resolve(standing: Standing, spec: Spec) -> ModelVersion:
+    """The one ready version that ``spec`` means.
+
+    Tried in this order: exact version, stage, own alias, ``latest``, constraint. No
+    spec means production if there is one, else what ``latest`` means: the highest
+    stable version, else the highest pre-release. Archived versions answer only to
+    their exact version or an alias.
+
+    Raises:
+        ModelNotSavedError: If what it means was registered but never saved.
+        VersionNotFoundError: If nothing answers to it.
+        InvalidConstraintError: If it can't be read at all.
+    """
+    version = exact(spec)
+    if version is not None:
+        return _ready(standing, version, str(spec))
+    if spec is None:
+        holder = standing.lifecycle.holder("production")
+        if holder is not None:
+            return _ready(standing, holder, "production")
+        return _latest(standing, "latest")
+    text = str(spec).strip()
+    if text in STAGES:
+        return _staged(standing, text)
+    if text in standing.lifecycle.aliases:
+        return _ready(standing, standing.lifecycle.aliases[text], text)
+    if text == "latest":
+        return _latest(standing, text)
+    return _constrained(standing, text)
+
+
+def _ready(standing: Standing, version: ModelVersion, spec: str) -> ModelVersion:
+    if version not in standing.claimed:
+        raise VersionNotFoundError(standing.name, spec, standing.ready)
+    state = standing.state(version)
+    if state == "registered":
+        raise ModelNotSavedError(standing.name, version)
+    if state == "deleted":
+        raise VersionNotFoundError(
+            standing.name, spec, standing.ready, f"{version} was deleted"
+        )
+    if state == "quarantined":
+        raise VersionNotFoundError(
+            standing.name,
+            spec,
+            standing.ready,
+            f"{version} is quarantined, its files are not those recorded at save; "
+            "restore them or use another version",
+        )
+    return version
+
+
+def _staged(standing: Standing, stage: str) -> ModelVersion:
+    if stage == "archived":
+        raise VersionNotFoundError(
+            standing.name,
+            stage,
+            standing.ready,
+            "many versions may be archived; name one exactly",
+        )
+    for version, held in standing.lifecycle.stages.items():
+        if held == stage:
+            return _ready(standing, version, stage)
+    raise VersionNotFoundError(
+        standing.name, stage, standing.ready, f"nothing is in {stage}"
+    )
+
+
+def _current(standing: Standing) -> list[ModelVersion]:
+    """Ready versions that are not archived, ascending."""
+    stages = standing.lifecycle.stages
+    return [each for each in standing.ready if stages.get(each) != "archived"]
+
+
+def _latest(standing: Standing, spec: str) -> ModelVersion:
+    found = _current(standing)
+    stable = [each for each in found if not each.is_prerelease]
+    if found:
+        return (stable or found)[-1]
+    if standing.ready:
+        raise VersionNotFoundError(
+            standing.name, spec, standing.ready, "all are archived; name one exactly"
+        )
+    waiting = [
+        each for each in standing.claimed if standing.state(each) == "registered"
+    ]
+    if waiting:
+        raise ModelNotSavedError(standing.name, waiting[-1])
+    raise VersionNotFoundError(standing.name, spec)
+
+
+def _constrained(standing: Standing, text: str) -> ModelVersion:
+    try:
+        constraint = VersionConstraint.parse(text)
+    except InvalidConstraintError as err:
+        if not _WORD.fullmatch(text):
+            raise
+        own = some_of(sorted(standing.lifecycle.aliases))
+        raise VersionNotFoundError(
+            standing.name,
+            text,
+            standing.ready,
+            f"it is no version, stage, constraint or alias (own aliases: {own})",
+        ) from err
+    matching = constraint.select(_current(standing))
+    if not matching:
+        raise VersionNotFoundError(
+            standing.name, text, standing.ready, "archived ones are passed over"
+        )
+    return matching[-1]
+
+
+def check_alias(alias: object) -> str:
+    """Return ``alias`` if a person may use it for a version.
+
+    Raises:
+        InvalidNameError: If it may not; says why.
+    """
+    if not isinstance(alias, str) or not _ALIAS.fullmatch(alias):
+        raise InvalidNameError(
+            "alias", alias, "use 1 to 128 letters, digits, dashes or underscores"
+        )
+    lowered = alias.lower()
+    if lowered in STAGES:
+        raise InvalidNameError("alias", alias, "it is a stage; use transition()")
+    if lowered in ("latest", "x") or _BACKENDS_OWN.fullmatch(alias):
+        raise InvalidNameError("alias", alias, "latest, x and v1, v2 ... are reserved")
+    try:
+        VersionConstraint.parse(alias)
+    except InvalidConstraintError:
+        return alias
+    raise InvalidNameError("alias", alias, "it reads as a version constraint")

@@ -1,0 +1,361 @@
+"""Saves a model under a claimed number: all of it or nothing.
+
+The order of the steps is what makes a crash harmless (see the notes at each): lease,
+staged files, the version's own run with the digest, files published, the version
+visible in the tracking backend, seal.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from brixa_flows.errors import (
+    ObjectExistsError,
+    SchemaBumpWarning,
+    TrackingError,
+    VersionExistsError,
+    VersionNotFoundError,
+)
+from brixa_flows.registry.backends import Backends
+from brixa_flows.registry.callers import callers_level
+from brixa_flows.registry.card import CARD_NAME, model_card
+from brixa_flows.registry.index import update_index
+from brixa_flows.registry.metadata import DatasetRef, Lineage, ModelMetadata
+from brixa_flows.registry.reading import LINEAGE_NAME, Reader
+from brixa_flows.registry.records import (
+    Claim,
+    Core,
+    MetadataFile,
+    Mutable,
+    SchemaBump,
+    Seal,
+    new_id,
+    now,
+)
+from brixa_flows.registry.reference import PROFILE_NAME, example_from, write_profile
+from brixa_flows.registry.registering import Registrar, changes_between
+from brixa_flows.registry.schema_changes import bump_for
+from brixa_flows.registry.schemas import infer_schemas
+from brixa_flows.serializers import save_model_files, serializer_for
+from brixa_flows.serializers.base import SavedModel, SaveOptions
+from brixa_flows.serializers.environment import environment_of
+from brixa_flows.serializers.manifest import (
+    ArtifactManifest,
+    build_manifest,
+    write_manifest,
+)
+from brixa_flows.tracking import TrackedDataset, TrackedVersion, tags
+from brixa_flows.tracking.mlmodel import write_mlmodel
+from brixa_flows.versioning import ModelVersion
+
+__all__ = ["SaveRequest", "Saver", "seal_version", "show_version", "tracked_dataset"]
+
+_LOG = logging.getLogger(__name__)
+_PARTS = ("major", "minor", "patch")
+
+
+@dataclass(frozen=True)
+class SaveRequest:
+    """What is saved: the model, and what the caller gave with it."""
+
+    model: Any
+    options: SaveOptions
+    reference: Any = None
+    target: str | None = None
+
+
+class Saver:
+    """Saves models.
+
+    Args:
+        backends: The places.
+        reader: What is known already.
+        registrar: What the schemas are compared with.
+    """
+
+    def __init__(
+        self, backends: Backends, reader: Reader, registrar: Registrar
+    ) -> None:
+        self._backends = backends
+        self._reader = reader
+        self._registrar = registrar
+
+    def save(self, claim: Claim, request: SaveRequest) -> ModelMetadata:
+        """Save under a claimed number.
+
+        Raises:
+            VersionExistsError: If it is saved already, or being saved.
+            VersionNotFoundError: If its number was deleted.
+            FrameworkMismatchError: If the object is of another framework.
+            SerializationError: If it can't be written.
+            InvalidSchemaError: If what the data shows is no schema.
+        """
+        name, version = claim.core.name, claim.core.version
+        with self._backends.leases.hold(name, version):
+            self._refuse_unless_free(claim)
+            framework, _ = serializer_for(request.model, claim.core.framework)
+            with self._backends.storage.staging() as directory:
+                manifest, mutable = self._stage(claim, request, framework, directory)
+                self._commit(claim, manifest, mutable, directory)
+        update_index(self._backends, self._reader, name)
+        return self._reader.metadata(name, version)
+
+    def _refuse_unless_free(self, claim: Claim) -> None:
+        name, version = claim.core.name, claim.core.version
+        standing = self._reader.standing(name)
+        state = standing.state(version)
+        if state == "deleted":
+            raise VersionNotFoundError(
+                name, str(version), standing.ready, f"{version} was deleted"
+            )
+        if state != "registered":
+            raise VersionExistsError(name, version, f"is saved already ({state})")
+        self._clear_interrupted(claim)
+
+    def _clear_interrupted(self, claim: Claim) -> None:
+        """What a save that died after publishing left behind.
+
+        Invisible to readers, so it may go; but where the tracking backend shows the
+        version its digest stands for ever, so then it is completed instead.
+        """
+        name, version = claim.core.name, claim.core.version
+        prefix = self._backends.layout.version_prefix(name, version)
+        if self._backends.storage.stat(f"{prefix}/config.json") is None:
+            return
+        tracked = self._backends.tracking.get_version(name, str(version))
+        if tracked is None:
+            self._backends.storage.delete(prefix)
+            return
+        raise VersionExistsError(
+            name,
+            version,
+            "was saved by a call that was interrupted; recover() completes it",
+        )
+
+    def _stage(
+        self, claim: Claim, request: SaveRequest, framework: str, directory: Path
+    ) -> tuple[ArtifactManifest, Mutable]:
+        """Write every file of the version into a private directory."""
+        _, saved = save_model_files(
+            request.model, directory, framework, request.options
+        )
+        environment = environment_of(request.model)
+        core = self._final_core(claim, request, framework)
+        file = self._backends.journal.read_metadata(core.name, core.version)
+        mutable = claim.mutable if file is None else file.mutable
+        lineage = claim.lineage.model_copy(update={"environment": environment})
+        if request.reference is not None:
+            write_profile(
+                request.reference,
+                directory / PROFILE_NAME,
+                core.input_schema,
+                request.target,
+            )
+        _write_text(directory / LINEAGE_NAME, lineage.model_dump_json(indent=2) + "\n")
+        _write_text(directory / CARD_NAME, model_card(core, mutable, lineage, saved))
+        self._write_mlmodel(core, request, environment, directory)
+        manifest = _manifest(directory, saved, core, environment)
+        write_manifest(directory, manifest)
+        return manifest, mutable
+
+    def _final_core(self, claim: Claim, request: SaveRequest, framework: str) -> Core:
+        """The core as registered, completed by what the model and its data show."""
+        core = claim.core.model_copy(update={"framework": framework})
+        example = request.options.input_example
+        if example is None:
+            example = example_from(request.model, request.reference)
+        if example is None or (core.input_schema and core.output_schema):
+            return core
+        input_schema, output_schema = infer_schemas(request.model, example)
+        inferred = core.model_copy(
+            update={
+                "input_schema": core.input_schema or input_schema,
+                "output_schema": core.output_schema or output_schema,
+            }
+        )
+        bump = self._bump_missed(inferred)
+        return inferred.model_copy(update={"schema_bump": bump})
+
+    def _bump_missed(self, core: Core) -> SchemaBump | None:
+        """Warn if the inferred schemas ask for more than the number says."""
+        base = self._registrar.base_of(core.name, below=core.version)
+        if base is None:
+            return None
+        changes = changes_between(base, core)
+        needed, made = bump_for(changes), _bump_made(base.version, core.version)
+        if _PARTS.index(needed) >= _PARTS.index(made):
+            return None
+        told = tuple(str(change) for change in changes[:20])
+        warnings.warn(
+            f"{core.name} {core.version} is a {made} step after {base.version}, but its "
+            f"schemas ask for a {needed} one: {'; '.join(told[:3])}; register it with "
+            f"bump={needed!r}, or give infer_schemas() to register_model",
+            SchemaBumpWarning,
+            stacklevel=callers_level(),
+        )
+        return SchemaBump(against=base.version, made=made, needed=needed, changes=told)
+
+    def _write_mlmodel(
+        self,
+        core: Core,
+        request: SaveRequest,
+        environment: Mapping[str, str],
+        directory: Path,
+    ) -> None:
+        write_mlmodel(
+            directory,
+            name=core.name,
+            version=str(core.version),
+            framework=str(core.framework),
+            input_schema=core.input_schema,
+            output_schema=core.output_schema,
+            environment=environment,
+            input_example=request.options.input_example,
+        )
+
+    def _commit(
+        self,
+        claim: Claim,
+        manifest: ArtifactManifest,
+        mutable: Mutable,
+        directory: Path,
+    ) -> None:
+        name, version = claim.core.name, claim.core.version
+        backends = self._backends
+        core = Core.model_validate(manifest.core)
+        # The digest is recorded before the files can be seen: what is seen later with
+        # another digest, or with none recorded, was not saved here.
+        run_id = record_run(backends, core, manifest, mutable, claim.lineage)
+        backends.journal.change_metadata(
+            claim, lambda old: MetadataFile(core=core, mutable=old.mutable)
+        )
+        prefix = backends.layout.version_prefix(name, version)
+        try:
+            backends.storage.publish(directory, prefix)
+        except ObjectExistsError as err:
+            raise VersionExistsError(name, version, "is saved already") from err
+        try:
+            tracked = show_version(backends, core, mutable, claim.lineage, run_id)
+            seal_version(backends, claim, manifest, tracked)
+        except BaseException:
+            self._take_back(name, version)
+            raise
+
+    def _take_back(self, name: str, version: ModelVersion) -> None:
+        """After a failure: files that nobody was told of may go.
+
+        Where the tracking backend does not answer either, or shows the version, they
+        stay, unsealed and unseen, for recover() to complete or the next save to clear.
+        """
+        backends = self._backends
+        try:
+            shown = backends.tracking.get_version(name, str(version)) is not None
+        except TrackingError as err:
+            _LOG.warning("%s %s waits for recover(): %s", name, version, err)
+            return
+        if not shown:
+            backends.storage.delete(backends.layout.version_prefix(name, version))
+
+
+def record_run(
+    backends: Backends,
+    core: Core,
+    manifest: ArtifactManifest,
+    mutable: Mutable,
+    lineage: Lineage,
+) -> str:
+    """Make the version's own run, which carries the digest; returns its id."""
+    datasets = [tracked_dataset(each) for each in lineage.datasets]
+    datasets += [tracked_dataset(each) for each in mutable.judged_on]
+    return backends.tracking.open_run(
+        core.name,
+        str(core.version),
+        digest=manifest.digest,
+        params=core.hyperparameters,
+        metrics=mutable.metrics,
+        datasets=datasets,
+        tags=_facts(core, lineage),
+    )
+
+
+def show_version(
+    backends: Backends, core: Core, mutable: Mutable, lineage: Lineage, run_id: str
+) -> TrackedVersion:
+    """Make the version visible in the tracking backend, all tags in one call."""
+    prefix = backends.layout.version_prefix(core.name, core.version)
+    return backends.tracking.create_version(
+        core.name,
+        str(core.version),
+        source=f"{backends.storage.uri.rstrip('/')}/{prefix}",
+        run_id=run_id,
+        description=mutable.description,
+        tags=mutable.tags,
+        owner=mutable.owner,
+        custom=mutable.custom,
+        facts={**_facts(core, lineage), tags.STATE: "ready"},
+    )
+
+
+def seal_version(
+    backends: Backends,
+    claim: Claim,
+    manifest: ArtifactManifest,
+    tracked: TrackedVersion,
+) -> Seal:
+    """Declare the published files final: from here on the version can be loaded."""
+    seal = Seal(
+        claim_id=claim.id,
+        digest=manifest.digest,
+        run_id=tracked.run_id or "",
+        backend_version=tracked.backend_version,
+        size_bytes=manifest.size_bytes,
+        has_reference=PROFILE_NAME in manifest.files,
+        saved_at=now(),
+        event_id=new_id(),
+    )
+    return backends.journal.seal(claim.core.name, claim.core.version, seal)
+
+
+def tracked_dataset(dataset: DatasetRef) -> TrackedDataset:
+    """A dataset in the words of the tracking room."""
+    return TrackedDataset(
+        name=dataset.name,
+        digest=dataset.digest,
+        uri=dataset.uri,
+        rows=dataset.rows,
+        context=dataset.role,
+    )
+
+
+def _facts(core: Core, lineage: Lineage) -> dict[str, str]:
+    facts = {
+        tags.FRAMEWORK: core.framework,
+        tags.MODEL_TYPE: core.model_type,
+        tags.TRAINING_RUN: lineage.run_id,
+        tags.FLOW_RUN: lineage.flow_run_id,
+    }
+    if lineage.code is not None:
+        dirty = "+dirty" if lineage.code.dirty else ""
+        facts[tags.CODE_COMMIT] = lineage.code.commit + dirty
+    return {key: value for key, value in facts.items() if value}
+
+
+def _manifest(
+    directory: Path, saved: SavedModel, core: Core, environment: Mapping[str, str]
+) -> ArtifactManifest:
+    return build_manifest(directory, saved, core.model_dump(mode="json"), environment)
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.write_bytes(text.encode())
+
+
+def _bump_made(old: ModelVersion, new: ModelVersion) -> str:
+    if new.major != old.major:
+        return "major"
+    return "minor" if new.minor != old.minor else "patch"

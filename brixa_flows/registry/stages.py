@@ -1,0 +1,219 @@
+"""Which stage a version may go to, and what a journal of changes adds up to. Pure.
+
+::
+
+    none ──────> staging ──────> production
+      └────────────┬───────────────^  │
+                   v       rollback┆  v
+                   └────────────> archived ──> staging
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from brixa_flows.errors import StageTransitionError, some_of
+from brixa_flows.registry.metadata import Stage, StageRecord
+from brixa_flows.registry.records import Change, Move, new_id
+from brixa_flows.versioning import ModelVersion
+
+__all__ = ["SINGLE_HOLDER", "STAGES", "TRANSITIONS", "Lifecycle", "fold"]
+
+STAGES: tuple[Stage, ...] = ("staging", "production", "archived")
+SINGLE_HOLDER: tuple[Stage, ...] = ("staging", "production")
+
+TRANSITIONS: Mapping[Stage | None, tuple[Stage, ...]] = MappingProxyType(
+    {
+        None: ("staging", "production"),
+        "staging": ("production", "archived"),
+        "production": ("archived",),
+        "archived": ("staging",),
+    }
+)
+
+
+@dataclass(frozen=True)
+class Lifecycle:
+    """Where the versions of a model stand after some number of changes.
+
+    Attributes:
+        name: Name of the model.
+        number: Number of the last change, 0 before the first.
+        stages: Stage by version, for those that have one.
+        productions: Those that were in production and never rolled back from, oldest
+            first; a rollback goes one step down.
+        aliases: Version by own alias.
+        deleted: Versions with a tombstone.
+        history: Every stage change, oldest first.
+    """
+
+    name: str
+    number: int = 0
+    stages: Mapping[ModelVersion, Stage] = field(default_factory=dict)
+    productions: tuple[ModelVersion, ...] = ()
+    aliases: Mapping[str, ModelVersion] = field(default_factory=dict)
+    deleted: frozenset[ModelVersion] = frozenset()
+    history: tuple[StageRecord, ...] = ()
+
+    def holder(self, stage: Stage) -> ModelVersion | None:
+        """Who is in ``staging`` or ``production``, if anybody."""
+        for version, held in self.stages.items():
+            if held == stage:
+                return version
+        return None
+
+    def aliases_of(self, version: ModelVersion) -> tuple[str, ...]:
+        """Own aliases that point at a version, sorted."""
+        return tuple(
+            sorted(alias for alias, each in self.aliases.items() if each == version)
+        )
+
+    def plan_transition(
+        self, version: ModelVersion, target: str, reason: str
+    ) -> tuple[Move, ...]:
+        """The moves that bring ``version`` to ``target``.
+
+        Raises:
+            StageTransitionError: If the table does not allow it.
+        """
+        source = self.stages.get(version)
+        allowed = TRANSITIONS[source]
+        for stage in allowed:
+            if stage == target:
+                return self._moves(version, stage, reason)
+        if target == source:
+            remedy = "it is there already"
+        elif source == "archived" and target == "production":
+            remedy = (
+                "move it to staging first, or use rollback(name) to bring back what "
+                "was in production before"
+            )
+        else:
+            remedy = f"from there it may go to {some_of(allowed)}"
+        raise StageTransitionError(
+            self.name, version, source or "none", str(target)[:80], remedy
+        )
+
+    def plan_rollback(
+        self, usable: Iterable[ModelVersion], reason: str
+    ) -> tuple[Move, ...]:
+        """The moves that bring back what was in production before.
+
+        Args:
+            usable: Versions that may be loaded; others are passed over.
+            reason: Why.
+
+        Raises:
+            StageTransitionError: If there was nothing before.
+        """
+        current = self.holder("production")
+        ready = set(usable)
+        for version in reversed(self.productions):
+            if version != current and version in ready:
+                return self._moves(version, "production", reason)
+        raise StageTransitionError(
+            self.name,
+            current or "production",
+            "production" if current else "none",
+            "the version before",
+            "no earlier version that can still be loaded was in production",
+        )
+
+    def _moves(
+        self, version: ModelVersion, target: Stage, reason: str
+    ) -> tuple[Move, ...]:
+        moves = []
+        holder = self.holder(target) if target in SINGLE_HOLDER else None
+        if holder is not None:
+            superseded = f"superseded by {version}"
+            moves.append(_move(holder, target, "archived", superseded))
+        moves.append(_move(version, self.stages.get(version), target, reason))
+        return tuple(moves)
+
+
+def _move(
+    version: ModelVersion, source: Stage | None, target: Stage | None, reason: str
+) -> Move:
+    return Move(
+        version=version, source=source, target=target, reason=reason, event_id=new_id()
+    )
+
+
+def fold(name: str, changes: Iterable[Change]) -> Lifecycle:
+    """What the changes of a model add up to.
+
+    Args:
+        name: Name of the model.
+        changes: All of them in the order of their numbers.
+    """
+    stages: dict[ModelVersion, Stage] = {}
+    productions: list[ModelVersion] = []
+    aliases: dict[str, ModelVersion] = {}
+    deleted: set[ModelVersion] = set()
+    history: list[StageRecord] = []
+    number = 0
+    for change in changes:
+        number = change.number
+        replaced = _replaced(change)
+        for move in change.moves:
+            _apply(stages, productions, change, move)
+            final = move is change.moves[-1]
+            history.append(
+                StageRecord(
+                    number=len(history) + 1,
+                    name=name,
+                    actor=change.actor,
+                    at=change.at,
+                    replaced=replaced if final else None,
+                    **move.model_dump(),
+                )
+            )
+        if change.kind == "alias" and change.alias is not None:
+            _point(aliases, change.alias, change.version)
+        if change.kind == "delete" and change.version is not None:
+            deleted.add(change.version)
+            for alias in [key for key, v in aliases.items() if v == change.version]:
+                del aliases[alias]
+    return Lifecycle(
+        name,
+        number,
+        stages,
+        tuple(productions),
+        aliases,
+        frozenset(deleted),
+        tuple(history),
+    )
+
+
+def _replaced(change: Change) -> ModelVersion | None:
+    return change.moves[0].version if len(change.moves) > 1 else None
+
+
+def _point(
+    aliases: dict[str, ModelVersion], alias: str, version: ModelVersion | None
+) -> None:
+    if version is None:
+        aliases.pop(alias, None)
+    else:
+        aliases[alias] = version
+
+
+def _apply(
+    stages: dict[ModelVersion, Stage],
+    productions: list[ModelVersion],
+    change: Change,
+    move: Move,
+) -> None:
+    if move.target is None:
+        stages.pop(move.version, None)
+    else:
+        stages[move.version] = move.target
+    if move.target != "production":
+        return
+    if change.kind == "rollback":
+        while productions and productions[-1] != move.version:
+            productions.pop()
+    if not productions or productions[-1] != move.version:
+        productions.append(move.version)

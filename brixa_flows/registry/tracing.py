@@ -1,0 +1,161 @@
+"""Builds the lineage graph from sealed lineage, the journal and the deployments."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from brixa_flows.errors import ObjectNotFoundError
+from brixa_flows.registry.backends import Backends
+from brixa_flows.registry.graph import LineageEdge, LineageGraph, LineageNode, NodeKind
+from brixa_flows.registry.metadata import DatasetRef, Lineage
+from brixa_flows.registry.reading import Reader, Standing
+from brixa_flows.versioning import ModelVersion
+
+__all__ = ["Tracer", "dataset_id", "model_id"]
+
+_Part = LineageNode | LineageEdge
+
+
+def model_id(name: str, version: ModelVersion | str) -> str:
+    """Id of a version's node."""
+    return f"model:{name}/{version}"
+
+
+def dataset_id(dataset: DatasetRef | dict[str, Any]) -> str:
+    """Id of a dataset's node: its content where known, else its name."""
+    facts = dataset if isinstance(dataset, dict) else dataset.model_dump()
+    return f"dataset:{facts.get('name', '')}@{facts.get('digest') or facts.get('uri')}"
+
+
+class Tracer:
+    """Reads lineage.
+
+    Args:
+        backends: The places.
+        reader: What is known.
+    """
+
+    def __init__(self, backends: Backends, reader: Reader) -> None:
+        self._backends = backends
+        self._reader = reader
+
+    def everything(self) -> LineageGraph:
+        """The graph of the whole registry."""
+        parts: list[_Part] = []
+        for name in self._reader.models():
+            standing = self._reader.standing(name)
+            for version in standing.claimed:
+                if standing.state(version) != "deleted":
+                    parts.extend(self._version(standing, version))
+        parts.extend(self._deployments())
+        nodes = [part for part in parts if isinstance(part, LineageNode)]
+        known = {node.id for node in nodes}
+        edges = [part for part in parts if isinstance(part, LineageEdge)]
+        nodes += [
+            _unknown(id)
+            for edge in edges
+            for id in (edge.source, edge.target)
+            if id not in known
+        ]
+        return LineageGraph(nodes, edges)
+
+    def of(self, name: str, version: ModelVersion) -> LineageGraph:
+        """What went into a version and what it touches."""
+        return self.everything().around(model_id(name, version))
+
+    def _version(self, standing: Standing, version: ModelVersion) -> Iterator[_Part]:
+        name = standing.name
+        claim = self._reader.claim(name, version)
+        version = claim.core.version
+        ready = standing.state(version) == "ready"
+        lineage = self._reader.lineage(claim, ready)
+        id = model_id(name, version)
+        facts: dict[str, Any] = {
+            "state": standing.state(version),
+            "stage": standing.lifecycle.stages.get(version),
+            "model_type": claim.core.model_type,
+            "environment": lineage.environment,
+        }
+        yield LineageNode(id, "model", f"{name} {version}", facts)
+        yield from _inputs(id, lineage)
+        yield from self._records(name, version, id)
+        for record in standing.lifecycle.history:
+            if record.version != version:
+                continue
+            node = f"stage:{name}/{record.number}"
+            label = f"{record.target or 'none'} by {record.actor}"
+            yield LineageNode(node, "stage", label, record.model_dump(mode="json"))
+            yield LineageEdge(id, node, "moved")
+
+    def _records(self, name: str, version: ModelVersion, id: str) -> Iterator[_Part]:
+        kinds: tuple[tuple[str, NodeKind], ...] = (
+            ("evaluations", "evaluation"),
+            ("drift", "drift"),
+        )
+        for folder, kind in kinds:
+            for record in self._backends.journal.records(name, folder, version):
+                node = f"{kind}:{name}/{version}/{record['number']}"
+                data = record.get("dataset_name") or record.get("dataset") or ""
+                label = f"{kind} {record['number']} {data}".strip()
+                yield LineageNode(node, kind, label, record)
+                yield LineageEdge(
+                    id, node, "judged" if kind == "evaluation" else "watched"
+                )
+
+    def _deployments(self) -> Iterator[_Part]:
+        storage, layout = self._backends.storage, self._backends.layout
+        for name in storage.list_directories(layout.deployments_prefix):
+            key = f"{layout.deployments_prefix}/{name}/config.json"
+            try:
+                config = json.loads(storage.read(key)[0])
+            except (ObjectNotFoundError, ValueError):
+                continue
+            if not isinstance(config, dict):
+                continue
+            model, version = config.get("model_name"), config.get("version")
+            if not model or not version:
+                continue
+            id = f"deployment:{name}"
+            facts = {key: config.get(key) for key in ("model_name", "version")}
+            yield LineageNode(id, "deployment", name, facts)
+            yield LineageEdge(model_id(str(model), str(version)), id, "serves")
+
+
+def _inputs(id: str, lineage: Lineage) -> Iterator[_Part]:
+    for dataset in lineage.datasets:
+        node = dataset_id(dataset)
+        rows = f" ({dataset.rows} rows)" if dataset.rows is not None else ""
+        facts = dataset.model_dump(mode="json")
+        yield LineageNode(node, "dataset", dataset.name + rows, facts)
+        yield LineageEdge(node, id, dataset.role)
+    for features in lineage.features:
+        label = f"{features.store}/{features.view} {features.version}".strip()
+        node = f"features:{features.store}/{features.view}@{features.version}"
+        yield LineageNode(node, "features", label, features.model_dump())
+        yield LineageEdge(node, id, "features")
+    for parent in lineage.parents:
+        yield LineageEdge(model_id(parent.name, parent.version), id, parent.relation)
+    if lineage.code is not None:
+        dirty = " +dirty" if lineage.code.dirty else ""
+        node = f"code:{lineage.code.commit}"
+        label = lineage.code.commit[:12] + dirty
+        yield LineageNode(node, "code", label, lineage.code.model_dump())
+        yield LineageEdge(node, id, "trained")
+    runs: tuple[tuple[NodeKind, str | None], ...] = (
+        ("run", lineage.run_id),
+        ("flow_run", lineage.flow_run_id),
+    )
+    for kind, run in runs:
+        if run is not None:
+            yield LineageNode(f"{kind}:{run}", kind, run)
+            yield LineageEdge(f"{kind}:{run}", id, "made")
+
+
+def _unknown(id: str) -> LineageNode:
+    """A version that another one names but this registry does not have."""
+    kind, _, rest = id.partition(":")
+    if kind != "model":
+        raise AssertionError(f"an edge without a node: {id}")
+    return LineageNode(id, "model", rest.replace("/", " "), {"state": "unknown"})
