@@ -42,8 +42,9 @@ def _column(column: Any) -> NDArray[Any]:
     present = column.dropna()
     narrowed = np.asarray(present.tolist())
     if narrowed.dtype.kind not in "biuf" or narrowed.ndim != 1 or not len(narrowed):
-        objects = np.asarray(column.astype(object).to_numpy())
-        return np.where(column.isna().to_numpy(), None, objects)
+        objects: NDArray[Any] = np.array(column.astype(object).to_numpy())
+        objects[column.isna().to_numpy()] = None
+        return objects
     if len(narrowed) == len(column):
         return narrowed
     missing = np.full(len(column), np.nan)

@@ -148,7 +148,7 @@ class Supervisor:
         written: tuple[object, ...] | None = None
         while not self._ending.is_set():
             self._observer.sample()
-            if self._changes or await asyncio.to_thread(self._is_wanted):
+            if bool(self._changes) or await asyncio.to_thread(self._is_wanted):
                 there_at = time.monotonic()
                 if self._fleet.plan is not None and not self._changes:
                     written = await self._write_status(written)

@@ -107,7 +107,7 @@ def load_model(orders: WorkerOrders) -> ServedModel:
     started = time.perf_counter()
     settings = BrixaSettings(
         model_registry_path=orders.registry_path,
-        trust_policy=orders.trust_policy,  # type: ignore[arg-type]
+        trust_policy=orders.trust_policy,
     )
     storage = open_storage(orders.storage_uri, settings)
     registry = ModelRegistry(storage, tracking=_pinned(orders), settings=settings)
