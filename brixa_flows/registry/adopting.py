@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from brixa_flows.registry.lineage import as_refs
 from brixa_flows.registry.metadata import CodeRef, DatasetRef
 from brixa_flows.registry.reference import example_from
 from brixa_flows.registry.schemas import infer_schemas
@@ -52,10 +53,7 @@ def adoption_of(
     input_schema, output_schema = (
         (None, None) if example is None else infer_schemas(found.model, example)
     )
-    given = tuple(
-        each if isinstance(each, DatasetRef) else DatasetRef.model_validate(each)
-        for each in datasets
-    )
+    given = as_refs("datasets", DatasetRef, datasets)
     return Adoption(
         model=found.model,
         model_type=model_type or _type_of(found.model),

@@ -20,6 +20,7 @@ from brixa_flows.errors import (
 )
 from brixa_flows.registry.backends import Backends
 from brixa_flows.registry.inputs import as_json_object, as_metrics, as_tags, as_text
+from brixa_flows.registry.lineage import as_refs
 from brixa_flows.registry.metadata import DatasetRef
 from brixa_flows.registry.reading import Reader, mutable_of
 from brixa_flows.registry.records import Claim, Mutable, Seal
@@ -85,27 +86,27 @@ class Describer:
         name: str,
         version: ModelVersion,
         metrics: Mapping[str, float],
-        dataset: DatasetRef | None,
+        dataset: DatasetRef | Mapping[str, Any] | None,
     ) -> None:
         """Add metrics; see the registry."""
         claim, seal = self._present(name, version)
         checked = as_metrics(metrics)
-        if dataset is not None and not isinstance(dataset, DatasetRef):
-            kind = type(dataset).__name__
-            raise InvalidMetadataError("dataset", f"is a {kind}; give a DatasetRef")
+        data = as_refs("dataset", DatasetRef, [] if dataset is None else [dataset])
         if seal is not None:
             self._backends.tracking.log_metrics(
-                seal.run_id, checked, tracked_dataset(dataset) if dataset else None
+                seal.run_id, checked, tracked_dataset(data[0]) if data else None
             )
             self._follow(claim, seal)
             return
 
         def change(old: Mutable) -> Mutable:
-            judged_on = old.judged_on
-            if dataset is not None and dataset not in judged_on:
-                judged_on = (*judged_on, dataset)
-            merged = {**old.metrics, **checked}
-            return old.model_copy(update={"metrics": merged, "judged_on": judged_on})
+            more = tuple(each for each in data if each not in old.judged_on)
+            return old.model_copy(
+                update={
+                    "metrics": {**old.metrics, **checked},
+                    "judged_on": (*old.judged_on, *more),
+                }
+            )
 
         self._backends.journal.change_mutable(claim, change)
 

@@ -125,4 +125,5 @@ def _is_alive(lease: Lease) -> bool:
         started = psutil.Process(lease.pid).create_time()
     except psutil.NoSuchProcess:
         return False
-    return abs(started - lease.process_started) < _SAME_START_WITHIN_SECONDS
+    apart_seconds = abs(float(started) - lease.process_started)
+    return apart_seconds < _SAME_START_WITHIN_SECONDS

@@ -21,7 +21,7 @@ from brixa_flows.registry.metadata import (
     ParentRef,
 )
 
-__all__ = ["gather_lineage", "git_state", "lineage_context"]
+__all__ = ["as_refs", "gather_lineage", "git_state", "lineage_context"]
 
 _GIT_TIMEOUT_SECONDS = 5
 _Ref = TypeVar("_Ref", bound=BaseModel)
@@ -53,9 +53,9 @@ def lineage_context(
     """
     outer = _CONTEXT.get(Lineage())
     merged = Lineage(
-        datasets=(*outer.datasets, *_refs("datasets", DatasetRef, datasets)),
-        features=(*outer.features, *_refs("features", FeatureRef, features)),
-        parents=(*outer.parents, *_refs("parents", ParentRef, parents)),
+        datasets=(*outer.datasets, *as_refs("datasets", DatasetRef, datasets)),
+        features=(*outer.features, *as_refs("features", FeatureRef, features)),
+        parents=(*outer.parents, *as_refs("parents", ParentRef, parents)),
         code=code or outer.code,
         run_id=run_id or outer.run_id,
         flow_run_id=flow_run_id or outer.flow_run_id,
@@ -88,8 +88,9 @@ def gather_lineage(
         InvalidMetadataError: If one can't be read; names it.
     """
     context = _CONTEXT.get(Lineage())
-    given = _refs("datasets", DatasetRef, datasets)
-    made_from = _refs("parents", ParentRef, map(_parent, parents))
+    _refuse_single("parents", parents)
+    given = as_refs("datasets", DatasetRef, datasets)
+    made_from = as_refs("parents", ParentRef, map(_parent, parents))
     return Lineage(
         datasets=_distinct((*context.datasets, *given)),
         features=context.features,
@@ -115,9 +116,18 @@ def _parent(given: ParentRef | Mapping[str, Any] | str) -> Any:
     return {"name": name, "version": version}
 
 
-def _refs(field: str, kind: type[_Ref], given: Iterable[Any]) -> tuple[_Ref, ...]:
+def _refuse_single(field: str, given: Iterable[Any]) -> None:
     if isinstance(given, str | Mapping | BaseModel):
         raise InvalidMetadataError(field, "is a single value; give a list")
+
+
+def as_refs(field: str, kind: type[_Ref], given: Iterable[Any]) -> tuple[_Ref, ...]:
+    """References of one kind, from values or mappings of their fields.
+
+    Raises:
+        InvalidMetadataError: If one can't be read; names it.
+    """
+    _refuse_single(field, given)
     found = []
     for index, each in enumerate(given):
         try:

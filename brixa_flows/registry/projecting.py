@@ -52,7 +52,7 @@ def _project_once(
         _show_version(backends, state, version)
     for alias in aliases:
         if alias in SINGLE_HOLDER:
-            holder = state.holder(alias)  # type: ignore[arg-type]
+            holder = state.holder(alias)
         else:
             holder = state.aliases.get(alias)
         number = None if holder is None else _backend_version(backends, name, holder)

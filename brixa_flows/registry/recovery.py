@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from brixa_flows.errors import BrixaError, DamagedArtifactError, SerializationError
 from brixa_flows.registry.backends import Backends
-from brixa_flows.registry.index import rebuild_index
+from brixa_flows.registry.index import rebuild_index, update_index
 from brixa_flows.registry.projecting import project
 from brixa_flows.registry.reading import Reader, Standing
 from brixa_flows.registry.records import (
@@ -144,6 +144,7 @@ class Recovery:
         run_id = record_run(backends, core, manifest, file.mutable, claim.lineage)
         tracked = show_version(backends, core, file.mutable, claim.lineage, run_id)
         seal_version(backends, claim, manifest, tracked)
+        update_index(backends, self._reader, name)
         return _action(claim, "completed")
 
     def _quarantine(

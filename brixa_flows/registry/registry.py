@@ -309,7 +309,7 @@ class ModelRegistry(ModelCatalog):
         name: str,
         version: ModelVersion | str,
         metrics: Mapping[str, float],
-        dataset: DatasetRef | None = None,
+        dataset: DatasetRef | Mapping[str, Any] | None = None,
     ) -> None:
         """Add metrics (finite numbers), tied to the data they were measured on."""
         self._describer.log_metrics(

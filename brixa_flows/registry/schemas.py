@@ -239,30 +239,35 @@ def _column_schema(column: Any) -> JsonSchema:
     if str(values.dtype).startswith("datetime64"):
         schema: JsonSchema = {"type": "string", "format": "date-time"}
     else:
-        schema = _scalar_schema(_plain(values))
+        schema = _scalar_schema(values.to_numpy())
     schema["x-dtype"] = dtype
     if missing and "type" in schema:
         schema["type"] = [schema["type"], "null"]
     return schema
 
 
-def _plain(values: Any) -> NDArray[Any]:
-    """The values of a column as an array of NumPy's own types."""
-    array: NDArray[Any] = values.to_numpy()
-    if array.dtype.kind == "O" and len(array):
-        narrowed = np.asarray(array.tolist())
-        return narrowed if narrowed.ndim == 1 else array
-    return array
-
-
 def _scalar_schema(values: NDArray[Any]) -> JsonSchema:
-    kind = values.dtype.kind
-    if kind == "O":
-        kinds = {type(value) for value in values[:_ROWS_PREDICTED].flat}
-        kind = "U" if kinds and kinds <= {str, np.str_} else "O"
     types = {"b": "boolean", "i": "integer", "u": "integer", "f": "number"}
     types |= {"U": "string", "S": "string", "T": "string", "M": "string"}
-    return {"type": types[kind]} if kind in types else {}
+    if values.dtype.kind == "O":
+        return _object_column_schema(values)
+    known = types.get(values.dtype.kind)
+    return {} if known is None else {"type": known}
+
+
+def _object_column_schema(values: NDArray[Any]) -> JsonSchema:
+    """Of an array of Python objects; says nothing where they are of many types."""
+    kinds = {type(value) for value in values.flat}
+    for name, allowed in (
+        ("string", (str,)),
+        ("boolean", (bool, np.bool_)),
+        ("integer", (int, np.integer)),
+        ("number", (int, float, np.integer, np.floating)),
+    ):
+        if kinds and all(issubclass(kind, allowed) for kind in kinds):
+            mixed = bool in kinds and name != "boolean"
+            return {} if mixed else {"type": name}
+    return {}
 
 
 def _array_schema(array: NDArray[Any]) -> JsonSchema:
