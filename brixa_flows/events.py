@@ -134,6 +134,7 @@ class ModelRegistered(EventPayload):
     version: str
     framework: str
     digest: str
+    model_uri: str = Field("", description="The logged model that it came from.")
     evaluations: list[EvaluationDataset] = Field(default_factory=list)
     target: str = ""
 
@@ -203,7 +204,9 @@ class WindowClosed(EventPayload):
     deployment: str
     start: str
     end: str
-    kind: str = Field(description="sample, day, week, month ...")
+    kind: str = Field(
+        description="hour, day, week, month or quarter; sample has no length."
+    )
     data_uri: str = Field(description="Parquet of the inputs (and predictions).")
 
 

@@ -7,7 +7,11 @@ from pydantic import BaseModel, Field
 
 from brixa_flows.events import EvaluationDataset, ModelEvaluated
 from brixa_flows.tasks.announcing import announce
-from brixa_flows.tasks.evaluation import compare_with_production, evaluate_version
+from brixa_flows.tasks.evaluation import (
+    compare_with_production,
+    evaluate_version,
+    evaluation_event_id,
+)
 from brixa_flows.tasks.reporting import publish_evaluation
 
 
@@ -54,5 +58,4 @@ def evaluate_model(request: EvaluateRequest) -> None:
         baseline=str(comparison.baseline) if comparison else "",
         comparison=comparison.to_dict() if comparison else {},
     )
-    occasion = (evaluated.version, evaluated.dataset_digest, decisive.evaluated_at)
-    announce(request.registry, evaluated, evaluated.event_id(*occasion))
+    announce(request.registry, evaluated, evaluation_event_id(*who, decisive))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prefect import flow, runtime
+from prefect import flow
 from pydantic import BaseModel, Field
 
 from brixa_flows.events import DriftDetected, EventPayload, WindowChecked
@@ -18,7 +18,7 @@ class MonitorRequest(BaseModel):
     deployment: str = Field(description="The deployment that served the rows.")
     start: str = Field(description="Begin of the window, ISO 8601.")
     end: str = Field(description="End of the window, not included, ISO 8601.")
-    kind: str = Field("window", description="sample, day, week, month ...")
+    kind: str = Field("window", description="hour, day, week, month or quarter; sample has no length.")
     data_uri: str = Field(description="Parquet of the rows.")
     registry: str = Field("brixa", description="Brixa Registry block.")
 
@@ -31,8 +31,11 @@ class MonitorRequest(BaseModel):
 def monitor_drift(request: MonitorRequest) -> None:
     """Judge, show, announce an alarm or that all is quiet."""
     version = served_version(request.registry, request.deployment)
-    report = judge_window(request.registry, request.name, version, request.data_uri)
-    publish_drift(request.registry, request.name, version, request.kind, report)
+    report, event_id = judge_window(
+        request.registry, request.name, version, request.data_uri, request.kind
+    )
+    window = f"{request.kind} from {request.start} to {request.end}"
+    publish_drift(request.name, version, window, report)
     facts = {
         **request.model_dump(exclude={"registry", "data_uri"}),
         "version": version,
@@ -40,8 +43,9 @@ def monitor_drift(request: MonitorRequest) -> None:
     }
     event: EventPayload
     if report.status == "drift":
-        columns = [name for name, c in report.columns.items() if c.status == "drift"]
-        event = DriftDetected(**facts, columns=columns, sentence=report.sentence)
+        event = DriftDetected(
+            **facts, columns=report.drifted, sentence=report.sentence
+        )
     else:
         event = WindowChecked(**facts, status=report.status)
-    announce(request.registry, event, event.event_id(runtime.flow_run.id))
+    announce(request.registry, event, event_id)

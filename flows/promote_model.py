@@ -48,14 +48,14 @@ def promote_model(request: PromoteRequest) -> None:
         request.dataset_digest,
         request.comparison,
     )
-    publish_decision(request.registry, request.name, request.version, decision)
+    publish_decision(request.registry, decision, request.comparison)
     if not decision.allowed:
         refused = GateRefused(
             name=request.name,
             version=request.version,
             stage=request.stage,
             policy=request.policy,
-            reasons=[gate.sentence for gate in decision.gates if not gate.passed],
+            reasons=decision.reasons,
         )
         announce(request.registry, refused, refused.event_id(runtime.flow_run.id))
         return

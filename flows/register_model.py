@@ -61,6 +61,7 @@ def register_model(request: RegisterRequest) -> None:
         version=str(metadata.version),
         framework=metadata.framework or "",
         digest=metadata.digest or "",
+        model_uri=request.model_uri,
         evaluations=request.evaluations,
         target=request.target,
     )

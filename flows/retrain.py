@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from prefect import flow, get_run_logger
+from prefect import flow
 from pydantic import BaseModel, Field
 
 from brixa_flows.demo.months import last_closed_month
 from brixa_flows.tasks.opening import open_registry
+from brixa_flows.tasks.reporting import publish_retraining
 from brixa_flows.tasks.retraining import claim_retraining
 from flows.train import TrainRequest, train
 
@@ -28,26 +29,23 @@ class RetrainRequest(BaseModel):
 )
 def retrain(request: RetrainRequest) -> None:
     """Train again if there are new labels and nobody else does."""
-    logger = get_run_logger()
-    metadata = open_registry(request.registry).get_metadata(
-        request.name, request.version
-    )
+    registry, name, version = request.registry, request.name, request.version
+    metadata = open_registry(registry).get_metadata(name, version)
     trained_on = metadata.hyperparameters
     last_month = last_closed_month(request.end)
     if last_month <= trained_on["last_month"]:
-        logger.info("no labels newer than those %s was trained on", request.version)
+        publish_retraining(name, f"no labels newer than those of {version}")
         return
-    if not claim_retraining(
-        request.registry, request.name, request.version, last_month
-    ):
-        logger.info("%s is retrained for %s already", request.name, last_month)
+    if not claim_retraining(registry, name, version, last_month):
+        publish_retraining(name, f"{version} is retrained for {last_month} already")
         return
+    publish_retraining(name, f"training {name} on all months to {last_month}")
     train(
         TrainRequest(
-            name=request.name,
+            name=name,
             data=metadata.lineage.datasets[0].uri,
             first_month=trained_on["first_month"],
             last_month=last_month,
-            registry=request.registry,
+            registry=registry,
         )
     )

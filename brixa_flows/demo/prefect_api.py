@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import uuid4
 
 import httpx
 
@@ -12,6 +14,7 @@ __all__ = ["FlowRun", "PrefectApi", "SeenEvent"]
 
 _TIMEOUT_SECONDS = 15.0
 _PAGE = 200
+_PAUSES_SECONDS = (0.2, 0.5, 1.0, 2.0, 4.0)
 
 
 @dataclass(frozen=True)
@@ -127,7 +130,8 @@ class PrefectApi:
         """
         deployment = self._http.get(f"/deployments/name/{name}").raise_for_status()
         path = f"/deployments/{deployment.json()['id']}/create_flow_run"
-        return str(self._post(path, {"parameters": parameters})["id"])
+        once = {"parameters": parameters, "idempotency_key": str(uuid4())}
+        return str(self._post(path, once)["id"])
 
     def flow_runs(self) -> list[FlowRun]:
         """The newest runs of deployments, in the order of their creation."""
@@ -168,7 +172,14 @@ class PrefectApi:
         return list(self._post("/artifacts/filter", query))
 
     def _post(self, path: str, content: dict[str, Any]) -> Any:
-        return self._http.post(path, json=content).raise_for_status().json()
+        """Post; a server whose sqlite file is busy is asked again."""
+        answer = self._http.post(path, json=content)
+        for pause_seconds in _PAUSES_SECONDS:
+            if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+                break
+            time.sleep(pause_seconds)
+            answer = self._http.post(path, json=content)
+        return answer.raise_for_status().json()
 
 
 def _time(text: str | None) -> datetime | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from brixa_flows.demo.prefect_api import FlowRun, PrefectApi, SeenEvent
 from brixa_flows.demo.processes import ProcessKeeper
@@ -70,6 +70,7 @@ class LoopWatch:
         timeout_seconds: float,
         *,
         instead: type[EventPayload] | None = None,
+        ignore: Collection[str] = (),
         **facts: object,
     ) -> SeenEvent:
         """Wait for an event whose payload has the given facts.
@@ -78,6 +79,7 @@ class LoopWatch:
             payload: Which event.
             timeout_seconds: How long at most.
             instead: Another event that ends the waiting as well.
+            ignore: Ids of events that don't count.
             **facts: What its payload must say.
 
         Raises:
@@ -88,7 +90,8 @@ class LoopWatch:
         while True:
             self.poll()
             for event in self.events:
-                if event.name in names and facts.items() <= event.payload.items():
+                known = event.name in names and event.id not in ignore
+                if known and all(event.payload.get(k) == v for k, v in facts.items()):
                     return event
             if time.monotonic() > deadline:
                 raise OrchestrationError(
@@ -96,6 +99,20 @@ class LoopWatch:
                     f"{timeout_seconds:.0f} s; {self._under_way()}"
                 )
             time.sleep(0.4)
+
+    def settle(self, timeout_seconds: float = 30.0) -> None:
+        """Wait until no run is under way, so that a summary has all their times.
+
+        Raises:
+            OrchestrationError: If one failed, or takes longer.
+        """
+        deadline = time.monotonic() + timeout_seconds
+        self.poll()
+        while not all(run.is_over for run in self.runs):
+            if time.monotonic() > deadline:
+                raise OrchestrationError(self._under_way())
+            time.sleep(0.4)
+            self.poll()
 
     def _under_way(self) -> str:
         waiting = [f"{run.name} ({run.state})" for run in self.runs if not run.is_over]

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
-from prefect import get_run_logger, runtime, task
+from prefect import State, Task, get_run_logger, runtime, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import get_client
+from prefect.client.schemas import TaskRun
 from prefect.exceptions import PrefectHTTPStatusError
 from prefect.settings import get_current_settings
 
@@ -72,11 +74,20 @@ def _this_run() -> list[dict[str, str]]:
     return [run]
 
 
+def _server_was_away(
+    task: Task[..., Any], run: TaskRun, state: State[Any]
+) -> bool:
+    """Only an unreachable server is worth another try."""
+    error = state.result(raise_on_failure=False)
+    return isinstance(error, PrefectUnavailableError)
+
+
 @task(
     task_run_name="announce {payload.event}",
     retries=3,
     retry_delay_seconds=[1, 5, 15],
     retry_jitter_factor=0.3,
+    retry_condition_fn=_server_was_away,
     cache_policy=NO_CACHE,
 )
 def announce(registry: str, payload: EventPayload, event_id: UUID) -> None:
@@ -100,6 +111,7 @@ def announce(registry: str, payload: EventPayload, event_id: UUID) -> None:
     retries=3,
     retry_delay_seconds=[1, 5, 15],
     retry_jitter_factor=0.3,
+    retry_condition_fn=_server_was_away,
     cache_policy=NO_CACHE,
 )
 def announce_training_complete(
@@ -146,7 +158,7 @@ def announce_training_complete(
         PrefectUnavailableError: If the server does not take it; the announcement stays
             in the outbox.
     """
-    code = git_state()
+    code = git_state(Path.cwd())
     payload = TrainingCompleted(
         name=name,
         model_uri=model_uri,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+from uuid import UUID
+
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
@@ -10,31 +13,48 @@ from brixa_flows.drift import DriftDetector, DriftProfile, DriftReport
 from brixa_flows.errors import DriftError
 from brixa_flows.tasks.opening import open_registry
 
-__all__ = ["judge_window", "served_version"]
+__all__ = ["SAMPLE", "JudgedWindow", "judge_window", "served_version"]
+
+SAMPLE = "sample"
+
+
+class JudgedWindow(NamedTuple):
+    """What was found, and the id that its record gives the event."""
+
+    report: DriftReport
+    event_id: UUID
 
 
 @task(task_run_name="judge {data_uri}", cache_policy=NO_CACHE)
-def judge_window(registry: str, name: str, version: str, data_uri: str) -> DriftReport:
-    """Compare a window with the version's reference profile.
+def judge_window(
+    registry: str, name: str, version: str, data_uri: str, kind: str
+) -> JudgedWindow:
+    """Compare a window with the version's reference profile and record the report.
 
     Args:
         registry: Name of the registry's block.
         name: The model.
         version: The version that served the window.
         data_uri: Rows of the window.
+        kind: ``week``, ``month`` ... is judged against the spread of the reference's
+            own windows; ``sample`` has no length, so it is not.
 
     Raises:
         DriftError: If the version has no reference profile.
     """
-    path = open_registry(registry).reference_profile_path(name, version)
+    opened = open_registry(registry)
+    path = opened.reference_profile_path(name, version)
     if path is None:
         raise DriftError(
             f"{name} {version} was saved without reference data, so nothing can be "
             "compared with it; train with reference_uri= and register a new version"
         )
-    report = DriftDetector().detect(DriftProfile.load(path), data_uri)
+    window = None if kind == SAMPLE else kind
+    report = DriftDetector().detect(DriftProfile.load(path), data_uri, kind=window)
+    facts = {"data_uri": data_uri, **report.to_dict()}
+    record = opened.record_drift(name, version, facts)
     get_run_logger().info("%s: %s", data_uri, report.sentence)
-    return report
+    return JudgedWindow(report, UUID(record["event_id"]))
 
 
 @task(task_run_name="version behind {deployment}", cache_policy=NO_CACHE)

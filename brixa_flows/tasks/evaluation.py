@@ -3,22 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from uuid import UUID
 
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
+from brixa_flows.errors import EvaluationError
 from brixa_flows.evaluation import Comparison, EvaluationResult, ModelEvaluator
 from brixa_flows.events import EvaluationDataset
 from brixa_flows.registry import ModelRegistry
 from brixa_flows.tasks.opening import open_registry
 
-__all__ = ["compare_with_production", "evaluate_version", "version_in_production"]
+__all__ = [
+    "compare_with_production",
+    "evaluate_version",
+    "evaluation_event_id",
+    "version_in_production",
+]
 
 
 def version_in_production(registry: ModelRegistry, name: str) -> str | None:
     """The version that is in production, if one is."""
     found = registry.list_versions(name, stage="production")
     return str(found[0].version) if found else None
+
+
+def evaluation_event_id(
+    registry: str, name: str, version: str, result: EvaluationResult
+) -> UUID:
+    """The id that the journal's record of an evaluation gives its event.
+
+    Args:
+        registry: Name of the registry's block.
+        name: The model.
+        version: Its version.
+        result: What was recorded.
+
+    Raises:
+        EvaluationError: If it was not recorded.
+    """
+    for record in reversed(open_registry(registry).evaluations(name, version)):
+        if EvaluationResult.from_dict(record).evaluated_at == result.evaluated_at:
+            return UUID(record["event_id"])
+    raise EvaluationError(f"the evaluation of {name} {version} was not recorded")
 
 
 @task(task_run_name="evaluate {version} on {dataset.name}", cache_policy=NO_CACHE)

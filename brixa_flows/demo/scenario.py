@@ -1,0 +1,263 @@
+"""The story of the demo, told by events: this file announces, waits and looks.
+
+No flow is started from here but the first training and that of a weak candidate, which
+a person would start by hand; the automations of prefect.yaml start all others.
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass, field
+from typing import Any
+
+from prefect.settings import PREFECT_API_URL, temporary_settings
+
+from brixa_flows.demo.display import Display
+from brixa_flows.demo.home import DemoHome
+from brixa_flows.demo.months import month_after, months_between
+from brixa_flows.demo.prefect_api import SeenEvent
+from brixa_flows.demo.stack import PrefectStack
+from brixa_flows.demo.watch import LoopWatch
+from brixa_flows.errors import OrchestrationError
+from brixa_flows.events import (
+    DriftDetected,
+    EventPayload,
+    GateRefused,
+    ModelDeployed,
+    ModelEvaluated,
+    ModelPromoted,
+    ModelRegistered,
+    TrainingCompleted,
+    WindowChecked,
+    WindowClosed,
+)
+from brixa_flows.prediction import ModelPredictor
+from brixa_flows.registry import ModelRegistry
+from brixa_flows.tasks.announcing import deliver
+
+__all__ = ["MODEL", "MonthScore", "Plan", "Scenario", "Story"]
+
+MODEL = "flights-delay"
+STEPS = 4
+_TRAIN = "train/flights-delay"
+_WAIT_SECONDS = 180.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much of the year is played.
+
+    Attributes:
+        first_month: First month to train on.
+        last_month: Last month to train on; traffic begins with the next.
+        last_scored: Last month whose flights are predicted.
+        weeks: How many weeks of the first month of traffic are announced.
+    """
+
+    first_month: str = "2013-01"
+    last_month: str = "2013-02"
+    last_scored: str = "2013-12"
+    weeks: int = 4
+
+    @property
+    def live_month(self) -> str:
+        """The first month of traffic."""
+        return month_after(self.last_month)
+
+    @property
+    def months(self) -> list[str]:
+        """Every month that is needed."""
+        return months_between(self.first_month, self.last_scored)
+
+
+@dataclass(frozen=True)
+class MonthScore:
+    """AUC of a month's flights: of the first version and of its successor.
+
+    ``new`` is ``None`` where the successor was trained on that month.
+    """
+
+    month: str
+    rows: int
+    old: float
+    new: float | None
+
+
+@dataclass
+class Story:
+    """What happened, for the summary.
+
+    Attributes:
+        first_version: The version that the loop put into production first.
+        refused_version: The candidate that the policy refused.
+        new_version: The version that the alarm led to.
+        endpoint: Where it is served.
+        rows_sent: Flights predicted through the endpoint.
+        alarm: What the alarm said.
+        months: AUC by month.
+    """
+
+    first_version: str = ""
+    refused_version: str = ""
+    new_version: str = ""
+    endpoint: str = ""
+    rows_sent: int = 0
+    alarm: str = ""
+    months: list[MonthScore] = field(default_factory=list)
+
+
+class Scenario:
+    """Plays the plan against a running stack.
+
+    Args:
+        home: The demo's folder, with the labelled months in it.
+        stack: Server and worker, up.
+        watch: Follows the loop.
+        display: Shows it.
+        registry: The registry that the flows use.
+        plan: How much of the year.
+    """
+
+    def __init__(
+        self,
+        home: DemoHome,
+        stack: PrefectStack,
+        watch: LoopWatch,
+        display: Display,
+        registry: ModelRegistry,
+        plan: Plan,
+    ) -> None:
+        self._home = home
+        self._stack = stack
+        self._watch = watch
+        self._display = display
+        self._registry = registry
+        self._plan = plan
+        self._traffic = importlib.import_module("brixa_flows.demo.traffic")
+        self.story = Story()
+
+    def play(self) -> Story:
+        """All of it.
+
+        Raises:
+            OrchestrationError: If something of it fails; says which run and quotes it.
+        """
+        with temporary_settings({PREFECT_API_URL: self._stack.api.url}):
+            trained = self._first_version()
+            self._weeks_and_weak_candidate(trained)
+            self._alarm_and_retraining()
+        self._rest_of_the_year()
+        return self.story
+
+    def _first_version(self) -> SeenEvent:
+        with self._display.step("Train; events carry the model into production"):
+            self._start_training("boosting")
+            trained = self._wait(TrainingCompleted)
+            deployed = self._served_after(trained)
+            self.story.first_version = deployed.payload["version"]
+            self.story.endpoint = deployed.payload["endpoint"]
+        return trained
+
+    def _weeks_and_weak_candidate(self, trained: SeenEvent) -> None:
+        plan, traffic = self._plan, self._traffic
+        held_out = trained.payload["evaluations"][0]["uri"]
+        sample = traffic.sample_window(held_out, plan.first_month, plan.last_month)
+        weeks = traffic.week_windows(self._home.data, plan.live_month)[: plan.weeks]
+        title = f"Watch {plan.live_month} week by week; refuse a weak candidate"
+        with self._display.step(title):
+            self._announce(sample)
+            self._start_training("baseline")
+            for week in weeks:
+                self._send(week)
+                self._announce(week)
+            quiet = self._verdict_on(sample)
+            for week in weeks:
+                self._verdict_on(week)
+            refused = self._wait(GateRefused)
+            self.story.refused_version = refused.payload["version"]
+            if quiet.name == DriftDetected.event:
+                raise OrchestrationError(
+                    "a random sample of the training's own months raised an alarm: "
+                    f"{quiet.payload['sentence']}"
+                )
+
+    def _alarm_and_retraining(self) -> None:
+        month = self._plan.live_month
+        window = self._traffic.month_window(self._home.data, month)
+        with self._display.step(f"Close {month}; the alarm retrains the model"):
+            before = {event.id for event in self._watch.events}
+            self._announce(window)
+            verdict = self._verdict_on(window)
+            if verdict.name != DriftDetected.event:
+                raise OrchestrationError(f"{month} raised no alarm: {verdict.payload}")
+            self.story.alarm = verdict.payload["sentence"]
+            trained = self._wait(TrainingCompleted, ignore=before)
+            self.story.new_version = self._served_after(trained).payload["version"]
+
+    def _rest_of_the_year(self) -> None:
+        plan = self._plan
+        months = months_between(month_after(plan.live_month), plan.last_scored)
+        with self._display.step(f"Predict {months[0]} to {months[-1]} at the endpoint"):
+            first = self.story.first_version
+            old = ModelPredictor.from_registry(self._registry, MODEL, first)
+            self.story.months = [
+                self._score(month, old) for month in (plan.live_month, *months)
+            ]
+
+    def _score(self, month: str, old: Any) -> MonthScore:
+        traffic = self._traffic
+        window = traffic.month_window(self._home.data, month)
+        before = traffic.late_auc(window.rows, traffic.shadow_scores(old, window.rows))
+        if month == self._plan.live_month:
+            return MonthScore(month, len(window.rows), before, None)
+        after = traffic.late_auc(window.rows, self._send(window))
+        return MonthScore(month, len(window.rows), before, after)
+
+    def _start_training(self, candidate: str) -> None:
+        request = {
+            "name": MODEL,
+            "data": str(self._home.data),
+            "first_month": self._plan.first_month,
+            "last_month": self._plan.last_month,
+            "candidate": candidate,
+        }
+        self._stack.api.run_deployment(_TRAIN, {"request": request})
+
+    def _served_after(self, trained: SeenEvent) -> SeenEvent:
+        """Follow one training through the loop until its version is served."""
+        uri = trained.payload["model_uri"]
+        registered = self._wait(ModelRegistered, model_uri=uri)
+        version = registered.payload["version"]
+        self._wait(ModelEvaluated, version=version)
+        decided = self._wait(ModelPromoted, instead=GateRefused, version=version)
+        if decided.name == GateRefused.event:
+            raise OrchestrationError(
+                f"{MODEL} {version} was refused: {decided.payload['reasons']}"
+            )
+        return self._wait(ModelDeployed, version=version)
+
+    def _send(self, window: Any) -> Any:
+        """Ask the endpoint about a window's flights."""
+        scores = self._traffic.ask_endpoint(self.story.endpoint, MODEL, window.rows)
+        self.story.rows_sent += len(window.rows)
+        self._watch.poll()
+        return scores
+
+    def _announce(self, window: Any) -> None:
+        """Say that a window is over, as whoever sends the traffic does."""
+        closed = WindowClosed(
+            name=MODEL,
+            deployment=MODEL,
+            start=window.start,
+            end=window.end,
+            kind=window.kind,
+            data_uri=self._traffic.write_inputs(window, self._home.data / "windows"),
+        )
+        deliver(closed, closed.event_id(window.kind, window.start, window.end))
+
+    def _verdict_on(self, window: Any) -> SeenEvent:
+        facts = {"kind": window.kind, "start": window.start, "end": window.end}
+        return self._wait(WindowChecked, instead=DriftDetected, **facts)
+
+    def _wait(self, payload: type[EventPayload], **facts: Any) -> SeenEvent:
+        return self._watch.wait_for(payload, _WAIT_SECONDS, **facts)

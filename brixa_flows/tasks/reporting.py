@@ -1,0 +1,105 @@
+"""Puts reports where a person finds them: as artifacts of the flow run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from prefect import get_run_logger
+from prefect.artifacts import create_markdown_artifact
+
+from brixa_flows.drift import DriftReport
+from brixa_flows.evaluation import Comparison, EvaluationResult, GateDecision
+from brixa_flows.events import ModelDeployed
+from brixa_flows.registry import ModelMetadata
+from brixa_flows.tasks import reports
+from brixa_flows.tasks.opening import open_registry
+
+__all__ = [
+    "publish",
+    "publish_decision",
+    "publish_deployment",
+    "publish_drift",
+    "publish_evaluation",
+    "publish_registration",
+    "publish_retraining",
+]
+
+_LARGEST_BYTES = 1_000_000
+_PLOTS = 3
+
+
+def publish(kind: str, model: str, markdown: str, description: str) -> None:
+    """Show a report as an artifact of the run, linked from its log.
+
+    Args:
+        kind: What the report is about; with ``model`` it makes the artifact's key.
+        model: Name of the model.
+        markdown: The report; one over 1 MB is cut, since the UI can't show it.
+        description: One line for lists.
+    """
+    key = re.sub(r"[^a-z0-9]+", "-", f"{kind} {model}".lower()).strip("-")
+    text = markdown.encode()[:_LARGEST_BYTES].decode(errors="ignore")
+    create_markdown_artifact(text, key=key, description=description)
+    get_run_logger().info("%s (report: artifact %s)", description, key)
+
+
+def publish_registration(registry: str, metadata: ModelMetadata) -> None:
+    """Show what a new version is and where it comes from."""
+    graph = open_registry(registry).lineage(metadata.name, metadata.version)
+    what = f"{metadata.name} {metadata.version} is registered"
+    text = reports.registration_report(metadata, graph)
+    publish("registered", metadata.name, text, what)
+
+
+def publish_evaluation(
+    results: Sequence[EvaluationResult], comparison: Comparison | None
+) -> None:
+    """Show how a version did."""
+    judged = results[-1]
+    what = f"{judged.model_name} {judged.version} on {judged.dataset.name}"
+    text = reports.evaluation_report(results, comparison)
+    publish("evaluated", judged.model_name, text, what)
+
+
+def publish_decision(
+    registry: str, decision: GateDecision, comparison: Mapping[str, Any]
+) -> None:
+    """Show what a policy decided."""
+    name, version = decision.model_name, decision.version
+    graph = open_registry(registry).lineage(name, version)
+    compared = Comparison.from_dict(comparison) if comparison else None
+    word = "allowed" if decision.allowed else "refused"
+    text = reports.decision_report(decision, compared, graph)
+    publish("decided", name, text, f"{name} {version}: {word} by {decision.policy}")
+
+
+def publish_deployment(deployed: ModelDeployed) -> None:
+    """Show where a version answers."""
+    text = reports.deployment_report(deployed)
+    publish("deployed", deployed.name, text, deployed.message)
+
+
+def publish_drift(name: str, version: str, window: str, report: DriftReport) -> None:
+    """Show what a window of traffic looks like against the reference.
+
+    Args:
+        name: The model.
+        version: The version that served it.
+        window: The window, in words.
+        report: What was found.
+    """
+    heading = f"The {window}, against what {name} {version} was trained on.\n\n"
+    text = heading + report.to_markdown(plots=_PLOTS)
+    publish("drift", name, text, f"the {window}: {report.sentence}")
+
+
+def publish_retraining(name: str, decision: str) -> None:
+    """Show whether an alarm starts a training, and why.
+
+    Args:
+        name: The model.
+        decision: What was decided, as a sentence.
+    """
+    publish("retraining", name, f"# After an alarm on {name}\n\n{decision}.", decision)
