@@ -205,9 +205,7 @@ class TrackingStoreContract:
     ) -> None:
         run_id = self.run(store, name, "1.0.0")
         with pytest.raises(InvalidMetadataError):
-            store.create_version(
-                name, "1.0.0", source=files, run_id=run_id, tags=wrong
-            )
+            store.create_version(name, "1.0.0", source=files, run_id=run_id, tags=wrong)
         assert store.get_version(name, "1.0.0") is None
 
     def test_later_metrics_are_the_latest_whatever_dataset_they_are_of(

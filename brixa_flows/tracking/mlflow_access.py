@@ -15,6 +15,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from queue import Empty, SimpleQueue
 from typing import TypeVar
 from urllib.parse import urlsplit, urlunsplit
@@ -26,9 +27,18 @@ from sqlalchemy import create_engine
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from brixa_flows.errors import TrackingError, TrackingUnavailableError
+from brixa_flows.errors import (
+    MissingExtraError,
+    TrackingError,
+    TrackingUnavailableError,
+)
 
-__all__ = ["MlflowAccess", "quiet_migrations", "without_credentials"]
+__all__ = [
+    "MlflowAccess",
+    "quiet_migrations",
+    "with_installed_driver",
+    "without_credentials",
+]
 
 _Result = TypeVar("_Result")
 
@@ -113,10 +123,18 @@ class MlflowAccess:
 
         Raises:
             TrackingUnavailableError: If it lets nobody in.
+            MissingExtraError: If its driver is not installed.
         """
-        if self.is_database and self.is_remote:
+        if not (self.is_database and self.is_remote):
+            return
+        try:
             engine = create_engine(self._uri, poolclass=NullPool)
-            self.call(lambda: engine.connect().close())
+        except ModuleNotFoundError as err:
+            kind = self._parts.scheme.split("+")[0]
+            raise MissingExtraError(
+                f"the MLflow backend at {self.shown}", kind, str(err.name)
+            ) from err
+        self.call(lambda: engine.connect().close())
 
     def _why_silent(self) -> str:
         """An empty text if the backend answers, else the reason."""
@@ -185,6 +203,17 @@ def without_credentials(uri: str) -> str:
     if not parts.netloc:
         return uri.partition("?")[0]
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query=""))
+
+
+def with_installed_driver(uri: str) -> str:
+    """``postgresql://`` by psycopg2 where only that is installed.
+
+    SQLAlchemy 2.1 takes psycopg (3) for it, earlier ones psycopg2.
+    """
+    bare = "postgresql://"
+    if not uri.startswith(bare) or find_spec("psycopg") or not find_spec("psycopg2"):
+        return uri
+    return f"postgresql+psycopg2://{uri.removeprefix(bare)}"
 
 
 def quiet_migrations() -> None:

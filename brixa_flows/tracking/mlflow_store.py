@@ -27,7 +27,7 @@ from brixa_flows.tracking import mlflow_runs as runs
 from brixa_flows.tracking import mlflow_versions as versions
 from brixa_flows.tracking import tags as keys
 from brixa_flows.tracking.base import AdoptableModel, TrackedDataset, TrackedVersion
-from brixa_flows.tracking.mlflow_access import MlflowAccess
+from brixa_flows.tracking.mlflow_access import MlflowAccess, with_installed_driver
 from brixa_flows.tracking.mlflow_adopt import (
     FetchedModel,
     fetch_logged_model,
@@ -74,9 +74,9 @@ class MlflowTrackingStore:
         registry_uri: str | None = None,
         artifact_folder: Path | None = None,
     ) -> None:
-        self._tracking_uri = uri
-        self._registry_uri = registry_uri or uri
-        self._access = MlflowAccess(uri)
+        self._tracking_uri = with_installed_driver(uri)
+        self._registry_uri = with_installed_driver(registry_uri or uri)
+        self._access = MlflowAccess(self._tracking_uri)
         self._artifact_folder = artifact_folder
         self._lock = threading.Lock()
         self._opened: tuple[MlflowClient, ModelRegistryClient] | None = None
