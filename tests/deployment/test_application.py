@@ -1,0 +1,415 @@
+"""The predictor's application, asked over ASGI with no server between."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import threading
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+
+from brixa_flows.deployment.application import PredictorApplication
+from brixa_flows.deployment.metrics import MetricsFile
+from brixa_flows.deployment.served import Limits, ServedModel
+from brixa_flows.serializers.base import Prediction
+
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "age": {"type": "integer"},
+        "gust": {"type": ["number", "null"]},
+        "carrier": {"type": "string", "enum": ["AA", "UA"]},
+        "late": {"type": "boolean"},
+    },
+    "required": ["age", "gust", "carrier"],
+}
+ROW = {"age": 3, "gust": 1.5, "carrier": "AA", "late": True}
+
+
+def classify(inputs):
+    rows = len(next(iter(inputs.values())) if isinstance(inputs, dict) else inputs)
+    scores = np.tile([0.25, 0.75], (rows, 1))
+    return Prediction(np.full(rows, "yes"), scores, ("no", "yes"))
+
+
+def application(
+    folder: Path, predict=classify, schema=SCHEMA, **limits: int
+) -> PredictorApplication:
+    served = ServedModel(
+        deployment="delay-prod",
+        name="delay",
+        version="1.2.0",
+        platform="sklearn",
+        input_schema=schema,
+        predict=predict,
+    )
+    metrics = MetricsFile(folder / "metrics.bin")
+    return PredictorApplication(served, Limits(**limits), metrics, slot=0)
+
+
+def client_of(app: PredictorApplication) -> httpx.AsyncClient:
+    return httpx.AsyncClient(
+        transport=httpx.ASGITransport(app=app), base_url="http://test"
+    )
+
+
+def ask(app: PredictorApplication, method: str, path: str, **kwargs) -> httpx.Response:
+    async def conversation() -> httpx.Response:
+        async with client_of(app) as client:
+            return await client.request(method, path, **kwargs)
+
+    return asyncio.run(conversation())
+
+
+def columns(**changes):
+    tensors = {
+        "age": ("INT64", [3, 4]),
+        "gust": ("FP64", [1.5, None]),
+        "carrier": ("BYTES", ["AA", "UA"]),
+        **changes,
+    }
+    return [
+        {"name": name, "shape": [len(data)], "datatype": datatype, "data": data}
+        for name, (datatype, data) in tensors.items()
+    ]
+
+
+def test_tensors_give_labels_and_probabilities(tmp_path):
+    answer = ask(
+        application(tmp_path),
+        "POST",
+        "/v2/models/delay/infer",
+        json={"id": "one", "inputs": columns()},
+    )
+    assert answer.status_code == 200
+    assert answer.json() == {
+        "model_name": "delay",
+        "model_version": "1.2.0",
+        "id": "one",
+        "outputs": [
+            {
+                "name": "predict",
+                "shape": [2],
+                "datatype": "BYTES",
+                "data": ["yes", "yes"],
+            },
+            {
+                "name": "probabilities",
+                "shape": [2, 2],
+                "datatype": "FP64",
+                "data": [0.25, 0.75, 0.25, 0.75],
+                "parameters": {"classes": ["no", "yes"]},
+            },
+        ],
+    }
+
+
+def test_the_model_gets_the_types_that_its_schema_says(tmp_path):
+    seen = {}
+
+    def predict(inputs):
+        seen.update(inputs)
+        return classify(inputs)
+
+    body = {"inputs": columns(age=("FP64", [3.0, 4.0]))}
+    app = application(tmp_path, predict)
+    assert ask(app, "POST", "/v2/models/delay/infer", json=body).status_code == 200
+    assert seen["age"].dtype == np.int64
+    assert seen["gust"].dtype == np.float64 and np.isnan(seen["gust"][1])
+    assert seen["carrier"].tolist() == ["AA", "UA"]
+    assert seen["late"].tolist() == [None, None]
+
+
+def test_only_the_outputs_that_are_wanted_come_back(tmp_path):
+    body = {"inputs": columns(), "outputs": [{"name": "probabilities"}]}
+    answer = ask(application(tmp_path), "POST", "/v2/models/delay/infer", json=body)
+    assert [output["name"] for output in answer.json()["outputs"]] == ["probabilities"]
+
+
+def test_records_give_one_prediction_each(tmp_path):
+    app = application(tmp_path)
+    for body in ({"records": [ROW, ROW]}, [ROW, ROW]):
+        answer = ask(app, "POST", "/predict", json=body).json()
+        assert answer["predictions"] == ["yes", "yes"]
+        assert answer["probabilities"] == [[0.25, 0.75], [0.25, 0.75]]
+        assert answer["classes"] == ["no", "yes"]
+
+
+def test_the_protocols_metadata_and_health_are_there(tmp_path):
+    app = application(tmp_path)
+    assert ask(app, "GET", "/v2/health/live").json() == {"live": True}
+    assert ask(app, "GET", "/v2/health/ready").json() == {"ready": True}
+    assert ask(app, "GET", "/v2").json()["name"] == "brixa-flows"
+    ready = ask(app, "GET", "/v2/models/delay/versions/1.2.0/ready")
+    assert ready.json() == {"name": "delay", "ready": True}
+    metadata = ask(app, "GET", "/v2/models/delay").json()
+    assert metadata["versions"] == ["1.2.0"]
+    assert [(each["name"], each["datatype"]) for each in metadata["inputs"]] == [
+        ("age", "INT64"),
+        ("gust", "FP64"),
+        ("carrier", "BYTES"),
+        ("late", "BOOL"),
+    ]
+
+
+def test_the_openapi_page_names_every_path(tmp_path):
+    app = application(tmp_path)
+    document = ask(app, "GET", "/openapi.json").json()
+    page = ask(app, "GET", "/docs").text
+    for path, methods in document["paths"].items():
+        assert path in page
+        if "get" in methods:
+            assert ask(app, "GET", path).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("inputs", "words"),
+    [
+        (None, "inputs"),
+        ([], "inputs"),
+        (columns()[:2], "column 'carrier' is missing"),
+        (columns() + columns()[:1], "twice"),
+        (columns(wind=("FP64", [1, 2])), "no column 'wind'"),
+        (columns(age=("BYTES", ["3", "4"])), "input 'age': takes whole numbers"),
+        (columns(age=("INT64", [3, None])), "input 'age': the value of row 1 is missing"),
+        (columns(age=("FP64", [3.5, 4])), "input 'age': the value of row 0 is not a whol"),
+        (columns(gust=("BOOL", [True, False])), "input 'gust': takes numbers"),
+        (columns(carrier=("INT64", [1, 2])), "input 'carrier': takes texts"),
+        (columns(age=("INT64", [1, 2, 3])), "shape [2] does not fit"),
+        (columns(late=("INT64", [1, 0])), "input 'late': takes booleans"),
+    ],
+)
+def test_bad_columns_are_400_with_a_sentence_that_names_them(tmp_path, inputs, words):
+    answer = ask(
+        application(tmp_path), "POST", "/v2/models/delay/infer", json={"inputs": inputs}
+    )
+    assert answer.status_code == 400
+    assert words in answer.json()["error"]
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"", "body: is empty"),
+        (b"{", "body: is not JSON"),
+        (b"\xff\xfe", "body: is not JSON"),
+        (b"[" * 100_000, "body: is nested too deeply"),
+        (b'{"inputs": [1e999]}', "inputs[0]"),
+        (b'{"inputs": Infinity}', "Infinity is not a number"),
+        (b"7", "body: is not a JSON object"),
+        (b'{"id": 7, "inputs": []}', "id: is not a text"),
+        (b'{"inputs": {"a": 1}}', "inputs: give a list"),
+        (b'{"inputs": [1], "outputs": {}}', "outputs: is not a list"),
+        (b'{"inputs": [1], "outputs": [{"name": "x"}]}', "'x' is not an output"),
+        (b'{"inputs": [' + b"9" * 5000 + b"]}", "body: is not JSON"),
+    ],
+)
+def test_bad_bodies_are_400(tmp_path, body, words):
+    answer = ask(application(tmp_path), "POST", "/v2/models/delay/infer", content=body)
+    assert answer.status_code == 400
+    assert words in answer.json()["error"]
+
+
+@pytest.mark.parametrize(
+    ("records", "words"),
+    [
+        ({}, "records: send"),
+        ({"records": {}}, "records: send"),
+        ([], "records: send"),
+        ([1], "records[0]: is not an object"),
+        ([ROW, {**ROW, "wind": 1}], "records[1]: the model has no column 'wind'"),
+        ([ROW, {"age": 1, "gust": 1}], "records[1]: the column 'carrier' is missing"),
+        ([{**ROW, "age": "3"}], "column 'age'"),
+        ([{**ROW, "age": 3.5}], "column 'age'"),
+        ([{**ROW, "age": None}], "column 'age': the value of row 0 is missing"),
+        ([{**ROW, "age": [3]}], "column 'age'"),
+        ([{**ROW, "gust": True}], "column 'gust'"),
+        ([{**ROW, "carrier": "ZZ"}], "records[0].carrier: 'ZZ' is not one of"),
+        ([{**ROW, "late": 1}], "column 'late'"),
+    ],
+)
+def test_bad_records_are_400_with_a_sentence_that_names_them(tmp_path, records, words):
+    answer = ask(application(tmp_path), "POST", "/predict", json=records)
+    assert answer.status_code == 400
+    assert words in answer.json()["error"]
+
+
+def test_json_numbers_are_whole_by_value_and_null_is_allowed_where_the_schema_says(
+    tmp_path,
+):
+    records = [{**ROW, "age": 3.0, "gust": None}]
+    assert ask(application(tmp_path), "POST", "/predict", json=records).is_success
+
+
+def test_a_model_without_schema_takes_one_unnamed_tensor(tmp_path):
+    seen = []
+
+    def predict(inputs):
+        seen.append(inputs)
+        return Prediction(inputs.sum(axis=1))
+
+    app = application(tmp_path, predict, schema=None)
+    two = {"name": "any", "shape": [2, 3], "datatype": "FP32", "data": [1, 2, 3] * 2}
+    answer = ask(app, "POST", "/v2/models/delay/infer", json={"inputs": [two]})
+    assert answer.json()["outputs"][0]["data"] == [6.0, 6.0]
+    assert seen[0].dtype == np.float32
+    records = ask(app, "POST", "/predict", json=[[1, 2, 3], [4, 5, 6.5]])
+    assert records.json()["predictions"] == [6.0, 15.5]
+    both = ask(app, "POST", "/v2/models/delay/infer", json={"inputs": [two, two]})
+    assert both.status_code == 400 and "one tensor" in both.json()["error"]
+
+
+def test_a_model_of_arrays_checks_their_shape(tmp_path):
+    sample = {"type": "array", "items": {"type": "number", "x-dtype": "float32"}}
+    schema = {**sample, "minItems": 3, "maxItems": 3}
+    app = application(tmp_path, lambda x: Prediction(x.sum(axis=1)), schema=schema)
+    two = {"name": "x", "shape": [1, 2], "datatype": "FP32", "data": [1, 2]}
+    refused = ask(app, "POST", "/v2/models/delay/infer", json={"inputs": [two]})
+    assert refused.status_code == 400 and "[1, 3]" in refused.json()["error"]
+    assert ask(app, "POST", "/predict", json=[[1, 2, 3]]).json()["predictions"] == [6.0]
+    short = ask(app, "POST", "/predict", json=[[1, 2, 3], [1, 2]])
+    assert short.status_code == 400
+
+
+def test_unknown_paths_models_and_methods_are_told_apart(tmp_path):
+    app = application(tmp_path)
+    wrong = ask(app, "POST", "/v2/models/other/infer", json={})
+    assert wrong.status_code == 404 and "'delay' in version 1.2.0" in wrong.text
+    wrong = ask(app, "POST", "/v2/models/delay/versions/9.9.9/infer", json={})
+    assert wrong.status_code == 404
+    assert ask(app, "GET", "/nothing").status_code == 404
+    assert ask(app, "GET", "/predict").headers["allow"] == "POST"
+    assert ask(app, "POST", "/metrics").status_code == 405
+
+
+def test_too_large_a_request_is_413_before_it_is_read(tmp_path):
+    answer = ask(
+        application(tmp_path, max_body_bytes=100),
+        "POST",
+        "/predict",
+        json={"records": [ROW] * 10},
+    )
+    assert answer.status_code == 413 and "100 bytes" in answer.json()["error"]
+
+
+def test_what_is_not_spoken_is_said(tmp_path):
+    app = application(tmp_path)
+    for header in ("Inference-Header-Content-Length", "Content-Encoding"):
+        answer = ask(app, "POST", "/predict", content=b"x", headers={header: "9"})
+        assert answer.status_code == 400
+
+
+def test_a_model_that_raises_is_500_with_an_id_that_the_log_knows(tmp_path, caplog):
+    def predict(inputs):
+        raise RuntimeError("out of order")
+
+    app = application(tmp_path, predict)
+    with caplog.at_level(logging.ERROR):
+        answer = ask(app, "POST", "/predict", json=[ROW])
+    assert answer.status_code == 500
+    assert answer.headers["x-failure-id"] in answer.json()["error"]
+    assert answer.headers["x-failure-id"] in caplog.text
+    assert "out of order" in caplog.text
+    assert "out of order" not in answer.text
+
+
+def test_requests_that_come_while_the_model_is_busy_go_together(tmp_path):
+    sizes = []
+    first_is_in = threading.Event()
+    go_on = threading.Event()
+
+    def predict(inputs):
+        sizes.append(len(inputs["age"]))
+        first_is_in.set()
+        go_on.wait(10)
+        return Prediction(inputs["age"] * 10)
+
+    async def conversation() -> list[httpx.Response]:
+        async with client_of(app) as client:
+
+            def post(age: int) -> asyncio.Task[httpx.Response]:
+                records = [{**ROW, "age": age}]
+                return asyncio.create_task(client.post("/predict", json=records))
+
+            answers = [post(0)]
+            while not first_is_in.is_set():
+                await asyncio.sleep(0.001)
+            answers += [post(age) for age in range(1, 7)]
+            while app._in_flight < 7:
+                await asyncio.sleep(0.001)
+            await asyncio.sleep(0.02)
+            go_on.set()
+            return list(await asyncio.gather(*answers))
+
+    app = application(tmp_path, predict, max_batch_rows=4)
+    answers = asyncio.run(conversation())
+    assert [answer.json()["predictions"] for answer in answers] == [
+        [age * 10] for age in range(7)
+    ]
+    assert sizes == [1, 4, 2]
+
+
+def test_one_bad_row_does_not_spoil_the_others_of_its_batch(tmp_path):
+    def predict(inputs):
+        if (inputs["age"] == 3).any():
+            raise RuntimeError("three")
+        return Prediction(inputs["age"])
+
+    async def conversation() -> list[int]:
+        async with client_of(app) as client:
+            posts = [
+                client.post("/predict", json=[{**ROW, "age": age}]) for age in range(6)
+            ]
+            return [answer.status_code for answer in await asyncio.gather(*posts)]
+
+    app = application(tmp_path, predict)
+    assert asyncio.run(conversation()) == [200, 200, 200, 500, 200, 200]
+
+
+def test_overload_is_503_with_retry_after_and_never_a_pile_up(tmp_path):
+    go_on = threading.Event()
+
+    def predict(inputs):
+        go_on.wait(10)
+        return classify(inputs)
+
+    async def conversation() -> list[httpx.Response]:
+        async with client_of(app) as client:
+            posts = [
+                asyncio.create_task(client.post("/predict", json=[ROW]))
+                for _ in range(8)
+            ]
+            done, _ = await asyncio.wait(posts, return_when="FIRST_COMPLETED")
+            while len(done) < 5:
+                await asyncio.sleep(0.001)
+                done = {post for post in posts if post.done()}
+            assert (await client.get("/v2/health/live")).status_code == 200
+            go_on.set()
+            return list(await asyncio.gather(*posts))
+
+    app = application(tmp_path, predict, max_waiting=3)
+    answers = asyncio.run(conversation())
+    refused = [answer for answer in answers if answer.status_code == 503]
+    assert len(refused) == 5
+    assert all(answer.headers["retry-after"] == "1" for answer in refused)
+
+
+def test_metrics_count_what_was_answered(tmp_path):
+    app = application(tmp_path)
+    ask(app, "POST", "/predict", json=[ROW, ROW])
+    ask(app, "POST", "/predict", json=[1])
+    text = ask(app, "GET", "/metrics").text
+    assert 'brixa_requests_total{deployment="delay-prod",code="200"} 1' in text
+    assert 'brixa_requests_total{deployment="delay-prod",code="400"} 1' in text
+    assert 'brixa_rows_total{deployment="delay-prod"} 2' in text
+    assert 'brixa_request_duration_seconds_count{deployment="delay-prod"} 2' in text
+
+
+def test_an_answer_holds_no_nan(tmp_path):
+    app = application(tmp_path, lambda inputs: Prediction(np.array([np.nan])))
+    answer = ask(app, "POST", "/predict", json=[ROW])
+    assert json.loads(answer.content)["predictions"] == [None]
