@@ -309,8 +309,8 @@ def _judge_value(gate: Gate, result: EvaluationResult) -> tuple[bool, str]:
     if gate.max is not None and value > gate.max:
         return False, f"{facts}, above the most allowed {gate.max:g}"
     limits = [
-        f"at least {gate.min:g}" * (gate.min is not None),
-        f"at most {gate.max:g}" * (gate.max is not None),
+        f"at least {gate.min:g}" if gate.min is not None else "",
+        f"at most {gate.max:g}" if gate.max is not None else "",
     ]
     return True, f"{facts}, {' and '.join(filter(None, limits))} as asked"
 
