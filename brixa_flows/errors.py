@@ -125,7 +125,8 @@ class BrixaError(Exception):
 def _rebuild(
     kind: type[BrixaError], message: str, facts: dict[str, object]
 ) -> BrixaError:
-    error = kind.__new__(kind)
+    new = OSError.__new__ if issubclass(kind, OSError) else kind.__new__
+    error: BrixaError = new(kind)
     BrixaError.__init__(error, message, **facts)
     return error
 
