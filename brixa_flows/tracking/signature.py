@@ -102,8 +102,10 @@ def _is_tensor(schema: Any) -> bool:
 
 
 def _column(schema: JsonSchema) -> dict[str, Any]:
-    kind, nullable = _type_of(schema)
     dtype = str(schema.get("x-dtype", ""))
+    if schema.get("type") is None or dtype == "category":
+        return {"type": "any"}  # as "string" MLflow would refuse a category
+    kind, nullable = _type_of(schema)
     if kind == "array":
         items = schema.get("items")
         return {"type": "array", "items": _element(items)}

@@ -82,3 +82,16 @@ def postgres_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """URI of a database that the whole session shares, skipped where absent."""
     with private_cluster(tmp_path_factory.mktemp("postgres") / "cluster") as uri:
         yield uri
+
+
+@pytest.fixture
+def fluent() -> Iterator[Callable[[str], None]]:
+    """Point MLflow's fluent API, a global of the process, somewhere; reset after."""
+    mlflow = pytest.importorskip("mlflow")
+    try:
+        yield mlflow.set_tracking_uri
+    finally:
+        while mlflow.active_run():
+            mlflow.end_run()
+        mlflow.set_tracking_uri(None)
+        os.environ.pop("MLFLOW_EXPERIMENT_ID", None)

@@ -19,6 +19,7 @@ class TestEmbeddedSqlite(TrackingStoreContract):
         return open_store(tracking_uri)
 
 
+@pytest.mark.xdist_group("mlflow-server")
 class TestServerOverHttp(TrackingStoreContract):
     @pytest.fixture
     def store(self, mlflow_server_uri):

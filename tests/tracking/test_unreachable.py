@@ -1,0 +1,124 @@
+"""A backend that is not there fails in seconds, with one sentence."""
+
+import pickle
+import socket
+import threading
+import time
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from brixa_flows.errors import TrackingError, TrackingUnavailableError
+from brixa_flows.tracking import mlflow_access, open_store
+from tests.postgres import free_port
+
+
+@contextmanager
+def serving(handler):
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(10)
+
+
+class Quiet(BaseHTTPRequestHandler):
+    def log_message(self, *_args):
+        pass
+
+    def answer(self, status, body=b"{}"):
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+@pytest.mark.parametrize("scheme", ["http", "postgresql+psycopg2"])
+def test_a_refused_connection_fails_in_seconds_and_hides_the_password(scheme, tmp_path):
+    uri = f"{scheme}://ada:s3cret@127.0.0.1:{free_port()}/x"
+    store = open_store(uri, storage_root=tmp_path)
+    started = time.monotonic()
+    with pytest.raises(TrackingUnavailableError) as caught:
+        store.recorded_digest("flights", "1.0.0")
+    assert time.monotonic() - started < 5
+    text = str(caught.value)
+    assert "Connection refused" in text and "BRXA_TRACKING_URI" in text
+    assert "s3cret" not in text and "\n" not in text
+    assert isinstance(caught.value, ConnectionError)
+    assert str(pickle.loads(pickle.dumps(caught.value))) == text
+
+
+def test_a_server_that_accepts_and_stays_silent_fails_too(monkeypatch):
+    monkeypatch.setattr(mlflow_access, "_SIGN_OF_LIFE_TIMEOUT_SECONDS", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        store = open_store(f"http://127.0.0.1:{silent.getsockname()[1]}")
+        with pytest.raises(TrackingUnavailableError, match="no answer in 0.3 seconds"):
+            store.ping()
+
+
+def test_a_server_that_dies_during_a_call_ends_it(monkeypatch):
+    monkeypatch.setattr(mlflow_access, "_SIGN_OF_LIFE_TIMEOUT_SECONDS", 0.3)
+    asked, over = threading.Event(), threading.Event()
+
+    class Dying(Quiet):
+        def do_GET(self):
+            if self.path == "/health" and not asked.is_set():
+                return self.answer(200)
+            asked.set()
+            over.wait(60)
+
+    with serving(Dying) as uri:
+        store = open_store(uri)
+        started = time.monotonic()
+        with pytest.raises(TrackingUnavailableError, match="no answer"):
+            store.recorded_digest("flights", "1.0.0")
+        assert asked.is_set()
+        assert time.monotonic() - started < 10
+        over.set()
+
+
+def test_a_gateway_without_its_server_counts_as_unreachable():
+    class Gateway(Quiet):
+        def do_GET(self):
+            self.answer(503)
+
+    with serving(Gateway) as uri:
+        with pytest.raises(TrackingUnavailableError, match="HTTP 503"):
+            open_store(uri).ping()
+
+
+def test_a_server_that_wants_a_password_is_reached_but_refuses():
+    class Locked(Quiet):
+        def do_GET(self):
+            self.answer(
+                200 if self.path == "/health" else 401, b"You are not authenticated"
+            )
+
+        do_POST = do_GET
+
+    with serving(Locked) as uri:
+        with pytest.raises(TrackingError, match="401") as caught:
+            open_store(uri).recorded_digest("flights", "1.0.0")
+        assert not isinstance(caught.value, TrackingUnavailableError)
+
+
+def test_a_wrong_password_of_a_database_fails_at_once(postgres_uri, tmp_path):
+    wrong = postgres_uri.replace("brixa:secret@", "nobody-here:pw@")
+    started = time.monotonic()
+    with pytest.raises(TrackingUnavailableError, match="nobody-here"):
+        open_store(wrong, storage_root=tmp_path).ping()
+    assert time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize("wrong", ["nonsense", "gopher://x/y"])
+def test_a_uri_that_mlflow_does_not_know_is_a_sentence(wrong, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(TrackingError) as caught:
+        open_store(wrong).ping()
+    assert "\n" not in str(caught.value)
