@@ -79,11 +79,16 @@ class Scratch:
 
     def _sweep(self) -> None:
         """Remove what processes that died long ago have left."""
-        with suppress(OSError):  # a read-only root has nothing to sweep
-            for path in (self.folder / "tmp").iterdir():
-                age_seconds = time.time() - path.lstat().st_mtime
-                if age_seconds > _ABANDONED_AFTER_SECONDS:
-                    self._discard_unless_locked(path)
+        folder = self.folder / "tmp"
+        with suppress(OSError):  # none yet, or not ours to read: nothing to sweep
+            for path in list(folder.iterdir()):
+                with suppress(OSError):  # in use, or gone by another's sweep
+                    self._sweep_one(path)
+
+    def _sweep_one(self, path: Path) -> None:
+        age_seconds = time.time() - path.lstat().st_mtime
+        if age_seconds > _ABANDONED_AFTER_SECONDS:
+            self._discard_unless_locked(path)
 
     def _discard_unless_locked(self, path: Path) -> None:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
