@@ -65,7 +65,7 @@ class Resources(_Value):
 
     cpu: _Quantity = Field("1", description="Cores: '1', '0.5' or '500m'.")
     memory: _Quantity = Field("2Gi", description="Memory: '2Gi', '512M', bytes.")
-    gpu: int = Field(0, ge=0, le=64, strict=True, description="Whole GPUs.")
+    gpu: int = Field(0, ge=0, le=1024, strict=True, description="Whole GPUs.")
 
     @field_validator("cpu")
     @classmethod

@@ -3,48 +3,19 @@
 from __future__ import annotations
 
 import sys
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import psutil
 import pytest
 
 from brixa_flows.deployment import ModelDeployer
-from brixa_flows.errors import InsecureSerializationWarning
 from brixa_flows.registry import ModelRegistry
 from brixa_flows.storage.local import LocalStorageNode
 from brixa_flows.tracking.memory_store import MemoryTrackingStore
 
 sys.path.append(str(Path(__file__).parent / "importable"))
 
-NUMBERS = {
-    "type": "object",
-    "properties": {"a": {"type": "number"}},
-    "required": ["a"],
-}
-
-Save = Callable[..., str]
-
-
-def save_version(registry: ModelRegistry, name: str, model: Any, **facts: Any) -> str:
-    """Register and save a version; returns its number."""
-    facts = {"model_type": "test", "input_schema": NUMBERS, **facts}
-    version = registry.register_model(name=name, **facts).version
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", InsecureSerializationWarning)
-        registry.save_model(name, version, model)
-    return str(version)
-
-
-def processes_of(folder: Path) -> list[psutil.Process]:
-    """Supervisors of deployments below ``folder``, and their replicas."""
-    found = []
-    for process in psutil.process_iter(["cmdline"]):
-        if str(folder) in " ".join(process.info["cmdline"] or ()):
-            found += [process, *process.children(recursive=True)]
-    return found
+from deployment_world import none_left  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +39,4 @@ def deployer(
     yield deployer
     for name in deployer.list():
         deployer.delete(name)
-    left = processes_of(storage.root)
-    for process in left:
-        process.kill()
-    assert not left
+    assert none_left(storage.root, seconds=2)

@@ -175,8 +175,14 @@ def test_the_openapi_page_names_every_path(tmp_path):
         (columns() + columns()[:1], "twice"),
         (columns(wind=("FP64", [1, 2])), "no column 'wind'"),
         (columns(age=("BYTES", ["3", "4"])), "input 'age': takes whole numbers"),
-        (columns(age=("INT64", [3, None])), "input 'age': the value of row 1 is missing"),
-        (columns(age=("FP64", [3.5, 4])), "input 'age': the value of row 0 is not a whol"),
+        (
+            columns(age=("INT64", [3, None])),
+            "input 'age': the value of row 1 is missing",
+        ),
+        (
+            columns(age=("FP64", [3.5, 4])),
+            "input 'age': the value of row 0 is not a whol",
+        ),
         (columns(gust=("BOOL", [True, False])), "input 'gust': takes numbers"),
         (columns(carrier=("INT64", [1, 2])), "input 'carrier': takes texts"),
         (columns(age=("INT64", [1, 2, 3])), "shape [2] does not fit"),

@@ -22,7 +22,16 @@ def tensor(**changes):
 @given(
     npst.arrays(
         dtype=st.sampled_from(
-            ["bool", "int8", "uint8", "int64", "uint64", "float16", "float32", "float64"]
+            [
+                "bool",
+                "int8",
+                "uint8",
+                "int64",
+                "uint64",
+                "float16",
+                "float32",
+                "float64",
+            ]
         ),
         shape=npst.array_shapes(max_dims=3, max_side=4),
         elements={"allow_infinity": False},

@@ -100,6 +100,7 @@ class LocalEngine:
     ) -> DeploymentConfig:
         """Open the listening socket and start a supervisor that inherits it."""
         runtime.make()
+        runtime.forget_record()
         with _listen(config.host, config.port) as listening:
             listen_fd = listening.fileno()
             command = [
@@ -123,7 +124,7 @@ class LocalEngine:
             port = int(listening.getsockname()[1])
         deadline = time.monotonic() + _START_SECONDS
         while runtime.supervisor() is None:
-            if time.monotonic() > deadline:
+            if not runtime.is_held() or time.monotonic() > deadline:
                 raise DeploymentError(
                     f"the supervisor of {config.name!r} did not start; its log is in "
                     f"{runtime.log_path}"
@@ -207,24 +208,24 @@ class LocalEngine:
 
     def _stop(self, runtime: RuntimeFolder) -> None:
         record = runtime.supervisor()
-        if record is None:
-            return
-        with contextlib.suppress(DeploymentError):
-            runtime.ask(_STATUS_SECONDS, op="stop")
+        if record is not None:
+            with contextlib.suppress(DeploymentError):
+                runtime.ask(_STATUS_SECONDS, op="stop")
         if _wait_until_gone(runtime, _STOP_SECONDS):
             return
-        with contextlib.suppress(psutil.NoSuchProcess):
-            psutil.Process(record.pid).kill()
+        if record is not None:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                psutil.Process(record.pid).kill()
         if not _wait_until_gone(runtime, _STATUS_SECONDS):
             raise DeploymentError(
-                f"the supervisor of {runtime.path.name!r} (process {record.pid}) can't "
-                "be stopped; end it by hand"
+                f"the supervisor of {runtime.path.name!r} can't be stopped; its log is "
+                f"in {runtime.log_path}"
             )
 
 
 def _wait_until_gone(runtime: RuntimeFolder, timeout_seconds: float) -> bool:
     deadline = time.monotonic() + timeout_seconds
-    while runtime.supervisor() is not None:
+    while runtime.is_held():
         if time.monotonic() > deadline:
             return False
         time.sleep(_POLL_SECONDS)

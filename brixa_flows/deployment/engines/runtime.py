@@ -100,21 +100,28 @@ class RuntimeFolder:
             json.dump(asdict(record), file)
         partial.replace(self.record_path)
 
-    def supervisor(self) -> SupervisorRecord | None:
-        """The supervisor that lives, ``None`` if there is none."""
+    def forget_record(self) -> None:
+        """Remove what a dead supervisor said, before the next one is started."""
+        self.record_path.unlink(missing_ok=True)
+
+    def is_held(self) -> bool:
+        """Does a supervisor live?"""
         try:
             probe = os.open(self.lock_path, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
-            return None
+            return False
         try:
             fcntl.flock(probe, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            return None
+            return False
         except BlockingIOError:
-            return self._read_record()
+            return True
         finally:
             os.close(probe)
 
-    def _read_record(self) -> SupervisorRecord | None:
+    def supervisor(self) -> SupervisorRecord | None:
+        """The supervisor that lives and takes orders, ``None`` if there is none."""
+        if not self.is_held():
+            return None
         try:
             return SupervisorRecord(**json.loads(self.record_path.read_text()))
         except (FileNotFoundError, ValueError, TypeError):

@@ -39,7 +39,7 @@ from brixa_flows.storage.opening import open_storage
 __all__ = ["Supervisor", "main"]
 
 _TICK_SECONDS = 0.5
-_GONE_SECONDS = 5.0
+_GONE_SECONDS = 3.0
 _AUTOSCALE_SECONDS = 5.0
 _LINE_LIMIT_BYTES = 4 * 1024 * 1024
 _LOCK_SECONDS = 3.0
@@ -234,9 +234,6 @@ def main() -> int:
     parser.add_argument("--folder", required=True, type=Path)
     parser.add_argument("--listen-fd", required=True, type=int)
     arguments = parser.parse_args()
-    if os.fork() > 0:
-        os._exit(0)
-    os.setsid()
     logging.basicConfig(
         level=logging.INFO,
         format="%(asctime)s %(levelname)s %(process)d %(name)s: %(message)s",
@@ -246,10 +243,11 @@ def main() -> int:
     if held is None:
         logger.error("another supervisor of %s lives", arguments.name)
         return 1
+    if os.fork() > 0:
+        os._exit(0)
+    os.setsid()
     store = DeploymentStore(open_storage(arguments.storage_uri), arguments.prefix)
     asyncio.run(_supervise(arguments, store, runtime))
-    with contextlib.suppress(OSError):
-        runtime.record_path.unlink()
     return 0
 
 

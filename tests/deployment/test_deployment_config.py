@@ -1,0 +1,139 @@
+"""What may be asked of a deployment, and how many replicas CPU use asks for."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from brixa_flows.deployment.config import (
+    Autoscaling,
+    DeploymentConfig,
+    DeploymentSpec,
+    make_spec,
+)
+from brixa_flows.deployment.engines.autoscale import CpuAutoscaler
+from brixa_flows.deployment.quantities import cpu_cores, memory_bytes
+from brixa_flows.errors import InvalidDeploymentError
+from brixa_flows.settings import BrixaSettings
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def spec(**asked) -> DeploymentSpec:
+    facts = {"replicas": None, "resources": None, "env_vars": None, "autoscaling": None}
+    return make_spec(
+        BrixaSettings(default_replicas=2, default_cpu="500m", default_memory="1Gi"),
+        model_name="m",
+        version="1.0.0",
+        **{**facts, **asked},
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "cores"), [("1", 1), ("0.5", 0.5), ("500m", 0.5), (" 2 ", 2), ("1e1", 10)]
+)
+def test_cpu_is_read_as_kubernetes_writes_it(text, cores):
+    assert cpu_cores(text) == cores
+
+
+@pytest.mark.parametrize(
+    ("text", "size_bytes"),
+    [
+        ("2Gi", 2 * 2**30),
+        ("512M", 512_000_000),
+        ("1000", 1000),
+        ("1.5Ki", 1536),
+        ("1e3", 1000),
+        ("1k", 1000),
+        ("5000m", 5),
+    ],
+)
+def test_memory_is_read_as_kubernetes_writes_it(text, size_bytes):
+    assert memory_bytes(text) == size_bytes
+
+
+@pytest.mark.parametrize("text", ["", "x", "-1", "1Gi", "0", "1 m", "0.0001", "1,5"])
+def test_what_is_no_cpu_is_refused(text):
+    with pytest.raises(ValueError, match="CPU"):
+        cpu_cores(text)
+
+
+@pytest.mark.parametrize("text", ["", "2gb", "2 Gi", "-1Gi", "0", "1m", "Gi"])
+def test_what_is_no_memory_is_refused(text):
+    with pytest.raises(ValueError, match="memory"):
+        memory_bytes(text)
+
+
+def test_what_is_not_asked_for_comes_from_the_settings():
+    made = spec(resources={"memory": "3Gi"})
+    assert made.replicas == 2
+    assert made.resources.cpu == "500m" and made.resources.memory == "3Gi"
+    assert spec(autoscaling={"min_replicas": 3, "max_replicas": 4}).replicas == 3
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"replicas": 0}, "replicas = '0'"),
+        ({"replicas": "two"}, "replicas = 'two'"),
+        ({"replicas": True}, "replicas = 'True'"),
+        ({"replicas": 10_000}, "replicas = '10000'"),
+        ({"resources": {"cpu": "much"}}, "resources.cpu: 'much' is no amount of CPU"),
+        ({"resources": {"memory": "2gb"}}, "resources.memory: '2gb' is no amount"),
+        ({"resources": {"gpu": -1}}, "resources.gpu = '-1'"),
+        ({"resources": {"gpu": 0.5}}, "resources.gpu = '0.5'"),
+        ({"resources": {"disk": "1Gi"}}, "resources.disk is not known here"),
+        ({"resources": "1"}, "resources = '1'"),
+        ({"env_vars": {"A": 1}}, "env_vars.A = '1'"),
+        ({"env_vars": {"A=B": "1"}}, "'A=B' can't be an environment variable"),
+        ({"env_vars": {"A": "\0"}}, "zero byte"),
+        ({"env_vars": 5}, "env_vars = '5'"),
+        (
+            {"autoscaling": {"min_replicas": 3, "max_replicas": 2}},
+            "min_replicas (3) is more than max_replicas (2)",
+        ),
+        ({"autoscaling": {"min_replicas": 1}}, "max_replicas"),
+        ({"autoscaling": {"max_replicas": 2, "target": 1}}, "target is not known here"),
+        ({"autoscaling": {"max_replicas": 2, "target_cpu_utilization": 0}}, "= '0'"),
+        ({"autoscaling": 5}, "autoscaling"),
+        ({"replicas": 5, "autoscaling": {"max_replicas": 3}}, "1 to 3"),
+    ],
+)
+def test_what_can_not_work_is_refused_by_name(asked, words):
+    with pytest.raises(InvalidDeploymentError) as caught:
+        spec(**asked)
+    assert words in caught.value.message
+
+
+def test_the_history_keeps_what_was_there_and_not_more_than_ten():
+    config = DeploymentConfig(name="d", created_at=NOW, updated_at=NOW, **dict(spec()))
+    for number in range(15):
+        wanted = spec().model_copy(update={"version": f"1.{number}.0"})
+        config = config.followed_by(wanted, NOW)
+    assert config.version == "1.14.0"
+    assert [each.version for each in config.history] == [
+        f"1.{number}.0" for number in range(4, 14)
+    ]
+    same = config.followed_by(config.spec, NOW)
+    assert same.history == config.history
+    assert DeploymentConfig.model_validate_json(config.model_dump_json()) == config
+
+
+def test_autoscaling_follows_the_formula_of_kubernetes():
+    scaler = CpuAutoscaler(
+        Autoscaling(min_replicas=1, max_replicas=5, target_cpu_utilization=50)
+    )
+    assert scaler.decide(0, 2, 54) == 2, "within the tolerance"
+    assert scaler.decide(1, 2, 90) == 4, "ceil(2 * 90 / 50)"
+    assert scaler.decide(2, 4, 100) == 5, "never more than the most"
+
+
+def test_autoscaling_shrinks_only_after_the_window():
+    limits = Autoscaling(max_replicas=4, target_cpu_utilization=50)
+    scaler = CpuAutoscaler(limits)
+    assert scaler.decide(0, 4, 50) == 4
+    assert scaler.decide(100, 4, 5) == 4
+    assert scaler.decide(290, 4, 30) == 4
+    assert scaler.decide(310, 4, 5) == 3, "the most that was wanted since 10"
+    assert scaler.decide(700, 3, 0) == 1
