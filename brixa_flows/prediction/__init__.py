@@ -1,0 +1,6 @@
+"""Any dataset through any registered model, batch by batch."""
+
+from brixa_flows.prediction.datasets import Batch, LabelledBatches, as_batches
+from brixa_flows.prediction.predictor import ModelPredictor
+
+__all__ = ["Batch", "LabelledBatches", "ModelPredictor", "as_batches"]

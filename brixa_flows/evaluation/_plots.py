@@ -1,0 +1,121 @@
+"""Adapter: pictures of an evaluation by matplotlib, as PNG data URIs.
+
+Shades and line styles differ in grey too. Figures are made without pyplot, so no
+global state and no display is touched.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from brixa_flows.evaluation.results import EvaluationResult
+
+__all__ = ["pictures"]
+
+_INK = "#1f4e8c"
+_GUIDE = "#8a93a3"
+_WARM = "#c4571b"
+_NUMBERS_IN_CELLS = 12
+
+
+def pictures(result: EvaluationResult) -> Iterator[tuple[str, str]]:
+    """Caption and data URI of each picture that fits the task."""
+    yield "metrics with their 95 % intervals", _draw(_metrics, result)
+    if result.confusion:
+        yield "confusion matrix", _draw(_confusion, result)
+    drawers = {"roc": _roc, "calibration": _calibration, "residuals": _residuals}
+    captions = {
+        "roc": "ROC curve",
+        "calibration": "calibration",
+        "residuals": "residuals",
+    }
+    for name, drawer in drawers.items():
+        if name in result.curves:
+            yield captions[name], _draw(drawer, result)
+
+
+def _draw(
+    drawer: Callable[[Axes, EvaluationResult], None], result: EvaluationResult
+) -> str:
+    figure = Figure(figsize=(5, 4.2), dpi=130, layout="constrained")
+    axes = FigureCanvasAgg(figure).figure.add_subplot()
+    axes.spines[["top", "right"]].set_visible(False)
+    drawer(axes, result)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", metadata={"Software": None})
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def _metrics(axes: Axes, result: EvaluationResult) -> None:
+    names = list(result.metrics)
+    values = np.array([result.metrics[name] for name in names])
+    bounds = np.array([result.intervals[name] for name in names])
+    errors = np.abs(bounds.T - values)
+    rows = np.arange(len(names))[::-1]
+    axes.errorbar(values, rows, xerr=errors, fmt="o", color=_INK, capsize=4)
+    axes.set_yticks(rows, names)
+    axes.set_ylim(-0.6, len(names) - 0.4)
+    axes.grid(axis="x", color="#e3e6eb")
+    axes.set_title("Metrics and 95 % intervals")
+
+
+def _confusion(axes: Axes, result: EvaluationResult) -> None:
+    counts = np.array(result.confusion)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    labels = [str(label)[:16] for label in result.classes]
+    few = len(labels) <= _NUMBERS_IN_CELLS
+    if few:
+        axes.set_xticks(range(len(labels)), labels, rotation=30, ha="right")
+        axes.set_yticks(range(len(labels)), labels)
+        for (row, column), count in np.ndenumerate(counts):
+            share = shares[row, column]
+            ink = "white" if share > 0.55 else "#1c2330"
+            text = f"{count:,}\n{share:.0%}" if len(labels) <= 5 else f"{count:,}"
+            axes.text(column, row, text, ha="center", va="center", color=ink)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("label")
+    axes.set_title("Confusion matrix (share of each label)")
+
+
+def _roc(axes: Axes, result: EvaluationResult) -> None:
+    points = np.array(result.curves["roc"])
+    axes.plot([0, 1], [0, 1], ls="--", color=_GUIDE, lw=1)
+    axes.plot(points[:, 0], points[:, 1], color=_INK, lw=2)
+    area = result.metrics.get("roc_auc")
+    axes.set_title("ROC curve" + (f" (area {area:.3f})" if area is not None else ""))
+    axes.set_xlabel("false positive rate")
+    axes.set_ylabel("true positive rate")
+    axes.set_aspect("equal")
+
+
+def _calibration(axes: Axes, result: EvaluationResult) -> None:
+    points = np.array(result.curves["calibration"])
+    axes.plot([0, 1], [0, 1], ls="--", color=_GUIDE, lw=1, label="perfect")
+    axes.plot(points[:, 0], points[:, 1], "o-", color=_INK, label="model")
+    share = points[:, 2] / points[:, 2].sum()
+    axes.bar(
+        points[:, 0], share, width=0.05, color=_WARM, alpha=0.35, label="share of rows"
+    )
+    axes.set_xlim(-0.03, 1.03)
+    axes.set_ylim(-0.03, 1.03)
+    axes.set_xlabel("predicted probability")
+    axes.set_ylabel("share that is positive")
+    axes.legend(frameon=False, loc="upper left")
+    axes.set_title("Calibration")
+
+
+def _residuals(axes: Axes, result: EvaluationResult) -> None:
+    points = np.array(result.curves["residuals"])
+    axes.axhline(0, ls="--", color=_GUIDE, lw=1)
+    axes.scatter(points[:, 0], points[:, 1], s=12, color=_INK, alpha=0.6)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("label minus predicted")
+    axes.set_title("Residuals")

@@ -1,0 +1,74 @@
+"""Brings two models' outcomes on the same rows to one coding of the classes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from brixa_flows.errors import EvaluationError
+from brixa_flows.evaluation.outcomes import Outcomes
+
+__all__ = ["align"]
+
+
+def align(
+    candidate: Outcomes, baseline: Outcomes
+) -> tuple[Outcomes, Outcomes, tuple[str, ...]]:
+    """Both with the same classes in the same order, and what a reader must know.
+
+    Two models that know different classes lose their probabilities: those of one mean
+    nothing for the other.
+
+    Raises:
+        EvaluationError: If one classifies and the other gives numbers.
+    """
+    kinds = {candidate.task == "regression", baseline.task == "regression"}
+    if len(kinds) > 1:
+        raise EvaluationError(
+            f"the candidate's task is {candidate.task} but the baseline's "
+            f"{baseline.task}; only models of one task can be compared"
+        )
+    warnings = [f"candidate: {warning}" for warning in candidate.warnings]
+    warnings += [f"baseline: {warning}" for warning in baseline.warnings]
+    if candidate.task == "regression" or _same_coding(candidate, baseline):
+        return candidate, baseline, tuple(dict.fromkeys(warnings))
+    classes = tuple(dict.fromkeys(candidate.classes + baseline.classes))
+    knows = [set(each.classes[: each.known]) for each in (candidate, baseline)]
+    if knows[0] != knows[1] and _has_probabilities(candidate, baseline):
+        warnings.append(
+            "the two know different classes; metrics of probabilities are left out"
+        )
+    keep = knows[0] == knows[1]
+    recoded = [_recode(each, classes, keep) for each in (candidate, baseline)]
+    return recoded[0], recoded[1], tuple(warnings)
+
+
+def _same_coding(candidate: Outcomes, baseline: Outcomes) -> bool:
+    return (candidate.classes, candidate.known) == (baseline.classes, baseline.known)
+
+
+def _has_probabilities(candidate: Outcomes, baseline: Outcomes) -> bool:
+    return candidate.probabilities is not None or baseline.probabilities is not None
+
+
+def _recode(outcomes: Outcomes, classes: tuple[Any, ...], keep: bool) -> Outcomes:
+    code = {label: index for index, label in enumerate(classes)}
+    lookup = np.array([code[label] for label in outcomes.classes], dtype=np.int64)
+    probabilities: NDArray[np.float64] | None = None
+    if keep and outcomes.probabilities is not None:
+        probabilities = np.empty_like(outcomes.probabilities)
+        probabilities[:, lookup[: outcomes.known]] = outcomes.probabilities
+    binary = outcomes.task == "binary" and len(classes) <= 2
+    return replace(
+        outcomes,
+        task="binary" if binary else "multiclass",
+        truth=lookup[outcomes.truth],
+        predicted=lookup[outcomes.predicted],
+        probabilities=probabilities,
+        classes=classes,
+        known=outcomes.known if keep else len(classes),
+        positive=int(lookup[outcomes.positive]) if binary else 1,
+    )

@@ -1,0 +1,117 @@
+"""The HTML report: one file with styles and pictures inside, no request leaves it."""
+
+from __future__ import annotations
+
+import importlib
+from html import escape
+
+from brixa_flows.evaluation.results import EvaluationResult, SliceResult
+
+__all__ = ["render_html"]
+
+_STYLE = """
+:root { color-scheme: light; }
+body { font: 15px/1.5 system-ui, sans-serif; color: #1c2330; background: #f4f5f7;
+       margin: 0; }
+main { max-width: 980px; margin: 0 auto; padding: 32px 20px 64px; }
+h1 { font-size: 26px; margin: 0 0 4px; }
+h2 { font-size: 18px; margin: 36px 0 12px; }
+.facts { color: #566070; margin: 0 0 24px; overflow-wrap: anywhere; }
+section, .figures figure { background: #fff; border: 1px solid #dde1e7;
+       border-radius: 8px; padding: 16px 20px; overflow-x: auto; }
+table { border-collapse: collapse; width: 100%; }
+th, td { text-align: right; padding: 7px 10px; border-bottom: 1px solid #eceef2;
+       font-variant-numeric: tabular-nums; white-space: nowrap; }
+th:first-child, td:first-child { text-align: left; }
+th { color: #566070; font-weight: 600; }
+tr:last-child td { border-bottom: 0; }
+.interval { color: #566070; font-size: 13px; }
+.note { background: #fff7e0; border-left: 4px solid #c98a00; padding: 10px 14px;
+       margin: 12px 0; border-radius: 4px; }
+.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(300px, 1fr));
+       gap: 16px; }
+.figures figure { margin: 0; padding: 10px; }
+.figures img { width: 100%; height: auto; display: block; }
+footer { color: #7a8392; font-size: 13px; margin-top: 32px; }
+"""
+
+
+def render_html(result: EvaluationResult) -> str:
+    """The report as one HTML page, with pictures as data URIs."""
+    title = escape(f"{result.model_name} {result.version}: evaluation")
+    plots = importlib.import_module("brixa_flows.evaluation._plots")
+    figures = "".join(
+        f'<figure><img src="{uri}" alt="{escape(caption)}"></figure>'
+        for caption, uri in plots.pictures(result)
+    )
+    notes = "".join(f'<p class="note">{escape(note)}</p>' for note in result.warnings)
+    body = [
+        f"<h1>{escape(result.model_name)} {escape(str(result.version))}</h1>",
+        f'<p class="facts">{_facts(result)}</p>',
+        notes,
+        f"<section>{_metrics_table(result)}</section>",
+    ]
+    if figures:
+        body.append(f'<h2>In pictures</h2><div class="figures">{figures}</div>')
+    if result.slices:
+        body.append("<h2>Slices</h2>")
+        columns = dict.fromkeys(part.column for part in result.slices)
+        body += [f"<section>{_slices(result, column)}</section>" for column in columns]
+    body.append(
+        "<footer>Intervals are 95 % intervals. Written by Brixa Flows, "
+        f"{result.evaluated_at:%Y-%m-%d %H:%M} UTC.</footer>"
+    )
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{title}</title><style>{_STYLE}</style></head>\n"
+        f"<body><main>{''.join(body)}</main></body></html>\n"
+    )
+
+
+def _facts(result: EvaluationResult) -> str:
+    dataset = result.dataset
+    positive = f", positive class {result.positive!r}" * (result.task == "binary")
+    return (
+        f"{escape(result.task)}{escape(positive)} on {dataset.rows:,} rows of "
+        f"{escape(dataset.name)}, digest {escape(dataset.digest)}. In production at "
+        f"that time: {escape(result.production or 'no version')}."
+    )
+
+
+def _metrics_table(result: EvaluationResult) -> str:
+    rows = "".join(
+        f"<tr><td>{escape(name)}</td><td>{value:.4f}</td>"
+        f'<td class="interval">{result.intervals[name]}</td></tr>'
+        for name, value in result.metrics.items()
+    )
+    return (
+        "<table><thead><tr><th>metric</th><th>value</th><th>95 % interval</th></tr>"
+        f"</thead><tbody>{rows}</tbody></table>"
+    )
+
+
+def _slices(result: EvaluationResult, column: str) -> str:
+    head = "".join(f"<th>{escape(name)}</th>" for name in result.metrics)
+    rows = "".join(
+        f"<tr><td>{escape(part.value) or '(missing)'}</td><td>{part.rows:,}</td>"
+        + "".join(_slice_cell(part, name) for name in result.metrics)
+        + "</tr>"
+        for part in result.slices
+        if part.column == column
+    )
+    return (
+        f"<table><thead><tr><th>{escape(column)}</th><th>rows</th>{head}</tr></thead>"
+        f"<tbody>{rows}</tbody></table>"
+    )
+
+
+def _slice_cell(part: SliceResult, name: str) -> str:
+    if name not in part.metrics:
+        notes = "; ".join(note for note in part.notes if note.startswith(name))
+        return f'<td title="{escape(notes)}">n/a</td>'
+    low, high = part.intervals[name]
+    return (
+        f'<td>{part.metrics[name]:.3f}<br><span class="interval">'
+        f"{low:.3f} to {high:.3f}</span></td>"
+    )

@@ -1,0 +1,216 @@
+"""Adapter: every tabular form as Arrow, and Arrow as what a model was trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as pads
+from numpy.typing import NDArray
+
+from brixa_flows.errors import DatasetError
+
+__all__ = [
+    "as_table",
+    "canonical_parts",
+    "column_values",
+    "frame_of",
+    "matrix_of",
+    "read_files",
+    "type_names",
+    "without_index",
+]
+
+_INDEX_COLUMN = "__index_level_"
+_EXACT_UP_TO = 2**53
+
+
+def as_table(data: Any) -> pa.Table:
+    """A pandas or polars frame, Arrow data, or a mapping of columns, as a table.
+
+    Raises:
+        DatasetError: If it can't be one, or two columns have one name.
+    """
+    try:
+        table = _convert(data)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, TypeError, ValueError) as err:
+        raise DatasetError(
+            f"the {type(data).__qualname__} can't be read as a table: {err}"
+        ) from err
+    names = table.column_names
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise DatasetError(f"two columns are called {repeated[0]!r}; rename one")
+    return without_index(table)
+
+
+def _convert(data: Any) -> pa.Table:
+    if isinstance(data, pa.Table):
+        return data
+    if isinstance(data, pa.RecordBatch):
+        return pa.Table.from_batches([data])
+    if isinstance(data, dict):
+        return pa.table(data)
+    if hasattr(data, "iloc"):
+        return _from_pandas(data)
+    if hasattr(data, "collect") and not hasattr(data, "__arrow_c_stream__"):
+        data = data.collect()
+    if hasattr(data, "to_arrow"):
+        return _convert(data.to_arrow())
+    if isinstance(data, pa.RecordBatchReader):
+        return data.read_all()
+    return pa.table(data)
+
+
+def _from_pandas(frame: Any) -> pa.Table:
+    if not hasattr(frame, "columns"):
+        frame = frame.to_frame()
+    names = [str(name) for name in frame.columns]
+    if names != list(frame.columns):
+        frame = frame.set_axis(names, axis=1)
+    return pa.Table.from_pandas(frame, preserve_index=False)
+
+
+def without_index(table: pa.Table) -> pa.Table:
+    """The table without the index that pandas writes into Parquet."""
+    kept = [n for n in table.column_names if not n.startswith(_INDEX_COLUMN)]
+    return table if len(kept) == len(table.column_names) else table.select(kept)
+
+
+def read_files(files: Sequence[Path], kind: str, rows: int) -> Iterator[pa.Table]:
+    """Tables of at most ``rows`` rows from CSV or Parquet files, in order.
+
+    Raises:
+        DatasetError: If a file can't be read, or its columns differ from the first's.
+    """
+    paths = [str(file) for file in files]
+    try:
+        dataset = pads.dataset(paths, format=kind)
+        scanner = dataset.scanner(batch_size=rows, batch_readahead=2)
+        for batch in scanner.to_batches():
+            if batch.num_rows:
+                yield without_index(pa.Table.from_batches([batch]))
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OSError) as err:
+        raise DatasetError(
+            f"{paths[0]} (of {len(paths)} files) can't be read: {err}"
+        ) from err
+
+
+def column_values(table: pa.Table, name: str) -> NDArray[Any]:
+    """A column as an array; a missing value is NaN in numbers, else ``None``."""
+    column = _decoded(table.column(name))
+    if pa.types.is_boolean(column.type) and column.null_count == 0:
+        flags: NDArray[Any] = column.to_numpy()
+        return flags
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        return np.array(column.to_pylist(), dtype=object)
+    values: NDArray[Any] = column.to_numpy()
+    return values
+
+
+def _decoded(column: Any) -> Any:
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    return column.cast(pa.string()) if pa.types.is_string_view(column.type) else column
+
+
+def frame_of(table: pa.Table, dtypes: dict[str, str]) -> Any:
+    """A pandas frame whose columns have the types that the model was given.
+
+    Args:
+        table: The columns.
+        dtypes: pandas type name by column; others stay as they come.
+    """
+    frame = table.to_pandas()
+    for name, dtype in dtypes.items():
+        column = frame[name]
+        if str(column.dtype) != dtype and _may_cast(column, dtype):
+            frame[name] = column.astype(dtype)
+    return frame
+
+
+def _may_cast(column: Any, dtype: str) -> bool:
+    """Whether the cast loses nothing: a category, or numbers with no gaps."""
+    if dtype == "category":
+        return True
+    numbers = ("int", "uint", "float", "bool")
+    if not (dtype.startswith(numbers) and str(column.dtype).startswith(numbers)):
+        return False
+    if dtype.startswith("float"):
+        return True
+    return bool(column.notna().all()) and bool((column == column.round()).all())
+
+
+def matrix_of(table: pa.Table, dtype: str | None) -> NDArray[Any]:
+    """The columns side by side, of shape (n_samples, n_columns)."""
+    columns = [column_values(table, name) for name in table.column_names]
+    matrix = np.column_stack(columns)
+    return matrix if dtype is None else matrix.astype(dtype)
+
+
+def type_names(table: pa.Table) -> dict[str, str]:
+    """Arrow's type name by column, the same for every width of text."""
+    return {
+        field.name: str(field.type).replace("large_", "").removesuffix("_view")
+        for field in table.schema
+    }
+
+
+def canonical_parts(values: Any) -> list[bytes]:
+    """The bytes of a column, equal for equal values of whatever physical type.
+
+    Numbers and flags are float64, with one NaN for NaN and missing; whole numbers that
+    float64 can't hold follow as int64. Texts are their lengths (-1 for missing) and
+    their bytes; times are microseconds. Each part may be concatenated over batches.
+    """
+    column = _decoded(_as_array(values))
+    kind = column.type
+    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+        column = column.cast(pa.timestamp("us"), safe=False).cast(pa.int64())
+        return _number_parts(column)
+    if _is_number(kind):
+        return _number_parts(column)
+    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+        column = pa.array([None if v is None else repr(v) for v in column.to_pylist()])
+    texts = column.cast(pa.large_string())
+    lengths = pc.fill_null(pc.binary_length(texts), -1).cast(pa.int64())
+    whole = "".join(text for text in texts.to_pylist() if text is not None)
+    return [np.asarray(lengths).tobytes(), whole.encode()]
+
+
+def _as_array(values: Any) -> Any:
+    if isinstance(values, pa.ChunkedArray):
+        return values
+    if isinstance(values, np.ndarray) and values.dtype.kind == "O":
+        try:
+            return pa.chunked_array([pa.array(values, from_pandas=True)])
+        except (pa.ArrowInvalid, pa.ArrowTypeError):
+            values = np.array([None if v is None else repr(v) for v in values])
+    return pa.chunked_array([pa.array(values)])
+
+
+def _is_number(kind: Any) -> bool:
+    return bool(
+        pa.types.is_integer(kind)
+        or pa.types.is_floating(kind)
+        or pa.types.is_boolean(kind)
+        or pa.types.is_null(kind)
+    )
+
+
+def _number_parts(column: Any) -> list[bytes]:
+    if pa.types.is_boolean(column.type):
+        column = column.cast(pa.int8())
+    numbers = column.cast(pa.float64(), safe=False)
+    values = np.array(numbers.to_numpy(), dtype=np.float64)
+    values[np.isnan(values)] = np.nan
+    values[values == 0] = 0.0
+    parts = [values.tobytes()]
+    if pa.types.is_integer(column.type) and (np.abs(values) > _EXACT_UP_TO).any():
+        exact = column.filter(pa.array(np.abs(values) > _EXACT_UP_TO))
+        parts.append(np.asarray(exact.cast(pa.int64(), safe=False)).tobytes())
+    return parts

@@ -1,0 +1,65 @@
+"""The digest of a dataset's content: equal tables, equal digest, whatever their form.
+
+SHA-256 of each column's canonical bytes, then of the columns' names and digests in
+order of name, shortened to 32 hexadecimal digits (MLflow keeps at most 36 characters).
+Batch boundaries, column order, physical types (int32 or int64, dictionary or plain)
+and the library that holds the table make no difference; row order does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["ContentDigest"]
+
+_DIGITS = 32
+_COLUMNS_AT_MOST = 1_000
+_PARTS = 3
+
+
+class ContentDigest:
+    """Takes a dataset batch by batch."""
+
+    def __init__(self) -> None:
+        self._columns: dict[str, list[Any]] = {}
+        self._tables = importlib.import_module("brixa_flows.prediction._tables")
+
+    def update_column(self, name: str, values: Any) -> None:
+        """Add the next values of a column (array of shape (n_samples,) or Arrow)."""
+        self._add(name, self._tables.canonical_parts(values))
+
+    def update_block(self, name: str, values: NDArray[Any]) -> None:
+        """Add the next values of an array of shape (n_samples, ...).
+
+        A matrix of up to 1,000 columns counts as columns called 0, 1, 2 ...
+        """
+        if values.ndim == 1:
+            self.update_column(name, values)
+        elif values.ndim == 2 and values.shape[1] <= _COLUMNS_AT_MOST:
+            for index in range(values.shape[1]):
+                self.update_column(str(index), values[:, index])
+        else:
+            header = f"{name} {values.dtype.str} {values.shape[1:]}"
+            self._add(header, [np.ascontiguousarray(values).tobytes()])
+
+    def _add(self, name: str, parts: list[bytes]) -> None:
+        hashes = self._columns.setdefault(
+            name, [hashlib.sha256() for _ in range(_PARTS)]
+        )
+        for each, part in zip(hashes, parts, strict=False):
+            each.update(part)
+
+    def hexdigest(self) -> str:
+        """The digest of all that was added so far, 32 hexadecimal digits."""
+        whole = hashlib.sha256()
+        for name in sorted(self._columns):
+            encoded = name.encode()
+            whole.update(len(encoded).to_bytes(8, "big") + encoded)
+            for each in self._columns[name]:
+                whole.update(each.digest())
+        return whole.hexdigest()[:_DIGITS]

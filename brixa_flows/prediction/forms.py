@@ -1,0 +1,130 @@
+"""In which form a model takes its inputs, told by its input schema."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from brixa_flows.errors import DatasetError, some_of
+from brixa_flows.registry.metadata import ModelMetadata
+
+__all__ = ["InputForm"]
+
+
+@dataclass(frozen=True)
+class InputForm:
+    """How inputs are given to a model.
+
+    Attributes:
+        kind: ``named`` columns of a frame, an ``array``, ``text`` (a list of strings),
+            or ``any`` when the model has no input schema.
+        columns: Names in the order of training (``named``).
+        dtypes: Type name by column (``named``).
+        dtype: Type name of the elements (``array``).
+        width: Columns of a matrix (``array`` of one-dimensional samples).
+        model: Name and version, for messages.
+    """
+
+    kind: Literal["named", "array", "text", "any"] = "any"
+    columns: tuple[str, ...] = ()
+    dtypes: dict[str, str] = field(default_factory=dict)
+    dtype: str | None = None
+    width: int | None = None
+    model: str = "the model"
+
+    @classmethod
+    def of(cls, metadata: ModelMetadata | None) -> InputForm:
+        """Read it from a version's input schema."""
+        if metadata is None or not metadata.input_schema:
+            return cls()
+        schema = metadata.input_schema
+        model = f"{metadata.name} {metadata.version}"
+        if schema.get("properties"):
+            parts: Mapping[str, Any] = schema["properties"]
+            dtypes = {
+                name: part["x-dtype"]
+                for name, part in parts.items()
+                if isinstance(part, dict) and "x-dtype" in part
+            }
+            return cls("named", tuple(parts), dtypes, model=model)
+        if schema.get("type") == "string":
+            return cls("text", model=model)
+        if schema.get("type") == "array":
+            items = schema.get("items", {})
+            width = schema.get("maxItems") if "items" not in items else None
+            return cls("array", dtype=items.get("x-dtype"), width=width, model=model)
+        return cls(model=model)
+
+    def features(self, columns: Sequence[str], target: str | None) -> list[str]:
+        """The columns of a table that go into the model, in its order.
+
+        Raises:
+            DatasetError: If the table lacks some; names them.
+        """
+        if self.kind != "named":
+            return [name for name in columns if name != target]
+        lacking = [name for name in self.columns if name not in columns]
+        if lacking:
+            raise DatasetError(
+                f"the dataset lacks columns that {self.model} was trained on: "
+                f"{some_of(map(repr, lacking))}; it has {some_of(columns)}",
+                columns=tuple(lacking),
+            )
+        return list(self.columns)
+
+    def from_table(self, table: Any, target: str | None) -> Any:
+        """Inputs from an Arrow table.
+
+        Raises:
+            DatasetError: If its columns don't fit the model.
+        """
+        tables = importlib.import_module("brixa_flows.prediction._tables")
+        names = self.features(table.column_names, target)
+        chosen = table.select(names)
+        if self.kind == "text":
+            return self._texts(tables.column_values(chosen, self._only(names)))
+        if self.kind != "array":
+            return tables.frame_of(chosen, self.dtypes)
+        if self.width is not None and len(names) != self.width:
+            raise DatasetError(
+                f"{self.model} takes {self.width} numbers a row, but the dataset has "
+                f"{len(names)} columns beside the target: {some_of(names)}"
+            )
+        return tables.matrix_of(chosen, self.dtype)
+
+    def from_array(self, inputs: Any) -> Any:
+        """Inputs from an array, a mapping of arrays or a list of texts.
+
+        A matrix for a model of named columns gets its names, in the order of training.
+
+        Raises:
+            DatasetError: If the matrix has another number of columns.
+        """
+        if isinstance(inputs, np.ndarray) and self.kind == "text":
+            return self._texts(inputs)
+        matrix = isinstance(inputs, np.ndarray) and inputs.ndim == 2
+        if not matrix or self.kind != "named":
+            return inputs
+        if inputs.shape[1] != len(self.columns):
+            raise DatasetError(
+                f"{self.model} takes {len(self.columns)} columns, but the array has "
+                f"shape {inputs.shape}: {some_of(self.columns)} are needed"
+            )
+        tables = importlib.import_module("brixa_flows.prediction._tables")
+        columns = {name: inputs[:, i] for i, name in enumerate(self.columns)}
+        return tables.frame_of(tables.as_table(columns), self.dtypes)
+
+    def _only(self, names: list[str]) -> str:
+        if len(names) != 1:
+            raise DatasetError(
+                f"{self.model} takes one text a row, but the dataset has the columns "
+                f"{some_of(names)} beside the target; keep one"
+            )
+        return names[0]
+
+    def _texts(self, values: Any) -> list[str]:
+        return [str(value) for value in values]

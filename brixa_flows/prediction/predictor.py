@@ -1,0 +1,80 @@
+"""A registered version, loaded and ready to predict, whatever its framework."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from brixa_flows.errors import DatasetError
+from brixa_flows.registry.metadata import ModelMetadata
+from brixa_flows.serializers import load_model_files, serializer_named
+from brixa_flows.serializers.base import (
+    LoadOptions,
+    ModelInputs,
+    Prediction,
+    Serializer,
+)
+
+if TYPE_CHECKING:
+    from brixa_flows.registry import ModelRegistry
+    from brixa_flows.versioning import ModelVersion
+
+__all__ = ["ModelPredictor"]
+
+
+class ModelPredictor:
+    """Predicts with one version by its framework's serializer.
+
+    Args:
+        metadata: Of the version.
+        model: The loaded model.
+        serializer: Of its framework.
+    """
+
+    def __init__(
+        self, metadata: ModelMetadata, model: Any, serializer: Serializer
+    ) -> None:
+        self.metadata = metadata
+        self.model = model
+        self._serializer = serializer
+
+    @classmethod
+    def from_registry(
+        cls,
+        registry: ModelRegistry,
+        name: str,
+        spec: ModelVersion | str | None = None,
+        *,
+        device: str = "auto",
+        trust: Literal["code"] | None = None,
+    ) -> ModelPredictor:
+        """Load a version: verified and trusted as by ``registry.load_model``.
+
+        Args:
+            registry: Where it is.
+            name: Of the model.
+            spec: Which version; ``None`` is production, else the highest stable one.
+            device: As in ``registry.load_model``.
+            trust: As in ``registry.load_model``.
+
+        Raises:
+            VersionNotFoundError: If no ready version answers to ``spec``.
+            DamagedArtifactError: If its files are not the ones that were saved.
+            UntrustedArtifactError: If the trust policy does not let it run code.
+        """
+        opened = registry.open_version(name, spec, trust=trust)
+        options = LoadOptions(device=device)
+        model = load_model_files(opened.directory, opened.manifest, options)
+        serializer = serializer_named(opened.manifest.saved.serializer)
+        return cls(opened.metadata, model, serializer)
+
+    def predict(self, inputs: ModelInputs) -> Prediction:
+        """Predict one batch, with probabilities where the model has them.
+
+        Raises:
+            DatasetError: If the inputs are not what the model takes; names the version.
+        """
+        try:
+            return self._serializer.predict(self.model, inputs)
+        except DatasetError as err:
+            version = f"{self.metadata.name} {self.metadata.version}"
+            raise DatasetError(f"{version}: {err.message}", **err.facts) from err

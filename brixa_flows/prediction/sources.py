@@ -1,0 +1,289 @@
+"""Where rows come from: every known form of a dataset, opened as chunks of rows."""
+
+from __future__ import annotations
+
+import glob
+import importlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlparse
+
+import numpy as np
+from numpy.typing import NDArray
+
+from brixa_flows.errors import DatasetError, some_of
+
+__all__ = ["Chunk", "Source", "open_source"]
+
+_FILE_KINDS = {".csv": "csv", ".parquet": "parquet", ".pq": "parquet"}
+_FRAME_ROOTS = ("pandas", "polars", "pyarrow", "duckdb")
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Some rows as they were read: a table, or inputs with labels.
+
+    Attributes:
+        table: Arrow table.
+        inputs: Array, mapping of arrays or list of texts, where there is no table.
+        labels: Labels that came beside the table or inputs.
+        label_name: Their name.
+    """
+
+    table: Any = None
+    inputs: Any = None
+    labels: NDArray[Any] | None = None
+    label_name: str = "target"
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        if self.table is not None:
+            return int(self.table.num_rows)
+        if isinstance(self.inputs, Mapping):
+            return len(next(iter(self.inputs.values())))
+        return len(self.inputs)
+
+    def types(self, target: str | None) -> dict[str, str]:
+        """Type name by column."""
+        if self.table is not None:
+            found: dict[str, str] = _tables().type_names(self.table)
+        elif isinstance(self.inputs, Mapping):
+            found = {str(name): _kind(part) for name, part in self.inputs.items()}
+        else:
+            found = {"inputs": _kind(self.inputs)}
+        if self.labels is not None:
+            found[target or self.label_name] = _kind(self.labels)
+        return found
+
+
+def _kind(values: Any) -> str:
+    array = np.asarray(values)
+    shape = "" if array.ndim == 1 else str(list(array.shape[1:]))
+    return f"{'string' if array.dtype.kind in 'OU' else array.dtype}{shape}"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A dataset.
+
+    Attributes:
+        name: What it is called when nobody says.
+        chunks: Opens it at its beginning.
+        uri: Where it lies, if it has a place.
+        once: Whether it can be read once only.
+    """
+
+    name: str
+    chunks: Callable[[], Iterator[Chunk]]
+    uri: str = ""
+    once: bool = False
+
+
+def open_source(dataset: Any, rows: int) -> Source:
+    """Tell the form of ``dataset`` and open it.
+
+    Args:
+        dataset: The data.
+        rows: Rows of a chunk, at most, where we have the choice.
+
+    Raises:
+        DatasetError: If the form is not known or there is no such file.
+    """
+    if isinstance(dataset, str | Path):
+        return _open_files(str(dataset), rows)
+    roots = _roots(dataset)
+    if _is_one_batch(dataset, roots):
+        return Source(_name_of(dataset), lambda: _slices(_chunk(dataset), rows))
+    if isinstance(dataset, np.ndarray):
+        raise DatasetError(
+            f"an array of shape {dataset.shape} alone has no labels; give (X, y)"
+        )
+    if "torch" in roots and not _has_class(dataset, "DataLoader"):
+        return Source("torch dataset", lambda: _torch_chunks(dataset, rows))
+    if "tensorflow" in roots:
+        return Source("tf.data", lambda: _tensorflow_chunks(dataset, rows))
+    if isinstance(dataset, Iterable):
+        once = isinstance(dataset, Iterator)
+        return Source(
+            type(dataset).__name__, lambda: (_chunk(each) for each in dataset), "", once
+        )
+    raise DatasetError(
+        f"a dataset of type {type(dataset).__qualname__} can't be read; give (X, y), a "
+        "DataFrame, an Arrow table, a mapping of columns, a CSV or Parquet path, a torch "
+        "or tf.data dataset, or an iterable of batches"
+    )
+
+
+def _roots(data: Any) -> set[str]:
+    return {each.__module__.partition(".")[0] for each in type(data).__mro__}
+
+
+def _has_class(data: Any, name: str) -> bool:
+    return any(each.__name__ == name for each in type(data).__mro__)
+
+
+def _is_one_batch(data: Any, roots: set[str]) -> bool:
+    pair = isinstance(data, tuple) and len(data) == 2
+    return pair or isinstance(data, Mapping) or bool(roots & set(_FRAME_ROOTS))
+
+
+def _name_of(data: Any) -> str:
+    part = data[0] if isinstance(data, tuple) else data
+    return f"in-memory {type(part).__name__}"
+
+
+def _chunk(data: Any) -> Chunk:
+    """One batch of any form."""
+    if isinstance(data, list | tuple) and len(data) == 2:
+        inputs, labels = data
+        name = getattr(labels, "name", None)
+        chunk = _unlabelled(inputs)
+        return Chunk(
+            chunk.table,
+            chunk.inputs,
+            _as_labels(labels),
+            name if isinstance(name, str) else "target",
+        )
+    return _unlabelled(data)
+
+
+def _unlabelled(data: Any) -> Chunk:
+    if _roots(data) & set(_FRAME_ROOTS) and not hasattr(data, "__array_interface__"):
+        return Chunk(table=_tables().as_table(data))
+    if isinstance(data, Mapping):
+        columns = {str(name): _as_numpy(part) for name, part in data.items()}
+        if not columns:
+            raise DatasetError("the mapping of columns is empty")
+        _check_lengths({name: len(part) for name, part in columns.items()})
+        if all(part.ndim == 1 for part in columns.values()):
+            return Chunk(table=_tables().as_table(columns))
+        return Chunk(inputs=columns)
+    if isinstance(data, Sequence) and all(isinstance(text, str) for text in data):
+        return Chunk(inputs=list(data))
+    return Chunk(inputs=_as_numpy(data))
+
+
+def _check_lengths(lengths: Mapping[str, int]) -> None:
+    if len(set(lengths.values())) > 1:
+        told = some_of(f"{name!r} has {rows}" for name, rows in lengths.items())
+        raise DatasetError(f"the columns have different numbers of rows: {told}")
+
+
+def _as_numpy(data: Any) -> NDArray[Any]:
+    if hasattr(data, "detach"):
+        data = data.detach().cpu()
+    try:
+        array = np.asarray(data)
+    except ValueError as err:
+        raise DatasetError(f"the rows are not all of one shape: {err}") from err
+    if array.ndim == 0:
+        raise DatasetError(
+            f"a {type(data).__qualname__} can't be read as rows of inputs; give an "
+            "array of shape (n_samples, ...)"
+        )
+    return array
+
+
+def _as_labels(labels: Any) -> NDArray[Any]:
+    if _roots(labels) & set(_FRAME_ROOTS) and not hasattr(
+        labels, "__array_interface__"
+    ):
+        if not hasattr(labels, "columns"):
+            labels = {"target": labels}
+        table = _tables().as_table(labels)
+        values: NDArray[Any] = _tables().column_values(table, table.column_names[0])
+        return values
+    array = _as_numpy(labels)
+    return array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
+
+
+def _slices(chunk: Chunk, rows: int) -> Iterator[Chunk]:
+    for start in range(0, chunk.rows, rows):
+        part = slice(start, start + rows)
+        labels = None if chunk.labels is None else chunk.labels[part]
+        if start == 0 and chunk.labels is not None:
+            _check_lengths({"X": chunk.rows, "y": len(chunk.labels)})
+        table = None if chunk.table is None else chunk.table.slice(start, rows)
+        yield Chunk(table, _slice(chunk.inputs, part), labels, chunk.label_name)
+
+
+def _slice(inputs: Any, part: slice) -> Any:
+    if isinstance(inputs, Mapping):
+        return {name: values[part] for name, values in inputs.items()}
+    return None if inputs is None else inputs[part]
+
+
+def _open_files(text: str, rows: int) -> Source:
+    path = unquote(urlparse(text).path) if text.startswith("file://") else text
+    given = Path(path)
+    if given.is_dir():
+        files = sorted(f for f in given.rglob("*") if f.suffix.lower() in _FILE_KINDS)
+    elif given.exists():
+        files = [given]
+    else:
+        files = sorted(Path(found) for found in glob.glob(path, recursive=True))
+    if not files:
+        raise DatasetError(
+            f"there is no file {text!r}; give the path or glob of CSV or Parquet files"
+        )
+    kinds = {_FILE_KINDS.get(file.suffix.lower(), file.suffix) for file in files}
+    if len(kinds) > 1 or not kinds <= set(_FILE_KINDS.values()):
+        raise DatasetError(
+            f"{text!r} matches files of the kinds {some_of(sorted(kinds))}; give CSV or "
+            "Parquet files, of one kind"
+        )
+    kind = kinds.pop()
+    return Source(
+        given.name,
+        lambda: (Chunk(table=t) for t in _tables().read_files(files, kind, rows)),
+        uri=str(given.absolute()),
+    )
+
+
+def _torch_chunks(dataset: Any, rows: int) -> Iterator[Chunk]:
+    """Items of a map-style dataset, stacked; those of an iterable one likewise."""
+    items = (
+        dataset
+        if not hasattr(dataset, "__len__")
+        else (dataset[index] for index in range(len(dataset)))
+    )
+    kept: list[Any] = []
+    for item in items:
+        kept.append(item)
+        if len(kept) == rows:
+            yield _stacked(kept)
+            kept = []
+    if kept:
+        yield _stacked(kept)
+
+
+def _stacked(items: list[Any]) -> Chunk:
+    if not isinstance(items[0], tuple | list) or len(items[0]) != 2:
+        raise DatasetError(
+            "each item of a torch dataset must be a pair (inputs, label), but the first "
+            f"is a {type(items[0]).__qualname__}"
+        )
+    inputs = [_as_numpy_item(pair[0]) for pair in items]
+    labels = [_as_numpy_item(pair[1]) for pair in items]
+    return Chunk(inputs=np.stack(inputs), labels=_as_labels(np.stack(labels)))
+
+
+def _as_numpy_item(value: Any) -> NDArray[Any]:
+    return np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
+
+
+def _tensorflow_chunks(dataset: Any, rows: int) -> Iterator[Chunk]:
+    labels = (
+        dataset.element_spec[-1] if isinstance(dataset.element_spec, tuple) else None
+    )
+    if labels is not None and labels.shape.rank == 0:
+        dataset = dataset.batch(rows)
+    for batch in dataset.as_numpy_iterator():
+        yield _chunk(batch)
+
+
+def _tables() -> Any:
+    return importlib.import_module("brixa_flows.prediction._tables")
