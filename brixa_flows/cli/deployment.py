@@ -156,6 +156,14 @@ def delete(workspace: Workspace, name: str) -> None:
 @deployment.command("up")
 @click.pass_obj
 def up(workspace: Workspace) -> None:
-    """Start again what should be running, after a reboot for example."""
-    for name in _deployer(workspace).up():
-        click.echo(f"{name} is up")
+    """Start again what should be running, after a reboot for example.
+
+    Raises:
+        click.ClickException: If one of them did not become ready.
+    """
+    outcomes = _deployer(workspace).up()
+    for _, message in outcomes.values():
+        click.echo(message)
+    failed = [name for name, (success, _) in outcomes.items() if not success]
+    if failed:
+        raise click.ClickException(f"not ready: {', '.join(failed)}")
