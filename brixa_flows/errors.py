@@ -91,6 +91,7 @@ __all__ = [
 ]
 
 _LISTED_AT_MOST = 8
+_LONGEST_MESSAGE = 2000
 
 
 def some_of(items: Iterable[object]) -> str:
@@ -103,6 +104,14 @@ def some_of(items: Iterable[object]) -> str:
     return f"{listed} and {more} more" if more > 0 else listed
 
 
+def _bounded(message: str) -> str:
+    """Cut the middle out of a message that is too long; the remedy is at its end."""
+    if len(message) <= _LONGEST_MESSAGE:
+        return message
+    half = _LONGEST_MESSAGE // 2 - 3
+    return f"{message[:half]} ... {message[-half:]}"
+
+
 class BrixaError(Exception):
     """Root of the tree; ``message`` is one sentence a person can act on.
 
@@ -112,6 +121,7 @@ class BrixaError(Exception):
     """
 
     def __init__(self, message: str, **facts: object) -> None:
+        message = _bounded(message)
         super().__init__(message)
         self.message = message
         self.facts = facts

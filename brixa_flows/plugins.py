@@ -3,7 +3,8 @@
 Built-ins are data, third parties join by an entry point whose value is the target
 (``brixa_flows.serializers = mine = my_package.serializer:MySerializer``; a class
 attribute ``handles`` plays the part of :attr:`Plugin.handles`). A target is imported
-only when it is loaded, so naming a plug-in costs nothing.
+only when it is loaded, or when :meth:`PluginRegistry.find` asks a third party's what
+it handles, so naming a plug-in costs nothing.
 """
 
 from __future__ import annotations
@@ -39,14 +40,15 @@ class Plugin:
         target: ``package.module:Attribute``, imported on first use.
         extra: The extra of brixa-flows that brings its library, if any.
         handles: Qualified class names (``module.Class``) or module prefixes ending
-            in ``.`` that it is responsible for.
+            in ``.`` that it is responsible for; ``None`` leaves it to the attribute
+            ``handles`` of the target.
         aliases: Other names it answers to.
     """
 
     name: str
     target: str
     extra: str | None = None
-    handles: tuple[str, ...] = ()
+    handles: tuple[str, ...] | None = ()
     aliases: tuple[str, ...] = ()
 
 
@@ -128,12 +130,17 @@ class PluginRegistry:
         Args:
             qualified_names: ``module.Class`` texts in MRO order.
         """
-        plugins = self.all().values()
+        handled = [(plugin, self._handles(plugin)) for plugin in self.all().values()]
         for name in qualified_names:
-            for plugin in plugins:
-                if any(_matches(name, pattern) for pattern in plugin.handles):
+            for plugin, patterns in handled:
+                if any(_matches(name, pattern) for pattern in patterns):
                     return plugin
         return None
+
+    def _handles(self, plugin: Plugin) -> tuple[str, ...]:
+        if plugin.handles is None:
+            return tuple(getattr(self.load(plugin.name), "handles", ()))
+        return plugin.handles
 
 
 def _matches(name: str, pattern: str) -> bool:
@@ -141,8 +148,7 @@ def _matches(name: str, pattern: str) -> bool:
 
 
 def _from_entry_point(entry: EntryPoint) -> Plugin:
-    handles = tuple(getattr(entry.load(), "handles", ()))
-    return Plugin(name=entry.name, target=entry.value, handles=handles)
+    return Plugin(name=entry.name, target=entry.value, handles=None)
 
 
 def _import_target(kind: str, plugin: Plugin) -> Any:
@@ -207,4 +213,28 @@ SERVING_ENGINES = PluginRegistry(
     (Plugin("local", "brixa_flows.deployment.engines.local:LocalEngine"),),
 )
 
-DRIFT_METHODS = PluginRegistry("drift method", "brixa_flows.drift_methods", ())
+DRIFT_METHODS = PluginRegistry(
+    "drift method",
+    "brixa_flows.drift_methods",
+    (
+        Plugin("wasserstein", "brixa_flows.drift.methods.numeric:RobustWasserstein"),
+        Plugin("ks", "brixa_flows.drift.methods.numeric:KolmogorovSmirnov"),
+        Plugin("share_change", "brixa_flows.drift.methods.categorical:ShareChange"),
+        Plugin(
+            "missing_share_change", "brixa_flows.drift.methods.proportions:MissingShare"
+        ),
+        Plugin(
+            "infinite_share_change",
+            "brixa_flows.drift.methods.proportions:InfiniteShare",
+        ),
+        Plugin(
+            "new_category_share", "brixa_flows.drift.methods.categorical:NewCategories"
+        ),
+        Plugin(
+            "wasserstein_over_sd",
+            "brixa_flows.drift.methods.numeric:WassersteinOverDeviation",
+        ),
+        Plugin("psi", "brixa_flows.drift.methods.divergence:PopulationStability"),
+        Plugin("jensen_shannon", "brixa_flows.drift.methods.divergence:JensenShannon"),
+    ),
+)

@@ -64,6 +64,8 @@ class ModelRef:
         Raises:
             InvalidNameError: If the name breaks the rules or the spec is empty.
         """
+        if not isinstance(text, str):
+            raise InvalidNameError("model", text, _NAME_RULE)
         name, at, spec = text.partition("@")
         if at and not spec.strip():
             raise InvalidNameError(

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from typing import Literal
 
-from pydantic import AliasChoices, Field, ValidationError
+from pydantic import AliasChoices, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from brixa_flows.errors import SettingsError, some_of
+from brixa_flows.errors import SettingsError
 
 __all__ = ["BrixaSettings"]
 
@@ -23,7 +23,11 @@ class BrixaSettings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        env_prefix=_PREFIX, extra="forbid", frozen=True, populate_by_name=True
+        env_prefix=_PREFIX,
+        env_ignore_empty=True,
+        extra="forbid",
+        frozen=True,
+        populate_by_name=True,
     )
 
     storage_type: Literal["local", "s3", "gcs", "azure", "memory"] = Field(
@@ -70,17 +74,25 @@ class BrixaSettings(BaseSettings):
         Raises:
             SettingsError: If a BRXA_ variable is unknown or has a bad value.
         """
-        known = {_PREFIX + field.upper() for field in cls.model_fields}
+        known = sorted(map(_variable, cls.model_fields))
         for variable in sorted(os.environ):
-            if variable.startswith(_PREFIX) and variable not in known:
+            if variable.upper().startswith(_PREFIX) and variable.upper() not in known:
                 raise SettingsError(
-                    variable, f"is not a setting; known: {some_of(sorted(known))}"
+                    variable, f"is not a setting; known: {', '.join(known)}"
                 )
         try:
             return cls()
         except ValidationError as err:
             first = err.errors()[0]
-            field = str(first["loc"][0])
-            name = field if field.isupper() else _PREFIX + field.upper()
+            name = _variable(str(first["loc"][0]).lower())
             value = str(first["input"])[:80]
             raise SettingsError(name, f"= {value!r}: {first['msg']}") from err
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _upper(cls, value: object) -> object:
+        return value.upper() if isinstance(value, str) else value
+
+
+def _variable(field: str) -> str:
+    return field.upper() if field == "log_level" else _PREFIX + field.upper()
