@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from brixa_flows.deployment.config import (
     Autoscaling,
@@ -19,9 +19,11 @@ from brixa_flows.deployment.store import DeploymentStore
 from brixa_flows.errors import BrixaError, DeploymentError, InvalidDeploymentError
 from brixa_flows.plugins import SERVING_ENGINES
 from brixa_flows.refs import check_deployment_name
-from brixa_flows.registry import ModelRegistry
 from brixa_flows.storage.base import StorageNode
 from brixa_flows.versioning import ModelVersion
+
+if TYPE_CHECKING:
+    from brixa_flows.registry import ModelRegistry
 
 __all__ = ["ModelDeployer"]
 

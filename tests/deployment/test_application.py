@@ -15,6 +15,7 @@ import pytest
 from brixa_flows.deployment.application import PredictorApplication
 from brixa_flows.deployment.metrics import MetricsFile
 from brixa_flows.deployment.served import Limits, ServedModel
+from brixa_flows.errors import InvalidDeploymentError
 from brixa_flows.serializers.base import Prediction
 
 SCHEMA = {
@@ -402,6 +403,13 @@ def test_overload_is_503_with_retry_after_and_never_a_pile_up(tmp_path):
     refused = [answer for answer in answers if answer.status_code == 503]
     assert len(refused) == 5
     assert all(answer.headers["retry-after"] == "1" for answer in refused)
+
+
+@pytest.mark.parametrize("text", ["many", "0", "-1", "1.5", "9" * 40])
+def test_a_limit_that_is_no_number_is_refused_by_name(text):
+    assert Limits.from_environment({"MAX_BATCH_SIZE": "32"}).max_batch_rows == 32
+    with pytest.raises(InvalidDeploymentError, match="env_vars.MAX_BATCH_SIZE"):
+        Limits.from_environment({"MAX_BATCH_SIZE": text})
 
 
 def test_metrics_count_what_was_answered(tmp_path):
