@@ -50,14 +50,14 @@ def signature_of(
 
 
 def _predicted(schema: JsonSchema | None) -> JsonSchema | None:
-    if schema is None:
+    if not isinstance(schema, Mapping):
         return None
-    predicted = schema.get("properties", {}).get("prediction")
+    predicted = (schema.get("properties") or {}).get("prediction")
     return predicted if isinstance(predicted, Mapping) else schema
 
 
 def _fields(schema: JsonSchema | None) -> list[dict[str, Any]] | None:
-    if schema is None:
+    if not isinstance(schema, Mapping):
         return None
     try:
         properties = schema.get("properties")
@@ -101,7 +101,9 @@ def _is_tensor(schema: Any) -> bool:
     return isinstance(schema, Mapping) and "x-dtype" in schema
 
 
-def _column(schema: JsonSchema) -> dict[str, Any]:
+def _column(schema: JsonSchema | bool) -> dict[str, Any]:
+    if not isinstance(schema, Mapping):  # true and false are schemas too
+        return {"type": "any"}
     dtype = str(schema.get("x-dtype", ""))
     if schema.get("type") is None or dtype == "category":
         return {"type": "any"}  # as "string" MLflow would refuse a category

@@ -17,6 +17,8 @@ import requests
 from tests.conftest import copy_template
 from tests.postgres import free_port, private_cluster
 
+_DATABASES: dict[str, str] = {}
+
 
 @contextmanager
 def running_server(folder: Path, template: Path) -> Iterator[str]:
@@ -74,7 +76,14 @@ def mlflow_server_uri(
     """URI of a server that the whole session shares; use model names of your own."""
     folder = tmp_path_factory.mktemp("server") / "home"
     with running_server(folder, mlflow_template_db) as uri:
+        _DATABASES[uri] = f"sqlite:///{folder / 'mlflow.db'}"
         yield uri
+
+
+@pytest.fixture(scope="session")
+def mlflow_server_database(mlflow_server_uri: str) -> str:
+    """URI of the sqlite file behind the server."""
+    return _DATABASES[mlflow_server_uri]
 
 
 @pytest.fixture(scope="session")

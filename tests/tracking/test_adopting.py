@@ -1,0 +1,140 @@
+"""Models that people logged with MLflow come over with all that their run says."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+from sklearn.linear_model import LogisticRegression
+
+from brixa_flows.errors import TrackingError
+from brixa_flows.tracking import open_store
+
+pytestmark = pytest.mark.xdist_group("mlflow-server")
+
+FRAME = pd.DataFrame({"delay": [1.0, 2.0, 30.0, 40.0], "hour": [6, 7, 8, 9]})
+LABELS = [0, 0, 1, 1]
+
+TRAINING_SCRIPT = """
+import json, pathlib, sys
+import mlflow, pandas as pd
+from mlflow.models import infer_signature
+from sklearn.linear_model import LogisticRegression
+
+class Doubler(mlflow.pyfunc.PythonModel):
+    def predict(self, context, model_input: list[float], params=None):
+        return [2 * value for value in model_input]
+
+frame = pd.DataFrame(json.loads(sys.argv[1]))
+labels = json.loads(sys.argv[2])
+for uri in sys.argv[3:]:
+    mlflow.set_tracking_uri(uri)
+    if not uri.startswith("http"):
+        mlflow.create_experiment("training", pathlib.Path("runs").absolute().as_uri())
+    mlflow.set_experiment("training")
+    with mlflow.start_run() as run:
+        mlflow.log_params({"C": 1.0})
+        mlflow.log_metrics({"auc": 0.75})
+        data = mlflow.data.from_pandas(frame, source="flights.csv", name="flights")
+        mlflow.log_input(data, context="training")
+        info = mlflow.sklearn.log_model(
+            LogisticRegression().fit(frame, labels),
+            name="model",
+            input_example=frame.head(2),
+            signature=infer_signature(frame, labels),
+            pip_requirements=["scikit-learn"],
+        )
+        mlflow.pyfunc.log_model(
+            name="generic", python_model=Doubler(), pip_requirements=["numpy"]
+        )
+    print("LOGGED", json.dumps([uri, run.info.run_id, info.model_id]), flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def training(tmp_path_factory, mlflow_template_db, mlflow_server_uri):
+    """What a person's training script logged: backend -> (uri, run id, model id)."""
+    folder = tmp_path_factory.mktemp("training")
+    shutil.copy(mlflow_template_db, folder / "mlflow.db")
+    uris = {"sqlite": f"sqlite:///{folder / 'mlflow.db'}", "server": mlflow_server_uri}
+    given = [FRAME.to_json(orient="records"), json.dumps(LABELS), *uris.values()]
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", TRAINING_SCRIPT, *given],
+        capture_output=True,
+        text=True,
+        timeout=150,
+        cwd=folder,
+    )
+    lines = [line for line in done.stdout.splitlines() if line.startswith("LOGGED ")]
+    logged = [json.loads(line.removeprefix("LOGGED ")) for line in lines]
+    assert len(logged) == 2, done.stderr[-3000:]
+    return dict(zip(uris, logged, strict=True))
+
+
+@pytest.fixture(params=["sqlite", "server"])
+def logged(training, request):
+    """(uri, run id, model id), for each backend."""
+    return training[request.param]
+
+
+def check(adopted, run_id):
+    assert isinstance(adopted.model, LogisticRegression)
+    assert list(adopted.model.predict(FRAME)) == LABELS
+    assert (adopted.flavor, adopted.run_id) == ("sklearn", run_id)
+    assert adopted.params == {"C": "1.0"}
+    assert adopted.metrics == {"auc": 0.75}
+    assert "mlflow.user" in adopted.tags
+    assert json.loads(adopted.input_example.to_json()) == json.loads(
+        FRAME.head(2).to_json()
+    )
+    (dataset,) = adopted.datasets
+    assert (dataset.name, dataset.rows, dataset.context) == ("flights", 4, "training")
+    assert dataset.digest
+    assert dataset.uri.endswith("flights.csv")
+
+
+def test_a_model_is_adopted_by_its_run(logged):
+    uri, run_id, _ = logged
+    check(open_store(uri).adopt(f"runs:/{run_id}/model"), run_id)
+
+
+def test_a_model_is_adopted_by_its_model_id(logged):
+    uri, run_id, model_id = logged
+    check(open_store(uri).adopt(f"models:/{model_id}"), run_id)
+
+
+def test_a_model_is_adopted_by_registered_version_or_alias(logged):
+    uri, run_id, model_id = logged
+    client = MlflowClient(uri, uri)
+    client.create_registered_model("theirs")
+    source = client.get_logged_model(model_id).artifact_location
+    client.create_model_version("theirs", source, run_id, model_id=model_id)
+    client.set_registered_model_alias("theirs", "best", "1")
+    store = open_store(uri)
+    check(store.adopt("models:/theirs/1"), run_id)
+    check(store.adopt("models:/theirs@best"), run_id)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    ["models:/m-{none}", "s3://bucket/model", "models:/x", "runs:/{none}/model"],
+)
+def test_a_uri_of_no_model_is_one_sentence(logged, wrong):
+    with pytest.raises(TrackingError) as caught:
+        open_store(logged[0]).adopt(wrong.format(none="0" * 32))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_run_says_which_models_it_has(logged):
+    uri, run_id, _ = logged
+    with pytest.raises(TrackingError, match="no model 'other'; it has: .*model"):
+        open_store(uri).adopt(f"runs:/{run_id}/other")
+
+
+def test_a_generic_model_is_refused(logged):
+    uri, run_id, _ = logged
+    with pytest.raises(TrackingError, match="log it with its framework's flavor"):
+        open_store(uri).adopt(f"runs:/{run_id}/generic")
