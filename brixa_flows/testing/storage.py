@@ -12,10 +12,7 @@
 
 from __future__ import annotations
 
-import os
-import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -29,6 +26,7 @@ from brixa_flows.errors import (
     UnsafeKeyError,
 )
 from brixa_flows.storage.base import StorageNode
+from brixa_flows.testing.publishing import THREADS, PublishingContract, at_once
 
 __all__ = ["HOSTILE_KEYS", "StorageNodeContract"]
 
@@ -53,10 +51,8 @@ HOSTILE_KEYS = (
 )
 """Texts that no node takes for a key."""
 
-_THREADS = 8
 
-
-class StorageNodeContract:
+class StorageNodeContract(PublishingContract):
     """Behaviour of a :class:`~brixa_flows.storage.base.StorageNode`.
 
     A subclass overrides the fixture ``node`` with an empty one.
@@ -249,114 +245,6 @@ class StorageNodeContract:
         assert node.list_directories("") == []
         node.create("a", b"now an object")
 
-    # Published directories
-
-    def test_a_published_directory_is_fetched_as_it_was_built(
-        self, node: StorageNode
-    ) -> None:
-        """Files in subdirectories and empty files included; objects all the same."""
-        with node.staging() as staged:
-            assert list(staged.iterdir()) == []
-            _build(staged / "v", {"config.json": b"{}", "model/weights": b"\0" * 99})
-            node.publish(staged / "v", "models/m/1.0.0")
-        fetched = node.fetch("models/m/1.0.0")
-        assert _content(fetched) == {"config.json": b"{}", "model/weights": b"\0" * 99}
-        assert [facts.key for facts in node.list("models/m")] == [
-            "models/m/1.0.0/config.json",
-            "models/m/1.0.0/model/weights",
-        ]
-        assert node.read("models/m/1.0.0/config.json")[0] == b"{}"
-        assert node.list_directories("models/m") == ["1.0.0"]
-
-    def test_a_staging_directory_is_private_and_goes_away(
-        self, node: StorageNode
-    ) -> None:
-        """Nobody sees it, also when what is built in it fails."""
-
-        def fail() -> None:
-            with node.staging() as staged:
-                seen.append(staged)
-                (staged / "half").write_bytes(b"1")
-                assert list(node.list("")) == [] and node.list_directories("") == []
-                raise RuntimeError("training failed")
-
-        seen: list[Path] = []
-        with pytest.raises(RuntimeError, match="training failed"):
-            fail()
-        assert not seen[0].exists()
-        with node.staging() as one, node.staging() as other:
-            assert one != other
-
-    def test_the_staging_directory_itself_can_be_published(
-        self, node: StorageNode
-    ) -> None:
-        """Publishing all of it is as good as a part of it."""
-        with node.staging() as staged:
-            (staged / "f").write_bytes(b"1")
-            node.publish(staged, "p")
-        assert _content(node.fetch("p")) == {"f": b"1"}
-
-    def test_a_directory_from_elsewhere_is_published_too(
-        self, node: StorageNode, tmp_path: Path
-    ) -> None:
-        """It is copied, and stays where it was."""
-        _build(tmp_path / "mine", {"a/b": b"1"})
-        node.publish(tmp_path / "mine", "p")
-        assert _content(node.fetch("p")) == {"a/b": b"1"}
-
-    def test_publishing_replaces_nothing(
-        self, node: StorageNode, tmp_path: Path
-    ) -> None:
-        """A directory or object that is there stays as it is."""
-        _build(tmp_path / "one", {"f": b"one"})
-        _build(tmp_path / "two", {"f": b"two", "g": b""})
-        node.publish(tmp_path / "one", "p")
-        node.create("o", b"object")
-        for taken in ("p", "o"):
-            with pytest.raises(ObjectExistsError, match=taken):
-                node.publish(tmp_path / "two", taken)
-        assert _content(node.fetch("p")) == {"f": b"one"}
-        assert node.read("o")[0] == b"object"
-
-    def test_an_empty_or_missing_directory_is_not_published(
-        self, node: StorageNode, tmp_path: Path
-    ) -> None:
-        """There would be nothing to see."""
-        (tmp_path / "empty" / "below").mkdir(parents=True)
-        for name in ("empty", "missing"):
-            with pytest.raises(StorageError):
-                node.publish(tmp_path / name, "p")
-        with pytest.raises(ObjectNotFoundError):
-            node.fetch("p")
-
-    @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes on this system")
-    def test_links_and_special_files_are_not_published(
-        self, node: StorageNode, tmp_path: Path
-    ) -> None:
-        """Neither a link to a file, to a directory, to nothing, nor a pipe."""
-        for number, spoil in enumerate(_SPOILS):
-            built = tmp_path / str(number)
-            _build(built, {"f": b"1", "sub/g": b"2"})
-            spoil(built / "sub" / "bad")
-            with pytest.raises(UnsafeKeyError):
-                node.publish(built, "p")
-        link = tmp_path / "link"
-        link.symlink_to(tmp_path / "0")
-        with pytest.raises(UnsafeKeyError):
-            node.publish(link, "p")
-        assert list(node.list("")) == []
-
-    def test_a_published_directory_is_removed_as_a_whole(
-        self, node: StorageNode, tmp_path: Path
-    ) -> None:
-        """After that it can't be fetched, and its name is free."""
-        _build(tmp_path / "built", {"f": b"1"})
-        node.publish(tmp_path / "built", "m/1.0.0")
-        node.delete("m/1.0.0")
-        with pytest.raises(ObjectNotFoundError):
-            node.fetch("m/1.0.0")
-        node.publish(tmp_path / "built", "m/1.0.0")
-
     # Races
 
     def test_of_many_threads_one_creates_a_key(self, node: StorageNode) -> None:
@@ -369,32 +257,9 @@ class StorageNodeContract:
                 return False
             return True
 
-        won = _at_once(create)
+        won = at_once(create)
         assert won.count(True) == 1
         assert node.read("contested/key")[0] == str(won.index(True)).encode()
-
-    def test_of_many_threads_one_publishes(
-        self, node: StorageNode, tmp_path: Path
-    ) -> None:
-        """Nobody sees a mixture of two directories."""
-        for number in range(_THREADS):
-            files = {f"f{number}": b"1", "sub/common": str(number).encode()}
-            _build(tmp_path / str(number), files)
-
-        def publish(number: int) -> bool:
-            try:
-                node.publish(tmp_path / str(number), "m/1.0.0")
-            except ObjectExistsError:
-                return False
-            return True
-
-        won = _at_once(publish)
-        assert won.count(True) == 1
-        winner = won.index(True)
-        assert _content(node.fetch("m/1.0.0")) == {
-            f"f{winner}": b"1",
-            "sub/common": str(winner).encode(),
-        }
 
     def test_no_swap_of_many_threads_is_lost(self, node: StorageNode) -> None:
         """Each adds one to a counter until its swap goes through."""
@@ -411,8 +276,8 @@ class StorageNodeContract:
                         continue
             return True
 
-        _at_once(add)
-        assert node.read("counter")[0] == b"%d" % (5 * _THREADS)
+        at_once(add)
+        assert node.read("counter")[0] == b"%d" % (5 * THREADS)
 
     def test_neighbours_come_and_go_without_harm(self, node: StorageNode) -> None:
         """Directories that empty out under a writer make no write fail."""
@@ -423,40 +288,5 @@ class StorageNodeContract:
                 node.delete(f"a/b/{number}")
             return True
 
-        assert all(_at_once(churn))
+        assert all(at_once(churn))
         assert list(node.list("")) == []
-
-
-def _build(directory: Path, files: dict[str, bytes]) -> None:
-    for name, data in files.items():
-        path = directory / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
-
-
-def _content(directory: Path) -> dict[str, bytes]:
-    return {
-        path.relative_to(directory).as_posix(): path.read_bytes()
-        for path in sorted(directory.rglob("*"))
-        if path.is_file()
-    }
-
-
-_SPOILS: tuple[Callable[[Path], None], ...] = (
-    lambda path: path.symlink_to("../f"),
-    lambda path: path.symlink_to("/etc"),
-    lambda path: path.symlink_to("nowhere"),
-    lambda path: os.mkfifo(path),
-)
-
-
-def _at_once(act: Callable[[int], bool]) -> list[bool]:
-    """Call ``act`` with 0, 1, ... in as many threads that begin together."""
-    barrier = threading.Barrier(_THREADS)
-
-    def run(number: int) -> bool:
-        barrier.wait(timeout=30)
-        return act(number)
-
-    with ThreadPoolExecutor(_THREADS) as pool:
-        return list(pool.map(run, range(_THREADS)))

@@ -1,0 +1,136 @@
+"""Every error that Brixa Flows raises.
+
+::
+
+    BrixaError
+    ├── InvalidVersionError        ValueError        not a semantic version
+    ├── InvalidConstraintError     ValueError        not a version constraint
+    ├── InvalidNameError           ValueError        model, alias or deployment name
+    ├── InvalidMetadataError       ValueError        a metadata field
+    │   └── InvalidSchemaError                       not a JSON Schema
+    ├── SettingsError              ValueError        a BRXA_ variable
+    ├── ModelNotFoundError         LookupError
+    ├── VersionNotFoundError       LookupError
+    │   └── ModelNotSavedError                       claimed, but no bytes yet
+    ├── VersionExistsError         FileExistsError
+    ├── StageTransitionError       ValueError
+    ├── UnknownNodeError           LookupError       not in a lineage graph
+    ├── FrameworkMismatchError     TypeError
+    ├── SerializationError         TypeError
+    ├── DamagedArtifactError       ValueError        bytes differ from the manifest
+    ├── UntrustedArtifactError     PermissionError   loading it would run code
+    ├── DeviceUnavailableError     ValueError
+    ├── MissingExtraError          ImportError
+    ├── UnknownPluginError         LookupError
+    ├── DuplicatePluginError       ValueError
+    ├── StorageError               OSError
+    │   ├── ObjectNotFoundError    FileNotFoundError
+    │   ├── ObjectExistsError      FileExistsError
+    │   ├── StaleWriteError                          lost a compare-and-swap
+    │   └── UnsafeKeyError         ValueError        a key that leaves the root
+    ├── TrackingError              RuntimeError      MLflow said no
+    │   └── TrackingUnavailableError ConnectionError
+    ├── DatasetError               ValueError
+    ├── EvaluationError            ValueError
+    ├── DriftError                 ValueError
+    ├── DeploymentError            RuntimeError
+    │   ├── InvalidDeploymentError ValueError
+    │   ├── DeploymentNotFoundError LookupError
+    │   └── BadRequestError        ValueError        a request to predict
+    └── OrchestrationError         RuntimeError
+        └── PrefectUnavailableError ConnectionError
+
+Each keeps its facts as attributes and survives pickling, because Prefect ships
+exceptions between processes.
+"""
+
+from brixa_flows.errors.base import BrixaError
+from brixa_flows.errors.base import some_of as some_of  # for messages; no error
+from brixa_flows.errors.given import (
+    DuplicatePluginError,
+    InvalidConstraintError,
+    InvalidMetadataError,
+    InvalidNameError,
+    InvalidSchemaError,
+    InvalidVersionError,
+    MissingExtraError,
+    SettingsError,
+    UnknownPluginError,
+)
+from brixa_flows.errors.models import (
+    DamagedArtifactError,
+    DeviceUnavailableError,
+    FrameworkMismatchError,
+    InsecureSerializationWarning,
+    ModelNotFoundError,
+    ModelNotSavedError,
+    SchemaBumpWarning,
+    SerializationError,
+    StageTransitionError,
+    UnknownNodeError,
+    UntrustedArtifactError,
+    VersionExistsError,
+    VersionNotFoundError,
+)
+from brixa_flows.errors.services import (
+    BadRequestError,
+    DatasetError,
+    DeploymentError,
+    DeploymentNotFoundError,
+    DriftError,
+    EvaluationError,
+    InvalidDeploymentError,
+    OrchestrationError,
+    PrefectUnavailableError,
+    TrackingError,
+    TrackingUnavailableError,
+)
+from brixa_flows.errors.storage import (
+    ObjectExistsError,
+    ObjectNotFoundError,
+    StaleWriteError,
+    StorageError,
+    UnsafeKeyError,
+)
+
+__all__ = [
+    "BadRequestError",
+    "BrixaError",
+    "DamagedArtifactError",
+    "DatasetError",
+    "DeploymentError",
+    "DeploymentNotFoundError",
+    "DeviceUnavailableError",
+    "DriftError",
+    "DuplicatePluginError",
+    "EvaluationError",
+    "FrameworkMismatchError",
+    "InsecureSerializationWarning",
+    "InvalidConstraintError",
+    "InvalidDeploymentError",
+    "InvalidMetadataError",
+    "InvalidNameError",
+    "InvalidSchemaError",
+    "InvalidVersionError",
+    "MissingExtraError",
+    "ModelNotFoundError",
+    "ModelNotSavedError",
+    "ObjectExistsError",
+    "ObjectNotFoundError",
+    "OrchestrationError",
+    "PrefectUnavailableError",
+    "SchemaBumpWarning",
+    "SerializationError",
+    "SettingsError",
+    "StageTransitionError",
+    "StaleWriteError",
+    "StorageError",
+    "TrackingError",
+    "TrackingUnavailableError",
+    "UnknownNodeError",
+    "UnknownPluginError",
+    "UnsafeKeyError",
+    "UntrustedArtifactError",
+    "VersionExistsError",
+    "VersionNotFoundError",
+]

@@ -1,0 +1,161 @@
+"""Models, versions and their artifacts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from brixa_flows.errors.base import BrixaError, some_of
+
+__all__ = [
+    "DamagedArtifactError",
+    "DeviceUnavailableError",
+    "FrameworkMismatchError",
+    "InsecureSerializationWarning",
+    "ModelNotFoundError",
+    "ModelNotSavedError",
+    "SchemaBumpWarning",
+    "SerializationError",
+    "StageTransitionError",
+    "UnknownNodeError",
+    "UntrustedArtifactError",
+    "VersionExistsError",
+    "VersionNotFoundError",
+]
+
+
+class ModelNotFoundError(BrixaError, LookupError):
+    """No model of that name."""
+
+    def __init__(self, name: str, known: Iterable[str] = ()) -> None:
+        known = tuple(known)
+        super().__init__(
+            f"there is no model {name!r} in this registry; it has: {some_of(known)}",
+            name=name,
+            known=known,
+        )
+
+
+class VersionNotFoundError(BrixaError, LookupError):
+    """No version that answers to a spec."""
+
+    def __init__(
+        self, name: str, spec: str, available: Iterable[object] = (), hint: str = ""
+    ) -> None:
+        listed = tuple(str(version) for version in available)
+        super().__init__(
+            f"no version of {name!r} answers to {spec!r}; ready versions: "
+            f"{some_of(listed)}" + (f"; {hint}" if hint else ""),
+            name=name,
+            spec=spec,
+            available=listed,
+            hint=hint,
+        )
+
+
+class ModelNotSavedError(VersionNotFoundError):
+    """The version's number is claimed, but no model was saved under it yet."""
+
+    def __init__(self, name: str, version: object) -> None:
+        BrixaError.__init__(
+            self,
+            f"{name} {version} is registered but no model was saved under it yet; "
+            "call save_model(name, version, model) first",
+            name=name,
+            spec=str(version),
+            available=(),
+            hint="",
+        )
+
+
+class VersionExistsError(BrixaError, FileExistsError):
+    """The version's number is taken, or its model is saved already."""
+
+    def __init__(self, name: str, version: object, reason: str) -> None:
+        super().__init__(
+            f"{name} {version} {reason}; a version never changes: register the next "
+            "one with register_model(name, ...) without version=",
+            name=name,
+            version=str(version),
+            reason=reason,
+        )
+
+
+class StageTransitionError(BrixaError, ValueError):
+    """A stage change that the transition table does not allow."""
+
+    def __init__(
+        self, name: str, version: object, source: str, target: str, remedy: str
+    ) -> None:
+        super().__init__(
+            f"{name} {version} can't go from {source} to {target}: {remedy}",
+            name=name,
+            version=str(version),
+            source=source,
+            target=target,
+            remedy=remedy,
+        )
+
+
+class UnknownNodeError(BrixaError, LookupError):
+    """A node that is not in a lineage graph."""
+
+    def __init__(self, id: str, known: Iterable[str]) -> None:
+        known = tuple(known)
+        super().__init__(
+            f"the lineage has no {id!r}; it has: {some_of(known)}", id=id, known=known
+        )
+
+
+class FrameworkMismatchError(BrixaError, TypeError):
+    """The object is of another framework than the version was registered with."""
+
+    def __init__(self, registered: str, detected: str, where: str) -> None:
+        super().__init__(
+            f"{where} is registered with framework {registered!r}, but the object is "
+            f"of {detected!r}; register a version with framework={detected!r} or "
+            "save the matching object",
+            registered=registered,
+            detected=detected,
+            where=where,
+        )
+
+
+class SerializationError(BrixaError, TypeError):
+    """An object that can't be written or files that can't be read back."""
+
+
+class DamagedArtifactError(BrixaError, ValueError):
+    """Stored bytes that are not the ones that were saved."""
+
+    def __init__(self, where: str, file: str, reason: str) -> None:
+        super().__init__(
+            f"{where}: the file {file!r} {reason}; nothing of it was read. Restore the "
+            "file from a backup, or roll back to another version",
+            where=where,
+            file=file,
+            reason=reason,
+        )
+
+
+class UntrustedArtifactError(BrixaError, PermissionError):
+    """Loading would run code that this registry did not record when it was saved."""
+
+
+class DeviceUnavailableError(BrixaError, ValueError):
+    """A device that this machine does not have."""
+
+    def __init__(self, device: str, present: Iterable[str]) -> None:
+        present = tuple(present)
+        super().__init__(
+            f"device {device!r} is not available here; present: {some_of(present)}",
+            device=device,
+            present=present,
+        )
+
+
+class InsecureSerializationWarning(UserWarning):
+    """A file was written or is read in a format that can run code on load."""
+
+
+class SchemaBumpWarning(UserWarning):
+    """Schemas inferred at save ask for a higher bump than the version made."""
