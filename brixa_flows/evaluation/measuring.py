@@ -17,7 +17,7 @@ from brixa_flows.evaluation.outcomes import Outcomes
 from brixa_flows.evaluation.ranking import areas_of, auc_interval
 from brixa_flows.evaluation.results import SliceResult
 
-__all__ = ["open_sklearn", "interval_of", "measure", "slice_by", "share_warnings"]
+__all__ = ["interval_of", "measure", "open_sklearn", "share_warnings", "slice_by"]
 
 _SLICES_AT_MOST = 50
 

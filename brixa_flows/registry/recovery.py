@@ -35,7 +35,7 @@ from brixa_flows.serializers.manifest import (
 )
 from brixa_flows.versioning import ModelVersion
 
-__all__ = ["RecoveryAction", "Recovery"]
+__all__ = ["Recovery", "RecoveryAction"]
 
 
 class RecoveryAction(BaseModel):

@@ -22,8 +22,8 @@ __all__ = [
     "PICKLING_ERRORS",
     "UNPICKLING_ERRORS",
     "find_main_reference",
-    "unpickle",
     "unpicklable",
+    "unpickle",
     "unreadable",
 ]
 
