@@ -68,12 +68,9 @@ def lineage_context(
 
 
 def gather_lineage(
-    *,
     datasets: Iterable[DatasetRef | Mapping[str, Any]] = (),
     parents: Iterable[ParentRef | Mapping[str, Any] | str] = (),
     run_id: str | None = None,
-    flow_run_id: str | None = None,
-    code: CodeRef | None = None,
 ) -> Lineage:
     """Arguments of a call, joined with the context and the git state.
 
@@ -81,8 +78,6 @@ def gather_lineage(
         datasets: Data that went in, as values or as mappings of their fields.
         parents: Versions it was made from, as values, mappings or ``NAME@VERSION``.
         run_id: MLflow run that trained it.
-        flow_run_id: Prefect flow run.
-        code: Code that trained it.
 
     Raises:
         InvalidMetadataError: If one can't be read; names it.
@@ -95,9 +90,9 @@ def gather_lineage(
         datasets=_distinct((*context.datasets, *given)),
         features=context.features,
         parents=_distinct((*context.parents, *made_from)),
-        code=code or context.code or git_state(Path.cwd()),
+        code=context.code or git_state(Path.cwd()),
         run_id=run_id or context.run_id,
-        flow_run_id=flow_run_id or context.flow_run_id,
+        flow_run_id=context.flow_run_id,
     )
 
 

@@ -38,7 +38,16 @@ from brixa_flows.serializers import canonical_framework
 from brixa_flows.serializers.manifest import MANIFEST_NAME
 from brixa_flows.versioning import ModelVersion
 
-__all__ = ["Bump", "Registrar", "Registration", "changes_between"]
+__all__ = [
+    "Bump",
+    "Registrar",
+    "Registration",
+    "Schemas",
+    "changes_between",
+    "check_core",
+    "check_mutable",
+    "check_schemas",
+]
 
 Bump = Literal["major", "minor", "patch", "prerelease"]
 _BUMPS = ("major", "minor", "patch", "prerelease")
@@ -46,61 +55,79 @@ _FIRST = ModelVersion(1, 0, 0)
 _ATTEMPTS = 1000
 
 
-@dataclass(frozen=True)
-class Registration:
-    """What a person wants registered; checked as a whole before anything is written.
+Schemas = tuple[dict[str, Any] | None, dict[str, Any] | None]
+
+
+def check_schemas(input_schema: object, output_schema: object) -> Schemas:
+    """Both schemas as plain JSON.
+
+    Raises:
+        InvalidSchemaError: If one is no JSON Schema; names the place in it.
+    """
+    return (
+        check_schema("input_schema", input_schema),
+        check_schema("output_schema", output_schema),
+    )
+
+
+def check_core(
+    name: str,
+    model_type: str,
+    framework: str | None,
+    schemas: Schemas,
+    hyperparameters: Mapping[str, Any] | None,
+    license: str | None,
+    dependencies: Mapping[str, str] | None,
+) -> Core:
+    """What never changes, but for the number, which is taken later.
 
     Raises:
         InvalidNameError: If the name breaks the rules.
         InvalidMetadataError: If a field can't be stored; names it.
-        InvalidSchemaError: If a schema is none; names the place in it.
         UnknownPluginError: If there is no such framework; lists the known ones.
     """
+    return Core(
+        name=check_model_name(name),
+        version=_FIRST,
+        model_type=as_text("model_type", model_type, required=True),
+        framework=canonical_framework(framework),
+        input_schema=schemas[0],
+        output_schema=schemas[1],
+        hyperparameters=as_json_object("hyperparameters", hyperparameters),
+        license=None if license is None else as_text("license", license),
+        dependencies=as_text_mapping("dependencies", dependencies),
+        created_at=now(),
+    )
+
+
+def check_mutable(
+    description: str,
+    tags: Mapping[str, Any] | Iterable[str] | None,
+    custom: Mapping[str, Any] | None,
+    owner: str | None,
+    metrics: Mapping[str, Any] | None,
+) -> Mutable:
+    """What may change.
+
+    Raises:
+        InvalidMetadataError: If a field can't be stored; names it.
+    """
+    return Mutable(
+        description=as_text("description", description),
+        tags=as_tags(tags),
+        custom=as_json_object("custom", custom),
+        owner=None if owner is None else as_text("owner", owner),
+        metrics=as_metrics(metrics),
+    )
+
+
+@dataclass(frozen=True)
+class Registration:
+    """What a person wants registered, every field checked."""
 
     core: Core
     mutable: Mutable
     lineage: Lineage
-
-    @classmethod
-    def check(
-        cls,
-        *,
-        name: str,
-        model_type: str,
-        framework: str | None,
-        description: str,
-        tags: Mapping[str, Any] | Iterable[str] | None,
-        hyperparameters: Mapping[str, Any] | None,
-        input_schema: Mapping[str, Any] | None,
-        output_schema: Mapping[str, Any] | None,
-        metrics: Mapping[str, Any] | None,
-        custom: Mapping[str, Any] | None,
-        owner: str | None,
-        license: str | None,
-        dependencies: Mapping[str, str] | None,
-        lineage: Lineage,
-    ) -> Registration:
-        """Check every field (see :meth:`ModelRegistry.register_model`)."""
-        core = Core(
-            name=check_model_name(name),
-            version=_FIRST,
-            model_type=as_text("model_type", model_type, required=True),
-            framework=canonical_framework(framework),
-            input_schema=check_schema("input_schema", input_schema),
-            output_schema=check_schema("output_schema", output_schema),
-            hyperparameters=as_json_object("hyperparameters", hyperparameters),
-            license=None if license is None else as_text("license", license),
-            dependencies=as_text_mapping("dependencies", dependencies),
-            created_at=now(),
-        )
-        mutable = Mutable(
-            description=as_text("description", description),
-            tags=as_tags(tags),
-            custom=as_json_object("custom", custom),
-            owner=None if owner is None else as_text("owner", owner),
-            metrics=as_metrics(metrics),
-        )
-        return cls(core, mutable, lineage)
 
     def claim_of(self, version: ModelVersion) -> Claim:
         """The claim of a number for this."""

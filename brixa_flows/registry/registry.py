@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Unpack
 
 from brixa_flows.refs import check_model_name
-from brixa_flows.registry.adopting import adoption_of
+from brixa_flows.registry.adopting import Described, adoption_of
 from brixa_flows.registry.catalog import ModelCatalog
 from brixa_flows.registry.changing import Changer
 from brixa_flows.registry.describing import Describer
-from brixa_flows.registry.lineage import gather_lineage
+from brixa_flows.registry.lineage import gather_lineage, lineage_context
 from brixa_flows.registry.metadata import (
     CodeRef,
     DatasetRef,
@@ -19,7 +19,14 @@ from brixa_flows.registry.metadata import (
     StageRecord,
 )
 from brixa_flows.registry.recovery import Recovery, RecoveryAction
-from brixa_flows.registry.registering import Bump, Registrar, Registration
+from brixa_flows.registry.registering import (
+    Bump,
+    Registrar,
+    Registration,
+    check_core,
+    check_mutable,
+    check_schemas,
+)
 from brixa_flows.registry.saving import Saver, SaveRequest
 from brixa_flows.serializers.base import SaveOptions
 from brixa_flows.settings import BrixaSettings
@@ -83,26 +90,24 @@ class ModelRegistry(ModelCatalog):
         datasets: Iterable[DatasetRef | Mapping[str, Any]] = (),
         parents: Iterable[ParentRef | Mapping[str, Any] | str] = (),
         run_id: str | None = None,
-        flow_run_id: str | None = None,
-        code: CodeRef | None = None,
         version: ModelVersion | str | None = None,
         bump: Bump | None = None,
     ) -> ModelMetadata:
         """Take the next version number (or ``version``) and keep what is known.
 
         The schemas are compared with those of the highest ready version: what breaks
-        callers is a major bump, what only adds a minor one, else a patch.
+        callers is a major bump, what only adds a minor one, else a patch. Code and
+        flow run come from :func:`lineage_context`, or the git state around.
 
         Args:
             name: Model.
             model_type: What it does, in your words.
-            framework: pytorch, tensorflow, sklearn or pickle; the save tells if not
-                given.
+            framework: pytorch, tensorflow, sklearn or pickle; else the save tells.
             description: Free text.
             tags: A list, or a mapping to texts.
             hyperparameters: JSON.
-            input_schema: JSON Schema of one input record (``infer_schemas`` makes it).
-            output_schema: JSON Schema of one output record.
+            input_schema: JSON Schema of one record (:func:`infer_schemas` makes it).
+            output_schema: JSON Schema of one answer.
             metrics: Finite numbers by name.
             custom: Any JSON.
             owner: Who answers for it.
@@ -111,44 +116,19 @@ class ModelRegistry(ModelCatalog):
             datasets: Data that went in.
             parents: Versions it was made from (``NAME@VERSION`` will do).
             run_id: MLflow run that trained it.
-            flow_run_id: Prefect flow run.
-            code: Code that trained it; the git state around the working directory if
-                not given.
             version: Take exactly this number.
             bump: Count up by this, whatever the schemas say.
 
-        Returns:
-            The metadata, with ``name`` and ``version``.
-
         Raises:
-            InvalidNameError: If the name breaks the rules.
-            InvalidMetadataError: If a field can't be stored; names it.
-            InvalidVersionError: If ``version`` is no semantic version.
-            VersionExistsError: If ``version`` is taken.
-            UnknownPluginError: If there is no such framework.
+            BrixaError: If a field is wrong or the number taken; nothing is kept.
         """
-        registration = Registration.check(
-            name=name,
-            model_type=model_type,
-            framework=framework,
-            description=description,
-            tags=tags,
-            hyperparameters=hyperparameters,
-            input_schema=input_schema,
-            output_schema=output_schema,
-            metrics=metrics,
-            custom=custom,
-            owner=owner,
-            license=license,
-            dependencies=dependencies,
-            lineage=gather_lineage(
-                datasets=datasets,
-                parents=parents,
-                run_id=run_id,
-                flow_run_id=flow_run_id,
-                code=code,
-            ),
+        schemas = check_schemas(input_schema, output_schema)
+        core = check_core(
+            name, model_type, framework, schemas, hyperparameters, license, dependencies
         )
+        mutable = check_mutable(description, tags, custom, owner, metrics)
+        lineage = gather_lineage(datasets, parents, run_id)
+        registration = Registration(core, mutable, lineage)
         claim = self._registrar.register(registration, version, bump)
         return self._reader.metadata(name, claim.core.version)
 
@@ -204,83 +184,49 @@ class ModelRegistry(ModelCatalog):
         *,
         name: str,
         model_type: str = "",
-        description: str = "",
-        tags: Mapping[str, Any] | Iterable[str] | None = None,
         reference: Any = None,
         target: str | None = None,
         datasets: Iterable[DatasetRef | Mapping[str, Any]] = (),
         hyperparameters: Mapping[str, Any] | None = None,
         metrics: Mapping[str, float] | None = None,
-        custom: Mapping[str, Any] | None = None,
-        owner: str | None = None,
         flow_run_id: str | None = None,
         code: CodeRef | None = None,
-        bump: Bump | None = None,
+        **described: Unpack[Described],
     ) -> ModelMetadata:
         """Register and save a model that a training logged to the tracking backend.
 
-        Parameters, metrics, datasets and git commit come from its run; what is given
-        here wins.
+        Parameters, metrics, datasets and commit come from its run; what is given wins.
 
         Args:
             model_uri: ``runs:/RUN_ID/model`` or ``models:/MODEL_ID``.
             name: Model.
             model_type: What it does; asked of the model if not given.
-            description: Free text.
-            tags: A list, or a mapping to texts.
             reference: Data that later traffic is compared with (a Parquet path too).
             target: Label column of ``reference``, which is not profiled.
             datasets: Data that went in.
-            hyperparameters: JSON.
-            metrics: Finite numbers by name.
-            custom: Any JSON.
-            owner: Who answers for it.
+            hyperparameters: JSON, added to the run's.
+            metrics: Finite numbers, added to the run's.
             flow_run_id: Prefect flow run.
             code: Code that trained it.
-            bump: Count up by this, whatever the schemas say.
+            **described: As in :meth:`register_model`: description, tags, bump ...
 
         Raises:
             TrackingError: If there is no such model, or its flavor can't be loaded.
         """
         check_model_name(name)
+        logged = self.tracking.adopt(model_uri)
         adopted = adoption_of(
-            self.tracking.adopt(model_uri),
-            model_type=model_type,
-            reference=reference,
-            datasets=datasets,
-            hyperparameters=hyperparameters,
-            metrics=metrics,
-            code=code,
+            logged, model_type, reference, datasets, hyperparameters, metrics
         )
-        registered = self.register_model(
-            name,
-            adopted.model_type,
-            adopted.framework,
-            description,
-            tags,
-            hyperparameters=adopted.hyperparameters,
-            input_schema=adopted.input_schema,
-            output_schema=adopted.output_schema,
-            metrics=adopted.metrics,
-            custom=custom,
-            owner=owner,
-            datasets=adopted.datasets,
-            run_id=adopted.run_id,
-            flow_run_id=flow_run_id,
-            code=adopted.code,
-            bump=bump,
-        )
+        with lineage_context(flow_run_id=flow_run_id, code=code or adopted.code):
+            version = self.register_model(name, **adopted.facts, **described).version
+        example = adopted.input_example
         try:
             return self.save_model(
-                name,
-                registered.version,
-                adopted.model,
-                adopted.input_example,
-                reference,
-                target=target,
+                name, version, logged.model, example, reference, target=target
             )
         except BaseException:
-            self._registrar.withdraw(name, registered.version)
+            self._registrar.withdraw(name, version)
             raise
 
     def update(

@@ -99,6 +99,7 @@ class Saver:
         with self._backends.leases.hold(name, version):
             self._refuse_unless_free(claim)
             framework, _ = serializer_for(request.model, claim.core.framework)
+            self._backends.tracking.ping()  # before minutes go into writing files
             with self._backends.storage.staging() as directory:
                 manifest, mutable = self._stage(claim, request, framework, directory)
                 self._commit(claim, manifest, mutable, directory)

@@ -51,9 +51,7 @@ def tracking() -> MemoryTrackingStore:
 
 
 @pytest.fixture
-def registry(
-    storage: LocalStorageNode, tracking: MemoryTrackingStore
-) -> ModelRegistry:
+def registry(storage: LocalStorageNode, tracking: MemoryTrackingStore) -> ModelRegistry:
     """An empty registry."""
     return ModelRegistry(storage, tracking=tracking)
 

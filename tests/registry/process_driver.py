@@ -1,7 +1,7 @@
 """Run as a script: real processes that race or are killed, on a real MLflow backend.
 
 ``python process_driver.py SCENARIO STORAGE_ROOT TRACKING_URI`` prints one JSON object.
-It imports once and forks, and opens MLflow itself only after its children are gone,
+It imports everything heavy once and forks then, and opens MLflow itself only after its children are gone,
 because a database connection does not survive a fork.
 """
 
@@ -18,9 +18,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import mlflow  # noqa: F401  (imported before the forks, so that it is paid for once)
+import mlflow.store.model_registry.sqlalchemy_store  # noqa: F401  (see above)
+import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
 from sklearn.linear_model import LogisticRegression
 
+import brixa_flows.tracking.mlflow_store  # noqa: F401
 from brixa_flows.errors import BrixaError
 from brixa_flows.registry import ModelRegistry
 from brixa_flows.storage.local import LocalStorageNode

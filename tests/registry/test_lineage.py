@@ -48,15 +48,16 @@ def test_a_thread_started_outside_does_not_see_the_context() -> None:
     from brixa_flows.registry.lineage import gather_lineage
 
     with ThreadPoolExecutor(1) as pool, lineage_context(flow_run_id="flow-1"):
-        other = pool.submit(gather_lineage, code=CODE).result()
-        assert gather_lineage(code=CODE).flow_run_id == "flow-1"
+        other = pool.submit(gather_lineage).result()
+        assert gather_lineage().flow_run_id == "flow-1"
     assert other.flow_run_id is None
 
 
 def test_the_graph_answers_what_went_in_and_what_is_touched(
     registry: ModelRegistry, save: Any
 ) -> None:
-    save("base", datasets=[FLIGHTS], code=CODE)
+    with lineage_context(code=CODE):
+        save("base", datasets=[FLIGHTS])
     save("fine", parents=["base@1.0.0"], run_id="run-7")
     registry.transition("fine", "1.0.0", "production", actor="ann", reason="good")
     registry.record_evaluation("fine", "1.0.0", {"dataset_name": "march"})
@@ -103,9 +104,7 @@ def test_mermaid_survives_names_with_marks_in_them(
     assert registry.lineage("m").to_text().startswith("model m 1.0.0")
 
 
-def test_lineage_is_sealed_with_the_version(
-    registry: ModelRegistry, save: Any
-) -> None:
+def test_lineage_is_sealed_with_the_version(registry: ModelRegistry, save: Any) -> None:
     save("m", datasets=[FLIGHTS])
     key = f"{registry.layout.version_prefix('m', '1.0.0')}/lineage.json"
     sealed = json.loads(registry.storage.read(key)[0])

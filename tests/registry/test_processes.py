@@ -78,7 +78,5 @@ def test_processes_that_race_get_distinct_numbers_and_one_winner_each(
     assert found["alias"] == {"production": found["last"]}
     assert found["records"] == 4 + 3  # each promoted, all but the last archived
     assert found["index"]["models"]["shared"]["versions"] == 20
-    assert found["index"]["models"]["staged"]["stages"] == {
-        "production": found["last"]
-    }
+    assert found["index"]["models"]["staged"]["stages"] == {"production": found["last"]}
     assert found["recovered"] == []

@@ -192,7 +192,11 @@ def test_before_the_save_everything_that_may_change_lives_in_storage(
         "m", "1.0.0", tags={"old": None, "new": "2"}, custom={"a": 1}, owner="ann"
     )
     assert updated.tags == {"team": "a", "new": "2"}
-    assert (updated.custom, updated.owner, updated.description) == ({"a": 1}, "ann", "d")
+    assert (updated.custom, updated.owner, updated.description) == (
+        {"a": 1},
+        "ann",
+        "d",
+    )
     assert updated.metrics == {"f1": 0.5}
     assert tracking.runs == {}
     saved = registry.save_model("m", "1.0.0", classifier)

@@ -154,7 +154,9 @@ def test_promotions_are_shown_as_aliases_and_tags(
     assert tracking.aliases("m")["production"] == "1.0.0"
     registry.transition("m", "1.0.0", "archived")
     assert tracking.aliases("m") == {"staging": "1.0.2"}
-    assert [r.target for r in registry.stage_history("m") if r.version == V("1.0.0")] == [
+    assert [
+        r.target for r in registry.stage_history("m") if r.version == V("1.0.0")
+    ] == [
         "production",
         "archived",
         "production",

@@ -1,0 +1,163 @@
+"""The registry on MLflow itself: what its own users see, and what they bring."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from brixa_flows.errors import TrackingUnavailableError
+from brixa_flows.registry import ModelRegistry
+from brixa_flows.settings import BrixaSettings
+from brixa_flows.storage.local import LocalStorageNode
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::brixa_flows.errors.InsecureSerializationWarning"
+)
+
+PREDICT = """
+import sys, warnings
+warnings.simplefilter("ignore")
+import mlflow, pandas as pd
+model = mlflow.pyfunc.load_model("models:/delays@production")
+rows = pd.read_parquet(sys.argv[1])
+print(list(model.predict(rows)))
+print(model.metadata.signature.inputs.input_names())
+"""
+
+
+def test_what_mlflow_logged_is_adopted_and_served_by_mlflow_again(
+    tmp_path: Path,
+    tracking_uri: str,
+    frame: pd.DataFrame,
+    labels: pd.Series,
+    classifier: LogisticRegression,
+) -> None:
+    mlflow = pytest.importorskip("mlflow")
+    client = mlflow.MlflowClient(tracking_uri)
+    experiment = client.create_experiment(
+        "training", artifact_location=(tmp_path / "runs").as_uri()
+    )
+    run = client.create_run(experiment, tags={"mlflow.source.git.commit": "c0ffee"})
+    client.log_param(run.info.run_id, "C", 1.0)
+    client.log_metric(run.info.run_id, "auc", 0.75)
+    previous = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(tracking_uri)
+    try:
+        with mlflow.start_run(run_id=run.info.run_id):
+            mlflow.sklearn.log_model(
+                classifier,
+                name="model",
+                input_example=frame.head(5),
+                pip_requirements=["scikit-learn"],
+                serialization_format="cloudpickle",
+            )
+    finally:
+        mlflow.set_tracking_uri(previous)
+    reference = tmp_path / "reference.parquet"
+    frame.assign(late=labels).to_parquet(reference)
+
+    registry = ModelRegistry(
+        LocalStorageNode(tmp_path / "storage"), tracking_uri=tracking_uri
+    )
+    found = registry.register_run(
+        f"runs:/{run.info.run_id}/model",
+        name="delays",
+        reference=reference,
+        target="late",
+        tags={"team": "ops"},
+        hyperparameters={"depth": 3},
+        datasets=[{"name": "flights", "digest": "sha256:ab", "rows": 40}],
+        flow_run_id="flow-1",
+    )
+    assert str(found.version) == "1.0.0"
+    assert (found.state, found.model_type) == ("ready", "classification")
+    assert found.hyperparameters == {"C": "1.0", "depth": 3}
+    assert found.metrics["auc"] == 0.75
+    assert found.lineage.run_id == run.info.run_id
+    assert found.lineage.flow_run_id == "flow-1"
+    assert found.lineage.code is not None
+    assert found.lineage.code.commit == "c0ffee"
+    assert found.input_schema is not None
+    assert found.input_schema["required"] == list(frame.columns)
+    assert found.has_reference
+
+    registry.transition("delays", "1.0.0", "production", reason="first")
+    shown = client.get_model_version_by_alias("delays", "production")
+    assert shown.tags["brixa.version"] == "1.0.0"
+    assert shown.tags["team"] == "ops"
+    own = client.get_run(shown.run_id)
+    assert own.data.params["depth"] == "3"
+    assert own.inputs.dataset_inputs[0].dataset.name == "flights"
+
+    done = subprocess.run(
+        [sys.executable, "-c", PREDICT, str(reference)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=tmp_path,
+        env={**os.environ, "MLFLOW_TRACKING_URI": tracking_uri},
+    )
+    assert done.returncode == 0, done.stderr
+    predicted, names = done.stdout.splitlines()
+    expected = [int(value) for value in classifier.predict(frame)]
+    assert [int(x.strip("np.int64()")) for x in predicted[1:-1].split(", ")] == expected
+    assert names == str(list(frame.columns))
+
+
+def test_settings_from_the_environment_make_the_same_registry(
+    tmp_path: Path,
+    mlflow_template_db: Path,
+    classifier: LogisticRegression,
+    frame: pd.DataFrame,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    meta = tmp_path / "data" / "registry" / "_meta"
+    meta.mkdir(parents=True)
+    shutil.copy(mlflow_template_db, meta / "mlflow.db")
+    monkeypatch.setenv("BRXA_STORAGE_PATH", str(tmp_path / "data"))
+    monkeypatch.setenv("BRXA_MODEL_REGISTRY_PATH", "registry")
+    monkeypatch.setenv("BRXA_DEPLOYMENTS_PATH", "live")
+    registry = ModelRegistry.from_settings()
+    registry.register_model("m", "t", custom={"a": [1, {"b": None}]}, tags=["x"])
+    saved: Any = registry.save_model("m", "1.0.0", classifier)
+    again = ModelRegistry.from_settings()
+    assert again.get_metadata("m") == saved
+    assert saved.custom == {"a": [1, {"b": None}]}
+    np.testing.assert_array_equal(
+        again.load_model("m").predict(frame), classifier.predict(frame)
+    )
+    assert (tmp_path / "data/registry/m/1.0.0/config.json").is_file()
+    assert registry.layout.deployments_prefix == "registry/live"
+
+
+def test_an_unreachable_backend_is_one_sentence_and_nothing_is_half_done(
+    tmp_path: Path, classifier: LogisticRegression
+) -> None:
+    storage = LocalStorageNode(tmp_path)
+    away = ModelRegistry(storage, tracking_uri="http://127.0.0.1:9")
+    away.register_model("m", "t")
+    with pytest.raises(
+        TrackingUnavailableError, match="127.0.0.1:9.*BRXA_TRACKING_URI"
+    ):
+        away.save_model("m", "1.0.0", classifier)
+    assert not (tmp_path / "models/m/1.0.0").exists()
+    assert away.get_metadata("m", "1.0.0").state == "registered"
+    assert list(storage.list("models/m/_journal/saves")) == []
+
+
+def test_settings_given_by_hand_win_over_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BRXA_MODEL_REGISTRY_PATH", "elsewhere")
+    settings = BrixaSettings(model_registry_path="here")
+    registry = ModelRegistry(LocalStorageNode(tmp_path), settings=settings)
+    assert registry.layout.model_prefix("m") == "here/m"
