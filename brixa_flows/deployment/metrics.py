@@ -7,6 +7,7 @@ a replica is restarted. Numbers are little-endian doubles; a slot has one writer
 
 from __future__ import annotations
 
+import json
 import mmap
 from bisect import bisect_left
 from pathlib import Path
@@ -110,21 +111,22 @@ def prometheus_text(
     totals: NDArray[np.float64], *, deployment: str, model: str, version: str
 ) -> str:
     """The counters in Prometheus' text format."""
-    label = f'deployment="{deployment}"'
+    common = {"deployment": deployment}
+    info = _labels({**common, "model": model, "version": version})
     lines = [
         "# HELP brixa_model_info The model that is served.",
         "# TYPE brixa_model_info gauge",
-        f'brixa_model_info{{{label},model="{model}",version="{version}"}} 1',
+        f"brixa_model_info{info} 1",
         "# HELP brixa_requests_total Requests to predict by HTTP status.",
         "# TYPE brixa_requests_total counter",
     ]
     for place, code in enumerate(CODES):
-        count = int(totals[place])
-        lines.append(f'brixa_requests_total{{{label},code="{code}"}} {count}')
+        labels = _labels({**common, "code": str(code)})
+        lines.append(f"brixa_requests_total{labels} {int(totals[place])}")
     lines += [
         "# HELP brixa_rows_total Rows predicted.",
         "# TYPE brixa_rows_total counter",
-        f"brixa_rows_total{{{label}}} {int(totals[_ROWS])}",
+        f"brixa_rows_total{_labels(common)} {int(totals[_ROWS])}",
         "# HELP brixa_request_duration_seconds Time to answer a request to predict.",
         "# TYPE brixa_request_duration_seconds histogram",
     ]
@@ -132,7 +134,13 @@ def prometheus_text(
     count = 0
     for place, bound in enumerate((*BUCKETS_SECONDS, "+Inf")):
         count += int(totals[_BUCKETS + place])
-        lines.append(f'{name}_bucket{{{label},le="{bound}"}} {count}')
-    lines.append(f"{name}_sum{{{label}}} {float(totals[_SECONDS])!r}")
-    lines.append(f"{name}_count{{{label}}} {count}")
+        labels = _labels({**common, "le": str(bound)})
+        lines.append(f"{name}_bucket{labels} {count}")
+    lines.append(f"{name}_sum{_labels(common)} {float(totals[_SECONDS])!r}")
+    lines.append(f"{name}_count{_labels(common)} {count}")
     return "\n".join(lines) + "\n"
+
+
+def _labels(labels: dict[str, str]) -> str:
+    """Labels in braces; a JSON string is quoted as Prometheus wants it."""
+    return "{" + ",".join(f"{k}={json.dumps(v)}" for k, v in labels.items()) + "}"

@@ -252,6 +252,25 @@ def test_json_numbers_are_whole_by_value_and_null_is_allowed_where_the_schema_sa
     assert ask(application(tmp_path), "POST", "/predict", json=records).is_success
 
 
+def test_times_are_read_from_iso_texts(tmp_path):
+    when = {"type": ["string", "null"], "x-dtype": "datetime64[ns]"}
+    schema = {"type": "object", "properties": {"when": when}, "required": ["when"]}
+    seen = []
+
+    def predict(inputs):
+        seen.append(inputs["when"])
+        return Prediction(np.zeros(len(inputs["when"])))
+
+    app = application(tmp_path, predict, schema=schema)
+    texts = ["2013-01-31T05:00:00", "2013-01-31T05:00:00+01:00", None]
+    records = [{"when": text} for text in texts]
+    assert ask(app, "POST", "/predict", json=records).is_success
+    expected = ["2013-01-31T05:00", "2013-01-31T04:00", "NaT"]
+    np.testing.assert_array_equal(seen[0], np.array(expected, "datetime64[us]"))
+    wrong = ask(app, "POST", "/predict", json=[{"when": "31/01/2013"}])
+    assert wrong.status_code == 400 and "'31/01/2013', is not a time" in wrong.text
+
+
 def test_a_model_without_schema_takes_one_unnamed_tensor(tmp_path):
     seen = []
 

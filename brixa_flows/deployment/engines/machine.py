@@ -20,17 +20,23 @@ _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS
 
 def count_gpus() -> int:
     """NVIDIA GPUs that a process started here would see."""
+    return len(_visible_gpus())
+
+
+def _visible_gpus() -> list[str]:
+    """What each of them is called in CUDA_VISIBLE_DEVICES."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
-        return len([part for part in visible.split(",") if part.strip() not in "-1"])
-    devices = list(Path("/dev").glob("nvidia[0-9]*"))
+        parts = [part.strip() for part in visible.split(",")]
+        return [part for part in parts if part not in ("", "-1")]
+    devices = len(list(Path("/dev").glob("nvidia[0-9]*")))
     command = shutil.which("nvidia-smi")
-    if devices or command is None:
-        return len(devices)
-    listed = subprocess.run(
-        [command, "-L"], capture_output=True, text=True, timeout=10, check=False
-    )
-    return listed.stdout.count("GPU ") if listed.returncode == 0 else 0
+    if not devices and command is not None:
+        listed = subprocess.run(
+            [command, "-L"], capture_output=True, text=True, timeout=10, check=False
+        )
+        devices = listed.stdout.count("GPU ") if listed.returncode == 0 else 0
+    return [str(index) for index in range(devices)]
 
 
 def check_fits(spec: DeploymentSpec) -> None:
@@ -50,15 +56,15 @@ def check_fits(spec: DeploymentSpec) -> None:
     if memory_bytes(resources.memory) > total_bytes:
         raise InvalidDeploymentError(
             f"resources.memory = {resources.memory!r}: this machine has only "
-            f"{total_bytes / 2**30:.1f}Gi"
+            f"{total_bytes / 2**30:.1f}Gi; ask for less (the default is "
+            "BRXA_DEFAULT_MEMORY)"
         )
     if resources.gpu:
         _check_gpus(spec, count_gpus())
 
 
 def _check_gpus(spec: DeploymentSpec, gpus: int) -> None:
-    most = spec.autoscaling.max_replicas if spec.autoscaling else spec.replicas
-    wanted = spec.resources.gpu * max(spec.replicas, min(most, spec.replicas))
+    wanted = spec.resources.gpu * spec.replicas
     if wanted > gpus:
         raise InvalidDeploymentError(
             f"resources.gpu = {spec.resources.gpu} for {spec.replicas} replicas asks "
@@ -77,9 +83,8 @@ def replica_environment(spec: DeploymentSpec, place: int) -> dict[str, str]:
     threads = str(max(1, round(cpu_cores(spec.resources.cpu))))
     ours = {name: threads for name in _THREAD_VARIABLES if not os.environ.get(name)}
     gpus = spec.resources.gpu
-    total = count_gpus() if gpus else 0
-    chosen = (
-        [(place * gpus + offset) % total for offset in range(gpus)] if total else []
-    )
-    ours["CUDA_VISIBLE_DEVICES"] = ",".join(str(index) for index in chosen)
+    visible = _visible_gpus() if gpus else []
+    first = place * gpus
+    chosen = [visible[(first + i) % len(visible)] for i in range(gpus) if visible]
+    ours["CUDA_VISIBLE_DEVICES"] = ",".join(chosen)
     return {**ours, **spec.env_vars}

@@ -99,7 +99,7 @@ class Supervisor:
             answer = await self._answer(request)
             writer.write(json.dumps(answer).encode() + b"\n")
             await writer.drain()
-        except (ValueError, OSError, TimeoutError) as err:
+        except (ValueError, OSError) as err:
             logger.warning("a caller of the control channel failed: %s", err)
         finally:
             writer.close()

@@ -11,6 +11,7 @@ for was looked up in the tracking backend by the deployer and came down by stdin
 
 from __future__ import annotations
 
+import importlib
 import json
 import logging
 import logging.handlers
@@ -20,6 +21,7 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +32,12 @@ from brixa_flows.deployment.application import PredictorApplication
 from brixa_flows.deployment.engines.draining import DrainingServer
 from brixa_flows.deployment.metrics import MetricsFile
 from brixa_flows.deployment.served import Limits, ServedModel
+from brixa_flows.deployment.signature import Inputs
 from brixa_flows.errors import BrixaError
 from brixa_flows.prediction import ModelPredictor
+from brixa_flows.prediction.forms import InputForm
 from brixa_flows.registry import ModelRegistry
+from brixa_flows.serializers.base import Prediction
 from brixa_flows.settings import BrixaSettings
 from brixa_flows.storage.opening import open_storage
 from brixa_flows.tracking.memory_store import MemoryTrackingStore
@@ -121,7 +126,7 @@ def load_model(orders: WorkerOrders) -> ServedModel:
         version=str(metadata.version),
         platform=metadata.framework or "",
         input_schema=metadata.input_schema,
-        predict=predictor.predict,
+        predict=_predict_as_trained(predictor),
     )
     loaded = time.perf_counter()
     served.warm_up()
@@ -133,6 +138,22 @@ def load_model(orders: WorkerOrders) -> ServedModel:
         time.perf_counter() - loaded,
     )
     return served
+
+
+def _predict_as_trained(
+    predictor: ModelPredictor,
+) -> Callable[[Inputs], Prediction]:
+    """Predict columns in the form of training, where arrays alone would not do."""
+    form = InputForm.of(predictor.metadata)
+    if "category" not in form.dtypes.values():
+        return predictor.predict
+    tables = importlib.import_module("brixa_flows.prediction._tables")
+
+    def predict(inputs: Inputs) -> Prediction:
+        frame = form.from_table(tables.as_table(inputs), None)
+        return predictor.predict(frame)
+
+    return predict
 
 
 def _pinned(orders: WorkerOrders) -> MemoryTrackingStore:
