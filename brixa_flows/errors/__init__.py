@@ -45,7 +45,7 @@ exceptions between processes.
 """
 
 from brixa_flows.errors.base import BrixaError
-from brixa_flows.errors.base import some_of as some_of  # for messages; no error
+from brixa_flows.errors.base import some_of as some_of  # noqa: F401 (for messages)
 from brixa_flows.errors.given import (
     DuplicatePluginError,
     InvalidConstraintError,
