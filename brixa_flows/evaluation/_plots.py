@@ -27,7 +27,8 @@ _NUMBERS_IN_CELLS = 12
 
 def pictures(result: EvaluationResult) -> Iterator[tuple[str, str]]:
     """Caption and data URI of each picture that fits the task."""
-    yield "metrics with their 95 % intervals", _draw(_metrics, result)
+    if result.task != "regression":
+        yield "metrics with their 95 % intervals", _draw(_metrics, result)
     if result.confusion:
         yield "confusion matrix", _draw(_confusion, result)
     drawers = {"roc": _roc, "calibration": _calibration, "residuals": _residuals}
@@ -73,7 +74,8 @@ def _confusion(axes: Axes, result: EvaluationResult) -> None:
     labels = [str(label)[:16] for label in result.classes]
     few = len(labels) <= _NUMBERS_IN_CELLS
     if few:
-        axes.set_xticks(range(len(labels)), labels, rotation=30, ha="right")
+        tilt = 30 if max(map(len, labels)) > 6 else 0
+        axes.set_xticks(range(len(labels)), labels, rotation=tilt)
         axes.set_yticks(range(len(labels)), labels)
         for (row, column), count in np.ndenumerate(counts):
             share = shares[row, column]

@@ -1,10 +1,10 @@
 """Metrics that a confusion matrix holds all of, and draws of it.
 
 The cells of the matrix are multinomial. They are drawn from the Dirichlet posterior:
-for one model with Jeffreys' half a row on the right cells together and half a row on
-the wrong ones (so that "all right" still has an interval; for accuracy this is the
-Jeffreys interval), for paired models from the cells seen (the Bayesian bootstrap of
-Rubin, 1981). Cost does not grow with the rows.
+for one model with one row spread over the right cells and one over the wrong ones (in
+a binary task half a row a cell, which makes precision and recall Jeffreys intervals, so
+that "all right" and "never predicted" have an honest width), for paired models from the
+cells seen (the Bayesian bootstrap of Rubin, 1981). Cost does not grow with the rows.
 """
 
 from __future__ import annotations
@@ -89,14 +89,17 @@ def _cells(models: Sequence[Outcomes]) -> tuple[Codes, Floats]:
 
 
 def _cells_with_prior(outcomes: Outcomes) -> tuple[Codes, Floats]:
-    """Every cell of a class that was seen and a class that was answered."""
+    """Every cell of classes that occur as a label or an answer."""
     matrix = confusion_matrix(outcomes)
-    possible = np.outer(matrix.any(axis=1), matrix.any(axis=0))
+    seen = matrix.any(axis=1) | matrix.any(axis=0)
+    if outcomes.task == "binary":
+        seen[:] = True
+    possible = np.outer(seen, seen)
     right = possible & np.eye(len(matrix), dtype=bool)
     wrong = possible & ~right
     counts = matrix.astype(np.float64)
     for cells in (right, wrong):
-        counts[cells] += 0.5 / max(int(np.count_nonzero(cells)), 1)
+        counts[cells] += 1 / max(int(np.count_nonzero(cells)), 1)
     return np.argwhere(possible), counts[possible]
 
 

@@ -71,7 +71,7 @@ class Gate(_Data):
     )
     margin: float = Field(0.0, ge=0, description="In units of the metric.")
 
-    def __init__(self, metric: str, **conditions: Any) -> None:
+    def __init__(self, metric: str = "", **conditions: Any) -> None:
         with _as_evaluation_error(f"the gate on {metric!r}"):
             BaseModel.__init__(self, metric=metric, **conditions)
 
@@ -328,7 +328,9 @@ def _judge_difference(
     name = canonical_metric(gate.metric)
     if name not in comparison.metrics:
         return False, _not_measured(gate.metric, "compared", comparison.metrics)
-    return _judge_gain(gate, comparison.metrics[name], comparison)
+    stage = "" if result.production is None else " in production"
+    rival = f"{comparison.baseline}{stage}"
+    return _judge_gain(gate, comparison.metrics[name], rival, comparison.dataset.rows)
 
 
 def _without_comparison(gate: Gate, result: EvaluationResult) -> tuple[bool, str]:
@@ -346,13 +348,13 @@ def _without_comparison(gate: Gate, result: EvaluationResult) -> tuple[bool, str
 
 
 def _judge_gain(
-    gate: Gate, found: MetricComparison, comparison: Comparison
+    gate: Gate, found: MetricComparison, rival: str, rows: int
 ) -> tuple[bool, str]:
     low, high = found.gain
     facts = (
         f"{gate.metric} is {found.candidate:.4f} against {found.baseline:.4f} of "
-        f"{comparison.baseline} in production on the same {comparison.dataset.rows} "
-        f"rows; the gain is between {low:+.4f} and {high:+.4f} (95 %)"
+        f"{rival} on the same {rows} rows; the gain is between {low:+.4f} and "
+        f"{high:+.4f} (95 %)"
     )
     if gate.not_worse_than and low < -gate.margin:
         return False, f"{facts}, so it may be worse by more than {gate.margin:g}"

@@ -260,11 +260,12 @@ def _labels_of(
 
 def _classes_seen(truth: NDArray[Any], values: NDArray[Any]) -> tuple[Any, ...]:
     """Classes of a model that names none: all that occur."""
-    answers, labels = set(_distinct(values)), set(_distinct(truth))
+    answered, labelled = _distinct(values), _distinct(truth)
+    answers, labels = set(answered), set(labelled)
     if not answers & labels and _are_texts(answers) != _are_texts(labels):
         raise EvaluationError(
-            f"the model answers {some_of(map(repr, answers))} but the labels are "
-            f"{some_of(map(repr, labels))}; bring the labels to the model's form"
+            f"the model answers {some_of(map(repr, answered))} but the labels are "
+            f"{some_of(map(repr, labelled))}; bring the labels to the model's form"
         )
     if answers | labels <= {0, 1}:
         return (0, 1)

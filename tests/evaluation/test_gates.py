@@ -1,0 +1,240 @@
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import BaseModel
+
+from brixa_flows.errors import EvaluationError
+from brixa_flows.evaluation.compare import Comparison, MetricComparison
+from brixa_flows.evaluation.gates import Gate, GatePolicy
+from brixa_flows.evaluation.intervals import Interval
+from brixa_flows.evaluation.metrics import METRICS, MetricValues
+from brixa_flows.evaluation.results import DatasetFacts, EvaluationResult
+from brixa_flows.versioning import ModelVersion
+
+DATA = DatasetFacts("test rows", "a" * 32, 500)
+
+
+def result(production: str | None = None, **metrics: float) -> EvaluationResult:
+    return EvaluationResult(
+        model_name="flowers",
+        version=ModelVersion.parse("1.1.0"),
+        task="binary",
+        metrics=MetricValues(metrics),
+        intervals=MetricValues({name: Interval(0, 1) for name in metrics}),
+        dataset=DATA,
+        evaluated_at=datetime(2026, 1, 2, tzinfo=UTC),
+        production=production,
+    )
+
+
+def comparison(candidate: str = "1.1.0", **intervals: Any) -> Comparison:
+    found = {
+        name: MetricComparison(
+            metric=name,
+            higher_is_better=METRICS[name].higher_is_better,
+            baseline=0.8,
+            candidate=0.8 + sum(bounds) / 2,
+            difference=sum(bounds) / 2,
+            interval=Interval(*bounds),
+            p_value=0.5,
+            adjusted_p_value=0.5,
+            test="paired bootstrap",
+            verdict="inconclusive",
+        )
+        for name, bounds in intervals.items()
+    }
+    return Comparison(
+        model_name="flowers",
+        baseline=ModelVersion.parse("1.0.0"),
+        candidate=ModelVersion.parse(candidate),
+        metrics=MetricValues(found),
+        dataset=DATA,
+    )
+
+
+@pytest.mark.parametrize(
+    ("gate", "value", "passes"),
+    [
+        (Gate("f1", min=0.8), 0.8, True),
+        (Gate("f1", min=0.8), 0.7999, False),
+        (Gate("log_loss", max=0.4), 0.4, True),
+        (Gate("log_loss", max=0.4), 0.41, False),
+        (Gate("f1", min=0.5, max=0.9), 0.95, False),
+    ],
+)
+def test_min_and_max_judge_the_value(gate: Gate, value: float, passes: bool) -> None:
+    decision = GatePolicy([gate]).decide(result(**{gate.metric: value}))
+    assert decision.allowed is passes
+    assert f"{value:.4f} on 500 rows" in decision.gates[0].sentence
+    assert bool(decision.reasons) is not passes
+
+
+def test_auc_is_roc_auc() -> None:
+    decision = GatePolicy([Gate("auc", min=0.7)]).decide(result(roc_auc=0.9))
+    assert decision.allowed
+
+
+@pytest.mark.parametrize(
+    ("conditions", "interval", "passes"),
+    [
+        ({"not_worse_than": "production", "margin": 0.01}, (-0.01, 0.05), True),
+        ({"not_worse_than": "production", "margin": 0.01}, (-0.011, 0.05), False),
+        ({"not_worse_than": "production"}, (-0.001, 0.5), False),
+        ({"better_than": "production"}, (0.001, 0.05), True),
+        ({"better_than": "production"}, (0.0, 0.0), False),
+        ({"better_than": "production", "margin": 0.02}, (0.01, 0.05), False),
+    ],
+)
+def test_the_other_two_judge_the_bound_of_the_interval(
+    conditions: dict[str, Any], interval: tuple[float, float], passes: bool
+) -> None:
+    policy = GatePolicy([Gate("f1", **conditions)])
+    decision = policy.decide(result("1.0.0", f1=0.8), comparison(f1=interval))
+    assert decision.allowed is passes
+    assert "1.0.0 in production on the same 500 rows" in decision.gates[0].sentence
+
+
+def test_less_loss_is_a_gain() -> None:
+    policy = GatePolicy([Gate("log_loss", better_than="production")])
+    judged = result("1.0.0", log_loss=0.3)
+    assert policy.decide(judged, comparison(log_loss=(-0.2, -0.1))).allowed
+    assert not policy.decide(judged, comparison(log_loss=(0.1, 0.2))).allowed
+
+
+def test_with_nothing_in_production_a_relative_gate_passes_and_says_so() -> None:
+    gate = Gate("f1", not_worse_than="production")
+    decision = GatePolicy([gate]).decide(result(f1=0.2))
+    assert decision.allowed
+    assert "no version is in production yet" in decision.gates[0].sentence
+
+
+def test_a_comparison_that_is_missing_shuts_the_gate() -> None:
+    gate = Gate("f1", not_worse_than="production")
+    decision = GatePolicy([gate]).decide(result("1.0.0", f1=0.9))
+    assert not decision.allowed
+    assert "not compared with 1.0.0" in decision.reasons[0]
+
+
+def test_a_comparison_with_another_than_production_shuts_the_gate() -> None:
+    gate = Gate("f1", better_than="production")
+    decision = GatePolicy([gate]).decide(
+        result("0.9.0", f1=0.9), comparison(f1=(0.1, 0.2))
+    )
+    assert not decision.allowed
+    assert "0.9.0 is in production" in decision.reasons[0]
+
+
+def test_a_version_in_production_is_not_measured_against_itself() -> None:
+    gate = Gate("f1", not_worse_than="production")
+    assert GatePolicy([gate]).decide(result("1.1.0", f1=0.9)).allowed
+
+
+def test_a_gate_without_its_number_stays_shut() -> None:
+    policy = GatePolicy([Gate("f2", min=0.1), Gate("f2", better_than="production")])
+    decision = policy.decide(result("1.0.0", f1=0.9), comparison(f1=(0.1, 0.2)))
+    assert [gate.passed for gate in decision.gates] == [False, False]
+    assert "f2 was not evaluated (only f1)" in decision.reasons[0]
+
+
+def test_a_comparison_of_another_candidate_is_refused() -> None:
+    policy = GatePolicy([Gate("f1", min=0.5)])
+    with pytest.raises(EvaluationError, match="flowers 1.1.0, but the comparison of"):
+        policy.decide(result(f1=0.9), comparison("2.0.0", f1=(0.1, 0.2)))
+
+
+@pytest.mark.parametrize(
+    ("conditions", "sentence"),
+    [
+        ({}, "'f1' has no condition; give min="),
+        ({"min": 0.9, "max": 0.1}, "min 0.9 above max 0.1"),
+        ({"min": 0.5, "margin": 0.1}, "nothing to compare with"),
+        ({"min": float("nan")}, "min: .*finite"),
+        ({"minimum": 0.5}, "unknown key 'minimum'"),
+        ({"better_than": "staging"}, "better_than: .*'production'"),
+        ({"better_than": "production", "margin": -1}, "margin: .*greater than"),
+    ],
+)
+def test_what_is_no_gate_is_refused(conditions: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(EvaluationError, match=sentence):
+        Gate("f1", **conditions)
+
+
+def test_a_gate_does_not_change() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        Gate("f1", min=0.5).min = 0.1  # type: ignore[misc]
+
+
+def test_a_policy_without_gates_is_refused() -> None:
+    with pytest.raises(EvaluationError, match="gates: .*at least 1"):
+        GatePolicy([])
+
+
+POLICY = GatePolicy(
+    [
+        Gate("f1", min=0.8),
+        Gate("auc", not_worse_than="production", margin=0.01),
+    ],
+    name="promotion",
+)
+
+
+@pytest.mark.parametrize("suffix", [".yaml", ".yml", ".json", ".toml"])
+def test_a_policy_is_read_from_a_file(tmp_path: Path, suffix: str) -> None:
+    file = tmp_path / f"policy{suffix}"
+    if suffix == ".toml":
+        file.write_text(
+            'name = "promotion"\n'
+            '[[gates]]\nmetric = "f1"\nmin = 0.8\n'
+            '[[gates]]\nmetric = "auc"\nnot_worse_than = "production"\nmargin = 0.01\n'
+        )
+    elif suffix == ".json":
+        file.write_text(json.dumps(POLICY.to_dict()))
+    else:
+        file.write_text(yaml.safe_dump(POLICY.to_dict()))
+    assert GatePolicy.from_file(file) == POLICY
+    assert POLICY.metrics == ["f1", "roc_auc"]
+    assert POLICY.needs_comparison
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "sentence"),
+    [
+        ("policy.txt", "", "must end in .json, .toml, .yaml, .yml"),
+        ("policy.yaml", "a: [", "can't be read as a policy"),
+        ("policy.json", "[]", "a mapping with a list 'gates'"),
+        ("policy.json", '{"gates": [{"metric": "f1"}]}', "has no condition"),
+        ("policy.json", '{"gates": [{"min": 0.5}]}', "metric"),
+        ("policy.json", '{"gates": [{"metric": "f1", "min": 1}], "x": 1}', "key 'x'"),
+    ],
+)
+def test_a_file_that_is_no_policy_is_refused_by_name(
+    tmp_path: Path, name: str, text: str, sentence: str
+) -> None:
+    file = tmp_path / name
+    file.write_text(text)
+    with pytest.raises(EvaluationError, match=sentence) as caught:
+        GatePolicy.from_file(file)
+    assert name in str(caught.value)
+
+
+def test_a_policy_is_a_field_of_other_models() -> None:
+    class Block(BaseModel):
+        policy: GatePolicy
+
+    assert Block.model_validate({"policy": POLICY.to_dict()}).policy == POLICY
+    dumped = Block(policy=POLICY).model_dump_json()
+    assert Block.model_validate_json(dumped).policy == POLICY
+
+
+def test_the_decision_reads_well() -> None:
+    decision = POLICY.decide(result(f1=0.7, roc_auc=0.9))
+    text = decision.to_markdown()
+    assert "flowers 1.1.0: refused by promotion" in text
+    assert "| f1 >= 0.8 | no | f1 is 0.7000 on 500 rows, below the least" in text
+    assert json.loads(json.dumps(decision.to_dict()))["allowed"] is False

@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy.stats import beta
+from statsmodels.stats.contingency_tables import mcnemar
+from statsmodels.stats.multitest import multipletests
+
+from brixa_flows.evaluation._sklearn import value_of
+from brixa_flows.evaluation.intervals import (
+    adjusted_p_values,
+    correct_share_difference,
+    mcnemar_p_value,
+    mean_draws,
+    percentile_interval,
+)
+from brixa_flows.evaluation.measuring import interval_of
+from brixa_flows.evaluation.metrics import METRICS
+from brixa_flows.evaluation.outcomes import Outcomes
+from brixa_flows.evaluation.ranking import (
+    area_draws,
+    areas_of,
+    auc_interval,
+    average_precision_draws,
+    delong,
+)
+from tests.evaluation.outcome_makers import many_classes, numbers, two_classes
+
+
+def brute_force_delong(scores: np.ndarray, positive: np.ndarray) -> np.ndarray:
+    """Covariance of areas by comparing every pair, as the paper writes it."""
+    areas, rows, columns = [], [], []
+    for score in scores:
+        up, down = score[positive][:, None], score[~positive][None, :]
+        wins = (up > down) + 0.5 * (up == down)
+        areas.append(wins.mean())
+        rows.append(wins.mean(axis=1))
+        columns.append(wins.mean(axis=0))
+    first = np.cov(np.array(rows)) / positive.sum()
+    return np.asarray(first + np.cov(np.array(columns)) / (~positive).sum())
+
+
+def test_delong_equals_every_pair_compared_ties_included() -> None:
+    generator = np.random.default_rng(3)
+    positive = generator.random(60) < 0.3
+    scores = np.stack(
+        [
+            np.round(generator.normal(size=60) + positive, 1),
+            generator.normal(size=60) + 0.5 * positive,
+        ]
+    )
+    areas, covariance = delong(list(scores), positive)
+    assert covariance == pytest.approx(brute_force_delong(scores, positive), rel=1e-10)
+    assert areas[0] == pytest.approx(
+        np.mean(
+            [
+                (a > b) + 0.5 * (a == b)
+                for a in scores[0][positive]
+                for b in scores[0][~positive]
+            ]
+        )
+    )
+
+
+def test_delong_agrees_with_the_bootstrap() -> None:
+    outcomes = two_classes(400)
+    _, covariance = areas_of([outcomes])
+    generator = np.random.default_rng(0)
+    drawn = [
+        value_of(METRICS["roc_auc"], outcomes.take(generator.integers(400, size=400)))
+        for _ in range(300)
+    ]
+    assert math.sqrt(covariance[0, 0]) == pytest.approx(np.std(drawn), rel=0.15)
+
+
+def test_a_perfect_area_still_has_an_interval() -> None:
+    low, high = auc_interval(1.0, 0.0, pairs=10)
+    assert high == 1.0
+    assert low == pytest.approx(beta.ppf(0.025, 10, 1))
+
+
+def test_draws_of_a_mean_area_spread_as_delong_says() -> None:
+    outcomes = two_classes(500)
+    _, covariance = areas_of([outcomes])
+    draws = area_draws([outcomes], np.random.default_rng(0))
+    assert draws.std() == pytest.approx(math.sqrt(covariance[0, 0]), rel=0.1)
+
+
+def test_counted_average_precision_is_that_of_the_resampled_rows() -> None:
+    outcomes = two_classes(80)
+    picks = np.random.default_rng(5).integers(80, size=80)
+    counts = np.bincount(picks, minlength=80)[None, :]
+    drawn = average_precision_draws(outcomes, counts)[0]
+    expected = value_of(METRICS["average_precision"], outcomes.take(picks))
+    assert drawn == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize(("lost", "won"), [(0, 0), (3, 9), (12, 12), (40, 80)])
+def test_mcnemar_is_that_of_statsmodels(lost: int, won: int) -> None:
+    expected = mcnemar([[100, lost], [won, 50]], exact=True).pvalue
+    assert mcnemar_p_value(lost, won) == pytest.approx(float(expected), rel=1e-9)
+
+
+def test_adjusted_p_values_are_those_of_statsmodels() -> None:
+    p_values = [0.04, 0.001, 0.2, 0.03, 0.9]
+    expected = multipletests(p_values, method="fdr_bh")[1]
+    assert adjusted_p_values(p_values) == pytest.approx(list(expected))
+
+
+def test_the_interval_of_an_accuracy_difference_is_signed_as_candidate_minus() -> None:
+    low, high = correct_share_difference(5, 25, rows=200)
+    assert 0 < low < 0.1 < high
+
+
+def test_mean_draws_spread_as_the_standard_error_on_few_rows_and_many() -> None:
+    for rows in (400, 4000):
+        terms = np.random.default_rng(1).exponential(size=(rows, 1))
+        draws = mean_draws(terms, np.random.default_rng(2))
+        assert draws.std() == pytest.approx(terms.std() / math.sqrt(rows), rel=0.08)
+
+
+def test_an_interval_holds_its_point_even_where_draws_do_not() -> None:
+    assert percentile_interval(np.full(10, 0.5), 1.0) == (0.5, 1.0)
+
+
+def covered(name: str, make: object, truth: float, runs: int, rows: int) -> float:
+    metric, hits = METRICS[name], 0
+    for seed in range(runs):
+        outcomes: Outcomes = make(rows, seed=seed)  # type: ignore[operator]
+        point = value_of(metric, outcomes)
+        low, high = interval_of(metric, outcomes, point, value_of, seed)
+        hits += low <= truth <= high
+    return hits / runs
+
+
+@pytest.mark.parametrize("name", ["accuracy", "f1", "roc_auc", "log_loss"])
+def test_intervals_of_a_classifier_cover_the_truth_about_as_often_as_said(
+    name: str,
+) -> None:
+    truth = value_of(METRICS[name], two_classes(200_000, seed=10_000))
+    assert 0.90 <= covered(name, two_classes, truth, 150, 200) <= 0.99
+
+
+def test_intervals_of_a_regression_cover_the_truth_about_as_often_as_said() -> None:
+    share = covered("root_mean_squared_error", numbers, 1.0, 150, 200)
+    assert 0.90 <= share <= 0.99
+
+
+def test_intervals_of_a_mean_area_over_classes_cover_the_truth() -> None:
+    truth = value_of(METRICS["roc_auc"], many_classes(100_000, seed=10_000))
+    assert 0.88 <= covered("roc_auc", many_classes, truth, 60, 200) <= 1.0

@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from brixa_flows.errors import EvaluationError
+from brixa_flows.evaluation.outcomes import judge
+from brixa_flows.serializers.base import Prediction
+
+
+def test_logits_of_two_columns_are_scores_of_integer_labels() -> None:
+    logits = np.array([[2.0, 1.0], [0.0, 3.0], [1.0, -1.0]])
+    outcomes = judge(np.array([0, 1, 1]), Prediction(logits))
+    assert outcomes.task == "binary"
+    assert outcomes.predicted.tolist() == [0, 1, 0]
+    assert outcomes.probabilities is not None
+    assert outcomes.probabilities.sum(axis=1) == pytest.approx(1)
+    assert outcomes.probabilities[0, 0] == pytest.approx(1 / (1 + np.exp(-1)))
+
+
+def test_rows_that_sum_to_one_are_probabilities_as_they_are() -> None:
+    shares = np.array([[0.2, 0.3, 0.5], [0.6, 0.3, 0.1]])
+    outcomes = judge(np.array([2, 1]), Prediction(shares))
+    assert outcomes.task == "multiclass"
+    assert outcomes.probabilities is not None
+    assert (outcomes.probabilities == shares).all()
+
+
+def test_one_column_is_the_score_of_class_one() -> None:
+    within = judge(np.array([0, 1, 1]), Prediction(np.array([[0.2], [0.7], [0.4]])))
+    assert within.predicted.tolist() == [0, 1, 0]
+    logits = Prediction(np.array([-2.0, 3.5]))
+    beyond = judge(np.array([0, 1]), logits, model_type="classification")
+    assert beyond.predicted.tolist() == [0, 1]
+    assert beyond.probabilities is not None
+    assert beyond.probabilities[0, 1] == pytest.approx(1 / (1 + np.exp(2)))
+
+
+def test_the_second_class_is_positive_unless_said_otherwise() -> None:
+    labels = np.array(["no", "yes", "yes"], dtype=object)
+    shares = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]])
+    prediction = Prediction(np.array(["no", "yes", "no"]), shares, ("no", "yes"))
+    assert judge(labels, prediction).classes[1] == "yes"
+    assert judge(labels, prediction).positive == 1
+    assert judge(labels, prediction, positive="no").positive == 0
+    with pytest.raises(EvaluationError, match="'maybe' is none of the classes"):
+        judge(labels, prediction, positive="maybe")
+
+
+@pytest.mark.parametrize(
+    ("labels", "answers", "model_type", "task"),
+    [
+        ([1.5, 2.5, 3.0], [1.0, 2.0, 3.5], "", "regression"),
+        ([1, 2, 3], [1.2, 2.0, 3.5], "", "regression"),
+        ([1, 2, 3], [1, 2, 2], "", "multiclass"),
+        ([1.0, 2.0, 3.0], [1.0, 2.0, 2.0], "house-price-regression", "regression"),
+        ([0, 1, 1], [0.2, 0.8, 0.3], "", "binary"),
+        ([True, False], [True, True], "", "binary"),
+        (["a", "b", "c"], ["a", "b", "b"], "", "multiclass"),
+    ],
+)
+def test_the_task_is_told_by_labels_answers_and_model_type(
+    labels: list[Any], answers: list[Any], model_type: str, task: str
+) -> None:
+    prediction = Prediction(np.array(answers))
+    assert judge(np.array(labels), prediction, model_type=model_type).task == task
+
+
+def test_bool_and_float_labels_meet_integer_classes() -> None:
+    shares = np.array([[0.9, 0.1], [0.2, 0.8]])
+    prediction = Prediction(np.array([0, 1]), shares, (0, 1))
+    for labels in (np.array([False, True]), np.array([0.0, 1.0])):
+        outcomes = judge(labels, prediction)
+        assert outcomes.truth.tolist() == [0, 1]
+        assert outcomes.warnings == ()
+
+
+def test_labels_the_model_does_not_know_are_counted_and_told() -> None:
+    shares = np.array([[0.9, 0.1], [0.2, 0.8], [0.3, 0.7]])
+    prediction = Prediction(np.array(["a", "b", "b"]), shares, ("a", "b"))
+    outcomes = judge(np.array(["a", "b", "zz"]), prediction)
+    assert outcomes.unseen == {"zz": 1}
+    assert "'zz' (1 rows)" in outcomes.warnings[0]
+
+
+def test_one_class_only_is_told() -> None:
+    outcomes = judge(np.array([1, 1, 1]), Prediction(np.array([1, 0, 1])))
+    assert outcomes.warnings == ("all 3 labels are 1: nothing is known of others",)
+    assert outcomes.classes[outcomes.positive] == 1
+
+
+def test_all_zero_labels_do_not_make_zero_the_positive_class() -> None:
+    outcomes = judge(np.array([0, 0]), Prediction(np.array([0, 0])))
+    assert outcomes.classes[outcomes.positive] == 1
+
+
+@pytest.mark.parametrize(
+    ("labels", "prediction", "sentence"),
+    [
+        (np.array([]), Prediction(np.array([])), "no rows"),
+        (np.array([1, 2]), Prediction(np.array([1])), "2 labels but 1 predictions"),
+        (
+            np.array([1.5, 2.5, 0.1]),
+            Prediction(np.array([1.0, np.nan, np.inf])),
+            "2 of 3 predictions are NaN or infinite .the first is row 1",
+        ),
+        (
+            np.array(["a", "b"]),
+            Prediction(np.array(["a", "b"]), np.full((2, 2), np.nan), ("a", "b")),
+            "2 of 2 class probabilities are NaN",
+        ),
+        (
+            np.array(["a", None], dtype=object),
+            Prediction(np.array(["a", "b"])),
+            "1 of 2 rows have no label .the first is row 1",
+        ),
+        (np.zeros((2, 2)), Prediction(np.zeros(2)), "labels have shape .2, 2"),
+        (
+            np.array(["x", "y"]),
+            Prediction(np.array([[0.1, 0.9], [0.3, 0.7]])),
+            "no label of the dataset .'x', 'y'. is one that the model knows .0, 1",
+        ),
+        (
+            np.array(["x", "y"]),
+            Prediction(np.array([0, 1])),
+            "answers 0, 1 but the labels are 'x', 'y'",
+        ),
+        (
+            np.array(["x", "y"]),
+            Prediction(np.array([0.25, 0.5])),
+            "one score a row, which can only be judged against labels 0 and 1",
+        ),
+        (np.array([0, 1]), Prediction(np.zeros((2, 3, 4))), "shape .2, 3, 4."),
+    ],
+)
+def test_what_does_not_fit_is_refused_in_a_sentence(
+    labels: Any, prediction: Prediction, sentence: str
+) -> None:
+    with pytest.raises(EvaluationError, match=sentence):
+        judge(labels, prediction)
+
+
+def test_a_task_that_is_said_must_be_one() -> None:
+    with pytest.raises(EvaluationError, match="no task 'ranking'; known: binary, mul"):
+        judge(np.array([1]), Prediction(np.array([1])), task="ranking")  # type: ignore[arg-type]
+
+
+def test_a_regression_refuses_labels_that_are_no_numbers() -> None:
+    with pytest.raises(EvaluationError, match="needs numbers as labels"):
+        judge(np.array(["a"]), Prediction(np.array([1.0])), task="regression")
