@@ -1,0 +1,169 @@
+"""Keras 3 models (tf.keras included): ``.keras``, read in safe mode.
+
+Classes and functions that are not Keras's own come from their module, by the path that
+the manifest lists and the trust policy judges; with those of ``__main__`` the model is a
+directory that has them pickled by value, which makes it code.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import cloudpickle
+import keras
+import numpy as np
+
+from brixa_flows.errors import DatasetError, SerializationError
+from brixa_flows.serializers.base import (
+    LoadOptions,
+    ModelInputs,
+    Prediction,
+    SavedModel,
+    SaveOptions,
+)
+from brixa_flows.serializers.devices import choose_device
+from brixa_flows.serializers.formats import choose_format
+from brixa_flows.serializers.keras_custom import (
+    custom_objects_of,
+    import_listed,
+    path_of,
+)
+from brixa_flows.serializers.pickling import (
+    PICKLE_PROTOCOL,
+    PICKLING_ERRORS,
+    unpicklable,
+    unpickle,
+    unreadable,
+)
+
+__all__ = ["KerasSerializer", "UnbuiltModelWarning"]
+
+_FILE = "model.keras"
+_INPUT_ERRORS = (KeyError, RuntimeError, TypeError, ValueError)
+
+
+class UnbuiltModelWarning(UserWarning):
+    """A Keras model was saved before it had weights: its architecture only."""
+
+
+class KerasSerializer:
+    """``model.keras`` (data), or ``model/`` with its classes beside it (code)."""
+
+    framework = "tensorflow"
+
+    def save(self, model: Any, directory: Path, options: SaveOptions) -> SavedModel:
+        """Write ``model``; one that is not built yet is saved as its architecture.
+
+        Raises:
+            SerializationError: If it can't be written in a way that loads again.
+        """
+        choose_format(options, self.framework, ("keras",))
+        path = directory / _FILE
+        _write(model, path)
+        custom = custom_objects_of(model, path)
+        if any(_only_here(each) for each in custom.values()):
+            return _beside_its_classes(model, path, custom)
+        registered = {name: path_of(each) for name, each in custom.items()}
+        config = {"classes": sorted(registered.values()), "registered": registered}
+        return SavedModel("tensorflow", "keras", "data", _FILE, config)
+
+    def load(self, directory: Path, saved: SavedModel, options: LoadOptions) -> Any:
+        """Read the model back in safe mode.
+
+        Raises:
+            SerializationError: If the file or a class is not what ``saved`` says.
+            DeviceUnavailableError: If the device is not there; lists those present.
+        """
+        device = choose_device(options.device, _present_devices())
+        if options.dtype is not None:
+            raise SerializationError(
+                f"dtype={options.dtype!r} can't be applied to a Keras model; set a "
+                "keras.DTypePolicy when it is built"
+            )
+        path = directory / saved.entry
+        if saved.format == "keras":
+            custom = import_listed(saved.config["registered"], saved.config["classes"])
+        elif saved.format == "keras-cloudpickle":
+            custom = unpickle(path / "classes.pkl")
+            path = path / _FILE
+        else:
+            raise SerializationError(f"{saved.format!r} is no format of Keras models")
+        try:
+            with keras.device(device.replace("cuda", "gpu")):
+                return keras.saving.load_model(
+                    path, custom_objects=custom, safe_mode=True
+                )
+        except (OSError, TypeError, ValueError) as err:
+            raise unreadable(path, err) from err
+
+    def predict(self, model: Any, inputs: ModelInputs) -> Prediction:
+        """Run the model in inference mode; the values are its (first) raw output.
+
+        Raises:
+            DatasetError: If the model refuses the inputs.
+        """
+        try:
+            output = model(_as_arrays(inputs), training=False)
+        except _INPUT_ERRORS as err:
+            raise DatasetError(
+                f"the {type(model).__name__} refused the inputs: {err}"
+            ) from err
+        if isinstance(output, Mapping):
+            output = list(output.values())
+        while isinstance(output, (list, tuple)):
+            output = output[0]
+        return Prediction(np.asarray(keras.ops.convert_to_numpy(output)))
+
+
+def _as_arrays(inputs: Any) -> Any:
+    if isinstance(inputs, Mapping):
+        return {name: np.asarray(values) for name, values in inputs.items()}
+    return inputs.to_numpy() if hasattr(inputs, "to_numpy") else np.asarray(inputs)
+
+
+def _present_devices() -> tuple[str, ...]:
+    graphics = keras.distribution.list_devices("gpu")
+    return (*(f"cuda:{index}" for index in range(len(graphics))), "cpu")
+
+
+def _only_here(custom: Any) -> bool:
+    return custom.__module__ == "__main__" or "<locals>" in custom.__qualname__
+
+
+def _write(model: Any, path: Path) -> None:
+    try:
+        with warnings.catch_warnings():
+            # Ours is below, with a remedy.
+            warnings.filterwarnings("ignore", message=".*not yet been built")
+            model.save(path)
+    except (NotImplementedError, TypeError, ValueError) as err:
+        raise SerializationError(
+            f"the {type(model).__name__} can't be saved as .keras: {err}"
+        ) from err
+    if not model.built:
+        warnings.warn(
+            f"the {type(model).__name__} {model.name!r} is not built yet, so its "
+            "architecture is saved and it has no weights; call it on data, or give it "
+            "a keras.Input, before saving",
+            UnbuiltModelWarning,
+            stacklevel=2,
+        )
+
+
+def _beside_its_classes(
+    model: Any, path: Path, custom: Mapping[str, Any]
+) -> SavedModel:
+    folder = path.parent / "model"
+    folder.mkdir()
+    path.rename(folder / _FILE)
+    try:
+        with (folder / "classes.pkl").open("wb") as file:
+            cloudpickle.dump(dict(custom), file, protocol=PICKLE_PROTOCOL)
+    except PICKLING_ERRORS as err:
+        raise unpicklable(custom, err, by_value=True) from err
+    names = ", ".join(sorted(path_of(each) for each in custom.values()))
+    config = {"because": f"no other process can import {names}"}
+    return SavedModel("tensorflow", "keras-cloudpickle", "code", "model", config)

@@ -1,0 +1,239 @@
+"""How to build a torch module again without pickling it: class path and arguments.
+
+A recipe is trusted only after it was followed on the meta device and the result, given
+the original's tensors, was found to be the same down to every attribute.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import json
+import sys
+import weakref
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import nn
+
+from brixa_flows.errors import SerializationError
+
+__all__ = ["NoRecipe", "assign_tensors", "build", "named_tensors", "recipe_of"]
+
+Recipe = dict[str, Any]
+
+_PLAIN = (
+    bool,
+    int,
+    float,
+    complex,
+    str,
+    bytes,
+    torch.dtype,
+    torch.device,
+    torch.Size,
+    type(None),
+)
+
+
+class NoRecipe(Exception):
+    """Why a module can't be built from its class path and plain arguments."""
+
+
+def recipe_of(model: nn.Module) -> Recipe:
+    """The proven recipe of a module: ``class``, ``args`` or ``children``, ``dtype``.
+
+    Raises:
+        NoRecipe: If there is none; the message is the reason, for the warning.
+    """
+    recipe = _draft(model)
+    floating = {t.dtype for _, t in named_tensors(model) if t.is_floating_point()}
+    if len(floating) == 1:
+        recipe["dtype"] = str(floating.pop()).removeprefix("torch.")
+    try:
+        with torch.random.fork_rng(devices=[]):
+            twin = build(recipe)
+            assign_tensors(twin, dict(named_tensors(model)))
+    except Exception as err:  # a user's constructor may raise anything
+        reason = str(err).split("\n", 1)[0][:200]
+        raise NoRecipe(f"its constructor can't be repeated: {reason}") from err
+    difference = _first_difference("model", model, twin, set())
+    if difference:
+        raise NoRecipe(f"its constructor does not give back {difference}")
+    return recipe
+
+
+def build(recipe: Recipe) -> nn.Module:
+    """Follow a recipe on the meta device: the module has no values yet.
+
+    Raises:
+        SerializationError: If the class is not there or is no torch module.
+    """
+    cls = _import_module_class(recipe["class"])
+    module: nn.Module
+    with torch.device("meta"):
+        if "children" in recipe:
+            module = cls()
+            for name, child in recipe["children"].items():
+                module.add_module(name, build(child))
+        else:
+            module = cls(**recipe["args"])
+    if "dtype" in recipe:
+        module = module.to(getattr(torch, recipe["dtype"]))
+    return module
+
+
+def named_tensors(model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
+    """Every parameter and buffer, each under all its names, also non-persistent."""
+    yield from model.named_parameters(remove_duplicate=False)
+    yield from model.named_buffers(remove_duplicate=False)
+
+
+def assign_tensors(model: nn.Module, tensors: dict[str, torch.Tensor]) -> None:
+    """Put ``tensors`` in the place of the parameters and buffers of those names.
+
+    Names that share one tensor object share one parameter afterwards.
+
+    Raises:
+        SerializationError: If names, shapes or dtypes are not those of the module.
+    """
+    expected = dict(named_tensors(model))
+    if expected.keys() != tensors.keys():
+        wrong = sorted(expected.keys() ^ tensors.keys())
+        raise SerializationError(
+            f"the tensors are not those of the class, first {wrong[0]!r}; was the "
+            "class changed since the model was saved?"
+        )
+    made: dict[int, nn.Parameter] = {}
+    for name, tensor in tensors.items():
+        old = expected[name]
+        if (old.shape, old.dtype) != (tensor.shape, tensor.dtype):
+            raise SerializationError(
+                f"{name} has shape {tuple(tensor.shape)} and {tensor.dtype}, the class "
+                f"wants {tuple(old.shape)} and {old.dtype}"
+            )
+        owner, _, leaf = name.rpartition(".")
+        value = tensor
+        if isinstance(old, nn.Parameter):
+            value = made.setdefault(
+                id(tensor), nn.Parameter(tensor.detach(), tensor.requires_grad)
+            )
+        setattr(model.get_submodule(owner), leaf, value)
+
+
+def _draft(model: nn.Module) -> Recipe:
+    cls = type(model)
+    path = f"{cls.__module__}:{cls.__qualname__}"
+    if cls.__module__ == "__main__":
+        raise NoRecipe(f"its class {cls.__qualname__} lives in __main__")
+    if _look_up(cls.__module__, cls.__qualname__) is not cls:
+        raise NoRecipe(f"its class {cls.__qualname__} is not at {path}")
+    if cls is nn.Sequential:
+        children = {name: _draft(child) for name, child in model.named_children()}
+        return {"class": path, "children": children}
+    return {"class": path, "args": _arguments(model)}
+
+
+def _arguments(model: nn.Module) -> dict[str, Any]:
+    """Constructor arguments, as far as the module keeps them under their names."""
+    arguments = {}
+    for parameter in list(inspect.signature(type(model)).parameters.values()):
+        required = parameter.default is parameter.empty
+        value = getattr(model, parameter.name, parameter.default)
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            continue
+        if parameter.kind is parameter.POSITIONAL_ONLY:
+            raise NoRecipe("its constructor has positional-only arguments")
+        if isinstance(parameter.default, bool) and not isinstance(value, bool):
+            value = value is not None
+        if _is_json(value):
+            arguments[parameter.name] = value
+        elif required:
+            raise NoRecipe(
+                f"it keeps its constructor's argument {parameter.name!r} in no "
+                "attribute of that name as a plain value"
+            )
+    return arguments
+
+
+def _is_json(value: Any) -> bool:
+    if value is inspect.Parameter.empty:
+        return False
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return True
+
+
+def _look_up(module: str, qualname: str) -> Any:
+    found: Any = sys.modules.get(module)
+    for part in qualname.split("."):
+        found = getattr(found, part, None)
+    return found
+
+
+def _import_module_class(path: str) -> Any:
+    module, _, qualname = path.partition(":")
+    try:
+        importlib.import_module(module)
+    except ImportError as err:
+        raise SerializationError(
+            f"the class {path} can't be imported here ({err}); install the package "
+            "that has it, or put it on PYTHONPATH"
+        ) from err
+    found = _look_up(module, qualname)
+    if not (isinstance(found, type) and issubclass(found, nn.Module)):
+        raise SerializationError(f"{path} is no torch module class here")
+    return found
+
+
+def _first_difference(path: str, a: Any, b: Any, seen: set[int]) -> str | None:
+    """Path of the first part in which two modules or values differ."""
+    if a is b or id(a) in seen:
+        return None
+    if type(a) is not type(b):
+        return path
+    if isinstance(a, torch.Tensor):
+        return None if _same_tensor(a, b) else path
+    if isinstance(a, _PLAIN):
+        return None if a == b or (a != a and b != b) else path
+    seen.add(id(a))
+    parts, twins = _parts(a), _parts(b)
+    if parts is None or twins is None or list(parts) != list(twins):
+        return path
+    differences = (
+        _first_difference(f"{path}.{key}", part, twins[key], seen)
+        for key, part in parts.items()
+    )
+    return next((each for each in differences if each), None)
+
+
+def _parts(value: Any) -> dict[Any, Any] | None:
+    """What a value consists of, by key; ``None`` for what can't be compared."""
+    kind = type(value)
+    if kind in (dict, OrderedDict):
+        return dict(value)
+    if kind in (list, tuple):
+        return dict(enumerate(value))
+    if kind in (set, frozenset):
+        return dict.fromkeys(sorted(value, key=repr))
+    if kind is weakref.ref:
+        return {"referent": value()}
+    if isinstance(value, nn.Module):
+        # Its mode is left out: a loaded module is in evaluation mode.
+        return {key: part for key, part in vars(value).items() if key != "training"}
+    return None
+
+
+def _same_tensor(a: torch.Tensor, b: torch.Tensor) -> bool:
+    return (
+        a.layout == b.layout
+        and a.dtype == b.dtype
+        and a.shape == b.shape
+        and a.requires_grad == b.requires_grad
+        and not b.is_meta
+        and a.data_ptr() == b.data_ptr()
+    )
