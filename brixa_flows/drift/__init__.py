@@ -1,0 +1,34 @@
+"""Whether data changed, said so that it can be trusted; knows no registry.
+
+::
+
+    column.py      what is kept of a column: counts and sums that add up
+    radix.py       histograms at any scale
+    profile.py     DriftProfile: all columns of a data set, one Parquet file
+    spread.py      how much the reference's own windows differ
+    base.py        DriftMethod, the extension point; methods/ are ours
+    judging.py     sure, large and unusual: from measurements to verdicts
+    findings.py    columns gone, new, retyped
+    detector.py    DriftDetector, which puts it together
+    report.py      DriftReport and its parts; markdown.py, html_page.py show it
+
+``_arrow_reading``, ``_arrow_columns``, ``_building``, ``_parquet`` and ``_plots`` are
+the adapters to pyarrow and matplotlib.
+"""
+
+from brixa_flows.drift.base import DriftMethod, Measurement
+from brixa_flows.drift.detector import DriftDetector
+from brixa_flows.drift.profile import DriftProfile
+from brixa_flows.drift.report import ColumnDrift, DriftReport, Finding
+from brixa_flows.drift.spread import ReferenceSpread
+
+__all__ = [
+    "ColumnDrift",
+    "DriftDetector",
+    "DriftMethod",
+    "DriftProfile",
+    "DriftReport",
+    "Finding",
+    "Measurement",
+    "ReferenceSpread",
+]

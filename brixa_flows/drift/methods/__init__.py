@@ -1,0 +1,1 @@
+"""How a change is measured; each is a plug-in of ``DRIFT_METHODS``, loaded by name."""

@@ -1,0 +1,184 @@
+"""Adapter to pyarrow: every form of tabular data as bounded record batches."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.dataset as pads
+
+from brixa_flows.errors import DriftError, some_of
+
+__all__ = ["BATCH_ROWS", "read_batches"]
+
+BATCH_ROWS = 131_072
+_FORMS = (
+    "a pandas or polars frame, an Arrow table, batches or reader, a Parquet path, "
+    "folder or glob, a DuckDB relation, or a dict of arrays"
+)
+
+
+def read_batches(
+    data: Any, columns: Sequence[str] | None = None
+) -> Iterator[pa.RecordBatch]:
+    """Read ``data`` in batches of at most :data:`BATCH_ROWS` rows.
+
+    Column names become texts; a name that occurs again gets ``#2``, ``#3`` ... behind
+    it. Objects of mixed types become their texts.
+
+    Args:
+        data: Any form the message of the error lists.
+        columns: Only these; all by default.
+
+    Yields:
+        At least one batch, which may have no rows, so that columns are always known.
+
+    Raises:
+        DriftError: If the form is unknown, a file can't be read or a column is absent.
+    """
+    if isinstance(data, (str, Path)):
+        yield from _from_path(str(data), columns)
+        return
+    for batch in _from_memory(data):
+        batch = _with_unique_names(batch)
+        if columns is not None:
+            batch = batch.select(_present(columns, batch.schema.names))
+        for start in range(0, max(batch.num_rows, 1), BATCH_ROWS):
+            yield batch.slice(start, BATCH_ROWS)
+
+
+def _from_memory(data: Any) -> Iterator[pa.RecordBatch]:
+    if isinstance(data, pa.RecordBatch):
+        yield data
+    elif isinstance(data, pa.Table):
+        yield from _table_batches(data)
+    elif isinstance(data, pads.Dataset):
+        yield from _dataset_batches(data, None)
+    elif _is_a(data, "pandas.") and hasattr(data, "iloc"):
+        yield _from_pandas(data)
+    elif isinstance(data, Mapping):
+        yield _from_arrays({str(name): values for name, values in data.items()})
+    elif _is_a(data, "polars.") and hasattr(data, "collect"):
+        yield from _from_memory(data.collect())
+    elif hasattr(data, "__arrow_c_stream__"):
+        reader = pa.RecordBatchReader.from_stream(data)
+        yield from _and_the_schema(reader, reader.schema)
+    elif isinstance(data, Iterable) and not isinstance(data, (bytes, np.ndarray)):
+        yield from _from_parts(data)
+    else:
+        raise DriftError(f"can't read a {type(data).__name__}; give {_FORMS}")
+
+
+def _from_parts(parts: Iterable[Any]) -> Iterator[pa.RecordBatch]:
+    for part in parts:
+        if not isinstance(part, (pa.RecordBatch, pa.Table)):
+            raise DriftError(
+                f"an item of the data is a {type(part).__name__}, not an Arrow batch; "
+                f"give {_FORMS}"
+            )
+        yield from _from_memory(part)
+
+
+def _from_path(text: str, columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
+    files = sorted(glob.glob(text)) if glob.has_magic(text) else [text]
+    if not files or not Path(files[0]).exists():
+        raise DriftError(f"there is no data at {text}; give {_FORMS}")
+    source = files[0] if len(files) == 1 else files
+    form = "csv" if files[0].endswith(".csv") else "parquet"
+    try:
+        dataset = pads.dataset(source, format=form)
+        names = None
+        if columns is not None:
+            names = _present(columns, dataset.schema.names)
+        yield from _dataset_batches(dataset, names)
+    except (pa.ArrowInvalid, OSError) as err:
+        raise DriftError(f"can't read {text} as {form}: {err}") from err
+
+
+def _dataset_batches(
+    dataset: pads.Dataset, columns: list[str] | None
+) -> Iterator[pa.RecordBatch]:
+    batches = dataset.to_batches(
+        columns=columns,
+        batch_size=BATCH_ROWS,
+        batch_readahead=2,
+        fragment_readahead=1,
+    )
+    names = columns if columns is not None else dataset.schema.names
+    schema = pa.schema([dataset.schema.field(name) for name in names])
+    yield from _and_the_schema(batches, schema)
+
+
+def _table_batches(table: pa.Table) -> Iterator[pa.RecordBatch]:
+    batches = table.to_batches(max_chunksize=BATCH_ROWS)
+    yield from _and_the_schema(batches, table.schema)
+
+
+def _and_the_schema(
+    batches: Iterable[pa.RecordBatch], schema: pa.Schema
+) -> Iterator[pa.RecordBatch]:
+    """The batches, or an empty one that still has the columns."""
+    empty = True
+    for batch in batches:
+        empty = False
+        yield batch
+    if empty:
+        arrays = [pa.array([], field.type) for field in schema]
+        yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _from_pandas(frame: Any) -> pa.RecordBatch:
+    if not hasattr(frame, "columns"):
+        frame = frame.to_frame()
+    names = [str(name) for name in frame.columns]
+    arrays = [_array(frame.iloc[:, place]) for place in range(len(names))]
+    return pa.RecordBatch.from_arrays(arrays, names=names)
+
+
+def _from_arrays(arrays: dict[str, Any]) -> pa.RecordBatch:
+    read = {name: _array(values) for name, values in arrays.items()}
+    lengths = {name: len(array) for name, array in read.items()}
+    if len(set(lengths.values())) > 1:
+        raise DriftError(f"the arrays have different lengths: {lengths}")
+    return pa.RecordBatch.from_arrays(list(read.values()), names=list(read))
+
+
+def _array(values: Any) -> pa.Array:
+    try:
+        made = pa.array(values, from_pandas=True)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
+        texts = [None if _is_missing(value) else str(value) for value in values]
+        made = pa.array(texts, pa.string())
+    return made.combine_chunks() if isinstance(made, pa.ChunkedArray) else made
+
+
+def _is_missing(value: object) -> bool:
+    return value is None or (isinstance(value, float) and np.isnan(value))
+
+
+def _with_unique_names(batch: pa.RecordBatch) -> pa.RecordBatch:
+    seen: dict[str, int] = {}
+    names = []
+    for name in batch.schema.names:
+        seen[name] = seen.get(name, 0) + 1
+        names.append(name if seen[name] == 1 else f"{name}#{seen[name]}")
+    if names == batch.schema.names:
+        return batch
+    return pa.RecordBatch.from_arrays(batch.columns, names=names)
+
+
+def _present(columns: Sequence[str], names: Sequence[str]) -> list[str]:
+    absent = [column for column in columns if column not in names]
+    if absent:
+        raise DriftError(
+            f"the data have no column {some_of(absent)}; they have: {some_of(names)}"
+        )
+    return list(columns)
+
+
+def _is_a(data: Any, prefix: str) -> bool:
+    return any(kind.__module__.startswith(prefix) for kind in type(data).__mro__)

@@ -1,0 +1,165 @@
+"""Adapter to pyarrow: builds drift profiles from batches, in memory of fixed size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from brixa_flows.drift._arrow_columns import instants, kind_of, measure
+from brixa_flows.drift._arrow_reading import read_batches
+from brixa_flows.drift.column import ColumnProfile
+from brixa_flows.drift.profile import DriftProfile
+from brixa_flows.errors import DriftError
+
+__all__ = ["build", "build_windows"]
+
+_DAY_SECONDS = 86_400.0
+_MOST_WINDOWS = 1_000
+
+
+def build(
+    data: Any, columns: Sequence[str] | None, like: DriftProfile | None
+) -> DriftProfile:
+    """One profile of all rows."""
+    centres = _centres(like)
+    whole: DriftProfile | None = None
+    for batch in read_batches(data, columns):
+        part = _profile(batch, centres)
+        whole = part if whole is None else whole + part
+    if whole is None:
+        return DriftProfile(0)
+    trimmed = {name: column.trimmed() for name, column in whole.columns.items()}
+    return DriftProfile(whole.rows, trimmed)
+
+
+@dataclass
+class _Window:
+    """Rows of one stretch of time while they come in."""
+
+    profile: DriftProfile
+    first: float
+    last: float
+
+    def add(self, other: _Window) -> None:
+        self.profile = self.profile + other.profile
+        self.first = min(self.first, other.first)
+        self.last = max(self.last, other.last)
+
+
+def build_windows(
+    data: Any,
+    columns: Sequence[str] | None,
+    like: DriftProfile | None,
+    window_column: str,
+    seconds: float,
+) -> list[tuple[DriftProfile, float]]:
+    """A profile for each window, in order, and the share of its length it covers.
+
+    The first window begins with the day (UTC) of the earliest row of the first batch.
+
+    Raises:
+        DriftError: If the column is absent, holds no times, or makes too many windows.
+    """
+    centres = _centres(like)
+    windows: dict[int, _Window] = {}
+    origin: float | None = None
+    for batch in read_batches(data, columns):
+        times = _times(batch, window_column)
+        batch, times = _ordered(batch, times)
+        batch = batch.drop_columns([window_column])
+        if not len(times):
+            windows.setdefault(0, _Window(_profile(batch, centres), 0.0, 0.0))
+            continue
+        if origin is None:
+            origin = float(np.floor(times[0] / _DAY_SECONDS)) * _DAY_SECONDS
+            # One centre for all windows: that of the whole first batch.
+            _profile(batch, centres)
+        for number, start, stop in _stretches(times, origin, seconds):
+            rows = _profile(batch.slice(start, stop - start), centres)
+            part = _Window(rows, float(times[start]), float(times[stop - 1]))
+            if number in windows:
+                windows[number].add(part)
+            else:
+                windows[number] = part
+        if len(windows) > _MOST_WINDOWS:
+            raise DriftError(
+                f"{window_column!r} makes more than {_MOST_WINDOWS} windows; choose "
+                "longer ones"
+            )
+    return _with_coverage(windows, origin or 0.0, seconds)
+
+
+def _with_coverage(
+    windows: dict[int, _Window], origin: float, seconds: float
+) -> list[tuple[DriftProfile, float]]:
+    """The outermost windows may be cut off by where the data begin and end."""
+    numbers = sorted(windows)
+    covered = []
+    for number in numbers:
+        window, share = windows[number], 1.0
+        begin = origin + number * seconds
+        if number == numbers[0]:
+            share -= (window.first - begin) / seconds
+        if number == numbers[-1]:
+            share -= (begin + seconds - window.last) / seconds
+        covered.append((window.profile, share))
+    return covered
+
+
+def _profile(batch: pa.RecordBatch, centres: dict[str, float]) -> DriftProfile:
+    columns: dict[str, ColumnProfile] = {}
+    for name, array in zip(batch.schema.names, batch.columns, strict=True):
+        column = measure(array, centres.get(name))
+        if column.centre is not None:
+            centres.setdefault(name, column.centre)
+        columns[name] = column
+    return DriftProfile(batch.num_rows, columns)
+
+
+def _centres(like: DriftProfile | None) -> dict[str, float]:
+    if like is None:
+        return {}
+    return {
+        name: column.centre
+        for name, column in like.columns.items()
+        if column.centre is not None
+    }
+
+
+def _times(batch: pa.RecordBatch, window_column: str) -> np.ndarray[Any, Any]:
+    if window_column not in batch.schema.names:
+        raise DriftError(
+            f"there is no column {window_column!r} to cut windows by; name a date or "
+            "time column"
+        )
+    array = batch.column(window_column)
+    if kind_of(array.type) != "datetime":
+        raise DriftError(
+            f"{window_column!r} holds {array.type} values; windows are cut by dates or "
+            "times"
+        )
+    return instants(array)
+
+
+def _ordered(
+    batch: pa.RecordBatch, times: np.ndarray[Any, Any]
+) -> tuple[pa.RecordBatch, np.ndarray[Any, Any]]:
+    """Rows in order of time, those without a time left out."""
+    known = np.flatnonzero(np.isfinite(times))
+    order = known[np.argsort(times[known], kind="stable")]
+    if np.array_equal(order, np.arange(len(times))):
+        return batch, times
+    return batch.take(pa.array(order)), times[order]
+
+
+def _stretches(
+    times: np.ndarray[Any, Any], origin: float, seconds: float
+) -> Iterator[tuple[int, int, int]]:
+    numbers = np.floor((times - origin) / seconds).astype(np.int64)
+    starts = np.flatnonzero(np.diff(numbers, prepend=numbers[0] - 1))
+    for start, stop in zip(starts, [*starts[1:], len(numbers)], strict=True):
+        yield int(numbers[start]), int(start), int(stop)

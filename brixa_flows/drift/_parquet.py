@@ -1,0 +1,166 @@
+"""Adapter to pyarrow: a drift profile as one Parquet file.
+
+Rows are ``column`` (its number), ``bin`` or ``category``, and ``count``; everything else
+is JSON under the key ``brixa_drift_profile`` of the file's metadata, ``protocol`` first.
+A reader refuses a protocol it does not know; a change of meaning takes the next number.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from brixa_flows.drift.column import ColumnProfile
+from brixa_flows.drift.profile import PROTOCOL, DriftProfile
+from brixa_flows.drift.radix import Histogram
+from brixa_flows.drift.spread import ReferenceSpread
+from brixa_flows.errors import DriftError
+
+__all__ = ["describe", "is_profile", "read", "write"]
+
+_KEY = b"brixa_drift_profile"
+_FACTS = (
+    "kind",
+    "type_name",
+    "rows",
+    "missing",
+    "infinite",
+    "total",
+    "squares",
+    "minimum",
+    "maximum",
+    "centre",
+    "whole",
+    "other",
+)
+
+
+def describe(profile: DriftProfile) -> dict[str, Any]:
+    """Everything but the counts, as JSON values."""
+    spread = profile.spread
+    return {
+        "protocol": PROTOCOL,
+        "rows": profile.rows,
+        "window_column": profile.window_column,
+        "columns": [
+            {"name": name} | {fact: getattr(column, fact) for fact in _FACTS}
+            for name, column in profile.columns.items()
+        ],
+        "spread": spread
+        and {
+            "window": spread.window,
+            "windows": spread.windows,
+            "effects": spread.effects,
+        },
+    }
+
+
+def write(profile: DriftProfile, path: Path) -> None:
+    """Write beside the target, then rename."""
+    table = _table(profile)
+    facts = json.dumps(describe(profile)).encode()
+    table = table.replace_schema_metadata({_KEY: facts})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        pq.write_table(
+            table,
+            draft,
+            compression="zstd",
+            use_dictionary=["column", "category"],
+            column_encoding={
+                "bin": "DELTA_BINARY_PACKED",
+                "count": "DELTA_BINARY_PACKED",
+            },
+        )
+        os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def is_profile(path: Path) -> bool:
+    """Whether this is the file of a drift profile (of any protocol)."""
+    if not path.is_file():
+        return False
+    try:
+        return _KEY in (pq.read_schema(path).metadata or {})
+    except (pa.ArrowInvalid, OSError):
+        return False
+
+
+def read(path: Path) -> DriftProfile:
+    """Read and check a file.
+
+    Raises:
+        DriftError: If it is absent, no drift profile, or of a newer protocol.
+    """
+    if not is_profile(path):
+        raise DriftError(
+            f"{path} is no drift profile; write one with DriftProfile.save"
+        )
+    table = pq.read_table(path)
+    facts = json.loads(table.schema.metadata[_KEY])
+    if facts.get("protocol") != PROTOCOL:
+        raise DriftError(
+            f"{path} has protocol {facts.get('protocol')} of drift profiles, this "
+            f"brixa-flows reads {PROTOCOL}; upgrade brixa-flows or build it anew"
+        )
+    columns = {}
+    numbers = table["column"].to_numpy()
+    for number, column_facts in enumerate(facts["columns"]):
+        lower, upper = np.searchsorted(numbers, [number, number + 1])
+        rows = table.slice(lower, upper - lower)
+        name = column_facts.pop("name")
+        columns[name] = _column(column_facts, rows)
+    spread = facts["spread"]
+    return DriftProfile(
+        facts["rows"],
+        columns,
+        facts["window_column"],
+        None if spread is None else _spread(spread),
+    )
+
+
+def _column(facts: dict[str, Any], rows: pa.Table) -> ColumnProfile:
+    counts = rows["count"].to_numpy()
+    if facts["kind"] in ("category", "boolean"):
+        names = rows["category"].to_pylist()
+        categories = dict(zip(names, counts.tolist(), strict=True))
+        return ColumnProfile(**facts, categories=categories)
+    keys = rows["bin"].to_numpy().astype(np.int64)
+    return ColumnProfile(**facts, bins=Histogram(keys, counts.astype(np.int64)))
+
+
+def _spread(facts: dict[str, Any]) -> ReferenceSpread:
+    effects = {
+        column: {method: tuple(each) for method, each in methods.items()}
+        for column, methods in facts["effects"].items()
+    }
+    return ReferenceSpread(facts["window"], facts["windows"], effects)
+
+
+def _table(profile: DriftProfile) -> pa.Table:
+    schema = pa.schema(
+        [
+            ("column", pa.int32()),
+            ("bin", pa.int32()),
+            ("category", pa.string()),
+            ("count", pa.int64()),
+        ]
+    )
+    parts = [schema.empty_table()]
+    for number, column in enumerate(profile.columns.values()):
+        names = sorted(column.categories)
+        counts = [*column.bins.counts, *(column.categories[name] for name in names)]
+        bins = [*column.bins.keys, *([None] * len(names))]
+        labels = [*([None] * len(column.bins.keys)), *names]
+        arrays = [[number] * len(counts), bins, labels, counts]
+        parts.append(pa.table(arrays, schema=schema))
+    return pa.concat_tables(parts).combine_chunks()

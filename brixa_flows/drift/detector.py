@@ -1,0 +1,247 @@
+"""Compares a window with a reference."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from brixa_flows.drift.findings import (
+    ColumnPair,
+    comparable_columns,
+    quality_findings,
+    schema_findings,
+)
+from brixa_flows.drift.judging import Judge, Judged
+from brixa_flows.drift.profile import DriftProfile, load_methods
+from brixa_flows.drift.report import CheckResult, ColumnDrift, DriftReport, Finding
+from brixa_flows.drift.sentences import column_sentence, report_sentence
+from brixa_flows.drift.shapes import shape_of
+from brixa_flows.drift.spread import ReferenceSpread, window_seconds
+from brixa_flows.errors import DriftError, UnknownPluginError, some_of
+
+__all__ = ["DriftDetector"]
+
+_ENGINES = ("profile",)
+
+
+class DriftDetector:
+    """Says whether a window differs from a reference, column by column.
+
+    A column drifted when a difference is *sure* (the p-value of a two-sample test,
+    adjusted over all columns and questions, is below ``alpha``), *large* (an effect
+    reaches its threshold) and, for a window of time, *unusual* (larger than the
+    reference's own windows make likely, see :mod:`brixa_flows.drift.spread`).
+
+    Args:
+        engine: ``profile``, the only one.
+        min_rows: With fewer rows on either side nothing is judged.
+        alpha: Share of false alarms over all columns and questions of one comparison.
+        thresholds: Smallest effect that matters, by method name: ``ks`` .05 (share of
+            rows), ``wasserstein`` .1 (of the reference's scale), ``share_change`` .03,
+            ``missing_share_change`` .03, ``infinite_share_change`` .01,
+            ``new_category_share`` .01.
+        spread: Of the reference's windows, in place of the one kept in its profile.
+        judge_datetimes: Judge the values of dates and times; without it they are taken
+            for clocks, whose missing rows alone are judged.
+
+    Raises:
+        UnknownPluginError: If the engine or a threshold's method is unknown.
+        DriftError: If ``min_rows`` or ``alpha`` can't be.
+    """
+
+    def __init__(
+        self,
+        engine: str = "profile",
+        *,
+        min_rows: int = 200,
+        alpha: float = 0.05,
+        thresholds: Mapping[str, float] | None = None,
+        spread: ReferenceSpread | None = None,
+        judge_datetimes: bool = False,
+    ) -> None:
+        if engine not in _ENGINES:
+            raise UnknownPluginError("drift engine", engine, _ENGINES)
+        if min_rows < 1 or not 0 < alpha < 1:
+            raise DriftError(
+                f"min_rows is at least 1 and alpha within 0 to 1, not {min_rows} and "
+                f"{alpha}"
+            )
+        self.engine = engine
+        self.min_rows = min_rows
+        self.alpha = alpha
+        self.methods = load_methods()
+        self.thresholds = dict(thresholds or {})
+        self.spread = spread
+        self.judge_datetimes = judge_datetimes
+        known = [method.name for method in self.methods]
+        for name in self.thresholds:
+            if name not in known:
+                raise UnknownPluginError("drift method", name, known)
+
+    def detect(
+        self,
+        reference: Any,
+        current: Any,
+        *,
+        columns: Sequence[str] | None = None,
+        ignore: Sequence[str] = (),
+        kind: str | None = None,
+    ) -> DriftReport:
+        """Compare ``current`` with ``reference``.
+
+        Args:
+            reference: A :class:`DriftProfile`, the path of one, or any data that
+                :meth:`DriftProfile.build` reads.
+            current: The same; it is read once.
+            columns: Judge only these; by default all that either has.
+            ignore: Pass these over (labels, row ids, clocks).
+            kind: ``week``, ``month``, ``7D`` ...: judge the window against the spread
+                of the reference's own windows, which a reference profile has when it
+                was built with ``window_column=``. Leave it out for a random sample.
+
+        Raises:
+            DriftError: If data can't be read, ``kind`` is no window or ``columns``
+                names one that neither has.
+        """
+        before = DriftProfile.of(reference)
+        after = DriftProfile.of(current, like=before)
+        names = self._judged_names(before, after, columns, ignore)
+        findings = schema_findings(before, after, names)
+        pairs = comparable_columns(before, after, names)
+        enough = min(before.rows, after.rows) >= self.min_rows
+        spread, seconds = self._spread(before, kind)
+        if kind is not None and spread is None:
+            findings.append(_no_spread(kind))
+        judged: dict[str, Judged] = {}
+        if enough:
+            judge = Judge(
+                self.methods,
+                self.thresholds,
+                self.alpha,
+                spread,
+                seconds,
+                self.judge_datetimes,
+            )
+            judged = judge.judge(pairs)
+            for name, pair in pairs.items():
+                findings += quality_findings(name, pair)
+        results = {
+            name: _column(name, pair, judged.get(name)) for name, pair in pairs.items()
+        }
+        return self._report(before, after, kind, results, findings)
+
+    def _judged_names(
+        self,
+        before: DriftProfile,
+        after: DriftProfile,
+        columns: Sequence[str] | None,
+        ignore: Sequence[str],
+    ) -> list[str]:
+        present = list(dict.fromkeys([*before.columns, *after.columns]))
+        if columns is not None:
+            absent = [name for name in columns if name not in present]
+            if absent:
+                raise DriftError(
+                    f"neither side has a column {some_of(absent)}; there are: "
+                    f"{some_of(present)}"
+                )
+            present = list(columns)
+        passed = {*ignore, before.window_column, after.window_column}
+        return [name for name in present if name not in passed]
+
+    def _spread(
+        self, reference: DriftProfile, kind: str | None
+    ) -> tuple[ReferenceSpread | None, float]:
+        if kind is None:
+            return None, 0.0
+        return self.spread or reference.spread, window_seconds(kind)
+
+    def _report(
+        self,
+        before: DriftProfile,
+        after: DriftProfile,
+        kind: str | None,
+        columns: dict[str, ColumnDrift],
+        findings: list[Finding],
+    ) -> DriftReport:
+        alarms = any(each.severity == "alarm" for each in findings)
+        if min(before.rows, after.rows) < self.min_rows:
+            status = "insufficient_data"
+        elif alarms or any(each.status == "drift" for each in columns.values()):
+            status = "drift"
+        else:
+            status = "ok"
+        sentence = report_sentence(
+            status,
+            after.rows,
+            before.rows,
+            self.min_rows,
+            list(columns.values()),
+            findings,
+        )
+        return DriftReport.model_validate(
+            {
+                "status": status,
+                "engine": self.engine,
+                "kind": kind,
+                "rows": after.rows,
+                "reference_rows": before.rows,
+                "alpha": self.alpha,
+                "min_rows": self.min_rows,
+                "columns": columns,
+                "findings": tuple(findings),
+                "sentence": sentence,
+            }
+        )
+
+
+def _column(name: str, pair: ColumnPair, judged: Judged | None) -> ColumnDrift:
+    before, after = pair
+    facts: dict[str, Any] = {
+        "name": name,
+        "kind": before.kind,
+        "missing_share": after.missing_share,
+        "reference_missing_share": before.missing_share,
+        "mean": after.mean,
+        "reference_mean": before.mean,
+    }
+    if judged is None:
+        sentence = f"{name}: too few rows to judge."
+        return ColumnDrift(status="insufficient_data", sentence=sentence, **facts)
+    checks = judged.checks
+    speaker = _speaker(checks)
+    drifted = any(check.status == "drift" for check in checks)
+    if speaker is not None:
+        facts |= {
+            "p_value": speaker.p_value,
+            "adjusted_p_value": speaker.adjusted_p_value,
+            "effect_size": speaker.effect,
+            "effect_name": speaker.method,
+            "effect_threshold": speaker.threshold,
+        }
+    return ColumnDrift(
+        status="drift" if drifted else "ok" if checks else "not_judged",
+        sentence=column_sentence(name, before, after, checks),
+        checks=checks,
+        reported=judged.reported,
+        shape=shape_of(before, after),
+        **facts,
+    )
+
+
+def _speaker(checks: Sequence[CheckResult]) -> CheckResult | None:
+    """The question that decided; of quiet columns the one about the values."""
+    drifted = [check for check in checks if check.status == "drift"]
+    values = [check for check in checks if check.check == "values"]
+    chosen = drifted or values or list(checks)
+    return min(chosen, key=lambda check: check.adjusted_p_value or 0.0, default=None)
+
+
+def _no_spread(kind: str) -> Finding:
+    return Finding(
+        column=None,
+        kind="no_spread",
+        severity="note",
+        sentence=f"The reference keeps no spread of its own windows, so this {kind} is "
+        "judged like a random sample; build the reference with window_column=.",
+    )

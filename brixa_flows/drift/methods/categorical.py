@@ -1,0 +1,119 @@
+"""Categories and booleans: shares that moved, and values never seen before."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.special import bdtrc, chdtrc
+
+from brixa_flows.drift.base import Measurement
+from brixa_flows.drift.column import ColumnKind, ColumnProfile
+from brixa_flows.drift.radix import Floats, Integers
+
+__all__ = ["NewCategories", "ShareChange", "aligned_counts", "new_categories"]
+
+OTHER = "(other)"
+_CATEGORIES: tuple[ColumnKind, ...] = ("category", "boolean")
+_SMALLEST_EXPECTED = 5
+
+
+class ShareChange:
+    """The largest change of a category's share, and the chi-square of homogeneity.
+
+    Both samples are taken as samples (the reference is not the population). Categories
+    with fewer than five expected rows in either are pooled for the test.
+    """
+
+    name = "share_change"
+    check = "values"
+    kinds = _CATEGORIES
+    threshold: float | None = 0.03
+
+    def measure(
+        self, reference: ColumnProfile, current: ColumnProfile
+    ) -> Measurement | None:
+        if not reference.values or not current.values:
+            return None
+        labels, first, second = aligned_counts(reference, current)
+        before, after = first / first.sum(), second / second.sum()
+        changes = np.abs(after - before)
+        most = int(np.argmax(changes))
+        detail = f"{labels[most]!r}: {before[most]:.1%} to {after[most]:.1%}"
+        return Measurement(float(changes[most]), _homogeneity(first, second), detail)
+
+
+class NewCategories:
+    """The share of rows whose category the reference does not have.
+
+    Some are to be expected: the reference's categories with a single row tell how much
+    of the population it has not seen (Good and Turing), and the test is against that.
+    """
+
+    name = "new_category_share"
+    check = "new_categories"
+    kinds = ("category",)
+    threshold: float | None = 0.01
+
+    def measure(
+        self, reference: ColumnProfile, current: ColumnProfile
+    ) -> Measurement | None:
+        if not reference.values or not current.values or reference.other:
+            return None
+        new = new_categories(reference, current)
+        rows = sum(new.values())
+        singles = sum(1 for count in reference.categories.values() if count == 1)
+        unseen = min((singles + 1) / reference.values, 1.0)
+        p_value = float(bdtrc(rows - 1, current.values, unseen)) if rows else 1.0
+        detail = ", ".join(repr(name) for name in list(new)[:5])
+        return Measurement(rows / current.values, p_value, detail)
+
+
+def new_categories(reference: ColumnProfile, current: ColumnProfile) -> dict[str, int]:
+    """Rows by category that only ``current`` has, most frequent first."""
+    new = {
+        name: count
+        for name, count in current.categories.items()
+        if name not in reference.categories
+    }
+    return dict(sorted(new.items(), key=lambda item: (-item[1], item[0])))
+
+
+def aligned_counts(
+    reference: ColumnProfile, current: ColumnProfile
+) -> tuple[list[str], Integers, Integers]:
+    """Counts of both under the same labels.
+
+    Where a profile had more categories than are kept, only those that both kept can be
+    compared; the rest of either is one label, ``(other)``.
+
+    Returns:
+        The labels and the counts of each, of shape (n_labels,).
+    """
+    kept = set(reference.categories) | set(current.categories)
+    if reference.other:
+        kept &= set(reference.categories)
+    if current.other:
+        kept &= set(current.categories)
+    labels = sorted(kept)
+    counts = []
+    for column in (reference, current):
+        known = [column.categories.get(label, 0) for label in labels]
+        counts.append([*known, column.values - sum(known)])
+    first, second = np.asarray(counts[0]), np.asarray(counts[1])
+    if not first[-1] and not second[-1]:
+        return labels, first[:-1], second[:-1]
+    return [*labels, OTHER], first, second
+
+
+def _homogeneity(first: Integers, second: Integers) -> float:
+    """p-value of Pearson's chi-square for two rows of counts."""
+    table: Floats = np.vstack([first, second]).astype(np.float64)
+    shares = table.sum(axis=1) / table.sum()
+    rare = table.sum(axis=0) * shares.min() < _SMALLEST_EXPECTED
+    if rare.any():
+        table = np.column_stack([table[:, ~rare], table[:, rare].sum(axis=1)])
+    table = table[:, table.sum(axis=0) > 0]
+    if table.shape[1] < 2:
+        return 1.0
+    expected = np.outer(shares, table.sum(axis=0))
+    statistic = float(np.sum((table - expected) ** 2 / expected))
+    return float(chdtrc(table.shape[1] - 1, statistic))

@@ -1,0 +1,195 @@
+"""A data set summed up in one pass: a few KB a column, whatever its length."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from brixa_flows.drift.base import DriftMethod
+from brixa_flows.drift.column import ColumnProfile
+from brixa_flows.drift.spread import ReferenceSpread, measure_spread, window_seconds
+from brixa_flows.errors import DriftError
+from brixa_flows.plugins import DRIFT_METHODS
+
+__all__ = ["PROTOCOL", "DriftProfile", "load_methods"]
+
+PROTOCOL = 1
+# A window that covers less of its length than this says little about such windows.
+_FULL_WINDOW_SHARE = 0.8
+
+
+def load_methods() -> list[DriftMethod]:
+    """Every known drift method, ready to measure."""
+    return [DRIFT_METHODS.load(name)() for name in DRIFT_METHODS.all()]
+
+
+@dataclass(frozen=True, eq=False)
+class DriftProfile:
+    """All columns of some rows. Profiles add up: any window is a sum of smaller ones.
+
+    Attributes:
+        rows: Rows that went in.
+        columns: Profile by column name.
+        window_column: The time by which the rows were cut into windows; it is a clock,
+            no feature, and is not among ``columns``.
+        spread: How much the windows differ from one another, if they were cut.
+    """
+
+    rows: int
+    columns: Mapping[str, ColumnProfile] = field(default_factory=dict)
+    window_column: str | None = None
+    spread: ReferenceSpread | None = None
+
+    @classmethod
+    def build(
+        cls,
+        data: Any,
+        *,
+        columns: Sequence[str] | None = None,
+        like: DriftProfile | None = None,
+        window_column: str | None = None,
+        window: str = "7D",
+    ) -> DriftProfile:
+        """Read data once, batch by batch.
+
+        Args:
+            data: A pandas or polars frame, an Arrow table, batches or reader, a Parquet
+                path, folder or glob, a DuckDB relation, or a dict of arrays.
+            columns: Only these; all by default.
+            like: Take the centres of this profile, so that both have the same bins.
+            window_column: Dates or times; with it the spread of the data's own windows
+                is measured, against which later windows are judged.
+            window: Length of those windows, such as ``7D`` or ``12h``.
+
+        Raises:
+            DriftError: If the data can't be read or a named column is absent.
+        """
+        building = importlib.import_module("brixa_flows.drift._building")
+        if window_column is None:
+            whole: DriftProfile = building.build(data, columns, like)
+            return whole
+        seconds = window_seconds(window)
+        wanted = None
+        if columns is not None:
+            wanted = list(dict.fromkeys([*columns, window_column]))
+        parts = building.build_windows(data, wanted, like, window_column, seconds)
+        full = [part for part, share in parts if share >= _FULL_WINDOW_SHARE]
+        whole = cls.from_windows([part for part, _ in parts], window=window, full=full)
+        return cls(whole.rows, whole.columns, window_column, whole.spread)
+
+    @classmethod
+    def from_windows(
+        cls,
+        windows: Sequence[DriftProfile],
+        *,
+        window: str,
+        full: Sequence[DriftProfile] | None = None,
+    ) -> DriftProfile:
+        """Sum up windows of one length and keep how much they differ.
+
+        Args:
+            windows: Profiles of the windows, such as those of past weeks.
+            window: Their length, such as ``7D``.
+            full: Those that cover their whole length; all by default.
+
+        Raises:
+            DriftError: If there are none, or a column is of different kinds in them.
+        """
+        if not windows:
+            raise DriftError("a reference needs at least one window")
+        whole = windows[0]
+        for part in windows[1:]:
+            whole = whole + part
+        parts = [
+            part.about(whole).columns for part in (windows if full is None else full)
+        ]
+        spread = measure_spread(
+            window, [dict(part) for part in parts], dict(whole.columns), load_methods()
+        )
+        return cls(whole.rows, _trimmed(whole.columns), whole.window_column, spread)
+
+    def about(self, other: DriftProfile) -> DriftProfile:
+        """The same profile about the centres of ``other``."""
+        moved = {}
+        for name, column in self.columns.items():
+            twin = other.columns.get(name)
+            centre = None if twin is None or twin.kind != column.kind else twin.centre
+            moved[name] = column if centre is None else column.about(centre)
+        return DriftProfile(self.rows, moved, self.window_column, self.spread)
+
+    def __add__(self, other: DriftProfile) -> DriftProfile:
+        """Both data sets together; the bins are about the first one's centres.
+
+        A column that only one of them has counts as missing in the other's rows. The
+        sum has no spread, because its windows would have to be compared anew.
+
+        Raises:
+            DriftError: If a column is numeric in one and categories in the other.
+        """
+        names = [*self.columns, *(n for n in other.columns if n not in self.columns)]
+        summed = {}
+        for name in names:
+            first = self.columns.get(name, _absent(self.rows))
+            try:
+                summed[name] = first + other.columns.get(name, _absent(other.rows))
+            except DriftError as err:
+                raise DriftError(f"column {name!r}: {err}") from err
+        window_column = self.window_column or other.window_column
+        return DriftProfile(self.rows + other.rows, summed, window_column)
+
+    @property
+    def digest(self) -> str:
+        """``sha256:...`` of the content, the same however the file was written."""
+        facts = json.dumps(_files().describe(self), sort_keys=True, allow_nan=False)
+        sha = hashlib.sha256(facts.encode())
+        for name in sorted(self.columns):
+            column = self.columns[name]
+            sha.update(column.bins.keys.astype("<i8").tobytes())
+            sha.update(column.bins.counts.astype("<i8").tobytes())
+            sha.update(json.dumps(sorted(column.categories.items())).encode())
+        return f"sha256:{sha.hexdigest()}"
+
+    def save(self, path: str | Path) -> None:
+        """Write one Parquet file, whole or not at all."""
+        _files().write(self, Path(path))
+
+    @classmethod
+    def load(cls, path: str | Path) -> DriftProfile:
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            DriftError: If it is no drift profile, or one of a newer protocol.
+        """
+        profile: DriftProfile = _files().read(Path(path))
+        return profile
+
+    @classmethod
+    def of(cls, data: Any, *, like: DriftProfile | None = None) -> DriftProfile:
+        """``data`` as a profile: itself, loaded if it is the file of one, or built.
+
+        Raises:
+            DriftError: If the data can't be read.
+        """
+        if isinstance(data, DriftProfile):
+            return data if like is None else data.about(like)
+        if isinstance(data, (str, Path)) and _files().is_profile(Path(data)):
+            return cls.of(cls.load(data), like=like)
+        return cls.build(data, like=like)
+
+
+def _trimmed(columns: Mapping[str, ColumnProfile]) -> dict[str, ColumnProfile]:
+    return {name: column.trimmed() for name, column in columns.items()}
+
+
+def _absent(rows: int) -> ColumnProfile:
+    return ColumnProfile("empty", "absent", rows, missing=rows)
+
+
+def _files() -> ModuleType:
+    return importlib.import_module("brixa_flows.drift._parquet")
