@@ -91,9 +91,8 @@ def _cells(models: Sequence[Outcomes]) -> tuple[Codes, Floats]:
 def _cells_with_prior(outcomes: Outcomes) -> tuple[Codes, Floats]:
     """Every cell of classes that occur as a label or an answer."""
     matrix = confusion_matrix(outcomes)
-    seen = matrix.any(axis=1) | matrix.any(axis=0)
-    if outcomes.task == "binary":
-        seen[:] = True
+    rows_at_least = 0 if outcomes.task == "binary" else 1
+    seen = matrix.sum(axis=0) + matrix.sum(axis=1) >= rows_at_least
     possible = np.outer(seen, seen)
     right = possible & np.eye(len(matrix), dtype=bool)
     wrong = possible & ~right

@@ -23,8 +23,9 @@ from brixa_flows.evaluation.measuring import (
 from brixa_flows.evaluation.metrics import CustomMetric, Metric, metrics_for
 from brixa_flows.evaluation.outcomes import Outcomes, Task, judge
 from brixa_flows.evaluation.report import check_format, render
-from brixa_flows.evaluation.results import DatasetFacts, EvaluationResult
+from brixa_flows.evaluation.results import DatasetFacts, EvaluationResult, SliceResult
 from brixa_flows.prediction import LabelledBatches, ModelPredictor, as_batches
+from brixa_flows.prediction.forms import InputForm
 from brixa_flows.registry.metadata import ModelMetadata
 from brixa_flows.serializers.base import Prediction
 
@@ -86,29 +87,12 @@ class ModelEvaluator:
             EvaluationError: If labels, predictions or metrics don't fit.
         """
         predictor = self._predictor(model_name, version)
-        batches = _open(dataset, target, predictor.metadata, dataset_name)
+        batches = _open(dataset, target, predictor.metadata, dataset_name, slices)
         labels, (prediction,), columns = _predict([predictor], batches, slices)
-        metadata = predictor.metadata
-        outcomes = _judge(metadata, labels, prediction, task, positive)
+        outcomes = _judge(predictor.metadata, labels, prediction, task, positive)
         chosen = metrics_for(metrics, outcomes)
-        values, intervals = measure(outcomes, chosen, seed=self._seed)
-        binary = outcomes.task == "binary"
-        result = EvaluationResult(
-            model_name=metadata.name,
-            version=metadata.version,
-            task=outcomes.task,
-            metrics=values,
-            intervals=intervals,
-            dataset=_facts(batches),
-            evaluated_at=datetime.now(UTC),
-            classes=outcomes.classes,
-            positive=outcomes.classes[outcomes.positive] if binary else None,
-            confusion=_confusion(outcomes),
-            curves=open_sklearn().curves(outcomes),
-            slices=slice_by(columns, outcomes, chosen, seed=self._seed),
-            warnings=outcomes.warnings + share_warnings(outcomes, chosen),
-            production=self._production(model_name),
-        )
+        parts = slice_by(columns, outcomes, chosen, seed=self._seed)
+        result = self._result(predictor.metadata, outcomes, chosen, parts, batches)
         if record:
             self._record(result, batches)
         return result
@@ -134,11 +118,11 @@ class ModelEvaluator:
             baseline: Version (or spec, such as ``production``) to beat.
             candidate: The other version.
             dataset: Labelled rows; read once, both predict each batch.
-            metrics: As for :meth:`evaluate`.
-            target: As for :meth:`evaluate`.
-            dataset_name: As for :meth:`evaluate`.
-            task: As for :meth:`evaluate`.
-            positive: As for :meth:`evaluate`.
+            metrics: As for :meth:`evaluate`, and so the four that follow.
+            target: Name of the label column.
+            dataset_name: What people call the data.
+            task: Said instead of inferred.
+            positive: The positive label.
             margin: How much worse still counts as not worse, in the metric's units.
 
         Raises:
@@ -147,7 +131,8 @@ class ModelEvaluator:
         """
         before = self._predictor(model_name, baseline)
         after = self._predictor(model_name, candidate)
-        batches = _open(dataset, target, after.metadata, dataset_name)
+        known = InputForm.of(before.metadata).columns
+        batches = _open(dataset, target, after.metadata, dataset_name, known)
         labels, predictions, _ = _predict([after, before], batches, ())
         judged = [
             _judge(each.metadata, labels, prediction, task, positive)
@@ -164,15 +149,9 @@ class ModelEvaluator:
             margin=margin,
             seed=self._seed,
         )
-        return Comparison(
-            model_name=model_name,
-            baseline=before.metadata.version,
-            candidate=after.metadata.version,
-            metrics=compared,
-            dataset=_facts(batches),
-            margin=margin,
-            warnings=warnings,
-        )
+        versions = before.metadata.version, after.metadata.version
+        facts = _facts(batches)
+        return Comparison(model_name, *versions, compared, facts, margin, warnings)
 
     def generate_report(
         self,
@@ -201,6 +180,33 @@ class ModelEvaluator:
                 f"model_name={model_name!r}, version='{resolved}', dataset=...) first"
             )
         return render(EvaluationResult.from_dict(stored[-1]), output_format)
+
+    def _result(
+        self,
+        metadata: ModelMetadata,
+        outcomes: Outcomes,
+        metrics: Sequence[Metric],
+        slices: tuple[SliceResult, ...],
+        batches: LabelledBatches,
+    ) -> EvaluationResult:
+        values, intervals = measure(outcomes, metrics, seed=self._seed)
+        binary = outcomes.task == "binary"
+        return EvaluationResult(
+            model_name=metadata.name,
+            version=metadata.version,
+            task=outcomes.task,
+            metrics=values,
+            intervals=intervals,
+            dataset=_facts(batches),
+            evaluated_at=datetime.now(UTC),
+            classes=outcomes.classes,
+            positive=outcomes.classes[outcomes.positive] if binary else None,
+            confusion=_confusion(outcomes),
+            curves=open_sklearn().curves(outcomes),
+            slices=slices,
+            warnings=outcomes.warnings + share_warnings(outcomes, metrics),
+            production=self._production(metadata.name),
+        )
 
     def _predictor(
         self, model_name: str, spec: ModelVersion | str | None
@@ -282,13 +288,19 @@ def _check_answers(metadata: ModelMetadata, answer: Prediction, rows: int) -> No
 
 
 def _open(
-    dataset: Any, target: str | None, metadata: ModelMetadata, name: str | None
+    dataset: Any,
+    target: str | None,
+    metadata: ModelMetadata,
+    name: str | None,
+    besides: Sequence[str],
 ) -> LabelledBatches:
     if dataset is None:
         raise EvaluationError(
             "there is no dataset; give labelled rows, such as (X, y) or a DataFrame"
         )
-    return as_batches(dataset, target=target, metadata=metadata, name=name)
+    return as_batches(
+        dataset, target=target, metadata=metadata, name=name, besides=besides
+    )
 
 
 def _judge(

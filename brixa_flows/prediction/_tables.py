@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.csv as pacsv
 import pyarrow.dataset as pads
 from numpy.typing import NDArray
 
@@ -25,6 +27,12 @@ __all__ = [
     "without_index",
 ]
 
+# An empty field of a text column is missing, as pandas reads it.
+_CSV = pads.CsvFileFormat(
+    convert_options=pacsv.ConvertOptions(
+        strings_can_be_null=True, quoted_strings_can_be_null=False
+    )
+)
 _INDEX_COLUMN = "__index_level_"
 _EXACT_UP_TO = 2**53
 
@@ -37,15 +45,20 @@ def as_table(data: Any) -> pa.Table:
     """
     try:
         table = _convert(data)
+    except DatasetError:
+        raise
     except (pa.ArrowInvalid, pa.ArrowTypeError, TypeError, ValueError) as err:
         raise DatasetError(
             f"the {type(data).__qualname__} can't be read as a table: {err}"
         ) from err
-    names = table.column_names
-    repeated = sorted({name for name in names if names.count(name) > 1})
+    _refuse_repeated(table.column_names)
+    return without_index(table)
+
+
+def _refuse_repeated(names: Sequence[str]) -> None:
+    repeated = sorted(name for name, count in Counter(names).items() if count > 1)
     if repeated:
         raise DatasetError(f"two columns are called {repeated[0]!r}; rename one")
-    return without_index(table)
 
 
 def _convert(data: Any) -> pa.Table:
@@ -54,7 +67,7 @@ def _convert(data: Any) -> pa.Table:
     if isinstance(data, pa.RecordBatch):
         return pa.Table.from_batches([data])
     if isinstance(data, dict):
-        return pa.table(data)
+        return pa.table({k: pa.array(v, from_pandas=True) for k, v in data.items()})
     if hasattr(data, "iloc"):
         return _from_pandas(data)
     if hasattr(data, "collect") and not hasattr(data, "__arrow_c_stream__"):
@@ -70,6 +83,7 @@ def _from_pandas(frame: Any) -> pa.Table:
     if not hasattr(frame, "columns"):
         frame = frame.to_frame()
     names = [str(name) for name in frame.columns]
+    _refuse_repeated(names)
     if names != list(frame.columns):
         frame = frame.set_axis(names, axis=1)
     return pa.Table.from_pandas(frame, preserve_index=False)
@@ -89,7 +103,7 @@ def read_files(files: Sequence[Path], kind: str, rows: int) -> Iterator[pa.Table
     """
     paths = [str(file) for file in files]
     try:
-        dataset = pads.dataset(paths, format=kind)
+        dataset = pads.dataset(paths, format=_CSV if kind == "csv" else kind)
         scanner = dataset.scanner(batch_size=rows, batch_readahead=2)
         for batch in scanner.to_batches():
             if batch.num_rows:

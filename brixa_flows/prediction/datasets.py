@@ -10,7 +10,7 @@ imported here.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,6 +74,7 @@ class LabelledBatches:
         source: Where the rows come from.
         form: How the model takes them.
         target: Name of the label column; ``None`` infers it.
+        besides: Columns that are surely not the label.
         labelled: Whether rows without a label are an error.
         name: What people call the dataset.
     """
@@ -84,12 +85,14 @@ class LabelledBatches:
         form: InputForm,
         *,
         target: str | None = None,
+        besides: Collection[str] = (),
         labelled: bool = True,
         name: str | None = None,
     ) -> None:
         self._source = source
         self._form = form
         self._asked = target
+        self._besides = frozenset(besides)
         self._labelled = labelled
         self._facts: tuple[str, int, dict[str, str]] | None = None
         self._started = False
@@ -165,7 +168,8 @@ class LabelledBatches:
 
     def _infer_target(self, names: Sequence[str]) -> str | None:
         if self._form.kind == "named":
-            spare = [name for name in names if name not in self._form.columns]
+            taken = self._besides.union(self._form.columns)
+            spare = [name for name in names if name not in taken]
             if len(spare) == 1:
                 return spare[0]
             if not self._labelled:
@@ -206,6 +210,7 @@ def as_batches(
     metadata: ModelMetadata | None = None,
     batch_rows: int = 10_000,
     name: str | None = None,
+    besides: Collection[str] = (),
     labelled: bool = True,
 ) -> LabelledBatches:
     """Read any supported dataset batch by batch.
@@ -217,6 +222,7 @@ def as_batches(
         metadata: Of the model whose form the inputs should have.
         batch_rows: Rows of a batch, at most, where the source leaves us the choice.
         name: What people call it; else told by its path or type.
+        besides: Columns that are surely not the label, when it is inferred.
         labelled: Whether rows without labels are an error.
 
     Raises:
@@ -229,7 +235,9 @@ def as_batches(
         raise DatasetError(f"batch_rows must be 1 or more, not {batch_rows}")
     source = open_source(dataset, batch_rows)
     form = InputForm.of(metadata)
-    return LabelledBatches(source, form, target=target, labelled=labelled, name=name)
+    return LabelledBatches(
+        source, form, target=target, besides=besides, labelled=labelled, name=name
+    )
 
 
 def _inputs(chunk: Chunk, form: InputForm, target: str | None) -> Any:

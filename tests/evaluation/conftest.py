@@ -19,6 +19,7 @@ class Workshop:
     """A registry with three versions of a classifier and one regression."""
 
     def __init__(self, root: Path) -> None:
+        self.root = root
         self.registry = ModelRegistry(
             LocalStorageNode(root), tracking=MemoryTrackingStore()
         )

@@ -82,7 +82,7 @@ def test_p_values_are_adjusted_over_the_metrics_compared() -> None:
 def test_the_same_model_twice_is_seldom_told_better_or_worse() -> None:
     """Two models of equal quality: at most about 5 % of seeds find a difference."""
     wrong = 0
-    for seed in range(80):
+    for seed in range(40):
         generator = np.random.default_rng(seed)
         truth = generator.integers(2, size=200)
         answers = [
@@ -91,7 +91,7 @@ def test_the_same_model_twice_is_seldom_told_better_or_worse() -> None:
         pair = [Outcomes("binary", truth, each, None, (0, 1), 2) for each in answers]
         found = compared(pair[0], pair[1], ["accuracy", "f1"])
         wrong += any(each.verdict in ("better", "worse") for each in found.values())
-    assert wrong <= 10
+    assert wrong <= 6
 
 
 def test_a_smaller_error_is_better() -> None:

@@ -70,7 +70,7 @@ def test_delong_agrees_with_the_bootstrap() -> None:
     generator = np.random.default_rng(0)
     drawn = [
         value_of(METRICS["roc_auc"], outcomes.take(generator.integers(400, size=400)))
-        for _ in range(300)
+        for _ in range(200)
     ]
     assert math.sqrt(covariance[0, 0]) == pytest.approx(np.std(drawn), rel=0.15)
 
@@ -139,15 +139,15 @@ def covered(name: str, make: object, truth: float, runs: int, rows: int) -> floa
 def test_intervals_of_a_classifier_cover_the_truth_about_as_often_as_said(
     name: str,
 ) -> None:
-    truth = value_of(METRICS[name], two_classes(200_000, seed=10_000))
-    assert 0.90 <= covered(name, two_classes, truth, 150, 200) <= 0.99
+    truth = value_of(METRICS[name], two_classes(100_000, seed=10_000))
+    assert 0.90 <= covered(name, two_classes, truth, 100, 200) <= 0.99
 
 
 def test_intervals_of_a_regression_cover_the_truth_about_as_often_as_said() -> None:
-    share = covered("root_mean_squared_error", numbers, 1.0, 150, 200)
+    share = covered("root_mean_squared_error", numbers, 1.0, 100, 200)
     assert 0.90 <= share <= 0.99
 
 
 def test_intervals_of_a_mean_area_over_classes_cover_the_truth() -> None:
     truth = value_of(METRICS["roc_auc"], many_classes(100_000, seed=10_000))
-    assert 0.88 <= covered("roc_auc", many_classes, truth, 60, 200) <= 1.0
+    assert 0.88 <= covered("roc_auc", many_classes, truth, 50, 200) <= 1.0
