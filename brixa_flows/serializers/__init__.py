@@ -159,8 +159,14 @@ def load_model_files(
         MissingExtraError: If the framework's library is not installed.
     """
     saved = manifest.saved
+    options = options or LoadOptions()
     serializer = serializer_named(saved.serializer)
-    return serializer.load(directory, saved, options or LoadOptions())
+    if options.as_pipeline and not getattr(serializer, "makes_pipelines", False):
+        raise SerializationError(
+            f"as_pipeline is for Hugging Face models; {manifest.label} was saved by the "
+            f"serializer {saved.serializer!r}"
+        )
+    return serializer.load(directory, saved, options)
 
 
 def _plugin_of(model: Any) -> str:

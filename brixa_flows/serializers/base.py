@@ -74,7 +74,10 @@ class SavedModel:
         tier: ``data`` if loading runs no stored code, else ``code``.
         entry: File (``model.pt``) or directory (``model``) below the version
             directory; the serializer writes nothing outside of it.
-        config: JSON facts that the serializer needs to load it again.
+        config: JSON facts that the serializer needs to load it again. ``because`` is
+            why no safer format was possible (for the warning); ``classes`` lists every
+            ``module:Class`` that a data format imports on load, and the serializer
+            refuses to import one that is not listed, as the trust policy judged these.
     """
 
     serializer: str

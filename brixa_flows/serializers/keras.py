@@ -24,6 +24,7 @@ from brixa_flows.serializers.base import (
     SavedModel,
     SaveOptions,
 )
+from brixa_flows.serializers.callers import callers_level
 from brixa_flows.serializers.devices import choose_device
 from brixa_flows.serializers.formats import choose_format
 from brixa_flows.serializers.keras_custom import (
@@ -149,7 +150,7 @@ def _write(model: Any, path: Path) -> None:
             "architecture is saved and it has no weights; call it on data, or give it "
             "a keras.Input, before saving",
             UnbuiltModelWarning,
-            stacklevel=2,
+            stacklevel=callers_level(),
         )
 
 

@@ -92,10 +92,12 @@ class ArtifactManifest(BaseModel):
 
     @cached_property
     def digest(self) -> str:
-        """``sha256:...`` of the canonical JSON (sorted keys, no spaces, UTF-8)."""
+        """``sha256:...`` of the canonical JSON: no spaces, UTF-8, keys in their order.
+
+        The order of keys is part of it, because the order of columns has a meaning.
+        """
         canonical = json.dumps(
             self.model_dump(mode="json"),
-            sort_keys=True,
             separators=(",", ":"),
             ensure_ascii=False,
             allow_nan=False,

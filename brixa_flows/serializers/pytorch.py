@@ -56,7 +56,7 @@ __all__ = [
     "torch_device",
 ]
 
-_INPUT_ERRORS = (AttributeError, IndexError, KeyError, RuntimeError, TypeError)
+_INPUT_ERRORS = (IndexError, KeyError, RuntimeError, TypeError)
 _MODE_LOCK = threading.Lock()
 
 

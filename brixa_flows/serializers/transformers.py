@@ -60,6 +60,7 @@ class TransformersSerializer:
     """
 
     framework = "pytorch"
+    makes_pipelines = True
 
     def save(self, model: Any, directory: Path, options: SaveOptions) -> SavedModel:
         """Write ``model``; a class that is not of transformers goes as a torch module.
@@ -126,6 +127,8 @@ class TransformersSerializer:
         try:
             with evaluating(model):
                 output = model(**_encode(model, inputs))
+        except DatasetError:
+            raise
         except _INPUT_ERRORS as err:
             raise DatasetError(
                 f"the {type(model).__name__} refused the inputs: {err}"

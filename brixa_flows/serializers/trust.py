@@ -6,7 +6,6 @@ artifact: a manifest that calls its pickle ``data`` stays a pickle.
 
 from __future__ import annotations
 
-import sys
 import warnings
 from typing import Literal, TypeAlias
 
@@ -18,6 +17,7 @@ from brixa_flows.errors import (
 )
 from brixa_flows.plugins import SERIALIZERS
 from brixa_flows.serializers.base import SavedModel, Tier
+from brixa_flows.serializers.callers import callers_level
 from brixa_flows.serializers.manifest import ArtifactManifest
 
 __all__ = ["TrustPolicy", "check_trust", "tier_of", "warn_insecure"]
@@ -130,7 +130,7 @@ def warn_insecure(saved: SavedModel, action: Literal["save", "load"], of: str) -
         + (f" (safer was not possible: {because})" if because else "")
         + f"; {remedy}"
     )
-    warnings.warn(message, InsecureSerializationWarning, stacklevel=_callers_level())
+    warnings.warn(message, InsecureSerializationWarning, stacklevel=callers_level())
 
 
 def _apply(
@@ -163,15 +163,3 @@ def _foreign_class(saved: SavedModel) -> str | None:
         if str(path).partition(".")[0].partition(":")[0] not in _MODULES_ALWAYS_ALLOWED:
             return str(path)
     return None
-
-
-def _callers_level() -> int:
-    """Stack level of the first frame outside of this package."""
-    level, frame = 1, sys._getframe(1)
-    while frame.f_back is not None and _is_ours(frame.f_globals.get("__name__", "")):
-        level, frame = level + 1, frame.f_back
-    return level
-
-
-def _is_ours(module: str) -> bool:
-    return module.partition(".")[0] in ("brixa_flows", "brixa")

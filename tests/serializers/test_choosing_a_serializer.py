@@ -1,0 +1,71 @@
+"""Which framework an object is of, and what its registration may say."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from sklearn.linear_model import LinearRegression
+
+from brixa_flows.errors import (
+    FrameworkMismatchError,
+    SerializationError,
+    UnknownPluginError,
+)
+from brixa_flows.serializers import (
+    canonical_framework,
+    save_model_files,
+    serializer_for,
+)
+
+
+def test_frameworks_are_detected_by_class_names_and_nothing_is_imported(
+    in_fresh_process,
+):
+    answer = json.loads(in_fresh_process("detect_without_importing.py"))
+    detected, loaded, missing = answer
+    frameworks = ["pytorch", "pytorch", "tensorflow", "sklearn", "sklearn"]
+    assert detected == [*frameworks, "pickle", "pickle"]
+    assert loaded == []
+    assert "pip install 'brixa-flows[torch]'" in missing
+
+
+@pytest.mark.parametrize(
+    ("name", "canonical"),
+    [
+        ("torch", "pytorch"),
+        ("transformers", "pytorch"),
+        ("keras", "tensorflow"),
+        ("scikit-learn", "sklearn"),
+        ("pickle", "pickle"),
+        (None, None),
+    ],
+)
+def test_a_framework_has_one_canonical_name(name, canonical):
+    assert canonical_framework(name) == canonical
+
+
+def test_an_unknown_framework_lists_the_known_ones():
+    with pytest.raises(UnknownPluginError, match="'caffe'.*pytorch.*sklearn"):
+        canonical_framework("caffe")
+
+
+def test_an_object_of_another_framework_than_registered_names_both():
+    with pytest.raises(FrameworkMismatchError, match="'pytorch'.*'sklearn'") as caught:
+        serializer_for(LinearRegression(), "torch")
+    assert (caught.value.registered, caught.value.detected) == ("pytorch", "sklearn")
+
+
+def test_pickle_takes_any_object_that_is_registered_as_such():
+    assert serializer_for(LinearRegression(), "pickle")[0] == "pickle"
+
+
+def test_no_model_at_all_is_refused(tmp_path):
+    with pytest.raises(SerializationError, match="None"):
+        save_model_files(None, tmp_path)
+
+
+@pytest.mark.parametrize("option", ["tokenizer", "processor", "generation_config"])
+def test_an_option_without_a_use_is_refused(option, tmp_path, save):
+    with pytest.raises(SerializationError, match=f"{option}= has no use"):
+        save(LinearRegression(), tmp_path, **{option: object()})
