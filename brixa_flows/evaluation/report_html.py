@@ -28,7 +28,7 @@ tr:last-child td { border-bottom: 0; }
 .interval { color: #566070; font-size: 13px; }
 .note { background: #fff7e0; border-left: 4px solid #c98a00; padding: 10px 14px;
        margin: 12px 0; border-radius: 4px; }
-.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(380px, 1fr));
+.figures { display: grid; grid-template-columns: repeat(auto-fill, minmax(380px, 1fr));
        gap: 16px; }
 .figures figure { margin: 0; padding: 10px; }
 .figures img { width: 100%; height: auto; display: block; }
