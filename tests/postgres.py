@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 import pwd
 import shutil
 import socket
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,14 +25,12 @@ def free_port() -> int:
 
 
 @contextmanager
-def private_cluster(folder: Path) -> Iterator[str]:
+def private_cluster() -> Iterator[str]:
     """URI of an empty database; the server ends with the context.
 
     Skips by name where PostgreSQL is absent. As root it runs as ``postgres`` or
-    ``nobody``, because PostgreSQL refuses root.
-
-    Args:
-        folder: Where its data goes; it must not exist.
+    ``nobody``, because PostgreSQL refuses root; so its folder is not below pytest's,
+    which are closed to others.
     """
     programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
     found = programs[-1] if programs else None
@@ -40,36 +38,29 @@ def private_cluster(folder: Path) -> Iterator[str]:
         found = Path(on_path).parent
     require("PostgreSQL (initdb, pg_ctl)", found is not None)
     assert found is not None
-    user = _unprivileged()
-    as_user: dict[str, object] = {}
-    folder.mkdir(mode=0o755)
-    if user is not None:
-        _let_in(folder, user)
-        as_user = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
-    port, data = free_port(), folder / "data"
-    _run([found / "initdb", "-D", data, "-A", "trust", "-U", "brixa", "-N"], as_user)
-    options = f"-p {port} -c listen_addresses=127.0.0.1 -k '' -c fsync=off"
-    control = [found / "pg_ctl", "-D", data, "-w"]
-    _run([*control, "-l", folder / "log", "-o", options, "start"], as_user)
-    try:
-        yield f"postgresql://brixa:secret@127.0.0.1:{port}/postgres"
-    finally:
-        _run([*control, "-m", "immediate", "stop"], as_user)
+    with tempfile.TemporaryDirectory(prefix="brixa-test-postgres-") as name:
+        folder, as_user = Path(name), _unprivileged(Path(name))
+        port, data = free_port(), folder / "data"
+        _run(
+            [found / "initdb", "-D", data, "-A", "trust", "-U", "brixa", "-N"], as_user
+        )
+        options = f"-p {port} -c listen_addresses=127.0.0.1 -k '' -c fsync=off"
+        control = [found / "pg_ctl", "-D", data, "-w"]
+        _run([*control, "-l", folder / "log", "-o", options, "start"], as_user)
+        try:
+            yield f"postgresql://brixa:secret@127.0.0.1:{port}/postgres"
+        finally:
+            _run([*control, "-m", "immediate", "stop"], as_user)
 
 
-def _unprivileged() -> pwd.struct_passwd | None:
-    if getpass.getuser() != "root" and os.geteuid() != 0:
-        return None
+def _unprivileged(folder: Path) -> dict[str, object]:
+    """Options of a process that owns ``folder`` and is not root."""
+    if os.geteuid() != 0:
+        return {}
     known = {entry.pw_name: entry for entry in pwd.getpwall()}
-    return known.get("postgres") or known["nobody"]
-
-
-def _let_in(folder: Path, user: pwd.struct_passwd) -> None:
-    """The folder is theirs, and they may walk through pytest's private ones."""
+    user = known.get("postgres") or known["nobody"]
     os.chown(folder, user.pw_uid, user.pw_gid)
-    for parent in folder.parents:
-        if parent.stat().st_uid == os.geteuid() and not parent.stat().st_mode & 0o001:
-            parent.chmod(parent.stat().st_mode | 0o001)
+    return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
 
 
 def _run(command: list[object], as_user: dict[str, object]) -> None:

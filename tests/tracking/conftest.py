@@ -87,9 +87,9 @@ def mlflow_server_database(mlflow_server_uri: str) -> str:
 
 
 @pytest.fixture(scope="session")
-def postgres_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres_uri() -> Iterator[str]:
     """URI of a database that the whole session shares, skipped where absent."""
-    with private_cluster(tmp_path_factory.mktemp("postgres") / "cluster") as uri:
+    with private_cluster() as uri:
         yield uri
 
 

@@ -26,6 +26,7 @@ class TestServerOverHttp(TrackingStoreContract):
         return open_store(mlflow_server_uri)
 
 
+@pytest.mark.xdist_group("postgres")
 class TestPostgresqlOpenedDirectly(TrackingStoreContract):
     @pytest.fixture
     def store(self, postgres_uri, tmp_path):
