@@ -15,6 +15,8 @@ __all__ = ["instants", "kind_of", "measure"]
 _CATEGORY_CHARACTERS = 200
 _SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 _DAY_SECONDS = 86_400.0
+# Beyond this a square is no number any more; such values count as this one.
+_LARGEST = 1e140
 
 
 def kind_of(type_: pa.DataType) -> ColumnKind:
@@ -68,6 +70,9 @@ def _numbers(array: pa.Array, kind: ColumnKind, centre: float | None) -> ColumnP
     )
     if not len(values):
         return counted
+    minimum, maximum = float(values.min()), float(values.max())
+    if max(-minimum, maximum) > _LARGEST:
+        values = np.clip(values, -_LARGEST, _LARGEST)
     if centre is None:
         centre = float(np.median(values))
         centre = float(np.floor(centre)) if whole else centre
@@ -80,8 +85,8 @@ def _numbers(array: pa.Array, kind: ColumnKind, centre: float | None) -> ColumnP
         infinite,
         total=float(offsets.sum()),
         squares=float(offsets @ offsets),
-        minimum=float(values.min()),
-        maximum=float(values.max()),
+        minimum=minimum,
+        maximum=maximum,
         centre=centre,
         whole=whole and centre.is_integer(),
         bins=count_bins(offsets),
@@ -91,7 +96,7 @@ def _numbers(array: pa.Array, kind: ColumnKind, centre: float | None) -> ColumnP
 def _categories(array: pa.Array, kind: ColumnKind) -> ColumnProfile:
     type_name = str(array.type)
     if pa.types.is_dictionary(array.type):
-        array = array.cast(array.type.value_type)
+        array = array.dictionary_decode()
     missing = array.null_count
     if pa.types.is_floating(array.type):
         missing = int(np.isnan(array.to_numpy(zero_copy_only=False)).sum())

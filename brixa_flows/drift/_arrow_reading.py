@@ -44,7 +44,7 @@ def read_batches(
         yield from _from_path(str(data), columns)
         return
     for batch in _from_memory(data):
-        batch = _with_unique_names(batch)
+        batch = _with_plain_text(_with_unique_names(batch))
         if columns is not None:
             batch = batch.select(_present(columns, batch.schema.names))
         for start in range(0, max(batch.num_rows, 1), BATCH_ROWS):
@@ -169,6 +169,21 @@ def _with_unique_names(batch: pa.RecordBatch) -> pa.RecordBatch:
     if names == batch.schema.names:
         return batch
     return pa.RecordBatch.from_arrays(batch.columns, names=names)
+
+
+def _with_plain_text(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """String views (of polars) as strings: Arrow's kernels know few views yet."""
+    arrays = [_plain_text(array) for array in batch.columns]
+    return pa.RecordBatch.from_arrays(arrays, names=batch.schema.names)
+
+
+def _plain_text(array: pa.Array) -> pa.Array:
+    if pa.types.is_string_view(array.type):
+        return array.cast(pa.large_string())
+    if pa.types.is_dictionary(array.type):
+        words = _plain_text(array.dictionary)
+        return pa.DictionaryArray.from_arrays(array.indices, words)
+    return array
 
 
 def _present(columns: Sequence[str], names: Sequence[str]) -> list[str]:

@@ -1,0 +1,209 @@
+"""Verdicts: how often they are wrong, what they find, what they can't be broken by."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import false_discovery_control
+
+from brixa_flows.drift import DriftDetector, DriftProfile, DriftReport
+from brixa_flows.drift.judging import benjamini_hochberg
+from brixa_flows.errors import BrixaError, DriftError, UnknownPluginError
+
+
+def mixed_columns(rng: np.random.Generator, rows: int) -> dict[str, np.ndarray]:
+    """Ten numeric, ten categorical columns of 2 to 20 categories."""
+    numbers = {f"x{number}": rng.normal(size=rows) for number in range(8)}
+    numbers["skewed"] = rng.lognormal(size=rows)
+    numbers["hour"] = rng.integers(0, 24, rows)
+    words = {
+        f"c{count}": rng.integers(0, count, rows).astype(str)
+        for count in range(2, 22, 2)
+    }
+    return numbers | words
+
+
+@pytest.mark.parametrize(
+    ("reference_rows", "rows", "runs", "allowed"),
+    [(1000, 1000, 200, 0.08), (200, 200, 50, 0.10), (10_000, 300, 30, 0.10)],
+)
+def test_the_same_distribution_is_seldom_called(reference_rows, rows, runs, allowed):
+    detector = DriftDetector()
+    called = 0
+    for seed in range(runs):
+        rng = np.random.default_rng(seed)
+        reference = mixed_columns(rng, reference_rows)
+        called += detector.detect(reference, mixed_columns(rng, rows)).status != "ok"
+    assert called / runs <= allowed
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-6])
+def test_a_fifth_of_a_deviation_is_found_in_ten_thousand_rows(scale):
+    detector, found = DriftDetector(), 0
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        reference = {f"x{n}": rng.normal(size=10_000) * scale for n in range(5)}
+        current = {f"x{n}": rng.normal(size=10_000) * scale for n in range(5)}
+        current["x3"] += 0.2 * scale
+        reference["x3"][0] = 1e9
+        found += detector.detect(reference, current).drifted == ["x3"]
+    assert found >= 19
+
+
+def test_a_share_moved_by_five_points_is_found_in_ten_thousand_rows():
+    detector, found = DriftDetector(), 0
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        reference = rng.choice(["a", "b", "c", "d"], 10_000, p=[0.4, 0.3, 0.2, 0.1])
+        current = rng.choice(["a", "b", "c", "d"], 10_000, p=[0.35, 0.3, 0.2, 0.15])
+        found += detector.detect({"x": reference}, {"x": current}).status == "drift"
+    assert found >= 19
+
+
+def test_five_percent_of_missing_rows_are_found_in_a_thousand():
+    detector, found = DriftDetector(), 0
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        current = rng.normal(size=1000)
+        current[rng.random(1000) < 0.05] = np.nan
+        report = detector.detect({"x": rng.normal(size=1000)}, {"x": current})
+        found += report.columns["x"].effect_name == "missing_share_change"
+    assert found >= 19
+
+
+def test_a_sure_but_tiny_change_is_no_drift():
+    rng = np.random.default_rng(0)
+    reference, current = rng.normal(size=300_000), rng.normal(0.03, 1, 300_000)
+    column = DriftDetector().detect({"x": reference}, {"x": current}).columns["x"]
+    assert column.adjusted_p_value < 1e-6
+    assert column.status == "ok"
+    strict = DriftDetector(thresholds={"ks": 0.005})
+    assert strict.detect({"x": reference}, {"x": current}).status == "drift"
+
+
+def test_too_few_rows_are_never_called_drift():
+    detector = DriftDetector(min_rows=200)
+    reference = {"x": np.zeros(1000) + np.arange(1000)}
+    for current in ({"x": np.full(199, 1e6)}, {"x": np.array([])}):
+        report = detector.detect(reference, current)
+        assert report.status == "insufficient_data"
+        assert report.columns["x"].status == "insufficient_data"
+        assert "at least 200" in report.sentence
+
+
+def test_columns_gone_new_and_retyped_are_findings():
+    reference = {"a": np.arange(300.0), "b": np.arange(300.0), "same": np.ones(300)}
+    current = {"b": ["word"] * 300, "same": np.ones(300), "extra": np.ones(300)}
+    report = DriftDetector().detect(reference, current)
+    kinds = {finding.column: finding.kind for finding in report.findings}
+    assert kinds == {"a": "gone", "b": "retyped", "extra": "new"}
+    assert report.status == "drift"
+    assert report.drifted == ["a", "b"]
+    assert "a: the column is gone" in report.sentence
+    quiet = DriftDetector().detect(reference, current, ignore=["a", "b"])
+    assert quiet.status == "ok"
+    assert [finding.kind for finding in quiet.findings] == ["new"]
+
+
+def test_a_new_category_is_called_by_its_name():
+    reference = {"x": ["a", "b"] * 500}
+    current = {"x": ["a", "b"] * 485 + ["brand new"] * 30}
+    column = DriftDetector().detect(reference, current).columns["x"]
+    assert column.status == "drift"
+    assert "'brand new'" in column.sentence
+    assert "never seen" in column.sentence
+
+
+STRANGE = {
+    "all null": [None] * 300,
+    "all nan": [np.nan] * 300,
+    "all inf": [np.inf] * 300,
+    "constant": [3.0] * 300,
+    "mixed": ["a", 1, None] * 100,
+    "nested": [[1, 2], None, [3]] * 100,
+    "words": ["a", "b", "c"] * 100,
+    "flags": [True, False, None] * 100,
+    "days": list(pd.date_range("2024-01-01", periods=300, tz="Europe/Berlin")),
+    "numbers": list(np.arange(300.0)),
+    "huge": [1e308, -1e308, 0.0] * 100,
+    "ids": [10**18 + number for number in range(300)],
+}
+
+
+@pytest.mark.parametrize("before", STRANGE)
+def test_no_column_makes_it_crash_or_skips_in_silence(before):
+    reference = pd.DataFrame({name: pd.Series(STRANGE[before]) for name in STRANGE})
+    current = pd.DataFrame({name: pd.Series(STRANGE[name]) for name in STRANGE})
+    report = DriftDetector().detect(reference, current)
+    named = {*report.columns, *(finding.column for finding in report.findings)}
+    assert named == set(STRANGE)
+    assert report.columns[before].status != "drift"
+    assert DriftReport.from_dict(report.to_dict()) == report
+    assert "huge" in report.to_markdown()
+    assert "huge" in report.to_html(plots=0)
+
+
+def test_a_clock_is_not_judged_unless_asked():
+    reference = {"at": pd.date_range("2024-01-01", periods=400, freq="h")}
+    current = {"at": pd.date_range("2024-03-01", periods=400, freq="h")}
+    report = DriftDetector().detect(reference, current)
+    assert report.status == "ok"
+    assert "clock" in report.columns["at"].sentence
+    asked = DriftDetector(judge_datetimes=True).detect(reference, current)
+    assert asked.status == "drift"
+
+
+def test_predictions_are_a_column_like_any_other():
+    rng = np.random.default_rng(0)
+    reference = {"score": rng.beta(2, 5, 2000)}
+    report = DriftDetector().detect(reference, {"score": rng.beta(2, 3, 2000)})
+    assert report.drifted == ["score"]
+
+
+def test_the_reference_may_be_a_stored_profile(tmp_path):
+    rng = np.random.default_rng(0)
+    reference = {"x": rng.normal(size=2000), "w": rng.choice(["a", "b"], 2000)}
+    current = {"x": rng.normal(1, 1, 2000), "w": rng.choice(["a", "b"], 2000)}
+    DriftProfile.build(reference).save(tmp_path / "profile.parquet")
+    direct = DriftDetector().detect(reference, current)
+    stored = DriftDetector().detect(str(tmp_path / "profile.parquet"), current)
+    assert stored == direct
+    apart = DriftDetector().detect(
+        tmp_path / "profile.parquet", DriftProfile.build(current)
+    )
+    assert apart.drifted == direct.drifted == ["x"]
+    assert apart.columns["x"].effect_size == pytest.approx(
+        direct.columns["x"].effect_size, rel=0.02
+    )
+
+
+def test_the_adjustment_is_that_of_scipy():
+    p = np.random.default_rng(0).random(40) ** 3
+    assert benjamini_hochberg(p) == pytest.approx(false_discovery_control(p))
+    assert benjamini_hochberg([]).shape == (0,)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"engine": "magic"}, UnknownPluginError, "drift engine .*known: profile"),
+        ({"thresholds": {"kss": 0.1}}, UnknownPluginError, "known: .*ks"),
+        ({"alpha": 0.0}, DriftError, "alpha within 0 to 1"),
+        ({"min_rows": 0}, DriftError, "min_rows is at least 1"),
+    ],
+)
+def test_wrong_settings_are_named(arguments, error, message):
+    with pytest.raises(BrixaError, match=message) as caught:
+        DriftDetector(**arguments)
+    assert isinstance(caught.value, error)
+
+
+def test_wrong_columns_and_kinds_are_named():
+    data = {"x": np.arange(300.0)}
+    with pytest.raises(DriftError, match="column y; there are: x"):
+        DriftDetector().detect(data, data, columns=["y"])
+    with pytest.raises(DriftError, match="'fortnight' is no window"):
+        DriftDetector().detect(data, data, kind="fortnight")
+    report = DriftDetector().detect(data, data, kind="week")
+    assert [finding.kind for finding in report.findings] == ["no_spread"]

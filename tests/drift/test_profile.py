@@ -1,0 +1,268 @@
+"""Profiles: every form of data, sums, files."""
+
+from __future__ import annotations
+
+import decimal
+from datetime import UTC, date, datetime, timedelta
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from brixa_flows.drift import DriftProfile
+from brixa_flows.drift.column import MAX_CATEGORIES
+from brixa_flows.errors import DriftError
+
+
+@pytest.fixture(scope="module")
+def table() -> pa.Table:
+    rng = np.random.default_rng(0)
+    start = datetime(2024, 1, 1, tzinfo=UTC)
+    return pa.table(
+        {
+            "number": pa.array(rng.normal(5, 2, 3000)),
+            "whole": pa.array(rng.integers(-50, 50, 3000)),
+            "word": pa.array(rng.choice(["red", "green", None], 3000), pa.string()),
+            "flag": pa.array(rng.random(3000) > 0.3),
+            "time": pa.array(
+                [start + timedelta(hours=hour) for hour in range(3000)],
+                pa.timestamp("us", "UTC"),
+            ),
+        }
+    )
+
+
+def test_every_form_of_the_same_data_gives_the_same_profile(table, tmp_path):
+    (tmp_path / "parts").mkdir()
+    pq.write_table(table.slice(0, 1500), tmp_path / "parts" / "a.parquet")
+    pq.write_table(table.slice(1500), tmp_path / "parts" / "b.parquet")
+    pq.write_table(table, tmp_path / "all.parquet")
+    expected = DriftProfile.build(table)
+    forms = {
+        "pandas": table.to_pandas(),
+        "polars": pl.from_arrow(table),
+        "lazy": pl.from_arrow(table).lazy(),
+        "batches": table.to_batches(max_chunksize=3000),
+        "reader": table.to_reader(),
+        "folder": tmp_path / "parts",
+        "glob": str(tmp_path / "parts" / "*.parquet"),
+        "file": str(tmp_path / "all.parquet"),
+        "dict": {name: table[name].to_pandas() for name in table.column_names},
+    }
+    for form, data in forms.items():
+        built = DriftProfile.build(data, like=expected)
+        assert built.rows == 3000, form
+        for name, column in expected.columns.items():
+            other = built.columns[name]
+            assert other.kind == column.kind, (form, name)
+            assert other.missing == column.missing, (form, name)
+            assert other.categories == column.categories, (form, name)
+            assert np.array_equal(other.bins.keys, column.bins.keys), (form, name)
+            assert np.array_equal(other.bins.counts, column.bins.counts), (form, name)
+            assert other.total == pytest.approx(column.total, abs=1e-6), (form, name)
+
+
+def test_facts_of_a_column_are_those_of_numpy(table):
+    column = DriftProfile.build(table).columns["number"]
+    values = table["number"].to_numpy()
+    assert column.mean == pytest.approx(values.mean())
+    assert column.deviation == pytest.approx(values.std())
+    assert (column.minimum, column.maximum) == (values.min(), values.max())
+    lower, upper = column.quantiles(0.25, 0.75) + column.centre
+    assert lower == pytest.approx(np.quantile(values, 0.25), abs=0.02)
+    assert upper == pytest.approx(np.quantile(values, 0.75), abs=0.02)
+
+
+def test_a_sum_of_parts_is_the_whole(table):
+    whole = DriftProfile.build(table)
+    parts = [
+        DriftProfile.build(table.slice(start, 1000), like=whole)
+        for start in range(0, 3000, 1000)
+    ]
+    summed = parts[0] + parts[1] + parts[2]
+    assert summed.rows == whole.rows
+    for name, column in whole.columns.items():
+        assert np.array_equal(summed.columns[name].bins.keys, column.bins.keys)
+        assert np.array_equal(summed.columns[name].bins.counts, column.bins.counts)
+        assert summed.columns[name].categories == column.categories
+        assert summed.columns[name].mean == pytest.approx(column.mean)
+
+
+def test_profiles_about_different_centres_add_to_the_width_of_a_bin():
+    rng = np.random.default_rng(1)
+    low, high = rng.normal(0, 1, 5000), rng.normal(10, 1, 5000)
+    summed = DriftProfile.build({"x": low}) + DriftProfile.build({"x": high})
+    column = summed.columns["x"]
+    both = np.concatenate([low, high])
+    assert column.mean == pytest.approx(both.mean())
+    assert column.deviation == pytest.approx(both.std())
+    places = column.quantiles(0.1, 0.4, 0.9) + column.centre
+    assert places == pytest.approx(np.quantile(both, [0.1, 0.4, 0.9]), abs=0.15)
+
+
+def test_columns_of_only_one_part_are_missing_in_the_other():
+    summed = DriftProfile.build({"a": [1.0, 2.0]}) + DriftProfile.build({"b": ["x"]})
+    assert summed.rows == 3
+    assert summed.columns["a"].missing == 1
+    assert summed.columns["b"].missing == 2
+
+
+def test_numbers_and_words_do_not_add():
+    with pytest.raises(DriftError, match="'x'.*numeric.*category"):
+        DriftProfile.build({"x": [1.0]}) + DriftProfile.build({"x": ["one"]})
+
+
+def test_a_file_brings_everything_back(table, tmp_path):
+    profile = DriftProfile.build(table, window_column="time", window="7D")
+    profile.save(tmp_path / "made" / "profile.parquet")
+    loaded = DriftProfile.load(tmp_path / "made" / "profile.parquet")
+    assert loaded.digest == profile.digest
+    assert loaded.digest.startswith("sha256:")
+    assert loaded.spread == profile.spread
+    assert loaded.window_column == "time"
+    assert "time" not in loaded.columns
+    assert list(loaded.columns) == list(profile.columns)
+    assert [p.name for p in (tmp_path / "made").iterdir()] == ["profile.parquet"]
+    assert DriftProfile.of(str(tmp_path / "made" / "profile.parquet")).rows == 3000
+
+
+def test_a_profile_of_a_hundred_columns_takes_a_few_hundred_kilobytes(tmp_path):
+    rng = np.random.default_rng(0)
+    data = {f"x{number}": rng.normal(size=10_000) for number in range(100)}
+    DriftProfile.build(data).save(tmp_path / "profile.parquet")
+    assert (tmp_path / "profile.parquet").stat().st_size < 600_000
+
+
+def test_other_files_and_newer_protocols_are_refused(table, tmp_path):
+    pq.write_table(table, tmp_path / "data.parquet")
+    with pytest.raises(DriftError, match="no drift profile"):
+        DriftProfile.load(tmp_path / "data.parquet")
+    with pytest.raises(DriftError, match="no drift profile"):
+        DriftProfile.load(tmp_path / "absent.parquet")
+    newer = pa.table({"count": [1]}).replace_schema_metadata(
+        {"brixa_drift_profile": '{"protocol": 2}'}
+    )
+    pq.write_table(newer, tmp_path / "newer.parquet")
+    with pytest.raises(DriftError, match="protocol 2.*upgrade"):
+        DriftProfile.load(tmp_path / "newer.parquet")
+
+
+def test_windows_do_not_depend_on_the_order_of_rows(table):
+    shuffled = table.take(pa.array(np.random.default_rng(0).permutation(3000)))
+    first = DriftProfile.build(table, window_column="time", window="7D")
+    second = DriftProfile.build(shuffled, window_column="time", window="7D")
+    assert first.spread.windows == second.spread.windows == 18  # the last of 6 days
+    for column, methods in first.spread.effects.items():
+        for method, effects in methods.items():
+            others = second.spread.effects[column][method]
+            assert others == pytest.approx(effects, abs=0.02), (column, method)
+
+
+def test_whole_rows_are_counted_even_where_the_last_window_is_cut_off(table):
+    profile = DriftProfile.build(table, window_column="time", window="7D")
+    assert profile.rows == 3000
+    assert profile.columns["number"].rows == 3000
+
+
+def test_kinds_of_all_sorts_of_columns():
+    day = date(2024, 1, 1)
+    frame = pd.DataFrame(
+        {
+            "nullable": pd.array([1, None, 3], dtype="Int64"),
+            "arrow": pd.array([1.5, None, 2.5], dtype="double[pyarrow]"),
+            "decimal": [decimal.Decimal("1.10"), None, decimal.Decimal("2")],
+            "mixed": ["a", 1, None],
+            "nested": [[1], [2, 3], None],
+            "date": [day, None, day],
+            "category": pd.Categorical([1, 2, None]),
+            "float_category": pd.Categorical([1.5, 2.5, None]),
+            "empty": [None, None, None],
+            "infinite": [np.inf, -np.inf, None],
+            7: [True, None, False],
+        }
+    )
+    columns = DriftProfile.build(frame).columns
+    assert {name: column.kind for name, column in columns.items()} == {
+        "nullable": "numeric",
+        "arrow": "numeric",
+        "decimal": "numeric",
+        "mixed": "category",
+        "nested": "unsupported",
+        "date": "datetime",
+        "category": "category",
+        "float_category": "category",
+        "empty": "empty",
+        "infinite": "numeric",
+        "7": "boolean",
+    }
+    assert all(columns[name].missing == 1 for name in columns if name != "empty")
+    assert columns["mixed"].categories == {"a": 1, "1": 1}
+    assert columns["infinite"].infinite == 2
+    assert columns["infinite"].values == 0
+
+
+def test_words_of_polars_are_words_whatever_their_type():
+    words = ["a", "b", None] * 10
+    frame = pl.DataFrame(
+        {
+            "text": words,
+            "categories": pl.Series(words, dtype=pl.Categorical),
+            "enum": pl.Series(words, dtype=pl.Enum(["a", "b"])),
+            "day": pl.date_range(date(2024, 1, 1), date(2024, 1, 30), eager=True),
+        }
+    ).sample(fraction=1.0, shuffle=True, seed=0)
+    profile = DriftProfile.build(frame, window_column="day", window="7D")
+    assert profile.spread.windows == 4
+    for column in profile.columns.values():
+        assert (column.kind, column.missing) == ("category", 10)
+        assert column.categories == {"a": 10, "b": 10}
+
+
+def test_columns_of_one_name_are_told_apart():
+    frame = pd.DataFrame([[1.0, "x"], [2.0, "y"]], columns=["same", "same"])
+    columns = DriftProfile.build(frame).columns
+    assert {name: column.kind for name, column in columns.items()} == {
+        "same": "numeric",
+        "same#2": "category",
+    }
+
+
+def test_only_the_most_frequent_of_many_categories_are_kept():
+    words = ["often"] * 500 + [f"id-{number}" for number in range(5000)]
+    column = DriftProfile.build({"x": words}).columns["x"]
+    assert len(column.categories) == MAX_CATEGORIES
+    assert column.categories["often"] == 500
+    assert sum(column.categories.values()) + column.other == 5500
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (42, "can't read a int"),
+        ("/no/such/file.parquet", "there is no data at"),
+        ({"a": [1], "b": [1, 2]}, "different lengths"),
+        ([{"a": 1}], "not an Arrow batch"),
+    ],
+)
+def test_data_that_cannot_be_read_is_named(data, message):
+    with pytest.raises(DriftError, match=message):
+        DriftProfile.build(data)
+
+
+def test_wrong_columns_and_windows_are_named(table, tmp_path):
+    with pytest.raises(DriftError, match="no column nope.*number, whole"):
+        DriftProfile.build(table, columns=["nope"])
+    with pytest.raises(DriftError, match="no column 'nope' to cut"):
+        DriftProfile.build(table, window_column="nope")
+    with pytest.raises(DriftError, match="'word' holds string"):
+        DriftProfile.build(table, window_column="word")
+    with pytest.raises(DriftError, match="12h, 7D or 4W"):
+        DriftProfile.build(table, window_column="time", window="fortnight")
+    with pytest.raises(DriftError, match="more than 1000 windows"):
+        DriftProfile.build(table, window_column="time", window="1h")
+    (tmp_path / "broken.parquet").write_bytes(b"PAR1 no PAR1")
+    with pytest.raises(DriftError, match="can't read .*broken.parquet"):
+        DriftProfile.build(tmp_path / "broken.parquet")
