@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 DEMO_HOME ?= .brixa-demo
 WORKERS ?= auto
+LINT := .venv-lint
 SOURCES := brixa_flows brixa flows blocks tests benchmarks
 
 # Nothing that we run here phones home.
@@ -42,6 +43,17 @@ $(VENV)/.all: $(VENV)/.created pyproject.toml constraints.txt
 	$(PIP) install -c constraints.txt -e '.[all]' --group dev
 	@touch $@ $(VENV)/.demo
 
+$(LINT)/.created: pyproject.toml constraints.txt
+	@echo "Installing the format and lint tools into $(LINT) (once) ..."
+	@$(PYTHON) -m venv $(LINT)
+	@$(LINT)/bin/python -m pip --disable-pip-version-check install --upgrade 'pip>=25.1'
+	@$(LINT)/bin/python -m pip install -c constraints.txt --group lint
+	@touch $@
+
+$(VENV)/.bench: $(VENV)/.all
+	$(PIP) install -c constraints.txt --group bench
+	@touch $@
+
 setup: $(VENV)/.all
 
 demo: $(VENV)/.demo
@@ -53,20 +65,20 @@ demo-stop: $(VENV)/.demo
 test: $(VENV)/.all
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
 
-check: $(VENV)/.all
-	$(BIN)/black --check --quiet $(SOURCES)
-	$(BIN)/isort --check-only --quiet $(SOURCES)
-	$(BIN)/flake8 $(SOURCES)
+check: $(VENV)/.all $(LINT)/.created
+	$(LINT)/bin/black --check --quiet $(SOURCES)
+	$(LINT)/bin/isort --check-only --quiet $(SOURCES)
+	$(LINT)/bin/flake8 $(SOURCES)
+	$(LINT)/bin/pydoclint --quiet brixa_flows
 	$(BIN)/mypy
-	$(BIN)/pydoclint --quiet brixa_flows
 	$(BIN)/lint-imports
 	@$(BIN)/python -m pytest -q -n 0 tests/architecture
 
-format: $(VENV)/.all
-	$(BIN)/black --quiet $(SOURCES)
-	$(BIN)/isort --quiet $(SOURCES)
+format: $(LINT)/.created
+	$(LINT)/bin/black --quiet $(SOURCES)
+	$(LINT)/bin/isort --quiet $(SOURCES)
 
-bench: $(VENV)/.all
+bench: $(VENV)/.bench
 	@for program in benchmarks/*.py; do echo "== $$program"; $(BIN)/python $$program || exit 1; done
 
 # The wheel in an environment of its own, with nothing but what it asks for.
@@ -80,4 +92,4 @@ wheel-check: $(VENV)/.all
 	@rm -rf .venv-wheel
 
 clean:
-	rm -rf $(VENV) $(DEMO_HOME) dist build .pytest_cache .mypy_cache .import_linter_cache
+	rm -rf $(VENV) $(LINT) $(DEMO_HOME) dist build .pytest_cache .mypy_cache .import_linter_cache

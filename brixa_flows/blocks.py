@@ -154,7 +154,9 @@ class BrixaGatePolicy(Block):
     @classmethod
     def from_policy(cls, policy: GatePolicy) -> BrixaGatePolicy:
         """The block of a policy, for instance of one read from a file."""
-        return cls(rules=[rule for gate in policy.gates for rule in GateRule.of_gate(gate)])
+        return cls(
+            rules=[rule for gate in policy.gates for rule in GateRule.of_gate(gate)]
+        )
 
     def policy(self, name: str = "") -> GatePolicy:
         """The policy that it describes.

@@ -64,14 +64,14 @@ class EventPayload(BaseModel):
     name: str = Field(description="Name of the model.")
 
     @classmethod
-    def keys(cls) -> frozenset[str]:
+    def payload_keys(cls) -> frozenset[str]:
         """Every key that the payload always has."""
         return frozenset({*cls.model_fields, MESSAGE_KEY})
 
     @property
     def message(self) -> str:
         """The event as a sentence."""
-        return self.says.format(**dict(self))
+        return self.says.format_map(dict(self))
 
     def to_payload(self) -> dict[str, Any]:
         """The payload as plain JSON, with the sentence."""

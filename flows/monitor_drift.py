@@ -18,7 +18,9 @@ class MonitorRequest(BaseModel):
     deployment: str = Field(description="The deployment that served the rows.")
     start: str = Field(description="Begin of the window, ISO 8601.")
     end: str = Field(description="End of the window, not included, ISO 8601.")
-    kind: str = Field("window", description="hour, day, week, month or quarter; sample has no length.")
+    kind: str = Field(
+        "window", description="hour, day, week, month or quarter; sample has no length."
+    )
     data_uri: str = Field(description="Parquet of the rows.")
     registry: str = Field("brixa", description="Brixa Registry block.")
 
@@ -43,9 +45,7 @@ def monitor_drift(request: MonitorRequest) -> None:
     }
     event: EventPayload
     if report.status == "drift":
-        event = DriftDetected(
-            **facts, columns=report.drifted, sentence=report.sentence
-        )
+        event = DriftDetected(**facts, columns=report.drifted, sentence=report.sentence)
     else:
         event = WindowChecked(**facts, status=report.status)
     announce(request.registry, event, event_id)

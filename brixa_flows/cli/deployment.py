@@ -61,8 +61,9 @@ def create(
         version=workspace.registry.resolve(ref.name, ref.spec),
         name=name,
         replicas=replicas,
-        resources={key: value for key, value in given.items() if value is not None},
-        env_vars=dict(_pair(item) for item in env_vars),
+        resources={key: item for key, item in given.items() if item is not None}
+        or None,
+        env_vars=dict(_pair(item) for item in env_vars) or None,
     )
     if not success:
         raise click.ClickException(message)

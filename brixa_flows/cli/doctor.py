@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import secrets
 from collections.abc import Callable
@@ -77,7 +78,9 @@ def _settings(workspace: Workspace) -> str:
 
 def _storage(workspace: Workspace) -> str:
     node = workspace.storage
-    key = f"{workspace.settings.model_registry_path}/_meta/doctor-{secrets.token_hex(8)}"
+    key = (
+        f"{workspace.settings.model_registry_path}/_meta/doctor-{secrets.token_hex(8)}"
+    )
     etag = node.create(key, b"first")
     try:
         node.replace(key, b"second", etag=etag)
@@ -93,24 +96,23 @@ def _tracking(workspace: Workspace) -> str:
 
 
 def _frameworks() -> str:
-    present, absent = [], []
-    for name in SERIALIZERS.all():
-        try:
-            SERIALIZERS.load(name)
-        except ImportError:
-            absent.append(name)
-        else:
-            present.append(name)
+    """Which libraries are installed, told without importing them."""
+    present: list[str] = []
+    absent: list[str] = []
+    for plugin in SERIALIZERS.all().values():
+        library = plugin.handles[0].partition(".")[0] if plugin.handles else "pickle"
+        found = importlib.util.find_spec(library) is not None
+        (present if found else absent).append(plugin.name)
     return f"here: {', '.join(present)}; not installed: {', '.join(absent) or 'none'}"
 
 
 def _prefect_server() -> str:
-    from brixa_flows.cli.prefect_commands import check_server
+    from brixa_flows.cli.prefect_checks import check_server
 
     return check_server()
 
 
 def _project_file(folder: Path) -> str:
-    from brixa_flows.cli.prefect_commands import check_project
+    from brixa_flows.cli.prefect_checks import check_project
 
     return check_project(folder)

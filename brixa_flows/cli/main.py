@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import warnings
+from typing import TextIO
 
 import click
 
@@ -46,7 +47,12 @@ def brixa(
 
 
 def _warn_in_a_line(
-    message: Warning | str, category: type[Warning], *_: object
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
 ) -> None:
     if category.__module__.startswith("brixa_flows"):
         click.echo(f"warning: {message}", err=True)

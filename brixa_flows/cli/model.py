@@ -15,7 +15,8 @@ from brixa_flows.cli.workspace import (
     print_table,
 )
 from brixa_flows.refs import ModelRef
-from brixa_flows.registry.metadata import ModelMetadata
+from brixa_flows.registry.metadata import ModelMetadata, Stage
+from brixa_flows.registry.registering import Bump
 
 __all__ = ["model"]
 
@@ -37,7 +38,7 @@ def list_command(
     workspace: Workspace,
     name: str | None,
     constraint: str | None,
-    stage: str | None,
+    stage: Stage | None,
     json_output: bool,
 ) -> None:
     """List the models, or the versions of the model NAME."""
@@ -119,7 +120,7 @@ def register_run(
     name: str,
     model_type: str,
     description: str,
-    bump: str | None,
+    bump: Bump | None,
     json_output: bool,
 ) -> None:
     """Adopt the model that a training logged to MLflow (runs:/ID/model)."""

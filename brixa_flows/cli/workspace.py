@@ -48,7 +48,7 @@ class Workspace:
         )
 
 
-class _ModelRefType(click.ParamType):
+class _ModelRefType(click.ParamType[ModelRef]):
     name = "NAME[@SPEC]"
 
     def convert(

@@ -39,10 +39,12 @@ def draw_months(story: Story) -> bytes:
     months = [score.month for score in story.months]
     old = [score.old for score in story.months]
     axes.plot(months, old, "o-", color=_OLD, label=f"{story.first_version} (first)")
-    later = [(score.month, score.new) for score in story.months if score.new is not None]
+    later = [
+        (score.month, score.new) for score in story.months if score.new is not None
+    ]
     label = f"{story.new_version} (retrained)"
     axes.plot(*zip(*later, strict=True), "o-", color=_NEW, label=label)
-    axes.axvline(later[0][0], color=_NEW, linestyle=":", linewidth=1)
+    axes.axvline(months.index(later[0][0]), color=_NEW, linestyle=":", linewidth=1)
     axes.set_ylabel("area under the ROC curve")
     axes.set_title(f"{MODEL}: flights over 15 minutes late, 2013", loc="left")
     axes.tick_params(axis="x", labelrotation=35)
@@ -61,8 +63,8 @@ def render(summary: Summary) -> str:
     parts = [
         f"<h1>{_text(MODEL)}: from the first training to a better model</h1>",
         f"<p>{story.rows_sent:,} real flights were predicted through the endpoint. "
-        f"Version {_text(first)} went into production, an alarm on the first month of "
-        f"traffic led to {_text(new)}, and the candidate {_text(story.refused_version)} "
+        f"Version {_text(first)} went into production, an alarm in "
+        f"{_text(story.alarm_month)} led to {_text(new)}, and the candidate {_text(story.refused_version)} "
         "was refused.</p>",
         f"<blockquote>{_text(story.alarm)}</blockquote>",
         f'<p><img alt="AUC by month" src="data:image/png;base64,{image}"></p>',

@@ -185,7 +185,8 @@ def _marker_of(process: psutil.Process) -> str | None:
     try:
         if process.status() == psutil.STATUS_ZOMBIE:
             return None
-        return process.environ().get(_MARKER)
+        environment: dict[str, str] = process.environ()
+        return environment.get(_MARKER)
     except (psutil.Error, OSError):
         return None  # another user's, or gone
 

@@ -99,9 +99,7 @@ class Demo:
         with Display(self.console, _SET_UP_STEPS + STEPS) as display:
             registry = self._set_up(stack, display)
             watch = LoopWatch(stack.api, self.keeper, display.follow)
-            scenario = Scenario(
-                self.home, stack, watch, display, registry, self.plan
-            )
+            scenario = Scenario(self.home, stack, watch, display, registry, self.plan)
             story = scenario.play()
             watch.settle()
             if keep:
@@ -151,7 +149,7 @@ class Demo:
         url = f"http://127.0.0.1:{port}"
         wait_until(lambda: _answers(url), _MLFLOW_SECONDS, "MLflow's UI")
         traffic = importlib.import_module("brixa_flows.demo.traffic")
-        rows = traffic.month_window(self.home.data, self.plan.live_month).rows
+        rows = traffic.month_window(self.home.data, self.plan.traffic_months[0]).rows
         self.home.keep_links(
             {
                 "prefect": stack.ui_url,

@@ -38,7 +38,7 @@ from brixa_flows.tasks.announcing import deliver
 __all__ = ["MODEL", "MonthScore", "Plan", "Scenario", "Story"]
 
 MODEL = "flights-delay"
-STEPS = 4
+STEPS = 6  # with two months of traffic until the alarm
 _TRAIN = "train/flights-delay"
 _WAIT_SECONDS = 180.0
 
@@ -51,7 +51,7 @@ class Plan:
         first_month: First month to train on.
         last_month: Last month to train on; traffic begins with the next.
         last_scored: Last month whose flights are predicted.
-        weeks: How many weeks of the first month of traffic are announced.
+        weeks: How many weeks of each month of traffic are announced.
     """
 
     first_month: str = "2013-01"
@@ -60,9 +60,9 @@ class Plan:
     weeks: int = 4
 
     @property
-    def live_month(self) -> str:
-        """The first month of traffic."""
-        return month_after(self.last_month)
+    def traffic_months(self) -> list[str]:
+        """The months of traffic."""
+        return months_between(month_after(self.last_month), self.last_scored)
 
     @property
     def months(self) -> list[str]:
@@ -93,6 +93,7 @@ class Story:
         new_version: The version that the alarm led to.
         endpoint: Where it is served.
         rows_sent: Flights predicted through the endpoint.
+        alarm_month: The month whose alarm led to it.
         alarm: What the alarm said.
         months: AUC by month.
     """
@@ -102,6 +103,7 @@ class Story:
     new_version: str = ""
     endpoint: str = ""
     rows_sent: int = 0
+    alarm_month: str = ""
     alarm: str = ""
     months: list[MonthScore] = field(default_factory=list)
 
@@ -144,8 +146,9 @@ class Scenario:
         """
         with temporary_settings({PREFECT_API_URL: self._stack.api.url}):
             trained = self._first_version()
-            self._weeks_and_weak_candidate(trained)
-            self._alarm_and_retraining()
+            self._quiet_sample_and_weak_candidate(trained)
+            alarm = self._traffic_until_alarm()
+            self._retraining(alarm)
         self._rest_of_the_year()
         return self.story
 
@@ -158,59 +161,77 @@ class Scenario:
             self.story.endpoint = deployed.payload["endpoint"]
         return trained
 
-    def _weeks_and_weak_candidate(self, trained: SeenEvent) -> None:
-        plan, traffic = self._plan, self._traffic
+    def _quiet_sample_and_weak_candidate(self, trained: SeenEvent) -> None:
+        plan = self._plan
         held_out = trained.payload["evaluations"][0]["uri"]
-        sample = traffic.sample_window(held_out, plan.first_month, plan.last_month)
-        weeks = traffic.week_windows(self._home.data, plan.live_month)[: plan.weeks]
-        title = f"Watch {plan.live_month} week by week; refuse a weak candidate"
-        with self._display.step(title):
+        sample = self._traffic.sample_window(
+            held_out, plan.first_month, plan.last_month
+        )
+        with self._display.step("Watch a random sample; refuse a weak candidate"):
             self._announce(sample)
             self._start_training("baseline")
-            for week in weeks:
-                self._send(week)
-                self._announce(week)
             quiet = self._verdict_on(sample)
-            for week in weeks:
-                self._verdict_on(week)
-            refused = self._wait(GateRefused)
-            self.story.refused_version = refused.payload["version"]
             if quiet.name == DriftDetected.event:
                 raise OrchestrationError(
                     "a random sample of the training's own months raised an alarm: "
                     f"{quiet.payload['sentence']}"
                 )
+            refused = self._wait(GateRefused)
+            self.story.refused_version = refused.payload["version"]
 
-    def _alarm_and_retraining(self) -> None:
-        month = self._plan.live_month
+    def _traffic_until_alarm(self) -> SeenEvent:
+        """Send month after month; weeks and months are announced as they end.
+
+        Raises:
+            OrchestrationError: If the year ends without an alarm.
+        """
+        for month in self._plan.traffic_months:
+            with self._display.step(f"Predict the flights of {month} and watch them"):
+                verdict = self._verdict_on(self._send_month(month))
+            if verdict.name == DriftDetected.event:
+                self.story.alarm_month = month
+                self.story.alarm = verdict.payload["sentence"]
+                return verdict
+        raise OrchestrationError("no month of the year raised an alarm")
+
+    def _send_month(self, month: str) -> Any:
+        """Send a month through the endpoint; announce its weeks, then itself."""
         window = self._traffic.month_window(self._home.data, month)
-        with self._display.step(f"Close {month}; the alarm retrains the model"):
-            before = {event.id for event in self._watch.events}
-            self._announce(window)
-            verdict = self._verdict_on(window)
-            if verdict.name != DriftDetected.event:
-                raise OrchestrationError(f"{month} raised no alarm: {verdict.payload}")
-            self.story.alarm = verdict.payload["sentence"]
+        self._send(window)
+        weeks = self._traffic.week_windows(self._home.data, month)[: self._plan.weeks]
+        for week in weeks:
+            self._announce(week)
+        self._announce(window)
+        return window
+
+    def _retraining(self, alarm: SeenEvent) -> None:
+        before = {
+            event.id
+            for event in self._watch.events
+            if event.occurred_at <= alarm.occurred_at
+        }
+        with self._display.step(f"The alarm of {self.story.alarm_month} retrains"):
             trained = self._wait(TrainingCompleted, ignore=before)
             self.story.new_version = self._served_after(trained).payload["version"]
 
     def _rest_of_the_year(self) -> None:
-        plan = self._plan
-        months = months_between(month_after(plan.live_month), plan.last_scored)
-        with self._display.step(f"Predict {months[0]} to {months[-1]} at the endpoint"):
-            first = self.story.first_version
-            old = ModelPredictor.from_registry(self._registry, MODEL, first)
+        first = self.story.first_version
+        old = ModelPredictor.from_registry(self._registry, MODEL, first)
+        later = months_between(
+            month_after(self.story.alarm_month), self._plan.last_scored
+        )
+        with self._display.step(f"Predict {later[0]} to {later[-1]} at the endpoint"):
             self.story.months = [
-                self._score(month, old) for month in (plan.live_month, *months)
+                self._score(month, old) for month in self._plan.traffic_months
             ]
 
     def _score(self, month: str, old: Any) -> MonthScore:
         traffic = self._traffic
         window = traffic.month_window(self._home.data, month)
         before = traffic.late_auc(window.rows, traffic.shadow_scores(old, window.rows))
-        if month == self._plan.live_month:
-            return MonthScore(month, len(window.rows), before, None)
-        after = traffic.late_auc(window.rows, self._send(window))
+        after = None
+        if month > self.story.alarm_month:
+            after = traffic.late_auc(window.rows, self._send(window))
         return MonthScore(month, len(window.rows), before, after)
 
     def _start_training(self, candidate: str) -> None:

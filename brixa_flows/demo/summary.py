@@ -142,10 +142,14 @@ class Summary:
         )
 
     def _versions(self) -> Table:
-        table = _table(f"Versions of {MODEL}", "version", "stage", "AUC", "what", "policy")
+        table = _table(
+            f"Versions of {MODEL}", "version", "stage", "AUC", "what", "policy"
+        )
         for line in self.versions:
             auc = "" if line.auc is None else f"{line.auc:.3f}"
-            table.add_row(line.version, line.stage, auc, line.description, line.decision)
+            table.add_row(
+                line.version, line.stage, auc, line.description, line.decision
+            )
         return table
 
     def _months(self) -> Table:
@@ -155,7 +159,9 @@ class Summary:
         for score in story.months:
             after = "trained on it" if score.new is None else f"{score.new:.3f}"
             gain = "" if score.new is None else f"{score.new - score.old:+.3f}"
-            table.add_row(score.month, f"{score.rows:,}", f"{score.old:.3f}", after, gain)
+            table.add_row(
+                score.month, f"{score.rows:,}", f"{score.old:.3f}", after, gain
+            )
         return table
 
     def _runs(self) -> Table:

@@ -122,9 +122,7 @@ def shadow_scores(predictor: Any, rows: pd.DataFrame) -> NDArray[np.float64]:
     return np.asarray(scores)[:, 1]
 
 
-def ask_endpoint(
-    endpoint: str, model: str, rows: pd.DataFrame
-) -> NDArray[np.float64]:
+def ask_endpoint(endpoint: str, model: str, rows: pd.DataFrame) -> NDArray[np.float64]:
     """Ask a deployment for the probability of being late.
 
     Args:

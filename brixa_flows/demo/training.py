@@ -118,7 +118,9 @@ def fit(split: Split, candidate: Candidate) -> Fitted:
     return Fitted(
         model=model,
         hyperparameters={"estimator": type(estimator).__name__, **plain},
-        metrics={"roc_auc": float(roc_auc_score(split.held_out[flights.TARGET], scores))},
+        metrics={
+            "roc_auc": float(roc_auc_score(split.held_out[flights.TARGET], scores))
+        },
         description=(
             "gradient boosting on schedule and weather"
             if candidate == "boosting"
@@ -127,7 +129,9 @@ def fit(split: Split, candidate: Candidate) -> Fitted:
     )
 
 
-def log_model(tracking_uri: str, name: str, fitted: Fitted, tags: dict[str, str]) -> Logged:
+def log_model(
+    tracking_uri: str, name: str, fitted: Fitted, tags: dict[str, str]
+) -> Logged:
     """Log a run and its model, as any team on MLflow does.
 
     Args:

@@ -55,7 +55,7 @@ class Opener:
     ) -> OpenedVersion:
         """Verify a ready version and apply the trust policy."""
         metadata = self._reader.metadata(name, version)
-        directory, manifest = self._verified(metadata)
+        directory, manifest = self._verified(name, version, metadata.digest)
         check_trust(
             manifest,
             recorded_digest=self._recorded(metadata),
@@ -67,30 +67,33 @@ class Opener:
     def verify(self, name: str, version: ModelVersion) -> None:
         """Check every file, and the digest against the recorded one."""
         metadata = self._reader.metadata(name, version)
-        _, manifest = self._verified(metadata)
+        _, manifest = self._verified(name, version, metadata.digest)
         recorded = self._recorded(metadata)
         if recorded is not None and recorded != manifest.digest:
-            raise _other_digest(metadata, manifest, recorded)
+            raise _other_digest(f"{name} {version}", manifest, recorded)
 
     def reference_profile_path(self, name: str, version: ModelVersion) -> Path | None:
         """The drift profile of a ready version, checked, if it has one."""
-        metadata = self._reader.metadata(name, version)
-        if not metadata.has_reference:
+        seal = self._backends.journal.read_seal(name, version)
+        if seal is None or not seal.has_reference:
             return None
-        directory, _ = self._verified(metadata)
+        directory, _ = self._verified(name, version, seal.digest)
         return directory / PROFILE_NAME
 
-    def _verified(self, metadata: ModelMetadata) -> tuple[Path, ArtifactManifest]:
-        label = f"{metadata.name} {metadata.version}"
-        prefix = self._backends.layout.version_prefix(metadata.name, metadata.version)
+    def _verified(
+        self, name: str, version: ModelVersion, digest: str | None
+    ) -> tuple[Path, ArtifactManifest]:
+        """Files of a version; asks storage alone, so it costs no MLflow."""
+        label = f"{name} {version}"
+        prefix = self._backends.layout.version_prefix(name, version)
         try:
             directory = self._backends.storage.fetch(prefix)
         except ObjectNotFoundError as err:
             raise DamagedArtifactError(label, prefix, "is missing") from err
         manifest = read_manifest(directory)
         verify_manifest(directory, manifest)
-        if metadata.digest is not None and manifest.digest != metadata.digest:
-            raise _other_digest(metadata, manifest, metadata.digest)
+        if digest is not None and manifest.digest != digest:
+            raise _other_digest(label, manifest, digest)
         return directory, manifest
 
     def _recorded(self, metadata: ModelMetadata) -> str | None:
@@ -100,10 +103,10 @@ class Opener:
 
 
 def _other_digest(
-    metadata: ModelMetadata, manifest: ArtifactManifest, recorded: str
+    label: str, manifest: ArtifactManifest, recorded: str
 ) -> DamagedArtifactError:
     return DamagedArtifactError(
-        f"{metadata.name} {metadata.version}",
+        label,
         MANIFEST_NAME,
         f"has digest {manifest.digest}, but {recorded} was recorded at save",
     )

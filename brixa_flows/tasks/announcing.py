@@ -74,9 +74,7 @@ def _this_run() -> list[dict[str, str]]:
     return [run]
 
 
-def _server_was_away(
-    task: Task[..., Any], run: TaskRun, state: State[Any]
-) -> bool:
+def _server_was_away(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
     """Only an unreachable server is worth another try."""
     error = state.result(raise_on_failure=False)
     return isinstance(error, PrefectUnavailableError)
@@ -129,11 +127,10 @@ def announce_training_complete(
     target: str = "",
     description: str = "",
     registry: str = "brixa",
-) -> TrainingCompleted:
+) -> None:
     """Tell the loop that a training is over; the last task of any training flow.
 
-    The announcement is kept in the registry's storage before it is sent, so that it is
-    not lost with the process or the server.
+    It is kept in the registry's storage before it is sent, so that it can't be lost.
 
     Args:
         name: The model that a version is to be registered for.
@@ -145,18 +142,13 @@ def announce_training_complete(
         datasets: What it was trained on.
         reference_uri: Parquet of the training rows; becomes the drift profile.
         run_id: The MLflow run that trained it.
-        evaluations: Labelled rows it has not seen, judged in this order; the last one
-            decides about its promotion.
+        evaluations: Labelled rows it has not seen; the last decide about promotion.
         target: Column of the label in those rows.
         description: Free text for the version.
         registry: Name of the Brixa Registry block.
 
-    Returns:
-        What was announced.
-
     Raises:
-        PrefectUnavailableError: If the server does not take it; the announcement stays
-            in the outbox.
+        PrefectUnavailableError: If the server does not take it; the outbox keeps it.
     """
     code = git_state(Path.cwd())
     payload = TrainingCompleted(
@@ -181,4 +173,3 @@ def announce_training_complete(
     deliver(payload, event_id)
     outbox.mark_delivered(event_id)
     get_run_logger().info("announced %s: %s", payload.event, payload.message)
-    return payload

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import cast
 
 from brixa_flows.blocks import BrixaGatePolicy, BrixaRegistry
 from brixa_flows.errors import OrchestrationError
@@ -22,7 +23,7 @@ def open_registry(block_name: str) -> ModelRegistry:
         OrchestrationError: If there is no such document.
     """
     try:
-        block = BrixaRegistry.load(block_name)
+        block = cast(BrixaRegistry, BrixaRegistry.load(block_name))
     except ValueError as err:
         raise OrchestrationError(
             f"there is no Brixa Registry block called {block_name!r}; {_REMEDY}",
@@ -38,7 +39,7 @@ def load_policy(block_name: str) -> GatePolicy:
         OrchestrationError: If there is no such document.
     """
     try:
-        block = BrixaGatePolicy.load(block_name)
+        block = cast(BrixaGatePolicy, BrixaGatePolicy.load(block_name))
     except ValueError as err:
         raise OrchestrationError(
             f"there is no Brixa Gate Policy block called {block_name!r}; {_REMEDY}",

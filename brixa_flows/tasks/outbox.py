@@ -12,7 +12,7 @@ is put under ``pending``; a delivery is marked for all of them.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -64,7 +64,7 @@ class Outbox:
     def _pending_key(self, event_id: UUID) -> str:
         return f"{self._prefix}/pending/{event_id}.json"
 
-    def _create(self, key: str, record: dict[str, object]) -> None:
+    def _create(self, key: str, record: Mapping[str, object]) -> None:
         try:
             self._storage.create(key, json.dumps(record, indent=1).encode())
         except ObjectExistsError:

@@ -43,7 +43,10 @@ def registration_report(metadata: ModelMetadata, graph: LineageGraph) -> str:
         ("framework", metadata.framework or "unknown"),
         ("digest", f"`{metadata.digest}`"),
         ("size", f"{(metadata.size_bytes or 0) / 1e6:.1f} MB"),
-        *((f"trained on ({d.role})", f"{d.name}, {d.rows} rows") for d in lineage.datasets),
+        *(
+            (f"trained on ({d.role})", f"{d.name}, {d.rows} rows")
+            for d in lineage.datasets
+        ),
         ("commit", f"`{lineage.code.commit}`" if lineage.code else "unknown"),
         ("training run in MLflow", f"`{lineage.run_id}`"),
         ("training run in Prefect", f"`{lineage.flow_run_id}`"),

@@ -1,0 +1,144 @@
+"""Checks a prefect.yaml strictly, since Prefect lets mistakes pass in silence.
+
+An unknown key in a trigger is ignored (``match_relatd`` matches everything), and a
+template that names a missing payload key starts nothing when its event comes.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any, get_type_hints
+
+import yaml
+from pydantic import BaseModel
+
+from brixa_flows.errors import OrchestrationError
+from brixa_flows.events import EVENTS
+
+__all__ = ["check_project_file", "faults_of"]
+
+_PROJECT_KEYS = {"name", "prefect-version", "build", "push", "pull", "deployments"}
+_PROJECT_KEYS |= {"definitions"}
+_DEPLOYMENT_KEYS = {"name", "entrypoint", "description", "tags", "work_pool"}
+_DEPLOYMENT_KEYS |= {"triggers", "parameters", "schedules", "concurrency_limit"}
+_DEPLOYMENT_KEYS |= {"version", "enforce_parameter_schema", "build", "push", "pull"}
+_TRIGGER_KEYS = {"name", "description", "type", "enabled", "posture", "expect", "after"}
+_TRIGGER_KEYS |= {"match", "match_related", "for_each", "threshold", "within"}
+_TRIGGER_KEYS |= {"parameters", "job_variables", "schedule_after"}
+_PAYLOAD_KEY = re.compile(r"event\.payload\.(\w+)")
+
+
+def check_project_file(folder: Path) -> int:
+    """Check ``prefect.yaml`` in a folder.
+
+    Returns:
+        How many deployments it has.
+
+    Raises:
+        OrchestrationError: If it is absent or has faults; names the first few.
+    """
+    path = folder / "prefect.yaml"
+    if not path.is_file():
+        raise OrchestrationError(
+            f"there is no prefect.yaml in {folder}; make a project with: brixa init DIR"
+        )
+    faults = list(faults_of(path))
+    if faults:
+        raise OrchestrationError(f"{path}: " + "; ".join(faults[:5]), faults=faults)
+    return len(yaml.safe_load(path.read_text())["deployments"])
+
+
+def faults_of(path: Path) -> Iterator[str]:
+    """Everything that is wrong with a project file, as sentences."""
+    project = yaml.safe_load(path.read_text())
+    if not isinstance(project, dict) or not project.get("deployments"):
+        yield "has no deployments"
+        return
+    yield from _unknown("the project", project, _PROJECT_KEYS)
+    for deployment in project["deployments"]:
+        where = str(deployment.get("entrypoint", deployment.get("name", "?")))
+        yield from _unknown(where, deployment, _DEPLOYMENT_KEYS)
+        parameters = _flow_parameters(path.parent, where)
+        if isinstance(parameters, str):
+            yield parameters
+            continue
+        for trigger in deployment.get("triggers", ()):
+            yield from _trigger_faults(where, trigger, parameters)
+
+
+def _unknown(where: str, given: Mapping[str, Any], known: set[str]) -> Iterator[str]:
+    for key in given:
+        if key not in known:
+            yield f"{where} has an unknown key {key!r}; known: {', '.join(sorted(known))}"
+
+
+def _trigger_faults(
+    where: str, trigger: Mapping[str, Any], parameters: Mapping[str, Any]
+) -> Iterator[str]:
+    where = f"{where}, trigger {trigger.get('name', '?')!r}"
+    yield from _unknown(where, trigger, _TRIGGER_KEYS)
+    keys: set[str] | None = None
+    for name in trigger.get("expect", ()):
+        payload = EVENTS.get(name)
+        if payload is None and name.startswith("brixa."):
+            yield f"{where} expects {name!r}, which nothing announces"
+        elif payload is not None:
+            here = set(payload.payload_keys())
+            keys = here if keys is None else keys & here
+    given = trigger.get("parameters", {})
+    for named in sorted(set(_PAYLOAD_KEY.findall(str(given)))):
+        if keys is not None and named not in keys:
+            yield f"{where} names the payload key {named!r}, which is not always there"
+    yield from _binding_faults(where, given, parameters)
+
+
+def _binding_faults(
+    where: str, given: Mapping[str, Any], parameters: Mapping[str, Any]
+) -> Iterator[str]:
+    for name, value in given.items():
+        kind = parameters.get(name)
+        if kind is None:
+            yield f"{where} gives a parameter {name!r} that the flow does not take"
+        elif isinstance(kind, type) and issubclass(kind, BaseModel):
+            fields = kind.model_fields
+            for field in sorted(set(value) - set(fields)):
+                yield f"{where} gives {name}.{field}, which the flow does not take"
+            for field, facts in fields.items():
+                if facts.is_required() and field not in value:
+                    yield f"{where} does not give {name}.{field}"
+
+
+def _flow_parameters(folder: Path, entrypoint: str) -> dict[str, Any] | str:
+    """Types of a flow's parameters by name, or what is wrong with the entry point."""
+    file, _, function = entrypoint.rpartition(":")
+    if not (folder / file).is_file():
+        return f"the entry point {entrypoint!r} names no file"
+    flow = getattr(_import_file(folder, file), function, None)
+    if flow is None:
+        return f"the entry point {entrypoint!r}: {file} has no {function!r}"
+    hints = get_type_hints(flow.fn)
+    return {name: hints.get(name) for name in inspect.signature(flow.fn).parameters}
+
+
+def _import_file(folder: Path, file: str) -> ModuleType:
+    """Import as Prefect does: the file by its path, the project on the path."""
+    name = "_".join(["brixa_project", *Path(file).with_suffix("").parts])
+    spec = importlib.util.spec_from_file_location(name, folder / file)
+    if spec is None or spec.loader is None:
+        raise OrchestrationError(f"{folder / file} is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.path.insert(0, str(folder))
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except (ImportError, SyntaxError) as err:
+        raise OrchestrationError(f"{folder / file} can't be imported: {err}") from err
+    finally:
+        sys.path.remove(str(folder))
+    return module
