@@ -63,7 +63,7 @@ demo-stop: $(VENV)/.demo
 	@$(BIN)/brixa demo --home $(DEMO_HOME) --stop
 
 test: $(VENV)/.all
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 check: $(VENV)/.all $(LINT)/.created
 	$(LINT)/bin/black --check --quiet $(SOURCES)

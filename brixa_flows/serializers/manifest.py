@@ -17,7 +17,14 @@ from functools import cached_property, partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    model_validator,
+)
 
 from brixa_flows.errors import (
     DamagedArtifactError,
@@ -90,19 +97,40 @@ class ArtifactManifest(BaseModel):
             raise ValueError(f"the entry {entry[:200]!r} is not among the files")
         return self
 
+    _stored: bytes | None = PrivateAttr(None)
+
+    @cached_property
+    def content(self) -> bytes:
+        """What ``config.json`` holds: as it was read, or as it is to be written.
+
+        Objects keep the order of their keys, because the order of columns has a
+        meaning.
+        """
+        if self._stored is not None:
+            return self._stored
+        plain = self.model_dump(mode="json")
+        text = json.dumps(plain, indent=2, ensure_ascii=False, allow_nan=False)
+        return text.encode() + b"\n"
+
     @cached_property
     def digest(self) -> str:
-        """``sha256:...`` of the canonical JSON: no spaces, UTF-8, keys in their order.
+        """``sha256:...`` of the bytes of ``config.json``.
 
-        The order of keys is part of it, because the order of columns has a meaning.
+        Of the bytes and not of the values, so that a field which a later version of
+        this class adds leaves the digests of older manifests as they are.
         """
-        canonical = json.dumps(
-            self.model_dump(mode="json"),
-            separators=(",", ":"),
-            ensure_ascii=False,
-            allow_nan=False,
-        )
-        return "sha256:" + hashlib.sha256(canonical.encode()).hexdigest()
+        return "sha256:" + hashlib.sha256(self.content).hexdigest()
+
+    def model_copy(
+        self, *, update: Mapping[str, Any] | None = None, deep: bool = False
+    ) -> ArtifactManifest:
+        """A copy; a changed one has content and digest of its own."""
+        copied = super().model_copy(update=update, deep=deep)
+        if update:
+            copied._stored = None
+            copied.__dict__.pop("content", None)
+            copied.__dict__.pop("digest", None)
+        return copied
 
     @property
     def size_bytes(self) -> int:
@@ -157,14 +185,8 @@ def build_manifest(
 
 
 def write_manifest(directory: Path, manifest: ArtifactManifest) -> None:
-    """Write ``config.json``, whose objects keep the order of their keys (columns)."""
-    text = json.dumps(
-        manifest.model_dump(mode="json"),
-        indent=2,
-        ensure_ascii=False,
-        allow_nan=False,
-    )
-    (directory / MANIFEST_NAME).write_bytes(text.encode() + b"\n")
+    """Write ``config.json``."""
+    (directory / MANIFEST_NAME).write_bytes(manifest.content)
 
 
 def read_manifest(directory: Path) -> ArtifactManifest:
@@ -175,25 +197,13 @@ def read_manifest(directory: Path) -> ArtifactManifest:
         SerializationError: If a newer Brixa Flows wrote it.
     """
 
-    def refuse(reason: str, cause: BaseException | None = None) -> DamagedArtifactError:
-        error = DamagedArtifactError(str(directory), MANIFEST_NAME, reason)
-        error.__cause__ = cause
-        return error
-
     path = directory / MANIFEST_NAME
+    data = _read_regular(directory, path)
     try:
-        facts = path.lstat()
-    except FileNotFoundError as err:
-        raise refuse("is missing") from err
-    if not stat.S_ISREG(facts.st_mode):
-        raise refuse("is not a regular file")
-    if facts.st_size > _MANIFEST_BYTES_AT_MOST:
-        raise refuse("is too large to be a manifest")
-    try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(data)
         protocol = content["protocol"]
     except (ValueError, KeyError, TypeError, RecursionError) as err:
-        raise refuse(f"is not a manifest ({_first_line(err)})") from err
+        raise _no_manifest(directory, err) from err
     if isinstance(protocol, int) and protocol > PROTOCOL:
         raise SerializationError(
             f"{path} has protocol {protocol}, this Brixa Flows reads up to {PROTOCOL}; "
@@ -201,9 +211,30 @@ def read_manifest(directory: Path) -> ArtifactManifest:
             protocol=protocol,
         )
     try:
-        return ArtifactManifest.model_validate(content)
+        manifest = ArtifactManifest.model_validate(content)
     except ValidationError as err:
-        raise refuse(f"is not a manifest ({_first_line(err)})") from err
+        raise _no_manifest(directory, err) from err
+    manifest._stored = data
+    return manifest
+
+
+def _no_manifest(directory: Path, cause: BaseException) -> DamagedArtifactError:
+    reason = f"is not a manifest ({_first_line(cause)})"
+    return DamagedArtifactError(str(directory), MANIFEST_NAME, reason)
+
+
+def _read_regular(directory: Path, path: Path) -> bytes:
+    try:
+        facts = path.lstat()
+    except FileNotFoundError as err:
+        raise DamagedArtifactError(str(directory), path.name, "is missing") from err
+    if not stat.S_ISREG(facts.st_mode):
+        raise DamagedArtifactError(str(directory), path.name, "is not a regular file")
+    if facts.st_size > _MANIFEST_BYTES_AT_MOST:
+        raise DamagedArtifactError(
+            str(directory), path.name, "is too large to be a manifest"
+        )
+    return path.read_bytes()
 
 
 def verify_manifest(directory: Path, manifest: ArtifactManifest) -> None:

@@ -63,6 +63,11 @@ def deliver(payload: EventPayload, event_id: UUID | None = None) -> UUID:
     return event_id
 
 
+def _commit_here() -> str:
+    code = git_state(Path.cwd())
+    return code.commit if code else ""
+
+
 def _this_run() -> list[dict[str, str]]:
     if not runtime.flow_run.id:
         return []
@@ -130,7 +135,7 @@ def announce_training_complete(
 ) -> None:
     """Tell the loop that a training is over; the last task of any training flow.
 
-    It is kept in the registry's storage before it is sent, so that it can't be lost.
+    Kept in the registry's storage before it is sent, so that it can't be lost.
 
     Args:
         name: The model that a version is to be registered for.
@@ -150,7 +155,6 @@ def announce_training_complete(
     Raises:
         PrefectUnavailableError: If the server does not take it; the outbox keeps it.
     """
-    code = git_state(Path.cwd())
     payload = TrainingCompleted(
         name=name,
         model_uri=model_uri,
@@ -165,7 +169,7 @@ def announce_training_complete(
         target=target,
         run_id=run_id,
         flow_run_id=str(runtime.flow_run.id or ""),
-        git_commit=code.commit if code else "",
+        git_commit=_commit_here(),
     )
     outbox = Outbox(open_registry(registry))
     event_id = payload.event_id(model_uri)
