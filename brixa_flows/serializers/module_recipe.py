@@ -48,7 +48,7 @@ def recipe_of(model: nn.Module) -> Recipe:
     Raises:
         NoRecipe: If there is none; the message is the reason, for the warning.
     """
-    recipe = _draft(model)
+    recipe: Recipe = json.loads(json.dumps(_draft(model)))
     floating = {t.dtype for _, t in named_tensors(model) if t.is_floating_point()}
     if len(floating) == 1:
         recipe["dtype"] = str(floating.pop()).removeprefix("torch.")
@@ -121,6 +121,10 @@ def assign_tensors(model: nn.Module, tensors: dict[str, torch.Tensor]) -> None:
                 id(tensor), nn.Parameter(tensor.detach(), tensor.requires_grad)
             )
         setattr(model.get_submodule(owner), leaf, value)
+    for module in model.modules():
+        if isinstance(module, nn.RNNBase):
+            # Renews the list of weights that it keeps beside its parameters.
+            module._apply(lambda tensor: tensor)  # type: ignore[no-untyped-call]
 
 
 def _draft(model: nn.Module) -> Recipe:

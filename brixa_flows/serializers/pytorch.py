@@ -191,10 +191,12 @@ def as_tensor(inputs: Any, like: torch.Tensor | None) -> torch.Tensor:
     Raises:
         DatasetError: If they are not numbers.
     """
-    is_table = hasattr(inputs, "to_numpy")
     try:
-        array = inputs.to_numpy(dtype="float64") if is_table else inputs
-        tensor = torch.as_tensor(array)
+        if hasattr(inputs, "to_numpy"):
+            inputs = inputs.to_numpy(dtype="float64")
+        if isinstance(inputs, np.ndarray):
+            inputs = np.require(inputs, requirements="W")  # torch takes no read-only
+        tensor = torch.as_tensor(inputs)
     except (TypeError, ValueError) as err:
         raise DatasetError(f"the inputs are no numbers: {err}") from err
     if like is None:
@@ -230,12 +232,13 @@ def _save_tensors(model: nn.Module, directory: Path) -> SavedModel:
     for name, tensor in named_tensors(model):
         first = owners.setdefault(id(tensor), name)
         if first == name:
-            tensors[name] = tensor.detach().contiguous()
+            tensors[name] = tensor.detach()
         else:
             shared[name] = first
     _refuse_overlaps(tensors)
+    contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
     try:
-        save_file(tensors, directory / "model.safetensors")
+        save_file(contiguous, directory / "model.safetensors")
     except (SafetensorError, RuntimeError, ValueError, KeyError) as err:
         raise NoRecipe(f"safetensors can't hold its tensors ({err})") from err
     frozen = [name for name, each in model.named_parameters() if not each.requires_grad]

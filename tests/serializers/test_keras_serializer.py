@@ -1,0 +1,156 @@
+"""Keras models, those of the spec's example included."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+import tensorflow as tf
+from tiny_layers import Doubled, Own, halved
+
+from brixa_flows.errors import DatasetError, DeviceUnavailableError, SerializationError
+from brixa_flows.serializers import (
+    LoadOptions,
+    detect_framework,
+    save_model_files,
+)
+from brixa_flows.serializers.keras import KerasSerializer, UnbuiltModelWarning
+from brixa_flows.testing.serializers import SerializerContract
+
+X = np.random.default_rng(0).normal(size=(5, 4)).astype("float32")
+KERAS = KerasSerializer()
+
+
+def make_sequential():
+    """Built, compiled, trained for a step."""
+    layers = [keras.Input((4,)), keras.layers.Dense(3), keras.layers.Dropout(0.5)]
+    model = keras.Sequential(layers)
+    model.compile(loss="mse", optimizer="sgd")
+    model.train_on_batch(X, X[:, :3])
+    return model
+
+
+def make_functional():
+    """Two inputs by name."""
+    left, right = keras.Input((2,), name="left"), keras.Input((2,), name="right")
+    joined = keras.layers.Concatenate()([left, right])
+    return keras.Model([left, right], keras.layers.Dense(1)(joined))
+
+
+def make_own():
+    """Classes and functions of an importable module."""
+    inputs = keras.Input((4,))
+    return keras.Sequential([inputs, Doubled(), keras.layers.Dense(2, halved)])
+
+
+def make_subclassed():
+    """A model class of one's own."""
+    model = Own()
+    model(X)
+    return model
+
+
+@pytest.fixture(scope="module")
+def sequential():
+    return make_sequential()
+
+
+class TestKerasSerializer(SerializerContract):
+    @pytest.fixture
+    def serializer(self):
+        return KERAS
+
+    @pytest.fixture
+    def model(self, sequential):
+        return sequential
+
+    @pytest.fixture
+    def inputs(self):
+        return X
+
+
+def test_fresh_processes_predict_the_same_also_with_own_classes(
+    tmp_path, save, predict_elsewhere
+):
+    models = [make_sequential(), make_own(), make_subclassed()]
+    directories = [tmp_path / str(index) for index in range(len(models))]
+    for model, directory in zip(models, directories, strict=True):
+        manifest = save(model, directory)
+        assert (manifest.saved.entry, manifest.saved.tier) == ("model.keras", "data")
+    for model, values in zip(models, predict_elsewhere(X, *directories), strict=True):
+        expected = KERAS.predict(model, X).values
+        np.testing.assert_allclose(values, expected, rtol=1e-5, atol=1e-6)
+    assert manifest.saved.config["classes"] == ["tiny_layers:Own"]
+
+
+def test_a_layer_of_main_loads_where_its_class_is_not_known(
+    tmp_path, load, in_fresh_process
+):
+    in_fresh_process("save_layer_from_main.py", tmp_path)
+    np.testing.assert_allclose(KERAS.predict(load(tmp_path), X).values, X * 3)
+
+
+def test_the_unbuilt_model_of_the_spec_is_saved_as_its_architecture(tmp_path):
+    model = tf.keras.Sequential(
+        [
+            tf.keras.layers.Dense(10, activation="relu"),
+            tf.keras.layers.Dense(2, activation="softmax"),
+        ]
+    )
+    assert detect_framework(model) == "tensorflow"
+    with pytest.warns(UnbuiltModelWarning, match="has no weights; call it") as got:
+        _, saved = save_model_files(model, tmp_path, "tensorflow")
+    assert [each.filename for each in got] == [__file__]
+    assert not model.built
+    loaded = KERAS.load(tmp_path, saved, LoadOptions())
+    assert KERAS.predict(loaded, X).values.shape == (5, 2)
+
+
+def test_inputs_of_every_form(sequential):
+    expected = KERAS.predict(sequential, X).values
+    assert isinstance(expected, np.ndarray) and expected.shape == (5, 3)
+    for inputs in (pd.DataFrame(X), X.tolist(), X.astype("float64")):
+        values = KERAS.predict(sequential, inputs).values
+        np.testing.assert_allclose(values, expected, rtol=1e-5, atol=1e-6)
+    by_name = {"left": X[:, :2], "right": X[:, 2:]}
+    assert KERAS.predict(make_functional(), by_name).values.shape == (5, 1)
+
+
+def test_inputs_that_do_not_fit_are_a_dataset_error(sequential):
+    with pytest.raises(DatasetError, match="Sequential refused the inputs"):
+        KERAS.predict(sequential, X[:, :3])
+
+
+def test_a_lambda_is_refused_on_save(tmp_path, save):
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Lambda(lambda x: x)])
+    with pytest.raises(SerializationError, match="lambda.*safe mode"):
+        save(model, tmp_path)
+
+
+def test_a_file_with_a_lambda_is_refused_on_load(tmp_path, save):
+    saved = save(make_own(), tmp_path).saved
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Lambda(lambda x: x)])
+    model.save(tmp_path / "model.keras")
+    with pytest.raises(SerializationError, match="model.keras can't be read"):
+        KERAS.load(tmp_path, saved, LoadOptions())
+
+
+@pytest.mark.parametrize("listed", [[], ["os:system", "subprocess:Popen"]])
+@pytest.mark.parametrize("path", ["os:system", "subprocess:Popen"])
+def test_a_class_must_be_listed_and_of_keras(path, listed, tmp_path, save):
+    saved = save(make_own(), tmp_path).saved
+    config = {"registered": {"Doubled": path}, "classes": listed}
+    with pytest.raises(SerializationError, match=path):
+        KERAS.load(tmp_path, replace(saved, config=config), LoadOptions())
+
+
+def test_absent_devices_and_dtypes_are_refused(tmp_path, save, load, sequential):
+    save(sequential, tmp_path)
+    with pytest.raises(DeviceUnavailableError, match="present: .*cpu"):
+        load(tmp_path, device="cuda:9")
+    with pytest.raises(SerializationError, match="dtype='float16'"):
+        load(tmp_path, dtype="float16")
+    assert load(tmp_path, device="cpu").built

@@ -1,0 +1,205 @@
+"""Hugging Face models, with a tokenizer of five words and no network."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import (
+    DistilBertConfig,
+    DistilBertForSequenceClassification,
+    GenerationConfig,
+    GPT2Config,
+    GPT2LMHeadModel,
+    GPT2Model,
+    PreTrainedTokenizerFast,
+)
+
+from brixa_flows.errors import (
+    DatasetError,
+    DeviceUnavailableError,
+    SerializationError,
+)
+from brixa_flows.serializers import LoadOptions, detect_framework
+from brixa_flows.serializers.transformers import TransformersSerializer
+from brixa_flows.testing.serializers import SerializerContract
+
+WORDS = {word: i for i, word in enumerate(["[PAD]", "[UNK]", "good", "bad", "film"])}
+TEXTS = ["good film", "bad", "film"]
+HUGGING_FACE = TransformersSerializer()
+
+
+def make_classifier(**changes):
+    """DistilBERT in miniature."""
+    torch.manual_seed(0)
+    labels = changes.pop("labels", ("negative", "positive"))
+    config = DistilBertConfig(
+        vocab_size=len(WORDS),
+        dim=8,
+        hidden_dim=16,
+        n_layers=1,
+        n_heads=2,
+        max_position_embeddings=16,
+        id2label=dict(enumerate(labels)),
+        label2id={label: i for i, label in enumerate(labels)},
+        **changes,
+    )
+    return DistilBertForSequenceClassification(config)
+
+
+def make_generator(cls=GPT2LMHeadModel):
+    """GPT-2 in miniature; its head and its embedding are tied."""
+    config = GPT2Config(
+        vocab_size=len(WORDS),
+        n_embd=8,
+        n_layer=1,
+        n_head=2,
+        n_positions=16,
+        bos_token_id=0,
+        eos_token_id=0,
+    )
+    return cls(config)
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    """One word, one token."""
+    words = Tokenizer(models.WordLevel(WORDS, unk_token="[UNK]"))
+    words.pre_tokenizer = pre_tokenizers.Whitespace()
+    return PreTrainedTokenizerFast(
+        tokenizer_object=words, unk_token="[UNK]", pad_token="[PAD]"
+    )
+
+
+@pytest.fixture(scope="module")
+def classifier():
+    return make_classifier()
+
+
+class TestTransformersSerializer(SerializerContract):
+    @pytest.fixture
+    def serializer(self):
+        return HUGGING_FACE
+
+    @pytest.fixture
+    def model(self, classifier):
+        return classifier
+
+    @pytest.fixture
+    def inputs(self):
+        return {"input_ids": np.array([[2, 4], [3, 4]])}
+
+
+def test_a_fresh_process_predicts_texts_with_no_network(
+    tmp_path, save, predict_elsewhere, classifier, tokenizer
+):
+    assert detect_framework(classifier) == "pytorch"
+    manifest = save(classifier, tmp_path / "v", tokenizer=tokenizer)
+    assert (manifest.saved.entry, manifest.saved.tier) == ("model", "data")
+    assert "model/model.safetensors" in manifest.files
+    (scores,) = predict_elsewhere(np.array(TEXTS), tmp_path / "v")
+    ids = torch.tensor([[2, 4], [3, 0], [4, 0]])
+    with torch.inference_mode():
+        logits = classifier.eval()(ids, attention_mask=(ids != 0).long()).logits
+    np.testing.assert_allclose(scores, logits.softmax(-1), rtol=1e-5)
+
+
+def test_a_classifier_answers_with_its_labels(
+    tmp_path, save, load, classifier, tokenizer
+):
+    save(classifier, tmp_path, tokenizer=tokenizer)
+    model = load(tmp_path)
+    answer = HUGGING_FACE.predict(model, TEXTS)
+    assert answer.classes == ("negative", "positive")
+    best = np.asarray(answer.classes)[answer.scores.argmax(axis=1)]
+    np.testing.assert_array_equal(answer.values, best)
+    np.testing.assert_allclose(answer.scores.sum(axis=1), 1)
+    table = pd.DataFrame({"text": TEXTS, "stars": [5, 1, 3]})
+    np.testing.assert_array_equal(
+        HUGGING_FACE.predict(model, table).scores, answer.scores
+    )
+
+
+def test_tokenizer_and_generation_config_come_back_and_are_saved_again(
+    tmp_path, save, load, tokenizer
+):
+    wanted = GenerationConfig(max_new_tokens=3)
+    save(
+        make_generator(),
+        tmp_path / "first",
+        tokenizer=tokenizer,
+        generation_config=wanted,
+    )
+    save(load(tmp_path / "first"), tmp_path / "second")
+    model = load(tmp_path / "second")
+    assert model.brixa_tokenizer("good film")["input_ids"] == [2, 4]
+    assert model.generation_config.max_new_tokens == 3
+    assert model.lm_head.weight is model.transformer.wte.weight
+
+
+def test_it_loads_as_a_pipeline(tmp_path, save, load, classifier, tokenizer):
+    save(classifier, tmp_path / "v", tokenizer=tokenizer)
+    pipeline = load(tmp_path / "v", as_pipeline=True, device="cpu")
+    assert pipeline.task == "text-classification"
+    expected = HUGGING_FACE.predict(load(tmp_path / "v"), ["good film"])
+    (answer,) = pipeline(["good film"])
+    assert answer["label"] == expected.values[0]
+    assert answer["score"] == pytest.approx(expected.scores.max(), rel=1e-4)
+    save(make_generator(GPT2Model), tmp_path / "bare")
+    with pytest.raises(SerializationError, match="no pipeline is known for GPT2Model"):
+        load(tmp_path / "bare", as_pipeline=True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "values_ndim", "has_scores"),
+    [
+        ({"labels": ("price",), "problem_type": "regression"}, 1, False),
+        ({"problem_type": "multi_label_classification"}, 2, True),
+    ],
+)
+def test_other_problems_than_one_label_a_text(changes, values_ndim, has_scores):
+    answer = HUGGING_FACE.predict(
+        make_classifier(**changes), {"input_ids": np.array([[2, 4], [3, 4]])}
+    )
+    assert answer.values.ndim == values_ndim
+    assert (answer.scores is not None) == has_scores
+
+
+def test_texts_without_a_tokenizer_and_wrong_inputs_are_a_dataset_error(classifier):
+    with pytest.raises(DatasetError, match="none was saved with it"):
+        HUGGING_FACE.predict(classifier, TEXTS)
+    with pytest.raises(DatasetError, match="refused the inputs"):
+        HUGGING_FACE.predict(classifier, {"no_such_input": np.ones((1, 2))})
+
+
+def test_device_and_dtype_are_those_asked_for(tmp_path, save, load, classifier):
+    save(classifier, tmp_path)
+    assert load(tmp_path, device="cpu", dtype="bfloat16").dtype is torch.bfloat16
+    with pytest.raises(DeviceUnavailableError, match="present"):
+        load(tmp_path, device="cuda:9")
+
+
+@pytest.mark.parametrize("name", ["pipeline", "AutoModel", "NoSuchModel"])
+def test_only_model_classes_of_transformers_are_loaded(
+    name, tmp_path, save, classifier
+):
+    saved = save(classifier, tmp_path).saved
+    with pytest.raises(SerializationError, match=f"'{name}' is no model class"):
+        HUGGING_FACE.load(
+            tmp_path, replace(saved, config={"class": name}), LoadOptions()
+        )
+
+
+class OwnModel(GPT2LMHeadModel):
+    """A class that transformers does not have."""
+
+
+def test_a_class_of_ones_own_is_saved_as_a_torch_module(tmp_path, save, load):
+    model = make_generator(OwnModel)
+    manifest = save(model, tmp_path)
+    assert manifest.saved.serializer == "pytorch"
+    assert isinstance(load(tmp_path), OwnModel)
