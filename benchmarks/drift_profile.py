@@ -6,8 +6,7 @@
 Each side runs in a process of its own, imports not counted. Where the peer gets fewer
 rows, its time is scaled by the ratio of rows, which counts its fixed costs too often:
 fewer than 100,000 are unfair to it. The ratio at its own rows, with nothing scaled, is
-printed as well. Peaks of memory are
-those of the whole process, with both frames in it.
+printed as well. Peaks of memory are those of the whole process, with both frames in it.
 """
 
 from __future__ import annotations
