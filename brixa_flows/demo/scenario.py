@@ -52,12 +52,14 @@ class Plan:
         last_month: Last month to train on; traffic begins with the next.
         last_scored: Last month whose flights are predicted.
         weeks: How many weeks of each month of traffic are announced.
+        weak_candidate: Whether one that is not better is trained as well.
     """
 
     first_month: str = "2013-01"
     last_month: str = "2013-02"
     last_scored: str = "2013-12"
     weeks: int = 4
+    weak_candidate: bool = True
 
     @property
     def traffic_months(self) -> list[str]:
@@ -169,15 +171,17 @@ class Scenario:
         )
         with self._display.step("Watch a random sample; refuse a weak candidate"):
             self._announce(sample)
-            self._start_training("baseline")
+            if plan.weak_candidate:
+                self._start_training("baseline")
             quiet = self._verdict_on(sample)
             if quiet.name == DriftDetected.event:
                 raise OrchestrationError(
                     "a random sample of the training's own months raised an alarm: "
                     f"{quiet.payload['sentence']}"
                 )
-            refused = self._wait(GateRefused)
-            self.story.refused_version = refused.payload["version"]
+            if plan.weak_candidate:
+                refused = self._wait(GateRefused)
+                self.story.refused_version = refused.payload["version"]
 
     def _traffic_until_alarm(self) -> SeenEvent:
         """Send month after month; weeks and months are announced as they end.

@@ -1,0 +1,127 @@
+"""The loop end to end on a real Prefect server and worker, with less of the year."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from brixa_flows.demo.home import DemoHome
+from brixa_flows.demo.processes import ProcessKeeper
+from brixa_flows.demo.running import Demo
+from brixa_flows.demo.scenario import MODEL, Plan
+from brixa_flows.demo.summary import Summary
+from brixa_flows.registry import ModelRegistry
+from brixa_flows.storage import open_storage
+
+SHORT = Plan(last_scored="2013-05", weeks=0, weak_candidate=False)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoHome]:
+    folder = DemoHome(tmp_path_factory.mktemp("loop") / "home")
+    yield folder
+    ProcessKeeper(folder).stop_all()
+
+
+@pytest.fixture(scope="module")
+def summary(home: DemoHome) -> Summary:
+    console = Console(file=io.StringIO(), width=120)
+    return Demo(home, console, SHORT).run()
+
+
+@pytest.fixture(scope="module")
+def registry(home: DemoHome, summary: Summary) -> ModelRegistry:
+    storage = open_storage(str(home.storage))
+    return ModelRegistry(storage, tracking_uri=home.tracking_uri)
+
+
+pytestmark = [
+    pytest.mark.timeout(300),
+    # prefect 3.8 (2026-11) leaves sockets of its clients to the garbage collector.
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.filterwarnings("default::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::UserWarning"),
+]
+
+
+def test_events_carry_the_first_version_into_production_and_an_alarm_its_successor(
+    summary: Summary, registry: ModelRegistry
+) -> None:
+    story = summary.story
+    assert story.first_version == "1.0.0"
+    assert story.new_version == "1.0.1"
+    assert story.alarm_month == "2013-04"
+    assert "temp" in story.alarm
+    stages = {str(v.version): v.stage for v in registry.list_versions(MODEL)}
+    assert stages == {"1.0.0": "archived", "1.0.1": "production"}
+
+
+def test_automations_and_not_a_script_started_every_flow_but_the_first(
+    summary: Summary,
+) -> None:
+    by_person = [run for run in summary.runs if run.automation == "(a person)"]
+    assert len(by_person) == 1
+    assert len(summary.runs) == 13
+
+
+def test_the_successor_is_better_on_the_month_after_its_data(summary: Summary) -> None:
+    [march, april, may] = summary.story.months
+    assert march.new is None and april.new is None
+    assert may.new is not None and may.new > may.old + 0.01
+
+
+def test_each_version_tells_what_went_into_it(registry: ModelRegistry) -> None:
+    metadata = registry.get_metadata(MODEL, "production")
+    lineage = metadata.lineage
+    assert lineage.datasets[0].rows and lineage.datasets[0].digest
+    assert lineage.run_id and lineage.flow_run_id
+    assert "scikit-learn" in lineage.environment
+    assert metadata.input_schema and metadata.hyperparameters["last_month"] == "2013-04"
+    assert metadata.has_reference
+    nodes = registry.lineage(MODEL, metadata.version).to_dict()
+    assert "deployment" in str(nodes)
+
+
+def test_the_reports_of_the_loop_are_kept(
+    summary: Summary, registry: ModelRegistry, home: DemoHome
+) -> None:
+    assert summary.png.stat().st_size > 10_000
+    assert "<img" in summary.html.read_text()
+    checks = registry.drift_reports(MODEL, "1.0.0")
+    assert [check["status"] for check in checks] == ["ok", "ok", "drift"]
+    assert registry.evaluations(MODEL, "1.0.1")
+    assert [str(r.version) for r in registry.stage_history(MODEL)][0] == "1.0.0"
+
+
+def test_nothing_is_left_running(summary: Summary, home: DemoHome) -> None:
+    assert ProcessKeeper(home).survivors() == []
+
+
+def test_mlflow_alone_predicts_with_the_version_in_production(
+    registry: ModelRegistry, home: DemoHome
+) -> None:
+    import subprocess
+    import sys
+
+    may: Path = home.data / "2013-05.parquet"
+    script = (
+        "import sys, mlflow, pandas\n"
+        "mlflow.set_tracking_uri(sys.argv[1])\n"
+        f"model = mlflow.pyfunc.load_model('models:/{MODEL}@production')\n"
+        "rows = pandas.read_parquet(sys.argv[2]).head(50)\n"
+        "columns = model.metadata.get_input_schema().input_names()\n"
+        "print(len(model.predict(rows[columns])))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", script, home.tracking_uri, str(may)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip().endswith("50")

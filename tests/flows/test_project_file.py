@@ -1,0 +1,91 @@
+"""prefect.yaml is checked strictly, because Prefect passes mistakes in silence."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from brixa_flows.errors import OrchestrationError
+from brixa_flows.tasks.project_file import check_project_file, faults_of
+
+ROOT = Path(__file__).parents[2]
+Change = Callable[[dict[str, Any]], None]
+
+
+def _trigger(project: dict[str, Any]) -> dict[str, Any]:
+    [first, *_] = [d for d in project["deployments"] if d.get("triggers")]
+    trigger: dict[str, Any] = first["triggers"][0]
+    return trigger
+
+
+@pytest.fixture
+def changed(tmp_path: Path) -> Callable[[Change], list[str]]:
+    """Faults of the project's own file after a change."""
+    shutil.copytree(ROOT / "flows", tmp_path / "flows")
+
+    def faults(change: Change) -> list[str]:
+        project = yaml.safe_load((ROOT / "prefect.yaml").read_text())
+        change(project)
+        path = tmp_path / "prefect.yaml"
+        path.write_text(yaml.safe_dump(project))
+        return list(faults_of(path))
+
+    return faults
+
+
+def test_the_projects_own_file_has_no_faults() -> None:
+    assert check_project_file(ROOT) == 7
+
+
+def test_a_misspelt_trigger_key_is_named(changed: Callable[[Change], Any]) -> None:
+    [fault] = changed(lambda project: _trigger(project).update(match_relatd={}))
+    assert "unknown key 'match_relatd'" in fault
+
+
+def test_a_template_of_a_missing_payload_key_is_named(
+    changed: Callable[[Change], Any],
+) -> None:
+    def change(project: dict[str, Any]) -> None:
+        request = _trigger(project)["parameters"]["request"]
+        request["name"] = "{{ event.payload.nmae }}"
+
+    [fault] = changed(change)
+    assert "'nmae'" in fault
+
+
+def test_a_parameter_that_the_flow_does_not_take_is_named(
+    changed: Callable[[Change], Any],
+) -> None:
+    def change(project: dict[str, Any]) -> None:
+        request = _trigger(project)["parameters"]["request"]
+        request["colour"] = request.pop("name")
+
+    faults = " ".join(changed(change))
+    assert "request.colour, which the flow does not take" in faults
+    assert "does not give request.name" in faults
+
+
+def test_an_event_that_nothing_announces_is_named(
+    changed: Callable[[Change], Any],
+) -> None:
+    [fault] = changed(lambda project: _trigger(project).update(expect=["brixa.nope"]))
+    assert "'brixa.nope', which nothing announces" in fault
+
+
+def test_an_entry_point_without_its_flow_is_named(
+    changed: Callable[[Change], Any],
+) -> None:
+    def change(project: dict[str, Any]) -> None:
+        project["deployments"][0]["entrypoint"] = "flows/train.py:trian"
+
+    assert any("has no 'trian'" in fault for fault in changed(change))
+
+
+def test_a_folder_without_a_project_says_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(OrchestrationError, match="brixa init"):
+        check_project_file(tmp_path)
