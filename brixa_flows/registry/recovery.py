@@ -8,6 +8,7 @@ because nobody can say that they were saved here.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from typing import Literal
 
@@ -36,6 +37,8 @@ from brixa_flows.serializers.manifest import (
 from brixa_flows.versioning import ModelVersion
 
 __all__ = ["Recovery", "RecoveryAction"]
+
+_LOG = logging.getLogger(__name__)
 
 
 class RecoveryAction(BaseModel):
@@ -90,10 +93,17 @@ class Recovery:
                 actions.extend(self._version(standing, version))
             if project(self._backends, self._reader, name):
                 actions.append(RecoveryAction(name=name, action="stages shown"))
+        self._discard_staging()
         if rebuild_index(self._backends, self._reader):
             key = self._backends.layout.index_key
             actions.append(RecoveryAction(name=key, action="index rebuilt"))
         return actions
+
+    def _discard_staging(self) -> None:
+        """Free the room of half-written files, where the storage node can tell."""
+        discard = getattr(self._backends.storage, "discard_abandoned", None)
+        if discard is not None:
+            _LOG.info("removed %d staging directories of dead processes", discard())
 
     def _version(
         self, standing: Standing, version: ModelVersion

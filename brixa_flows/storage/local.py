@@ -164,6 +164,15 @@ class LocalStorageNode:
             os.close(descriptor)
             self._scratch.discard(path)
 
+    def discard_abandoned(self) -> int:
+        """Remove staging directories of processes that died.
+
+        Returns:
+            How many there were; those of living processes are left alone.
+        """
+        with self._explain("clean up", "staging"):
+            return self._scratch.discard_abandoned()
+
     def publish(self, directory: Path, prefix: str) -> None:
         """Make a directory visible; see :meth:`.StorageNode.publish`.
 

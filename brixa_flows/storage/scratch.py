@@ -18,6 +18,7 @@ from brixa_flows.storage.keys import OWN_FOLDER
 __all__ = ["Scratch"]
 
 _ABANDONED_AFTER_SECONDS = 24 * 3600.0
+_LOCKED_WITHIN_SECONDS = 5.0
 
 
 class Scratch:
@@ -76,6 +77,17 @@ class Scratch:
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
+
+    def discard_abandoned(self) -> int:
+        """Remove the directories of owners that died; returns how many there were."""
+        found = 0
+        for path in [*(self.folder / "tmp").glob("*/")]:
+            with suppress(OSError):  # its owner lives, or another removed it
+                # An owner makes the directory and takes its lock right after.
+                if time.time() - path.lstat().st_ctime > _LOCKED_WITHIN_SECONDS:
+                    self._discard_unless_locked(path)
+                    found += 1
+        return found
 
     def _sweep(self) -> None:
         """Remove what processes that died long ago have left."""

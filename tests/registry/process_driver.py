@@ -38,14 +38,16 @@ def fork(work: Callable[[], Any], result: Path | None = None) -> int:
     pid = os.fork()
     if pid:
         return pid
+    code = 1
     try:
         answer = work()
         if result is not None:
             result.write_text(json.dumps(answer))
-        os._exit(0)
-    except BaseException:
+        code = 0
+    except Exception:
         traceback.print_exc()
-        os._exit(1)
+    finally:
+        os._exit(code)
 
 
 def die() -> None:
