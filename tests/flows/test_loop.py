@@ -40,7 +40,7 @@ def registry(home: DemoHome, summary: Summary) -> ModelRegistry:
 
 
 pytestmark = [
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(900),
     # prefect 3.8 (2026-11) leaves sockets of its clients to the garbage collector.
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),

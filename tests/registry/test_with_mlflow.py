@@ -109,7 +109,7 @@ def test_what_mlflow_logged_is_adopted_and_served_by_mlflow_again(
     assert done.returncode == 0, done.stderr
     predicted, names = done.stdout.splitlines()
     expected = [int(value) for value in classifier.predict(frame)]
-    assert predicted == str(expected)
+    assert predicted == str(expected)  # noqa: B005
     assert names == str(list(frame.columns))
 
 
