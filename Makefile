@@ -69,7 +69,6 @@ check: $(VENV)/.all $(LINT)/.created
 	$(LINT)/bin/black --check --quiet $(SOURCES)
 	$(LINT)/bin/isort --check-only --quiet $(SOURCES)
 	$(LINT)/bin/flake8 $(SOURCES)
-	$(LINT)/bin/pydoclint --quiet brixa_flows
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	@$(BIN)/python -m pytest -q -n 0 tests/architecture
