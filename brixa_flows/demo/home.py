@@ -13,6 +13,15 @@ from brixa_flows.errors import OrchestrationError
 __all__ = ["DemoHome"]
 
 _MARK = ".brixa-demo-home"
+# A write to Prefect's sqlite file that meets another one is answered with 503, and its
+# client waits at least 2 s; so writes come in batches. And the worker asks often.
+_QUICK_SERVER = {
+    "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_FLUSH_INTERVAL": "0.5",
+    "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_BATCH_SIZE": "100",
+    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "2",
+    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "100",
+    "PREFECT_WORKER_QUERY_SECONDS": "1",
+}
 _FOREIGN_PREFIXES = ("PREFECT_", "BRXA_", "MLFLOW_")
 
 
@@ -100,8 +109,7 @@ class DemoHome:
             "PREFECT_SERVER_UI_API_URL": api_url,
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
             "PREFECT_SERVER_EPHEMERAL_ENABLED": "false",
-            "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_FLUSH_INTERVAL": "0.3",
-            "PREFECT_WORKER_QUERY_SECONDS": "1",
+            **_QUICK_SERVER,
             "PREFECT_CLI_COLORS": "false",
             "BRXA_STORAGE_PATH": str(self.storage),
             "BRXA_TRACKING_URI": self.tracking_uri,

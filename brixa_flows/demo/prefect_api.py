@@ -99,9 +99,10 @@ class PrefectApi:
         except httpx.TransportError:
             return False
 
-    def create_pool(self, name: str) -> None:
+    def create_pool(self, name: str, job_template: dict[str, Any]) -> None:
         """Make a process work pool; one that is there stays."""
-        answer = self._http.post("/work_pools/", json={"name": name, "type": "process"})
+        pool = {"name": name, "type": "process", "base_job_template": job_template}
+        answer = self._http.post("/work_pools/", json=pool)
         if answer.status_code != httpx.codes.CONFLICT:
             answer.raise_for_status()
 

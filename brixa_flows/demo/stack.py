@@ -7,6 +7,9 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+from prefect.workers.process import ProcessWorker
 
 from brixa_flows.demo.home import DemoHome
 from brixa_flows.demo.prefect_api import PrefectApi
@@ -99,13 +102,25 @@ class PrefectStack:
         Raises:
             OrchestrationError: If a step fails; quotes its log.
         """
-        self.api.create_pool(POOL)
+        self.api.create_pool(POOL, self._job_template())
         self._start("blocks", ["-m", "blocks"])
         self._start(
             "prefect deploy", ["-m", "prefect", "--no-prompt", "deploy", "--all"]
         )
         self._keeper.wait("blocks", _STEP_SECONDS)
         self._keeper.wait("prefect deploy", _STEP_SECONDS)
+
+    def _job_template(self) -> dict[str, Any]:
+        """A process pool that starts the engine itself, in the project's folder.
+
+        Without a command the worker starts a process that prepares a workspace and
+        then another one for the flow, and each imports Prefect.
+        """
+        template = ProcessWorker.get_default_base_job_template()
+        variables = template["variables"]["properties"]
+        variables["command"]["default"] = f"{sys.executable} -m prefect.engine"
+        variables["working_dir"]["default"] = str(self._project)
+        return template
 
     def start_worker(self, limit: int = 2) -> None:
         """Start a process worker that runs at most ``limit`` flows at a time."""

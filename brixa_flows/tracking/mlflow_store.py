@@ -385,7 +385,7 @@ class MlflowTrackingStore:
             if value is None:
                 self._models.delete_model_version_tag(name, number, key)
             else:
-                self._models.set_model_version_tag(name, number, key, value)
+                set_version_tag(self._models, name, number, key, value)
 
 
 def store_in_use() -> MlflowTrackingStore | None:
