@@ -34,6 +34,7 @@ from brixa_flows.tracking.mlflow_adopt import (
     load_fetched_model,
 )
 from brixa_flows.tracking.mlflow_first_use import open_client, place_of_runs
+from brixa_flows.tracking.mlflow_tagging import set_version_tag
 
 __all__ = ["MlflowTrackingStore", "store_in_use"]
 
