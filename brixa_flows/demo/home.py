@@ -16,7 +16,7 @@ _MARK = ".brixa-demo-home"
 # A write to Prefect's sqlite file that meets another one is answered with 503, and its
 # client waits at least 2 s; so writes come in batches. And the worker asks often.
 _QUICK_SERVER = {
-    "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_FLUSH_INTERVAL": "0.5",
+    "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_FLUSH_INTERVAL": "5",
     "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_BATCH_SIZE": "100",
     "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "2",
     "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "100",

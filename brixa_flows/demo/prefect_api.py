@@ -144,19 +144,6 @@ class PrefectApi:
         runs = [_flow_run(run) for run in self._post("/flow_runs/filter", query)]
         return sorted(runs, key=lambda run: run.created_at)
 
-    def events(self, prefix: str) -> list[SeenEvent]:
-        """The newest events whose name begins with ``prefix``, oldest first."""
-        query = {
-            "limit": 50,
-            "filter": {"event": {"prefix": [prefix]}, "order": "DESC"},
-        }
-        page = self._post("/events/filter", query)
-        found = list(page["events"])
-        while page.get("next_page") and len(found) < _PAGE:
-            page = self._http.get(page["next_page"]).raise_for_status().json()
-            found.extend(page["events"])
-        return sorted(map(_event, found), key=lambda event: event.occurred_at)
-
     def log_tail(self, flow_run_id: str, lines: int = 25) -> str:
         """The last lines that a run logged."""
         query = {
@@ -202,20 +189,4 @@ def _flow_run(run: dict[str, Any]) -> FlowRun:
         started_at=_time(run.get("start_time")),
         ended_at=_time(run.get("end_time")),
         parameters=run.get("parameters") or {},
-    )
-
-
-def _event(event: dict[str, Any]) -> SeenEvent:
-    occurred_at = _time(event["occurred"])
-    assert occurred_at is not None
-    prefix = "prefect.flow-run."
-    related = [item["prefect.resource.id"] for item in event.get("related", [])]
-    runs = [name.removeprefix(prefix) for name in related if name.startswith(prefix)]
-    return SeenEvent(
-        id=event["id"],
-        name=event["event"],
-        occurred_at=occurred_at,
-        payload=event.get("payload") or {},
-        flow_run_id=runs[0] if runs else "",
-        resource=dict(event.get("resource") or {}),
     )

@@ -98,10 +98,13 @@ class Demo:
         stack = PrefectStack(self.home, self.keeper, project_files())
         with Display(self.console, _SET_UP_STEPS + STEPS) as display:
             registry = self._set_up(stack, display)
-            watch = LoopWatch(stack.api, self.keeper, display.follow)
-            scenario = Scenario(self.home, stack, watch, display, registry, self.plan)
-            story = scenario.play()
-            watch.settle()
+            with stack.feed() as feed:
+                watch = LoopWatch(stack.api, feed, self.keeper, display.follow)
+                scenario = Scenario(
+                    self.home, stack, watch, display, registry, self.plan
+                )
+                story = scenario.play()
+                watch.settle()
             if keep:
                 self._keep(stack, story.endpoint)
         summary = Summary.gather(self.home, registry, watch, story, display.times)
@@ -122,7 +125,6 @@ class Demo:
                 stack.wait_for_server()
             with display.step("Deploy prefect.yaml and start a worker"):
                 stack.deploy()
-                stack.start_worker()
                 stack.wait_for_worker()
                 rows = data.result(_MLFLOW_SECONDS)
         display.say(f"{sum(rows.values()):,} flights of {len(rows)} months are real")

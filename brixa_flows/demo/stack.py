@@ -5,15 +5,18 @@ from __future__ import annotations
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from prefect.workers.process import ProcessWorker
 
+from brixa_flows.demo.feed import EventFeed
 from brixa_flows.demo.home import DemoHome
 from brixa_flows.demo.prefect_api import PrefectApi
 from brixa_flows.demo.processes import ProcessKeeper
+from brixa_flows.demo.watch import FAILED_ACTION
 from brixa_flows.errors import OrchestrationError
 
 __all__ = ["POOL", "PrefectStack", "free_port", "wait_until"]
@@ -96,8 +99,18 @@ class PrefectStack:
             self._use_port(free_port())
             self.start_server()
 
+    @contextmanager
+    def feed(self) -> Iterator[EventFeed]:
+        """The events of the loop, listened to while the block runs."""
+        feed = EventFeed(self.api.url, ["brixa.", FAILED_ACTION])
+        feed.start()
+        try:
+            yield feed
+        finally:
+            feed.close()
+
     def deploy(self) -> None:
-        """Make the pool, the block documents and every deployment of prefect.yaml.
+        """Make the pool, the block documents and every deployment; start a worker.
 
         Raises:
             OrchestrationError: If a step fails; quotes its log.
@@ -107,6 +120,7 @@ class PrefectStack:
         self._start(
             "prefect deploy", ["-m", "prefect", "--no-prompt", "deploy", "--all"]
         )
+        self.start_worker()
         self._keeper.wait("blocks", _STEP_SECONDS)
         self._keeper.wait("prefect deploy", _STEP_SECONDS)
 

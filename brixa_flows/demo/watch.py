@@ -5,21 +5,25 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection
 
+from brixa_flows.demo.feed import EventFeed
 from brixa_flows.demo.prefect_api import FlowRun, PrefectApi, SeenEvent
 from brixa_flows.demo.processes import ProcessKeeper
 from brixa_flows.errors import OrchestrationError
-from brixa_flows.events import EventPayload
+from brixa_flows.events import EVENTS, EventPayload
 
-__all__ = ["LoopWatch"]
+__all__ = ["FAILED_ACTION", "LoopWatch"]
 
-_FAILED_ACTION = "prefect.automation.action.failed"
+FAILED_ACTION = "prefect.automation.action.failed"
+_POLL_SECONDS = 1.0
+_LISTEN_SECONDS = 0.1
 
 
 class LoopWatch:
-    """Polls the server and waits for events; a failed run ends the waiting.
+    """Listens to the server and waits for events; a failed run ends the waiting.
 
     Args:
         api: The server.
+        feed: Its event stream, started.
         keeper: Whose processes must stay alive meanwhile.
         on_change: Called with the watch after each poll.
 
@@ -31,10 +35,12 @@ class LoopWatch:
     def __init__(
         self,
         api: PrefectApi,
+        feed: EventFeed,
         keeper: ProcessKeeper,
         on_change: Callable[[LoopWatch], None] = lambda watch: None,
     ) -> None:
         self._api = api
+        self._feed = feed
         self._keeper = keeper
         self._on_change = on_change
         self.runs: list[FlowRun] = []
@@ -49,8 +55,7 @@ class LoopWatch:
         """
         self._keeper.check_alive()
         self.runs = self._api.flow_runs()
-        self.events = self._api.events("brixa.")
-        self._on_change(self)
+        self._listen()
         for run in self.runs:
             if run.went_wrong:
                 raise OrchestrationError(
@@ -58,11 +63,17 @@ class LoopWatch:
                     f"{self._api.log_tail(run.id)}",
                     flow_run=run.name,
                 )
-        for failed in self._api.events(_FAILED_ACTION):
-            raise OrchestrationError(
-                "an automation could not start its run: "
-                f"{failed.payload.get('reason', failed.payload)}"
-            )
+
+    def _listen(self) -> None:
+        heard = self._feed.events()
+        for event in heard:
+            if event.name == FAILED_ACTION:
+                raise OrchestrationError(
+                    "an automation could not start its run: "
+                    f"{event.payload.get('reason', event.payload)}"
+                )
+        self.events = [event for event in heard if event.name in EVENTS]
+        self._on_change(self)
 
     def wait_for(
         self,
@@ -87,8 +98,12 @@ class LoopWatch:
         """
         names = {payload.event, *([instead.event] if instead else [])}
         deadline = time.monotonic() + timeout_seconds
+        polled_at = 0.0
         while True:
-            self.poll()
+            if time.monotonic() - polled_at > _POLL_SECONDS:
+                self.poll()
+                polled_at = time.monotonic()
+            self._listen()
             for event in self.events:
                 known = event.name in names and event.id not in ignore
                 if known and all(event.payload.get(k) == v for k, v in facts.items()):
@@ -98,7 +113,7 @@ class LoopWatch:
                     f"no event {payload.event} with {facts or 'any facts'} within "
                     f"{timeout_seconds:.0f} s; {self._under_way()}"
                 )
-            time.sleep(0.4)
+            time.sleep(_LISTEN_SECONDS)
 
     def settle(self, timeout_seconds: float = 30.0) -> None:
         """Wait until no run is under way, so that a summary has all their times.
@@ -111,7 +126,7 @@ class LoopWatch:
         while not all(run.is_over for run in self.runs):
             if time.monotonic() > deadline:
                 raise OrchestrationError(self._under_way())
-            time.sleep(0.4)
+            time.sleep(_POLL_SECONDS)
             self.poll()
 
     def _under_way(self) -> str:
