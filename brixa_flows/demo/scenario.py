@@ -7,6 +7,7 @@ a person would start by hand; the automations of prefect.yaml start all others.
 from __future__ import annotations
 
 import importlib
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,7 +39,7 @@ from brixa_flows.tasks.announcing import deliver
 __all__ = ["MODEL", "MonthScore", "Plan", "Scenario", "Story"]
 
 MODEL = "flights-delay"
-STEPS = 6  # with two months of traffic until the alarm
+STEPS = 5  # with two months of traffic until the alarm
 _TRAIN = "train/flights-delay"
 _WAIT_SECONDS = 180.0
 
@@ -148,10 +149,11 @@ class Scenario:
         """
         with temporary_settings({PREFECT_API_URL: self._stack.api.url}):
             trained = self._first_version()
-            self._quiet_sample_and_weak_candidate(trained)
-            alarm = self._traffic_until_alarm()
-            self._retraining(alarm)
-        self._rest_of_the_year()
+            alarm = self._traffic_until_alarm(trained)
+            with ThreadPoolExecutor(1) as beside:
+                old = beside.submit(self._scores_of_first_version)
+                self._retraining(alarm)
+                self._rest_of_the_year(old.result(_WAIT_SECONDS))
         return self.story
 
     def _first_version(self) -> SeenEvent:
@@ -163,40 +165,43 @@ class Scenario:
             self.story.endpoint = deployed.payload["endpoint"]
         return trained
 
-    def _quiet_sample_and_weak_candidate(self, trained: SeenEvent) -> None:
-        plan = self._plan
-        held_out = trained.payload["evaluations"][0]["uri"]
-        sample = self._traffic.sample_window(
-            held_out, plan.first_month, plan.last_month
-        )
-        with self._display.step("Watch a random sample; refuse a weak candidate"):
-            self._announce(sample)
-            if plan.weak_candidate:
-                self._start_training("baseline")
-            quiet = self._verdict_on(sample)
-            if quiet.name == DriftDetected.event:
-                raise OrchestrationError(
-                    "a random sample of the training's own months raised an alarm: "
-                    f"{quiet.payload['sentence']}"
-                )
-            if plan.weak_candidate:
-                refused = self._wait(GateRefused)
-                self.story.refused_version = refused.payload["version"]
-
-    def _traffic_until_alarm(self) -> SeenEvent:
+    def _traffic_until_alarm(self, trained: SeenEvent) -> SeenEvent:
         """Send month after month; weeks and months are announced as they end.
 
         Raises:
-            OrchestrationError: If the year ends without an alarm.
+            OrchestrationError: If a random sample raises an alarm, or no month does.
         """
+        sample = self._sample_of(trained)
         for month in self._plan.traffic_months:
             with self._display.step(f"Predict the flights of {month} and watch them"):
+                if month == self._plan.traffic_months[0]:
+                    self._announce(sample)
+                    self._start_weak_candidate()
                 verdict = self._verdict_on(self._send_month(month))
             if verdict.name == DriftDetected.event:
+                self._check_quiet(sample)
                 self.story.alarm_month = month
                 self.story.alarm = verdict.payload["sentence"]
                 return verdict
         raise OrchestrationError("no month of the year raised an alarm")
+
+    def _sample_of(self, trained: SeenEvent) -> Any:
+        """Held-out rows of the training's own months."""
+        held_out = trained.payload["evaluations"][0]["uri"]
+        plan = self._plan
+        return self._traffic.sample_window(held_out, plan.first_month, plan.last_month)
+
+    def _check_quiet(self, sample: Any) -> None:
+        verdict = self._verdict_on(sample)
+        if verdict.name == DriftDetected.event:
+            raise OrchestrationError(
+                "a random sample of the training's own months raised an alarm: "
+                f"{verdict.payload['sentence']}"
+            )
+
+    def _start_weak_candidate(self) -> None:
+        if self._plan.weak_candidate:
+            self._start_training("baseline")
 
     def _send_month(self, month: str) -> Any:
         """Send a month through the endpoint; announce its weeks, then itself."""
@@ -209,34 +214,38 @@ class Scenario:
         return window
 
     def _retraining(self, alarm: SeenEvent) -> None:
-        before = {
-            event.id
-            for event in self._watch.events
-            if event.occurred_at <= alarm.occurred_at
-        }
-        with self._display.step(f"The alarm of {self.story.alarm_month} retrains"):
-            trained = self._wait(TrainingCompleted, ignore=before)
+        title = f"The alarm of {self.story.alarm_month} retrains the model"
+        if self._plan.weak_candidate:
+            title += "; a weak candidate is refused"
+        with self._display.step(title):
+            trained = self._wait(TrainingCompleted, after=alarm.occurred_at)
             self.story.new_version = self._served_after(trained).payload["version"]
+            if self._plan.weak_candidate:
+                refused = self._wait(GateRefused)
+                self.story.refused_version = refused.payload["version"]
 
-    def _rest_of_the_year(self) -> None:
+    def _scores_of_first_version(self) -> dict[str, float]:
+        """What the first version says of every month, asked beside the endpoint."""
         first = self.story.first_version
         old = ModelPredictor.from_registry(self._registry, MODEL, first)
-        later = months_between(
-            month_after(self.story.alarm_month), self._plan.last_scored
-        )
-        with self._display.step(f"Predict {later[0]} to {later[-1]} at the endpoint"):
-            self.story.months = [
-                self._score(month, old) for month in self._plan.traffic_months
-            ]
+        found = {}
+        for month in self._plan.traffic_months:
+            rows = self._traffic.month_window(self._home.data, month).rows
+            scores = self._traffic.shadow_scores(old, rows)
+            found[month] = self._traffic.late_auc(rows, scores)
+        return found
 
-    def _score(self, month: str, old: Any) -> MonthScore:
-        traffic = self._traffic
-        window = traffic.month_window(self._home.data, month)
-        before = traffic.late_auc(window.rows, traffic.shadow_scores(old, window.rows))
-        after = None
-        if month > self.story.alarm_month:
-            after = traffic.late_auc(window.rows, self._send(window))
-        return MonthScore(month, len(window.rows), before, after)
+    def _rest_of_the_year(self, old: dict[str, float]) -> None:
+        months = self._plan.traffic_months
+        later = [month for month in months if month > self.story.alarm_month]
+        with self._display.step(f"Predict {later[0]} to {later[-1]} at the endpoint"):
+            for month in months:
+                window = self._traffic.month_window(self._home.data, month)
+                new = None
+                if month in later:
+                    new = self._traffic.late_auc(window.rows, self._send(window))
+                score = MonthScore(month, len(window.rows), old[month], new)
+                self.story.months.append(score)
 
     def _start_training(self, candidate: str) -> None:
         request = {

@@ -136,7 +136,7 @@ class PrefectStack:
         variables["working_dir"]["default"] = str(self._project)
         return template
 
-    def start_worker(self, limit: int = 2) -> None:
+    def start_worker(self, limit: int = 3) -> None:
         """Start a process worker that runs at most ``limit`` flows at a time."""
         pool = ["--pool", POOL, "--type", "process", "--name", "demo"]
         command = ["-m", "prefect", "worker", "start", *pool, "--limit", str(limit)]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
+from datetime import UTC, datetime
 
 from brixa_flows.demo.feed import EventFeed
 from brixa_flows.demo.prefect_api import FlowRun, PrefectApi, SeenEvent
@@ -14,6 +15,7 @@ from brixa_flows.events import EVENTS, EventPayload
 __all__ = ["FAILED_ACTION", "LoopWatch"]
 
 FAILED_ACTION = "prefect.automation.action.failed"
+_EVER = datetime.min.replace(tzinfo=UTC)
 _POLL_SECONDS = 1.0
 _LISTEN_SECONDS = 0.1
 
@@ -81,7 +83,7 @@ class LoopWatch:
         timeout_seconds: float,
         *,
         instead: type[EventPayload] | None = None,
-        ignore: Collection[str] = (),
+        after: datetime = _EVER,
         **facts: object,
     ) -> SeenEvent:
         """Wait for an event whose payload has the given facts.
@@ -90,7 +92,7 @@ class LoopWatch:
             payload: Which event.
             timeout_seconds: How long at most.
             instead: Another event that ends the waiting as well.
-            ignore: Ids of events that don't count.
+            after: Events that occurred before this, or then, don't count.
             **facts: What its payload must say.
 
         Raises:
@@ -105,7 +107,7 @@ class LoopWatch:
                 polled_at = time.monotonic()
             self._listen()
             for event in self.events:
-                known = event.name in names and event.id not in ignore
+                known = event.name in names and event.occurred_at > after
                 if known and all(event.payload.get(k) == v for k, v in facts.items()):
                     return event
             if time.monotonic() > deadline:
