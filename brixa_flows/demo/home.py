@@ -104,6 +104,7 @@ class DemoHome:
             "PYTHONUNBUFFERED": "1",
             "MLFLOW_DISABLE_TELEMETRY": "true",
             "MPLBACKEND": "Agg",
+            "OMP_NUM_THREADS": "1",  # many small processes: spinning threads cost more
             "PREFECT_HOME": str(self.prefect),
             "PREFECT_API_URL": api_url,
             "PREFECT_SERVER_UI_API_URL": api_url,
