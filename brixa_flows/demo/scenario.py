@@ -160,8 +160,11 @@ class Scenario:
         with self._display.step("Train; events carry the model into production"):
             self._start_training("boosting")
             trained = self._wait(TrainingCompleted)
-            deployed = self._served_after(trained)
-            self.story.first_version = deployed.payload["version"]
+            version = self._evaluated_version(trained)
+            if self._plan.weak_candidate:
+                self._start_training("baseline")  # is compared with this one
+            deployed = self._served(version)
+            self.story.first_version = version
             self.story.endpoint = deployed.payload["endpoint"]
         return trained
 
@@ -172,11 +175,9 @@ class Scenario:
             OrchestrationError: If a random sample raises an alarm, or no month does.
         """
         sample = self._sample_of(trained)
+        self._announce(sample)
         for month in self._plan.traffic_months:
             with self._display.step(f"Predict the flights of {month} and watch them"):
-                if month == self._plan.traffic_months[0]:
-                    self._announce(sample)
-                    self._start_weak_candidate()
                 verdict = self._verdict_on(self._send_month(month))
             if verdict.name == DriftDetected.event:
                 self._check_quiet(sample)
@@ -199,10 +200,6 @@ class Scenario:
                 f"{verdict.payload['sentence']}"
             )
 
-    def _start_weak_candidate(self) -> None:
-        if self._plan.weak_candidate:
-            self._start_training("baseline")
-
     def _send_month(self, month: str) -> Any:
         """Send a month through the endpoint; announce its weeks, then itself."""
         window = self._traffic.month_window(self._home.data, month)
@@ -219,7 +216,8 @@ class Scenario:
             title += "; a weak candidate is refused"
         with self._display.step(title):
             trained = self._wait(TrainingCompleted, after=alarm.occurred_at)
-            self.story.new_version = self._served_after(trained).payload["version"]
+            self.story.new_version = self._evaluated_version(trained)
+            self._served(self.story.new_version)
             if self._plan.weak_candidate:
                 refused = self._wait(GateRefused)
                 self.story.refused_version = refused.payload["version"]
@@ -257,12 +255,20 @@ class Scenario:
         }
         self._stack.api.run_deployment(_TRAIN, {"request": request})
 
-    def _served_after(self, trained: SeenEvent) -> SeenEvent:
-        """Follow one training through the loop until its version is served."""
+    def _evaluated_version(self, trained: SeenEvent) -> str:
+        """The version that a training became, once it is evaluated."""
         uri = trained.payload["model_uri"]
         registered = self._wait(ModelRegistered, model_uri=uri)
-        version = registered.payload["version"]
+        version = str(registered.payload["version"])
         self._wait(ModelEvaluated, version=version)
+        return version
+
+    def _served(self, version: str) -> SeenEvent:
+        """Follow a version until it is served.
+
+        Raises:
+            OrchestrationError: If the policy refuses it.
+        """
         decided = self._wait(ModelPromoted, instead=GateRefused, version=version)
         if decided.name == GateRefused.event:
             raise OrchestrationError(
