@@ -98,7 +98,7 @@ def test_the_baseline_is_not_better(fitted) -> None:
 def test_the_fitted_model_survives_pickling_and_unseen_values(fitted) -> None:
     pipeline, _, held_out = fitted
     rows = held_out[flights.FEATURES].head(3).copy()
-    rows["dest"] = ["XXX", None, "IAH"]
+    rows["dest"] = ["ZZZ", None, "IAH"]
     rows["temp"] = [None, 40.0, 50.0]
     clone = pickle.loads(pickle.dumps(pipeline))
     assert (clone.predict_proba(rows) == pipeline.predict_proba(rows)).all()

@@ -19,7 +19,8 @@ from brixa.storage.local import LocalStorageNode
 def test_a_keras_model_before_and_after_its_first_batch(
     registry: ModelRegistry,
 ) -> None:
-    tf = pytest.importorskip("tensorflow")
+    import tensorflow as tf
+
     model = tf.keras.Sequential(
         [
             tf.keras.layers.Dense(10, activation="relu"),
@@ -72,8 +73,9 @@ def test_a_random_forest(registry: ModelRegistry) -> None:
 def test_a_hugging_face_classifier(
     registry: ModelRegistry, storage: LocalStorageNode
 ) -> None:
-    torch = pytest.importorskip("torch")
-    transformers = pytest.importorskip("transformers")
+    import torch
+    import transformers
+
     config = transformers.DistilBertConfig(
         vocab_size=50, dim=8, hidden_dim=16, n_layers=1, n_heads=2, num_labels=2
     )
