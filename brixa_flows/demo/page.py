@@ -72,7 +72,7 @@ def render(summary: Summary) -> str:
         _table(("month", "flights", first, new, "gain"), _month_rows(story)),
         "<h2>Versions</h2>",
         _table(
-            ("version", "stage", "AUC on held-out rows", "what", "policy"),
+            ("version", "stage", "AUC in the month after its data", "what", "policy"),
             (
                 (v.version, v.stage, _number(v.auc), v.description, v.decision)
                 for v in summary.versions

@@ -23,7 +23,15 @@ __all__ = ["Summary"]
 
 @dataclass(frozen=True)
 class VersionLine:
-    """A version as the summary lists it."""
+    """A version as the summary lists it.
+
+    Attributes:
+        version: Its number.
+        stage: Where it stands.
+        description: How it was trained.
+        auc: On the month after its data, so those of two versions are not comparable.
+        decision: What the policy said of it.
+    """
 
     version: str
     stage: str
@@ -143,7 +151,12 @@ class Summary:
 
     def _versions(self) -> Table:
         table = _table(
-            f"Versions of {MODEL}", "version", "stage", "AUC", "what", "policy"
+            f"Versions of {MODEL}, AUC in the month after its data",
+            "version",
+            "stage",
+            "AUC",
+            "what",
+            "policy",
         )
         for line in self.versions:
             auc = "" if line.auc is None else f"{line.auc:.3f}"
