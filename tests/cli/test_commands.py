@@ -1,0 +1,160 @@
+"""The ``brixa`` command: data on standard output, one sentence and a code on failure."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from brixa_flows.cli import main
+from brixa_flows.errors import InsecureSerializationWarning, ModelNotFoundError
+from brixa_flows.registry import ModelRegistry
+from brixa_flows.storage.local import LocalStorageNode
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+def _frame(rows: int, shift: float = 0.0) -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"a": rng.normal(shift, 1, rows), "b": rng.normal(0, 1, rows)})
+    return frame.assign(late=(frame["a"] > shift).astype(int))
+
+
+@pytest.fixture(scope="module")
+def storage(tmp_path_factory: pytest.TempPathFactory, mlflow_template_db: Path) -> Path:
+    """A registry with ``delays`` 1.0.0 and, beside it, rows to judge and to watch."""
+    root = tmp_path_factory.mktemp("cli")
+    (root / "models" / "_meta").mkdir(parents=True)
+    shutil.copy(mlflow_template_db, root / "models" / "_meta" / "mlflow.db")
+    rows = _frame(600)
+    inputs = rows[["a", "b"]]
+    model = LogisticRegression().fit(inputs, rows["late"])
+    registry = ModelRegistry(LocalStorageNode(root))
+    made = registry.register_model("delays", "classification", "sklearn")
+    with pytest.warns(InsecureSerializationWarning):
+        registry.save_model(
+            "delays", made.version, model, inputs.head(), reference=inputs
+        )
+    rows.to_parquet(root / "labelled.parquet")
+    inputs.to_parquet(root / "same.parquet")
+    _frame(600, shift=2)[["a", "b"]].to_parquet(root / "moved.parquet")
+    return root
+
+
+@pytest.fixture
+def run(storage: Path, capsys: pytest.CaptureFixture[str]) -> Run:
+    def call(*arguments: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            main(["--storage", str(storage), *arguments])
+        printed = capsys.readouterr()
+        code = ended.value.code
+        return (code if isinstance(code, int) else 0), printed.out, printed.err
+
+    return call
+
+
+def test_versions_are_listed_as_json(run: Run) -> None:
+    code, out, _ = run("model", "list", "delays", "--json")
+    assert code == 0
+    assert [item["version"] for item in json.loads(out)] == ["1.0.0"]
+
+
+@pytest.mark.filterwarnings("ignore::brixa_flows.errors.InsecureSerializationWarning")
+def test_an_evaluation_is_printed_and_its_report_kept(run: Run, storage: Path) -> None:
+    labelled = str(storage / "labelled.parquet")
+    code, out, _ = run(
+        *("model", "evaluate", "delays", labelled, "--target", "late"),
+        *("--metric", "accuracy", "--json"),
+    )
+    assert code == 0
+    assert json.loads(out)["metrics"]["accuracy"] > 0.9
+    code, out, _ = run("model", "report", "delays@1.0.0")
+    assert code == 0
+    assert "accuracy" in out
+
+
+@pytest.mark.parametrize(("data", "expected"), [("same", 0), ("moved", 3)])
+def test_a_drift_check_tells_by_its_exit_code(
+    run: Run, storage: Path, data: str, expected: int
+) -> None:
+    code, out, _ = run("drift", "check", "delays", str(storage / f"{data}.parquet"))
+    assert code == expected
+    assert "a" in out
+
+
+def test_files_verify_and_lineage_is_drawn(run: Run) -> None:
+    assert run("model", "verify", "delays@1.0.0")[0] == 0
+    code, out, _ = run("lineage", "show", "delays", "--mermaid")
+    assert code == 0
+    assert "delays" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("model", "show", "nope"), 1, "there is no model 'nope'"),
+        (("model", "show", "delays@9.9.9"), 1, "answers to '9.9.9'"),
+        (("model", "show", "delays@^3"), 1, "ready versions: 1.0.0"),
+        (("model", "show", "delays@1.2.x.y"), 1, "is not a version constraint"),
+        (("model", "show", "../etc"), 2, "can't be the name of a model"),
+        (("model", "delete", "delays", "--reason", "x"), 2, "the exact version"),
+        (("model", "register-run", "runs:/abc/model", "--name", "m"), 1, "abc"),
+        (("model", "evaluate", "delays", "none.csv"), 1, "there is no file"),
+        (("drift", "check", "delays", "none.parquet"), 1, "there is no data"),
+        (("deployment", "status", "nope"), 1, "there is no deployment 'nope'"),
+        (
+            ("deployment", "create", "delays", "--name", "d", "--gpu", "9999"),
+            1,
+            "resources.gpu",
+        ),
+        (("deployment", "create", "delays", "--name", "d", "--env", "A"), 2, "KEY="),
+        (
+            ("model", "transition", "delays@1.0.0", "archived", "--reason", "x"),
+            1,
+            "can't go from none to archived",
+        ),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::brixa_flows.errors.InsecureSerializationWarning")
+def test_bad_input_is_one_sentence_and_changes_nothing(
+    run: Run, storage: Path, arguments: tuple[str, ...], code: int, words: str
+) -> None:
+    given, out, err = run(*arguments)
+    assert (given, out) == (code, "")
+    assert words in err
+    assert "Traceback" not in err
+    assert run("deployment", "list", "--json")[1].strip() == "[]"
+    [only] = json.loads(run("model", "list", "--json")[1])
+    assert (only["version"], only["stage"]) == ("1.0.0", None)
+
+
+def test_debug_shows_the_trace(storage: Path) -> None:
+    with pytest.raises(ModelNotFoundError):
+        main(["--storage", str(storage), "--debug", "model", "show", "nope"])
+
+
+def test_doctor_names_an_mlflow_that_does_not_answer(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, _ = run(
+        *("--tracking-uri", "http://127.0.0.1:9"),
+        *("doctor", "--project", str(tmp_path), "--json"),
+    )
+    broken = [item for item in json.loads(out) if not item["ok"]]
+    assert code == 1
+    assert [item["check"] for item in broken] == ["tracking"]
+    assert "can't be reached" in broken[0]["detail"]
+
+
+def test_an_unknown_setting_is_refused(run: Run, monkeypatch: Any) -> None:
+    monkeypatch.setenv("BRXA_NOPE", "1")
+    code, _, err = run("model", "list")
+    assert code == 1
+    assert "BRXA_NOPE is not a setting" in err
