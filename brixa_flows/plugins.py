@@ -1,10 +1,9 @@
 """The named registries of what can be swapped: one pattern for every kind.
 
-Built-ins are data, third parties join by an entry point whose value is the target
-(``brixa_flows.serializers = mine = my_package.serializer:MySerializer``; a class
-attribute ``handles`` plays the part of :attr:`Plugin.handles`). A target is imported
-only when it is loaded, or when :meth:`PluginRegistry.find` asks a third party's what
-it handles, so naming a plug-in costs nothing.
+Built-ins are data, and so is what a third party brings: its entry point names a
+:class:`Plugin` (``mine = my_package.plugin:MINE`` in the group
+``brixa_flows.serializers``), in a module that imports nothing heavy. A target is
+imported only when it is loaded, so to name, list or choose a plug-in costs nothing.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ from typing import Any
 
 from brixa_flows.errors import (
     DuplicatePluginError,
+    InvalidPluginError,
     MissingExtraError,
     UnknownPluginError,
 )
@@ -40,16 +40,20 @@ class Plugin:
         target: ``package.module:Attribute``, imported on first use.
         extra: The extra of brixa-flows that brings its library, if any.
         handles: Qualified class names (``module.Class``) or module prefixes ending
-            in ``.`` that it is responsible for; ``None`` leaves it to the attribute
-            ``handles`` of the target.
+            in ``.`` that it is responsible for; ``dict[module.Class]`` is a mapping
+            with such values.
         aliases: Other names it answers to.
+        framework: Of a serializer: what its models are registered as, if not ``name``.
+        data_formats: Of a serializer: the formats that run no stored code on load.
     """
 
     name: str
     target: str
     extra: str | None = None
-    handles: tuple[str, ...] | None = ()
+    handles: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
+    framework: str | None = None
+    data_formats: frozenset[str] = frozenset()
 
 
 class PluginRegistry:
@@ -77,11 +81,10 @@ class PluginRegistry:
 
         Raises:
             DuplicatePluginError: If two claim one name.
+            InvalidPluginError: If an entry point names no :class:`Plugin`.
         """
         if self._merged is None:
-            installed = [
-                _from_entry_point(entry) for entry in entry_points(group=self.group)
-            ]
+            installed = map(_from_entry_point, entry_points(group=self.group))
             self._merged = self._merge([*installed, *self._builtins])
         return self._merged
 
@@ -130,17 +133,11 @@ class PluginRegistry:
         Args:
             qualified_names: ``module.Class`` texts in MRO order.
         """
-        handled = [(plugin, self._handles(plugin)) for plugin in self.all().values()]
         for name in qualified_names:
-            for plugin, patterns in handled:
-                if any(_matches(name, pattern) for pattern in patterns):
+            for plugin in self.all().values():
+                if any(_matches(name, pattern) for pattern in plugin.handles):
                     return plugin
         return None
-
-    def _handles(self, plugin: Plugin) -> tuple[str, ...]:
-        if plugin.handles is None:
-            return tuple(getattr(self.load(plugin.name), "handles", ()))
-        return plugin.handles
 
 
 def _matches(name: str, pattern: str) -> bool:
@@ -148,7 +145,16 @@ def _matches(name: str, pattern: str) -> bool:
 
 
 def _from_entry_point(entry: EntryPoint) -> Plugin:
-    return Plugin(name=entry.name, target=entry.value, handles=None)
+    try:
+        plugin = entry.load()
+    except (AttributeError, ImportError) as err:
+        raise InvalidPluginError(
+            entry.group, entry.name, entry.value, str(err)
+        ) from err
+    if not isinstance(plugin, Plugin) or plugin.name != entry.name:
+        reason = f"is {plugin!r:.200}"
+        raise InvalidPluginError(entry.group, entry.name, entry.value, reason)
+    return plugin
 
 
 def _import_target(kind: str, plugin: Plugin) -> Any:
@@ -173,6 +179,8 @@ SERIALIZERS = PluginRegistry(
             "brixa_flows.serializers.transformers:TransformersSerializer",
             extra="transformers",
             handles=("transformers.modeling_utils.PreTrainedModel",),
+            framework="pytorch",
+            data_formats=frozenset({"safetensors"}),
         ),
         Plugin(
             "pytorch",
@@ -180,6 +188,7 @@ SERIALIZERS = PluginRegistry(
             extra="torch",
             handles=("torch.nn.modules.module.Module",),
             aliases=("torch",),
+            data_formats=frozenset({"safetensors"}),
         ),
         Plugin(
             "tensorflow",
@@ -187,6 +196,7 @@ SERIALIZERS = PluginRegistry(
             extra="tensorflow",
             handles=("keras.src.models.model.Model",),
             aliases=("keras",),
+            data_formats=frozenset({"keras"}),
         ),
         Plugin(
             "sklearn",

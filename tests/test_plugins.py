@@ -9,16 +9,24 @@ import pytest
 from brixa_flows import plugins
 from brixa_flows.errors import (
     DuplicatePluginError,
+    InvalidPluginError,
     MissingExtraError,
     UnknownPluginError,
 )
 from brixa_flows.plugins import Plugin, PluginRegistry
+from brixa_flows.serializers.base import SavedModel
+from brixa_flows.serializers.trust import tier_of
 
 _BUILTINS = (
     Plugin("special", "fractions:Fraction", handles=("lib.Special",)),
     Plugin("general", "decimal:Decimal", handles=("lib.Base", "old."), aliases=("g",)),
     Plugin("fallback", "json:loads"),
 )
+
+_THEIRS = """
+from brixa_flows.plugins import Plugin
+THEIRS = Plugin('theirs', 'fractions:Fraction', handles=('lib.Special', 'theirs.Class'))
+"""
 
 
 @pytest.fixture
@@ -112,24 +120,44 @@ def test_a_broken_adapter_of_ours_is_not_taken_for_a_missing_library():
 
 
 def test_a_third_party_joins_by_entry_point(registry, install):
-    source = "class Thing:\n    handles = ('lib.Special', 'theirs.Class')\n"
-    install("theirs", "their_things:Thing", source)
+    install("theirs", "their_things:THEIRS", _THEIRS)
     assert "theirs" in registry.all()
     assert registry.find(["theirs.Class"]).name == "theirs"
     assert registry.find(["lib.Special"]).name == "theirs"
-    assert registry.load("theirs").__name__ == "Thing"
+    assert registry.load("theirs").__name__ == "Fraction"
 
 
-def test_naming_a_third_party_imports_nothing(registry, install):
-    install("theirs", "exploding_things:Thing", "raise RuntimeError('imported')\n")
+def test_naming_a_third_party_does_not_import_its_target(registry, install, tmp_path):
+    (tmp_path / "exploding_things.py").write_text("raise RuntimeError('imported')\n")
+    source = _THEIRS.replace("fractions:Fraction", "exploding_things:Thing")
+    install("theirs", "light_things:THEIRS", source)
     assert registry.get("theirs").target == "exploding_things:Thing"
-    assert registry.load("special").__name__ == "Fraction"
     with pytest.raises(RuntimeError, match="imported"):
         registry.load("theirs")
 
 
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ("no_such_things:THEIRS", "No module named 'no_such_things'"),
+        ("some_things:MISSING", "has no attribute 'MISSING'"),
+        ("some_things:THEIRS", "is Plugin(name='theirs'"),
+        ("fractions:Fraction", "is <class 'fractions.Fraction'>"),
+    ],
+)
+def test_an_entry_point_that_names_no_plugin_is_told(
+    registry, install, tmp_path, value, reason
+):
+    (tmp_path / "some_things.py").write_text(_THEIRS)
+    install("other", value)
+    with pytest.raises(InvalidPluginError, match="entry point 'other'") as caught:
+        registry.get("general")
+    assert reason in str(caught.value)
+
+
 def test_a_third_party_can_not_take_a_name_of_ours(registry, install):
-    install("special", "their_other_things:Thing", "class Thing: pass\n")
+    source = _THEIRS.replace("'theirs', 'fractions:Fraction'", "'special', 'a:B'")
+    install("special", "their_other_things:THEIRS", source)
     with pytest.raises(DuplicatePluginError, match="'special' is claimed"):
         registry.get("general")
 
@@ -150,3 +178,9 @@ def test_every_built_in_drift_method_loads(name):
 )
 def test_the_frameworks_have_the_aliases_of_the_specification(alias, name):
     assert plugins.SERIALIZERS.get(alias).name == name
+
+
+def test_a_format_that_no_plugin_declares_is_code():
+    assert tier_of(SavedModel("pytorch", "safetensors", "code", "m")) == "data"
+    assert tier_of(SavedModel("pytorch", "cloudpickle", "data", "m")) == "code"
+    assert tier_of(SavedModel("sklearn", "new", "data", "m")) == "code"

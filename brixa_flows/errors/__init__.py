@@ -23,6 +23,7 @@
     ├── MissingExtraError          ImportError
     ├── UnknownPluginError         LookupError
     ├── DuplicatePluginError       ValueError
+    ├── InvalidPluginError         TypeError
     ├── StorageError               OSError
     │   ├── ObjectNotFoundError    FileNotFoundError
     │   ├── ObjectExistsError      FileExistsError
@@ -51,6 +52,7 @@ from brixa_flows.errors.given import (
     InvalidConstraintError,
     InvalidMetadataError,
     InvalidNameError,
+    InvalidPluginError,
     InvalidSchemaError,
     InvalidVersionError,
     MissingExtraError,
@@ -103,6 +105,7 @@ __all__ = [
     "DeviceUnavailableError",
     "DriftError",
     "DuplicatePluginError",
+    "InvalidPluginError",
     "EvaluationError",
     "FrameworkMismatchError",
     "InsecureSerializationWarning",

@@ -112,3 +112,18 @@ class DuplicatePluginError(BrixaError, ValueError):
             name=name,
             targets=targets,
         )
+
+
+class InvalidPluginError(BrixaError, TypeError):
+    """An entry point that names no plug-in."""
+
+    def __init__(self, group: str, name: str, value: str, reason: str) -> None:
+        super().__init__(
+            f"the entry point {name!r} of the group {group} must name a "
+            f"brixa_flows.plugins.Plugin called {name!r}, but {value} {reason}; upgrade "
+            "or uninstall the package that declares it",
+            group=group,
+            name=name,
+            value=value,
+            reason=reason,
+        )

@@ -8,11 +8,12 @@ The order on save: :func:`serializer_for` (or :func:`detect_framework`),
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from brixa_flows.errors import FrameworkMismatchError, SerializationError
-from brixa_flows.plugins import SERIALIZERS
+from brixa_flows.plugins import SERIALIZERS, Plugin
 from brixa_flows.serializers.base import (
     LoadOptions,
     ModelInputs,
@@ -59,7 +60,6 @@ __all__ = [
 ]
 
 _FALLBACK = "pickle"
-_FRAMEWORK_OF_PLUGIN = {"transformers": "pytorch"}
 
 
 def canonical_framework(name: str | None) -> str | None:
@@ -70,8 +70,7 @@ def canonical_framework(name: str | None) -> str | None:
     """
     if name is None:
         return None
-    plugin = SERIALIZERS.get(name).name
-    return _FRAMEWORK_OF_PLUGIN.get(plugin, plugin)
+    return _framework_of(SERIALIZERS.get(name))
 
 
 def detect_framework(model: Any) -> str:
@@ -82,8 +81,7 @@ def detect_framework(model: Any) -> str:
         party's name, or ``pickle`` for anything else. An object of several frameworks
         (a scikit-learn pipeline around a network) is of the one of its own class.
     """
-    plugin = _plugin_of(model)
-    return _FRAMEWORK_OF_PLUGIN.get(plugin, plugin)
+    return _framework_of(_plugin_of(model))
 
 
 def serializer_for(model: Any, framework: str | None = None) -> tuple[str, Serializer]:
@@ -105,7 +103,7 @@ def serializer_for(model: Any, framework: str | None = None) -> tuple[str, Seria
     detected = detect_framework(model)
     if registered is not None and registered != detected:
         raise FrameworkMismatchError(registered, detected, "the version")
-    return detected, serializer_named(_plugin_of(model))
+    return detected, serializer_named(_plugin_of(model).name)
 
 
 def serializer_named(name: str) -> Serializer:
@@ -169,7 +167,22 @@ def load_model_files(
     return serializer.load(directory, saved, options)
 
 
-def _plugin_of(model: Any) -> str:
-    names = (f"{each.__module__}.{each.__qualname__}" for each in type(model).__mro__)
-    plugin = SERIALIZERS.find(names)
-    return _FALLBACK if plugin is None else plugin.name
+def _framework_of(plugin: Plugin) -> str:
+    return plugin.framework or plugin.name
+
+
+def _plugin_of(model: Any) -> Plugin:
+    return SERIALIZERS.find(_class_names(model)) or SERIALIZERS.get(_FALLBACK)
+
+
+def _class_names(model: Any) -> Iterator[str]:
+    """Qualified names of its classes; of a mapping, those that all values have."""
+    yield from _names_of(type(model))
+    if isinstance(model, Mapping) and model:
+        kinds = {type(value) for value in model.values()}
+        shared = set.intersection(*(set(_names_of(kind)) for kind in kinds))
+        yield from (f"dict[{name}]" for name in sorted(shared))
+
+
+def _names_of(kind: type) -> list[str]:
+    return [f"{each.__module__}.{each.__qualname__}" for each in kind.__mro__]

@@ -1,7 +1,7 @@
 """What may be executed on load, and the one wording of the warning about it.
 
-The tier that counts is derived here from serializer and format, never taken from the
-artifact: a manifest that calls its pickle ``data`` stays a pickle.
+The tier that counts is what the installed plug-in declares of the format, never what
+the artifact says: a manifest that calls its pickle ``data`` stays a pickle.
 """
 
 from __future__ import annotations
@@ -24,16 +24,6 @@ __all__ = ["TrustPolicy", "check_trust", "tier_of", "warn_insecure"]
 
 TrustPolicy: TypeAlias = Literal["default", "strict", "open"]
 
-_OUR_SERIALIZERS = frozenset(
-    {"pickle", "pytorch", "sklearn", "tensorflow", "transformers"}
-)
-_DATA_FORMATS = frozenset(
-    {
-        ("pytorch", "safetensors"),
-        ("tensorflow", "keras"),
-        ("transformers", "safetensors"),
-    }
-)
 _MODULES_ALWAYS_ALLOWED = frozenset({"keras", "timm", "torch", "torchvision"})
 _REMEDY_ON_LOAD = (
     "load it only if you trust who could write it, or save the model in a format that "
@@ -46,21 +36,13 @@ _REMEDY_ON_SAVE = (
 
 
 def tier_of(saved: SavedModel) -> Tier:
-    """Whether loading runs stored code, by our own list of formats.
-
-    A format of an installed third-party serializer is ``data`` only if the class lists
-    it in an attribute ``data_formats``.
+    """Whether loading runs stored code, by what the installed plug-in declares.
 
     Raises:
         UnknownPluginError: If no such serializer is installed.
-        MissingExtraError: If a third party's serializer lacks its library.
     """
-    if saved.serializer in _OUR_SERIALIZERS:
-        known = (saved.serializer, saved.format) in _DATA_FORMATS
-    else:
-        target = SERIALIZERS.load(saved.serializer)
-        known = saved.format in getattr(target, "data_formats", ())
-    return "data" if known else "code"
+    formats = SERIALIZERS.get(saved.serializer).data_formats
+    return "data" if saved.format in formats else "code"
 
 
 def check_trust(
