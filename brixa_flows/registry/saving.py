@@ -22,7 +22,6 @@ from brixa_flows.errors import (
     VersionNotFoundError,
 )
 from brixa_flows.registry.backends import Backends
-from brixa_flows.registry.callers import callers_level
 from brixa_flows.registry.card import CARD_NAME, model_card
 from brixa_flows.registry.index import update_index
 from brixa_flows.registry.metadata import DatasetRef, Lineage, ModelMetadata
@@ -43,6 +42,7 @@ from brixa_flows.registry.schema_changes import bump_for
 from brixa_flows.registry.schemas import infer_schemas
 from brixa_flows.serializers import save_model_files, serializer_for
 from brixa_flows.serializers.base import SavedModel, SaveOptions
+from brixa_flows.serializers.callers import callers_level
 from brixa_flows.serializers.environment import environment_of
 from brixa_flows.serializers.manifest import (
     ArtifactManifest,
