@@ -91,6 +91,8 @@ def _from_path(text: str, columns: Sequence[str] | None) -> Iterator[pa.RecordBa
     form = "csv" if files[0].endswith(".csv") else "parquet"
     try:
         dataset = pads.dataset(source, format=form)
+        if not dataset.files:
+            raise DriftError(f"there is no file in the folder {text}; give {_FORMS}")
         names = None
         if columns is not None:
             names = _present(columns, dataset.schema.names)

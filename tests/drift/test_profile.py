@@ -252,6 +252,11 @@ def test_data_that_cannot_be_read_is_named(data, message):
         DriftProfile.build(data)
 
 
+def test_a_folder_without_files_is_named_and_is_no_quiet_window(tmp_path):
+    with pytest.raises(DriftError, match=f"no file in the folder {tmp_path}"):
+        DriftProfile.build(str(tmp_path))
+
+
 def test_wrong_columns_and_windows_are_named(table, tmp_path):
     with pytest.raises(DriftError, match="no column nope.*number, whole"):
         DriftProfile.build(table, columns=["nope"])

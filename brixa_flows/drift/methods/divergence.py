@@ -20,44 +20,46 @@ _BINS = 10
 _SMALLEST_SHARE = 1e-4
 
 
-class PopulationStability:
+class _Divergence:
+    """How far apart the shares of the same bins are; reported, never decisive."""
+
+    check = "values"
+    kinds = _KINDS
+    threshold: float | None = None
+
+    def measure(
+        self, reference: ColumnProfile, current: ColumnProfile
+    ) -> Measurement | None:
+        shares = _shares(reference, current)
+        return None if shares is None else Measurement(self._between(*shares))
+
+    def _between(self, before: Floats, after: Floats) -> float:
+        raise NotImplementedError
+
+
+class PopulationStability(_Divergence):
     """Population stability index, numeric columns in ten equal shares of the reference.
 
     Empty bins count as a share of 0.0001.
     """
 
     name = "psi"
-    check = "values"
-    kinds = _KINDS
-    threshold: float | None = None
 
-    def measure(
-        self, reference: ColumnProfile, current: ColumnProfile
-    ) -> Measurement | None:
-        shares = _shares(reference, current)
-        if shares is None:
-            return None
-        before, after = (np.maximum(part, _SMALLEST_SHARE) for part in shares)
-        return Measurement(float(np.sum((after - before) * np.log(after / before))))
+    def _between(self, before: Floats, after: Floats) -> float:
+        before = np.maximum(before, _SMALLEST_SHARE)
+        after = np.maximum(after, _SMALLEST_SHARE)
+        return float(np.sum((after - before) * np.log(after / before)))
 
 
-class JensenShannon:
+class JensenShannon(_Divergence):
     """Jensen-Shannon distance to base 2, numeric columns binned as for the PSI."""
 
     name = "jensen_shannon"
-    check = "values"
-    kinds = _KINDS
-    threshold: float | None = None
 
-    def measure(
-        self, reference: ColumnProfile, current: ColumnProfile
-    ) -> Measurement | None:
-        shares = _shares(reference, current)
-        if shares is None:
-            return None
-        middle = (shares[0] + shares[1]) / 2
-        divergence = sum(_relative_entropy(part, middle) for part in shares) / 2
-        return Measurement(float(np.sqrt(max(divergence, 0.0))))
+    def _between(self, before: Floats, after: Floats) -> float:
+        middle = (before + after) / 2
+        halves = (_relative_entropy(part, middle) for part in (before, after))
+        return float(np.sqrt(max(sum(halves) / 2, 0.0)))
 
 
 def _shares(
