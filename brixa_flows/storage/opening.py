@@ -34,6 +34,8 @@ def open_storage(
         StorageError: If the storage can't be opened.
     """
     if uri is not None:
+        if not str(uri).strip():
+            raise StorageError("no storage is named; give a folder or a URI")
         return _open(_type_of(str(uri)), str(uri))
     settings = settings or BrixaSettings.load()
     kind, path = settings.storage_type, settings.storage_path

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from brixa_flows.errors import SettingsError
 from brixa_flows.tracking.base import TrackingStore
@@ -33,7 +34,7 @@ def open_store(
         registry_folder: Folder of the registry below that root.
 
     Raises:
-        SettingsError: If nothing says where the backend is.
+        SettingsError: If nothing says where the backend is, or the address is none.
     """
     registry_uri: str | None = None
     chosen = uri or os.environ.get("BRXA_TRACKING_URI")
@@ -50,12 +51,25 @@ def open_store(
             "backend; set it (or MLFLOW_TRACKING_URI, or pass tracking_uri=) to your "
             "MLflow backend, such as http://mlflow.example:5000",
         )
+    _check_address(chosen)
+    _check_address(registry_uri or "")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # MLflow reads it once
     adapter = importlib.import_module("brixa_flows.tracking.mlflow_store")
     store: TrackingStore = adapter.MlflowTrackingStore(
         chosen, registry_uri=registry_uri, artifact_folder=folder
     )
     return store
+
+
+def _check_address(uri: str) -> None:
+    try:
+        _ = urlsplit(uri).port
+    except ValueError as err:
+        raise SettingsError(
+            "the address of the MLflow backend",
+            f"can't be read ({err}); write it such as http://mlflow.example:5000 or "
+            "sqlite:////folder/mlflow.db",
+        ) from err
 
 
 def open_store_in_use() -> TrackingStore | None:

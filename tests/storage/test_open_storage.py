@@ -38,6 +38,12 @@ def test_a_file_uri_of_another_machine_is_refused(uri):
         open_storage(uri)
 
 
+@pytest.mark.parametrize("uri", ["", "  "])
+def test_an_empty_uri_is_not_the_working_directory(uri):
+    with pytest.raises(StorageError, match="no storage is named"):
+        open_storage(uri)
+
+
 def test_without_a_uri_the_environment_decides(tmp_path, monkeypatch):
     monkeypatch.setenv("BRXA_STORAGE_PATH", str(tmp_path / "from-env"))
     node = open_storage()

@@ -67,3 +67,13 @@ def test_importing_the_room_imports_no_mlflow():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("wrong", ["http://[bad", "http://127.0.0.1:99999"])
+def test_what_is_no_address_is_one_sentence(monkeypatch, wrong):
+    with pytest.raises(SettingsError, match="address of the MLflow backend can't be"):
+        open_store(wrong)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:////nowhere.db")
+    monkeypatch.setenv("MLFLOW_REGISTRY_URI", wrong)
+    with pytest.raises(SettingsError, match="http://mlflow.example:5000"):
+        open_store()
