@@ -11,9 +11,11 @@ from brixa_flows.cli.workspace import (
     Workspace,
     as_json,
     json_option,
+    print_folded,
     print_table,
 )
 from brixa_flows.deployment import ModelDeployer
+from brixa_flows.errors import DeploymentError, some_of
 from brixa_flows.refs import ModelRef
 
 __all__ = ["deployment"]
@@ -52,7 +54,7 @@ def create(
     """Deploy a version, or upgrade the deployment of that name.
 
     Raises:
-        click.ClickException: If the deployment did not become ready.
+        DeploymentError: If the deployment did not become ready.
     """
     given: dict[str, Any] = {"cpu": cpu, "memory": memory, "gpu": gpu}
     deployer = _deployer(workspace)
@@ -66,7 +68,7 @@ def create(
         env_vars=dict(_pair(item) for item in env_vars) or None,
     )
     if not success:
-        raise click.ClickException(message)
+        raise DeploymentError(message)
     if json_output:
         as_json(deployer.status(name))
     else:
@@ -109,20 +111,21 @@ def _print(found: list[Any], json_output: bool) -> None:
         return
     print_table(
         "Deployments",
-        ("name", "model", "version", "state", "replicas", "endpoint", "last error"),
+        ("name", "serves", "state", "ready", "endpoint"),
         (
             (
                 item.name,
-                item.model_name,
-                item.version,
+                f"{item.model_name} {item.version}",
                 item.state,
-                f"{item.ready_replicas}/{item.desired_replicas}",
+                f"{item.ready_replicas} of {item.desired_replicas}",
                 item.endpoint,
-                item.last_error,
             )
             for item in found
         ),
     )
+    for item in found:
+        if item.last_error:
+            print_folded(f"last error of {item.name}: {item.last_error}")
 
 
 @deployment.command("scale")
@@ -160,11 +163,13 @@ def up(workspace: Workspace) -> None:
     """Start again what should be running, after a reboot for example.
 
     Raises:
-        click.ClickException: If one of them did not become ready.
+        DeploymentError: If one of them did not become ready.
     """
     outcomes = _deployer(workspace).up()
     for _, message in outcomes.values():
         click.echo(message)
     failed = [name for name, (success, _) in outcomes.items() if not success]
     if failed:
-        raise click.ClickException(f"not ready: {', '.join(failed)}")
+        raise DeploymentError(
+            f"not ready: {some_of(failed)}; look at `brixa deployment status NAME`"
+        )

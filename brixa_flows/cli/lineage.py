@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import click
 
-from brixa_flows.cli.workspace import MODEL_REF, Workspace, as_json, json_option
+from brixa_flows.cli.workspace import (
+    MODEL_REF,
+    Workspace,
+    as_json,
+    json_option,
+    print_folded,
+)
 from brixa_flows.refs import ModelRef
 
 __all__ = ["lineage"]
@@ -30,4 +36,4 @@ def show(workspace: Workspace, ref: ModelRef, mermaid: bool, json_output: bool) 
     elif mermaid:
         click.echo(graph.to_mermaid())
     else:
-        click.echo(graph.to_text())
+        print_folded(graph.to_text())

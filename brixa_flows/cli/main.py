@@ -31,7 +31,8 @@ __all__ = ["main"]
 @click.option(
     "--tracking-uri",
     metavar="URI",
-    help="MLflow backend. Default: BRXA_TRACKING_URI, else sqlite below the storage.",
+    help="MLflow backend. Default: BRXA_TRACKING_URI, MLFLOW_TRACKING_URI, else sqlite "
+    "below the storage.",
 )
 @click.option("--debug", is_flag=True, help="Show the trace of an error.")
 @click.version_option(__version__, prog_name="brixa")
@@ -70,12 +71,19 @@ def main(arguments: list[str] | None = None) -> None:
 
     Raises:
         BrixaError: Only with ``--debug``.
+        OSError: Only with ``--debug``.
     """
     given = sys.argv[1:] if arguments is None else arguments
     try:
         brixa.main(args=given, prog_name="brixa", standalone_mode=True)
-    except BrixaError as err:
+    except (BrixaError, OSError) as err:
         if "--debug" in given:
             raise
-        click.echo(f"error: {err}", err=True)
+        click.echo(f"error: {_sentence(err)}", err=True)
         sys.exit(1)
+
+
+def _sentence(err: BrixaError | OSError) -> str:
+    if isinstance(err, BrixaError) or err.filename is None:
+        return str(err)
+    return f"can't use {str(err.filename)!r}: {err.strerror}; name another path"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from typing import Any
 
 import click
@@ -12,6 +11,7 @@ from brixa_flows.cli.workspace import (
     Workspace,
     as_json,
     json_option,
+    print_folded,
     print_table,
 )
 from brixa_flows.refs import ModelRef
@@ -21,6 +21,7 @@ from brixa_flows.registry.registering import Bump
 __all__ = ["model"]
 
 _STAGES = click.Choice(["staging", "production", "archived"])
+_actor_option = click.option("--actor", help="Who decides; you, if not given.")
 
 
 @click.group()
@@ -53,15 +54,14 @@ def list_command(
         return
     print_table(
         name or "Models",
-        ("model", "version", "state", "stage", "framework", "created", "metrics"),
+        ("model", "version", "state", "framework", "created", "metrics"),
         (
             (
                 item.name,
                 item.version,
-                item.state,
-                item.stage,
+                (item.stage or item.state) if item.state == "ready" else item.state,
                 item.framework,
-                f"{item.created_at:%Y-%m-%d %H:%M}",
+                f"{item.created_at:%Y-%m-%d}",
                 _metrics_line(item.metrics),
             )
             for item in found
@@ -133,7 +133,7 @@ def register_run(
 @model.command("transition")
 @click.argument("ref", type=MODEL_REF)
 @click.argument("stage", type=_STAGES)
-@click.option("--actor", default=getpass.getuser, help="Who decides.")
+@_actor_option
 @click.option("--reason", required=True, help="Why; kept for ever.")
 @json_option
 @click.pass_obj
@@ -141,7 +141,7 @@ def transition(
     workspace: Workspace,
     ref: ModelRef,
     stage: str,
-    actor: str,
+    actor: str | None,
     reason: str,
     json_output: bool,
 ) -> None:
@@ -155,12 +155,12 @@ def transition(
 
 @model.command("rollback")
 @click.argument("name")
-@click.option("--actor", default=getpass.getuser, help="Who decides.")
+@_actor_option
 @click.option("--reason", required=True, help="Why; kept for ever.")
 @json_option
 @click.pass_obj
 def rollback(
-    workspace: Workspace, name: str, actor: str, reason: str, json_output: bool
+    workspace: Workspace, name: str, actor: str | None, reason: str, json_output: bool
 ) -> None:
     """Bring back what was in production before."""
     registry = workspace.registry
@@ -179,21 +179,14 @@ def history(workspace: Workspace, name: str, json_output: bool) -> None:
     if json_output:
         as_json(records)
         return
-    print_table(
-        f"Stages of {name}",
-        ("when", "version", "from", "to", "who", "why"),
-        (
-            (
-                f"{record.at:%Y-%m-%d %H:%M:%S}",
-                record.version,
-                record.source or "none",
-                record.target or "none",
-                record.actor,
-                record.reason,
-            )
-            for record in records
-        ),
-    )
+    if not records:
+        click.echo(f"{name} was never moved to a stage", err=True)
+    for record in records:
+        moved = f"{record.source or 'none'} -> {record.target or 'deleted'}"
+        print_folded(
+            f"{record.at:%Y-%m-%d %H:%M:%S}  {record.version}  {moved}, "
+            f"by {record.actor}\n    {record.reason or 'no reason given'}"
+        )
 
 
 @model.command("verify")
@@ -211,10 +204,10 @@ def verify(workspace: Workspace, ref: ModelRef, json_output: bool) -> None:
 
 @model.command("delete")
 @click.argument("ref", type=MODEL_REF)
-@click.option("--actor", default=getpass.getuser, help="Who decides.")
+@_actor_option
 @click.option("--reason", required=True, help="Why; kept for ever.")
 @click.pass_obj
-def delete(workspace: Workspace, ref: ModelRef, actor: str, reason: str) -> None:
+def delete(workspace: Workspace, ref: ModelRef, actor: str | None, reason: str) -> None:
     """Delete the exact version NAME@VERSION; its number is never used again.
 
     Raises:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
+from textwrap import wrap
 from typing import Any
 
 import click
@@ -15,7 +19,16 @@ from brixa_flows.registry import ModelRegistry
 from brixa_flows.settings import BrixaSettings
 from brixa_flows.storage import StorageNode, open_storage
 
-__all__ = ["MODEL_REF", "Workspace", "as_json", "json_option", "print_table"]
+__all__ = [
+    "MODEL_REF",
+    "Workspace",
+    "as_json",
+    "json_option",
+    "print_folded",
+    "print_table",
+]
+
+_WIDEST_TABLE = 10_000
 
 
 class Workspace:
@@ -91,13 +104,37 @@ def _plain(value: Any) -> Any:
 def print_table(
     title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]
 ) -> None:
-    """Print a table to standard output."""
+    """Print a table to standard output, every cell as it is.
+
+    On a terminal the last column alone is folded where the line gets too long.
+    """
+    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left", header_style="bold")
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
     for column in columns:
-        table.add_column(column, overflow="fold")
+        last = column == columns[-1]
+        table.add_column(column, overflow="fold", no_wrap=not last)
     for row in rows:
         table.add_row(*("" if cell is None else str(cell) for cell in row))
-    Console().print(table)
+    width = _terminal_columns() or _WIDEST_TABLE
+    console = Console(width=width, markup=False, emoji=False, highlight=False)
+    click.echo(title)
+    console.print(table)
+
+
+def print_folded(text: str) -> None:
+    """Print lines to standard output, long ones folded on a terminal."""
+    width = _terminal_columns()
+    for line in text.splitlines():
+        indent = line[: len(line) - len(line.lstrip())] + "    "
+        folded = wrap(line, width, subsequent_indent=indent) if width else [line]
+        click.echo("\n".join(folded))
+
+
+def _terminal_columns() -> int | None:
+    """Columns of the terminal, ``None`` where the output goes to a file or pipe."""
+    if sys.stdout.isatty() or "COLUMNS" in os.environ:
+        return shutil.get_terminal_size().columns
+    return None
