@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from brixa_flows.errors import EvaluationError, some_of
 from brixa_flows.evaluation.outcomes import Outcomes, Task
+from brixa_flows.tracking.limits import is_name
 
 __all__ = [
     "METRICS",
@@ -225,6 +226,12 @@ def metrics_for(
         )
     found = _by_name(_find(metric, outcomes.task) for metric in wanted)
     for metric in found.values():
+        if not is_name(metric.name):
+            raise EvaluationError(
+                f"a metric called {metric.name[:80]!r} can't be kept; give a function "
+                "with a name, or Metric(name, tasks, function=...)",
+                metric=metric.name,
+            )
         because = obstacle(metric, outcomes)
         if because is not None:
             raise EvaluationError(f"{metric.name} {because}", metric=metric.name)

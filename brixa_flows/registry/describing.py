@@ -19,7 +19,13 @@ from brixa_flows.errors import (
     VersionNotFoundError,
 )
 from brixa_flows.registry.backends import Backends
-from brixa_flows.registry.inputs import as_json_object, as_metrics, as_tags, as_text
+from brixa_flows.registry.inputs import (
+    as_custom,
+    as_json_object,
+    as_metrics,
+    as_tags,
+    as_text,
+)
 from brixa_flows.registry.lineage import as_refs
 from brixa_flows.registry.metadata import DatasetRef
 from brixa_flows.registry.reading import Reader, mutable_of
@@ -60,7 +66,7 @@ class Describer:
         if description is not None:
             changes["description"] = as_text("description", description)
         if custom is not None:
-            changes["custom"] = as_json_object("custom", custom)
+            changes["custom"] = as_custom(custom)
         if owner is not None:
             changes["owner"] = as_text("owner", owner)
         if seal is not None:

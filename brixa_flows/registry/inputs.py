@@ -10,9 +10,17 @@ from typing import Any
 import numpy as np
 
 from brixa_flows.errors import InvalidMetadataError
-from brixa_flows.tracking.tags import check_user_tags
+from brixa_flows.tracking.limits import check_length, check_metrics
+from brixa_flows.tracking.tags import check_user_tags, dump_custom
 
-__all__ = ["as_json_object", "as_metrics", "as_tags", "as_text", "as_text_mapping"]
+__all__ = [
+    "as_custom",
+    "as_json_object",
+    "as_metrics",
+    "as_tags",
+    "as_text",
+    "as_text_mapping",
+]
 
 _DEEPEST = 64
 
@@ -21,12 +29,13 @@ def as_text(field: str, value: object, *, required: bool = False) -> str:
     """A text field.
 
     Raises:
-        InvalidMetadataError: If it is no text, or empty though required.
+        InvalidMetadataError: If it is no text, too long, or empty though required.
     """
     if not isinstance(value, str):
         raise InvalidMetadataError(field, f"is a {type(value).__name__}; give a text")
     if required and not value.strip():
         raise InvalidMetadataError(field, "is empty; say something")
+    check_length(field, value)
     return value
 
 
@@ -56,7 +65,8 @@ def as_metrics(metrics: Mapping[str, Any] | None) -> dict[str, float]:
     """Finite numbers by metric name.
 
     Raises:
-        InvalidMetadataError: If one is no finite number; names it.
+        InvalidMetadataError: If one is no finite number or has a name that the
+            tracking backend does not take; names it.
     """
     found: dict[str, float] = {}
     for name, value in _mapping("metrics", metrics).items():
@@ -66,11 +76,8 @@ def as_metrics(metrics: Mapping[str, Any] | None) -> dict[str, float]:
             raise InvalidMetadataError(
                 "metrics", f"has {name!r} = {str(value)[:80]!r}: give a number"
             )
-        if not math.isfinite(value):
-            raise InvalidMetadataError(
-                "metrics", f"has {name!r} = {value}: only finite numbers are kept"
-            )
         found[name] = float(value)
+    check_metrics(found)
     return found
 
 
@@ -97,6 +104,17 @@ def as_json_object(field: str, values: Mapping[str, Any] | None) -> dict[str, An
         name: _plain(value, field, f"{field}[{name!r}]", 0)
         for name, value in _mapping(field, values).items()
     }
+
+
+def as_custom(custom: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Custom metadata: a JSON object that the tracking backend can keep.
+
+    Raises:
+        InvalidMetadataError: If something in it is not JSON, or it is too long.
+    """
+    plain = as_json_object("custom", custom)
+    dump_custom(plain)
+    return plain
 
 
 def _mapping(field: str, values: Mapping[str, Any] | None) -> dict[str, Any]:

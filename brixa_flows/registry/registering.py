@@ -17,6 +17,7 @@ from brixa_flows.refs import check_model_name
 from brixa_flows.registry.backends import Backends
 from brixa_flows.registry.index import update_index
 from brixa_flows.registry.inputs import (
+    as_custom,
     as_json_object,
     as_metrics,
     as_tags,
@@ -115,7 +116,7 @@ def check_mutable(
     return Mutable(
         description=as_text("description", description),
         tags=as_tags(tags),
-        custom=as_json_object("custom", custom),
+        custom=as_custom(custom),
         owner=None if owner is None else as_text("owner", owner),
         metrics=as_metrics(metrics),
     )

@@ -5,7 +5,6 @@ For tests and for trying things out; it forgets all when the process ends.
 
 from __future__ import annotations
 
-import math
 import threading
 import uuid
 from collections.abc import Mapping, Sequence
@@ -13,9 +12,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from brixa_flows.errors import InvalidMetadataError, TrackingError
+from brixa_flows.errors import TrackingError
 from brixa_flows.tracking import tags as keys
 from brixa_flows.tracking.base import AdoptableModel, TrackedDataset, TrackedVersion
+from brixa_flows.tracking.limits import check_metrics
 
 __all__ = ["MemoryRun", "MemoryTrackingStore"]
 
@@ -93,7 +93,7 @@ class MemoryTrackingStore:
                     f"{name} {version} is recorded in {self.uri} with the digest "
                     f"{existing.digest}, which is never overwritten by {digest}"
                 )
-            _check_finite(metrics)
+            check_metrics(metrics)
             run = MemoryRun(
                 run_id=uuid.uuid4().hex,
                 digest=digest,
@@ -201,7 +201,7 @@ class MemoryTrackingStore:
         dataset: TrackedDataset | None = None,
     ) -> None:
         """Add metrics to a run."""
-        _check_finite(metrics)
+        check_metrics(metrics)
         with self._lock:
             run = self._run(run_id)
             run.metrics.update({key: float(value) for key, value in metrics.items()})
@@ -256,11 +256,3 @@ class MemoryTrackingStore:
     def _seen(self, tracked: TrackedVersion) -> TrackedVersion:
         run = self.runs.get(tracked.run_id or "")
         return replace(tracked, metrics=dict(run.metrics) if run else {})
-
-
-def _check_finite(metrics: Mapping[str, float]) -> None:
-    for name, value in metrics.items():
-        if not math.isfinite(value):
-            raise InvalidMetadataError(
-                "metrics", f"has {name!r} = {value}: only finite numbers are kept"
-            )

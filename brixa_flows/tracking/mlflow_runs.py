@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import time
 from collections.abc import Iterable, Mapping
 from itertools import islice
@@ -21,14 +20,13 @@ from mlflow.entities import (
 )
 from mlflow.exceptions import MlflowException
 
-from brixa_flows.errors import InvalidMetadataError
 from brixa_flows.tracking import tags as keys
 from brixa_flows.tracking.base import TrackedDataset
+from brixa_flows.tracking.limits import LONGEST_KEY, is_name
 
 __all__ = [
     "as_metrics",
     "as_params",
-    "check_finite",
     "datasets_of",
     "ensure_experiment",
     "ensure_model_of",
@@ -40,9 +38,10 @@ __all__ = [
 ]
 
 _LONGEST_PARAM = 500
-_LONGEST_KEY = 250
 _LONGEST_DIGEST = 36
 _LONGEST_DATASET_NAME = 500
+_LONGEST_CONTEXT = 500
+_LONGEST_SOURCE = 60_000
 _PARAMS_A_CALL = 100
 _METRICS_A_CALL = 1000
 _RUNS_A_PAGE = 1000
@@ -126,9 +125,18 @@ def log_to_run(
 def as_params(params: Mapping[str, Any]) -> list[Param]:
     """Hyperparameters as MLflow keeps them: text, long ones shortened.
 
-    Their authority is ``config.json``, so nothing is refused here.
+    Their authority is ``config.json``, so nothing is refused here: what MLflow would
+    not take as a name is spelt differently, and told apart by a number.
     """
-    return [Param(_as_key(key), _as_text(value)) for key, value in params.items()]
+    kept: dict[str, str] = {}
+    for key, value in params.items():
+        spelt = plain = _as_key(key)
+        number = 1
+        while spelt in kept:
+            number += 1
+            spelt = f"{plain[: LONGEST_KEY - 8]}_{number}"
+        kept[spelt] = _as_text(value)
+    return [Param(key, text) for key, text in kept.items()]
 
 
 def as_metrics(
@@ -152,19 +160,6 @@ def as_metrics(
         Metric(name, float(value), now_milliseconds, 0, model_id=model_id, **tied)
         for name, value in metrics.items()
     ]
-
-
-def check_finite(metrics: Mapping[str, float]) -> None:
-    """Refuse what is no finite number.
-
-    Raises:
-        InvalidMetadataError: Names the metric.
-    """
-    for name, value in metrics.items():
-        if not math.isfinite(value):
-            raise InvalidMetadataError(
-                "metrics", f"has {name!r} = {value}: only finite numbers are kept"
-            )
 
 
 def ensure_model_of(client: MlflowClient, run: Run) -> str:
@@ -206,10 +201,12 @@ def _as_input(tracked: TrackedDataset) -> DatasetInput:
         name=tracked.name[:_LONGEST_DATASET_NAME],
         digest=tracked.digest[:_LONGEST_DIGEST],
         source_type=tracked.uri.partition("://")[0] if "://" in tracked.uri else "code",
-        source=json.dumps({"uri": tracked.uri}),
+        source=json.dumps({"uri": tracked.uri[:_LONGEST_SOURCE]}),
         profile=json.dumps(profile),
     )
-    return DatasetInput(dataset, [InputTag(_CONTEXT_TAG, tracked.context)])
+    return DatasetInput(
+        dataset, [InputTag(_CONTEXT_TAG, tracked.context[:_LONGEST_CONTEXT])]
+    )
 
 
 def _as_tracked(given: DatasetInput) -> TrackedDataset:
@@ -241,7 +238,10 @@ def _as_key(key: str) -> str:
         letter if letter.isalnum() or letter in _ALLOWED_IN_KEYS else "_"
         for letter in key
     )
-    return "".join(kept)[:_LONGEST_KEY]
+    text = "".join(kept)[:LONGEST_KEY]
+    if is_name(text):
+        return text
+    return text.replace("/", "_").replace(".", "_") or "_"
 
 
 def _as_text(value: object) -> str:

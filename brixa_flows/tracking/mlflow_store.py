@@ -27,6 +27,7 @@ from brixa_flows.tracking import mlflow_runs as runs
 from brixa_flows.tracking import mlflow_versions as versions
 from brixa_flows.tracking import tags as keys
 from brixa_flows.tracking.base import AdoptableModel, TrackedDataset, TrackedVersion
+from brixa_flows.tracking.limits import check_metrics
 from brixa_flows.tracking.mlflow_access import MlflowAccess, with_installed_driver
 from brixa_flows.tracking.mlflow_adopt import (
     FetchedModel,
@@ -104,7 +105,7 @@ class MlflowTrackingStore:
         tags: Mapping[str, str] | None = None,
     ) -> str:
         """Create the version's own run, or complete or return that of the digest."""
-        runs.check_finite(metrics)
+        check_metrics(metrics)
         run = self._ensure_run(name, version, digest, dict(tags or {}))
         if run.info.status != "FINISHED":
             self._fill_run(
@@ -198,7 +199,7 @@ class MlflowTrackingStore:
         dataset: TrackedDataset | None = None,
     ) -> None:
         """Add metrics to a run, tied to a dataset where given."""
-        runs.check_finite(metrics)
+        check_metrics(metrics)
         self._log(run_id, metrics, dataset)
 
     @_bounded

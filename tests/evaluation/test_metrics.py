@@ -124,6 +124,11 @@ def test_metrics_are_a_list_with_something_in_it(wanted: Any) -> None:
         metrics_for(wanted, two_classes(20))
 
 
+def test_a_metric_without_a_name_that_can_be_kept_is_refused_before_any_work() -> None:
+    with pytest.raises(EvaluationError, match="give a function with a name"):
+        metrics_for([lambda truth, answer: 1.0], two_classes(20))
+
+
 def test_a_metric_of_another_task_is_refused_with_some_that_fit() -> None:
     with pytest.raises(EvaluationError, match="regression tasks.*use for example acc"):
         metrics_for(["rmse"], two_classes(20))

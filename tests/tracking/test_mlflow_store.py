@@ -67,6 +67,20 @@ def test_more_params_than_a_call_takes_are_all_there(store, client):
     assert len(client.get_run(run_id).data.params) == 250
 
 
+def test_parameters_of_any_name_are_kept_apart(store, client):
+    given = {"a@b": 1, "a#b": 2, "": 3, "../x": 4, "..": 5, "k" * 300: 6, "k" * 301: 7}
+    run_id = open_run(store, params={**given, "sgd/rate": 8})
+    kept = client.get_run(run_id).data.params
+    assert sorted(kept.values()) == list("12345678")
+    assert (kept["a_b"], kept["a_b_2"], kept["sgd/rate"]) == ("1", "2", "8")
+
+
+def test_a_dataset_of_any_length_is_kept_as_far_as_the_backend_can(store, client):
+    data = TrackedDataset("n" * 600, "d" * 100, "u" * 100_000, context="c" * 600)
+    (given,) = client.get_run(open_run(store, datasets=[data])).inputs.dataset_inputs
+    assert given.dataset.name == "n" * 500
+
+
 def test_a_run_that_a_crash_left_half_filled_is_completed(store, client):
     run_id = open_run(store, params={"depth": 3})
     client.update_run(run_id, status="RUNNING")
