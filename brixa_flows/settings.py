@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import Literal
 
-from pydantic import AliasChoices, Field, ValidationError, field_validator
+from pydantic import (
+    AliasChoices,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from brixa_flows.errors import SettingsError
@@ -13,6 +20,7 @@ from brixa_flows.errors import SettingsError
 __all__ = ["BrixaSettings"]
 
 _PREFIX = "BRXA_"
+_FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
 class BrixaSettings(BaseSettings):
@@ -86,7 +94,21 @@ class BrixaSettings(BaseSettings):
             first = err.errors()[0]
             name = _variable(str(first["loc"][0]).lower())
             value = str(first["input"])[:80]
-            raise SettingsError(name, f"= {value!r}: {first['msg']}") from err
+            reason = first["msg"].removeprefix("Value error, ")
+            raise SettingsError(name, f"= {value!r}: {reason}") from err
+
+    @field_validator("model_registry_path", "deployments_path")
+    @classmethod
+    def _check_folder(cls, value: str, info: ValidationInfo) -> str:
+        names = value.split("/")
+        single = info.field_name == "deployments_path"
+        if (single and len(names) > 1) or not all(map(_FOLDER.fullmatch, names)):
+            raise ValueError(
+                f"name {'a folder' if single else 'folders'} below the other, each of "
+                "letters, digits, dots, dashes and underscores, beginning with a "
+                "letter or digit"
+            )
+        return value
 
     @field_validator("log_level", mode="before")
     @classmethod

@@ -102,3 +102,17 @@ def test_settings_are_described_and_never_change():
         BrixaSettings().storage_path = "elsewhere"
     with pytest.raises(ValidationError, match="[Ee]xtra"):
         BrixaSettings(storage_pth="x")
+
+
+@pytest.mark.parametrize(
+    "value", ["../up", "/abs", "a//b", "_meta", ".x", "a/b", "a b"]
+)
+def test_a_folder_that_leaves_its_place_is_refused(monkeypatch, value):
+    monkeypatch.setenv("BRXA_DEPLOYMENTS_PATH", value)
+    with pytest.raises(
+        SettingsError, match="BRXA_DEPLOYMENTS_PATH = .*: name a folder"
+    ):
+        BrixaSettings.load()
+    monkeypatch.delenv("BRXA_DEPLOYMENTS_PATH")
+    monkeypatch.setenv("BRXA_MODEL_REGISTRY_PATH", "team/models")
+    assert BrixaSettings.load().model_registry_path == "team/models"

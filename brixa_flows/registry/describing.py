@@ -167,11 +167,14 @@ class Describer:
 
     def _follow(self, claim: Claim, seal: Seal) -> None:
         """Bring ``{version}_meta.json`` to what the tracking backend has."""
-        present = mutable_of(self._tracked(claim, seal))
-        self._backends.journal.change_mutable(
-            claim,
-            lambda old: present.model_copy(update={"judged_on": old.judged_on}),
-        )
+
+        def present(old: Mutable) -> Mutable:
+            # Asked between the read and the write of the file: of two that follow at
+            # once, the one that asked earlier loses the swap and asks again.
+            tracked = mutable_of(self._tracked(claim, seal))
+            return tracked.model_copy(update={"judged_on": old.judged_on})
+
+        self._backends.journal.change_mutable(claim, present)
 
 
 def _split_tags(

@@ -11,15 +11,16 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from brixa_flows.errors import (
-    BrixaError,
     DamagedArtifactError,
+    InvalidMetadataError,
     ObjectExistsError,
     ObjectNotFoundError,
     StaleWriteError,
     StorageError,
+    some_of,
 )
 from brixa_flows.registry.layout import Layout
 from brixa_flows.registry.records import (
@@ -31,6 +32,7 @@ from brixa_flows.registry.records import (
     Seal,
     new_id,
     now,
+    parse_record,
 )
 from brixa_flows.registry.stages import Lifecycle, fold
 from brixa_flows.storage.base import StorageNode
@@ -152,7 +154,15 @@ class Journal:
 
         Returns:
             The record: the payload with ``number``, ``at`` and ``event_id``.
+
+        Raises:
+            InvalidMetadataError: If the payload has one of these three itself.
         """
+        taken = payload.keys() & {"number", "at", "event_id"}
+        if taken:
+            raise InvalidMetadataError(
+                kind, f"has {some_of(sorted(taken))}, which the journal sets itself"
+            )
         prefix = self._layout.records_prefix(name, kind, version)
         at, event_id = now().isoformat(), new_id()
         for _ in range(_ATTEMPTS):
@@ -173,8 +183,7 @@ class Journal:
         prefix = self._layout.records_prefix(name, kind, version)
         found = []
         for stored in self._storage.list(prefix, recursive=False):
-            record: dict[str, Any] = json.loads(self._storage.read(stored.key)[0])
-            found.append(record)
+            found.append(_read_payload(stored.key, self._storage.read(stored.key)[0]))
         return found
 
     def read_metadata(self, name: str, version: ModelVersion) -> MetadataFile | None:
@@ -201,7 +210,7 @@ class Journal:
         for _ in range(_ATTEMPTS):
             try:
                 data, etag = self._storage.read(key)
-                old = _parse(key, data, MetadataFile)
+                old = parse_record(key, data, MetadataFile)
             except ObjectNotFoundError:
                 old, etag = MetadataFile(core=claim.core, mutable=claim.mutable), None
             new = change(old)
@@ -258,10 +267,10 @@ class Journal:
             data, _ = self._storage.read(key)
         except ObjectNotFoundError:
             return None
-        return _parse(key, data, kind)
+        return parse_record(key, data, kind)
 
     def _must_read(self, key: str, kind: type[_Entry]) -> _Entry:
-        return _parse(key, self._storage.read(key)[0], kind)
+        return parse_record(key, self._storage.read(key)[0], kind)
 
     def _create_or_read(self, key: str, entry: _Entry) -> _Entry:
         data = entry.model_dump_json(indent=2).encode() + b"\n"
@@ -279,12 +288,11 @@ def _versions_in(
         yield ModelVersion.parse(stored.key.rpartition("/")[2].removesuffix(".json"))
 
 
-def _parse(key: str, data: bytes, kind: type[_Entry]) -> _Entry:
+def _read_payload(key: str, data: bytes) -> dict[str, Any]:
     try:
-        return kind.model_validate_json(data)
-    except (ValidationError, BrixaError) as err:
-        raise DamagedArtifactError(
-            "the registry's journal",
-            key,
-            f"is no {kind.__name__} record ({str(err).splitlines()[0]})",
-        ) from err
+        record = json.loads(data)
+    except ValueError as err:
+        raise DamagedArtifactError("the registry's journal", key, "is no JSON") from err
+    if not isinstance(record, dict):
+        raise DamagedArtifactError("the registry's journal", key, "is no record")
+    return record

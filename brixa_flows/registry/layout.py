@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from brixa_flows.errors import InvalidNameError
 from brixa_flows.refs import check_deployment_name, check_model_name
 from brixa_flows.versioning import ModelVersion
 
@@ -61,8 +62,15 @@ class Layout:
         return f"{self.deployments_prefix}/{check_deployment_name(name)}"
 
     def model_prefix(self, name: str) -> str:
-        """Directory of one model."""
-        return f"{self.root}/{check_model_name(name)}"
+        """Directory of one model.
+
+        Raises:
+            InvalidNameError: If no model can have that name.
+        """
+        if check_model_name(name).lower() == self.deployments.lower():
+            reason = "the deployments lie there (BRXA_DEPLOYMENTS_PATH)"
+            raise InvalidNameError("model", name, reason)
+        return f"{self.root}/{name}"
 
     def version_prefix(self, name: str, version: ModelVersion | str) -> str:
         """Directory of a version's files."""

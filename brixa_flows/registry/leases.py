@@ -18,7 +18,7 @@ from brixa_flows.errors import (
     VersionExistsError,
 )
 from brixa_flows.registry.layout import Layout
-from brixa_flows.registry.records import Lease, new_id, now
+from brixa_flows.registry.records import Lease, new_id, now, parse_record
 from brixa_flows.storage.base import StorageNode
 from brixa_flows.versioning import ModelVersion
 
@@ -112,7 +112,7 @@ class Leases:
             data, etag = self._storage.read(self._key(name, version))
         except ObjectNotFoundError:
             return None, None
-        return Lease.model_validate_json(data), etag
+        return parse_record(self._key(name, version), data, Lease), etag
 
     def _key(self, name: str, version: ModelVersion) -> str:
         return self._layout.entry_key(name, "saves", version)
@@ -125,5 +125,7 @@ def _is_alive(lease: Lease) -> bool:
         started = psutil.Process(lease.pid).create_time()
     except psutil.NoSuchProcess:
         return False
+    except psutil.AccessDenied:  # another user's, which some systems don't let us see
+        return now() < lease.expires_at
     apart_seconds = abs(float(started) - lease.process_started)
     return apart_seconds < _SAME_START_WITHIN_SECONDS

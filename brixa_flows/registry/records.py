@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 from uuid import uuid4
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from brixa_flows.errors import BrixaError, DamagedArtifactError
 from brixa_flows.registry.metadata import DatasetRef, Lineage, Stage
 from brixa_flows.versioning import ModelVersion
 
@@ -25,6 +26,7 @@ __all__ = [
     "Seal",
     "new_id",
     "now",
+    "parse_record",
 ]
 
 JOURNAL_PROTOCOL = 1
@@ -38,6 +40,30 @@ def now() -> datetime:
 def new_id() -> str:
     """An id that nobody else draws."""
     return str(uuid4())
+
+
+_Entry = TypeVar("_Entry", bound=BaseModel)
+
+
+def parse_record(key: str, data: bytes, kind: type[_Entry]) -> _Entry:
+    """An entry of the journal as it was read.
+
+    Args:
+        key: Where it was read, for the message.
+        data: Its bytes.
+        kind: What it should be.
+
+    Raises:
+        DamagedArtifactError: If it is no such record, or one of a later protocol.
+    """
+    try:
+        return kind.model_validate_json(data)
+    except (ValidationError, BrixaError) as err:
+        raise DamagedArtifactError(
+            "the registry's journal",
+            key,
+            f"is no {kind.__name__} record ({str(err).splitlines()[0]})",
+        ) from err
 
 
 class _Record(BaseModel):

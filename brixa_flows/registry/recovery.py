@@ -14,7 +14,12 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from brixa_flows.errors import BrixaError, DamagedArtifactError, SerializationError
+from brixa_flows.errors import (
+    BrixaError,
+    DamagedArtifactError,
+    SerializationError,
+    VersionExistsError,
+)
 from brixa_flows.registry.backends import Backends
 from brixa_flows.registry.index import rebuild_index, update_index
 from brixa_flows.registry.projecting import project
@@ -124,10 +129,22 @@ class Recovery:
             backends.storage.delete(prefix)
             yield _action(claim, "removed", "it was deleted")
         elif state == "registered" and published:
-            with backends.leases.hold(name, version):
-                yield self._complete(claim, prefix)
+            yield from self._complete_alone(claim, prefix)
         elif died:
             yield _action(claim, "discarded", "the save ended before its files counted")
+
+    def _complete_alone(self, claim: Claim, prefix: str) -> Iterator[RecoveryAction]:
+        """Complete a version unless a save or another recovery got to it meanwhile."""
+        name, version = claim.core.name, claim.core.version
+        try:
+            with self._backends.leases.hold(name, version):
+                if self._reader.standing(name).state(version) != "registered":
+                    return
+                if self._backends.storage.stat(f"{prefix}/{MANIFEST_NAME}") is None:
+                    return
+                yield self._complete(claim, prefix)
+        except VersionExistsError as err:
+            _LOG.info("left alone: %s", err)
 
     def _complete(self, claim: Claim, prefix: str) -> RecoveryAction:
         """Roll forward files that were published but not sealed."""
