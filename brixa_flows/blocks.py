@@ -5,6 +5,8 @@ Every Prefect process imports this module, so it stays light.
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Literal
 
 from prefect.blocks.core import Block
@@ -17,8 +19,12 @@ from brixa_flows.storage import open_storage
 
 __all__ = ["BrixaGatePolicy", "BrixaRegistry", "GateRule"]
 
-_PROJECT = "https://github.com/brixa-ai/brixa-flows/blob/main"
-_LOGO = HttpUrl(f"{_PROJECT}/docs/logo.png?raw=true")
+_DOCUMENTATION = HttpUrl("https://pypi.org/project/brixa-flows/")
+# The Prefect UI shows a picture only by its web address (a data URI in a block type makes
+# every Prefect client that lists block types fail), and no public address is ours:
+# whoever serves the bundled logo.png says where. Settings refuse a bad address.
+_LOGO_ADDRESS = os.environ.get("BRXA_LOGO_URL", "")
+_LOGO = HttpUrl(_LOGO_ADDRESS) if _LOGO_ADDRESS.startswith("http") else None
 
 
 class BrixaRegistry(Block):
@@ -37,7 +43,7 @@ class BrixaRegistry(Block):
     _block_type_name = "Brixa Registry"
     _block_type_slug = "brixa-registry"
     _logo_url = _LOGO
-    _documentation_url = HttpUrl(f"{_PROJECT}/docs/loop.md#blocks")
+    _documentation_url = _DOCUMENTATION
 
     storage_path: str = Field(
         "./data",
@@ -61,9 +67,15 @@ class BrixaRegistry(Block):
 
     @classmethod
     def from_settings(cls, settings: BrixaSettings) -> BrixaRegistry:
-        """The registry that the environment describes."""
+        """The registry that the environment describes.
+
+        A folder becomes absolute: workers run in folders of their own.
+        """
+        path = settings.storage_path
+        if settings.storage_type == "local" and "://" not in path:
+            path = str(Path(path).expanduser().resolve())
         return cls(
-            storage_path=settings.storage_path,
+            storage_path=path,
             tracking_uri=settings.tracking_uri or "",
             model_registry_path=settings.model_registry_path,
             deployments_path=settings.deployments_path,
@@ -147,7 +159,7 @@ class BrixaGatePolicy(Block):
     _block_type_name = "Brixa Gate Policy"
     _block_type_slug = "brixa-gate-policy"
     _logo_url = _LOGO
-    _documentation_url = HttpUrl(f"{_PROJECT}/docs/loop.md#blocks")
+    _documentation_url = _DOCUMENTATION
 
     rules: list[GateRule] = Field(description="All of them must hold.")
 

@@ -69,6 +69,12 @@ class BrixaSettings(BaseSettings):
     default_memory: str = Field(
         "2Gi", description="Memory of a replica whose deployment names none."
     )
+    logo_url: str | None = Field(
+        None,
+        pattern=r"^https?://[^\s/]+/\S*$",
+        description="Where your team serves brixa_flows/logo.png, so that the Prefect UI "
+        "shows it beside our blocks.",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field(
         "INFO",
         validation_alias=AliasChoices("LOG_LEVEL", "log_level"),

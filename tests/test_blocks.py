@@ -2,26 +2,88 @@
 
 from __future__ import annotations
 
+import functools
+import os
+import subprocess
+import sys
+import threading
+import tomllib
+from collections.abc import Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from prefect.blocks.core import Block
 from prefect.testing.standard_test_suites import BlockStandardTestSuite
+from pydantic import HttpUrl
 
+import brixa_flows
 from blocks.policies import policies
 from brixa_flows.blocks import BrixaGatePolicy, BrixaRegistry
+from brixa_flows.settings import BrixaSettings
+
+PACKAGE = Path(brixa_flows.__file__).parent
+
+
+class _QuietHandler(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture(scope="module")
+def logo_url() -> Iterator[str]:
+    """Where a team would serve the bundled logo."""
+    handler = functools.partial(_QuietHandler, directory=str(PACKAGE))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/logo.png"
+        server.shutdown()
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # prefect 3.8, 2026-11
 class TestBlocksAsPrefectWantsThem(BlockStandardTestSuite):
+    """All of Prefect's suite; its logo test downloads what BRXA_LOGO_URL names."""
+
     @pytest.fixture(params=[BrixaRegistry, BrixaGatePolicy])
-    def block(self, request: pytest.FixtureRequest) -> type[Block]:
+    def block(
+        self,
+        request: pytest.FixtureRequest,
+        logo_url: str,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> type[Block]:
         kind: type[Block] = request.param
+        monkeypatch.setattr(kind, "_logo_url", HttpUrl(logo_url))
         return kind
 
-    def test_has_a_valid_image(self, block: type[Block]) -> None:
-        # Prefect's own test downloads the picture, and there is no network here.
-        assert str(block._logo_url).startswith("https://")
+
+@pytest.mark.parametrize("address", ["", "https://team.example/brixa/logo.png"])
+def test_the_logo_is_where_the_setting_says_and_nowhere_else(address: str) -> None:
+    code = "from brixa_flows.blocks import BrixaRegistry as b; print(b._logo_url or '')"
+    printed = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "BRXA_LOGO_URL": address},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    ).stdout
+    assert printed.strip() == address
+
+
+def test_the_documentation_is_the_page_of_the_package() -> None:
+    project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())["project"]
+    page = f"https://pypi.org/project/{project['name']}/"
+    assert str(BrixaRegistry._documentation_url) == page
+
+
+def test_the_registry_of_the_environment_is_the_same_in_every_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    block = BrixaRegistry.from_settings(BrixaSettings(storage_path="./data"))
+    assert block.storage_path == str(tmp_path / "data")
+    bucket = BrixaSettings(storage_type="s3", storage_path="s3://bucket/x")
+    assert BrixaRegistry.from_settings(bucket).storage_path == "s3://bucket/x"
 
 
 def test_a_registry_block_opens_the_registry_it_describes(tmp_path: Path) -> None:

@@ -42,6 +42,7 @@ def test_the_wheel_carries_both_packages_and_the_project(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     for expected in (
         "brixa_flows/py.typed",
+        "brixa_flows/logo.png",
         "brixa/ai/registry/__init__.py",
         "brixa/ai/registry/py.typed",
         "brixa/storage/local.py",
