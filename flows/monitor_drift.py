@@ -34,7 +34,13 @@ def monitor_drift(request: MonitorRequest) -> None:
     """Judge, show, announce an alarm or that all is quiet."""
     version = served_version(request.registry, request.deployment)
     report, event_id = judge_window(
-        request.registry, request.name, version, request.data_uri, request.kind
+        request.registry,
+        request.name,
+        version,
+        request.data_uri,
+        request.kind,
+        request.start,
+        request.end,
     )
     window = f"{request.kind} from {request.start} to {request.end}"
     publish_drift(request.name, version, window, report)

@@ -71,7 +71,7 @@ def promote_model(request: PromoteRequest) -> None:
         name=request.name,
         version=request.version,
         stage=request.stage,
-        replaced=request.comparison.get("baseline", ""),
+        replaced=str(record.replaced or ""),
         actor=record.actor,
         reason=record.reason,
     )

@@ -6,6 +6,7 @@ from prefect import flow
 from pydantic import BaseModel, Field
 
 from brixa_flows.demo.months import last_closed_month
+from brixa_flows.errors import OrchestrationError
 from brixa_flows.tasks.opening import open_registry
 from brixa_flows.tasks.reporting import publish_retraining
 from brixa_flows.tasks.retraining import claim_retraining
@@ -31,7 +32,18 @@ def retrain(request: RetrainRequest) -> None:
     """Train again if there are new labels and nobody else does."""
     registry, name, version = request.registry, request.name, request.version
     metadata = open_registry(registry).get_metadata(name, version)
-    trained_on = metadata.hyperparameters
+    trained_on, datasets = metadata.hyperparameters, metadata.lineage.datasets
+    if not {"first_month", "last_month"} <= trained_on.keys() or not datasets:
+        raise OrchestrationError(
+            f"{name} {version} does not say on which months of which data it was "
+            "trained, as the flow train does; let the automation of retrain start your "
+            "own training flow instead"
+        )
+    if not {"first_month", "last_month"} <= trained_on.keys():
+        raise OrchestrationError(
+            f"{name} {version} was not trained by flows/train.py, which retrain repeats "
+            "on more months; call your own training flow in flows/retrain.py"
+        )
     last_month = last_closed_month(request.end)
     if last_month <= trained_on["last_month"]:
         publish_retraining(name, f"no labels newer than those of {version}")
@@ -43,7 +55,7 @@ def retrain(request: RetrainRequest) -> None:
     train(
         TrainRequest(
             name=name,
-            data=metadata.lineage.datasets[0].uri,
+            data=datasets[0].uri,
             first_month=trained_on["first_month"],
             last_month=last_month,
             registry=registry,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from prefect import get_run_logger, task
@@ -13,11 +14,13 @@ from brixa_flows.evaluation import (
     Comparison,
     EvaluationResult,
     GateDecision,
+    GatePolicy,
 )
 from brixa_flows.registry import ModelRegistry, StageRecord
+from brixa_flows.tasks.evaluation import version_in_production
 from brixa_flows.tasks.opening import load_policy, open_registry
 
-__all__ = ["ask_policy", "move_to_stage", "recorded_evaluation"]
+__all__ = ["ask_policy", "decide_now", "move_to_stage", "recorded_evaluation"]
 
 
 def recorded_evaluation(
@@ -44,6 +47,30 @@ def recorded_evaluation(
     )
 
 
+def decide_now(
+    registry: ModelRegistry,
+    policy: GatePolicy,
+    name: str,
+    version: str,
+    dataset_digest: str,
+    comparison: Mapping[str, Any],
+) -> GateDecision:
+    """Decide against the version that is in production at this moment.
+
+    Another one may have got there since the evaluation; then the comparison is with
+    the wrong one, and a gate that needs it stays shut.
+
+    Raises:
+        EvaluationError: If there is no such evaluation.
+    """
+    result = recorded_evaluation(registry, name, version, dataset_digest)
+    present = version_in_production(registry, name)
+    if present != version:  # a repeated run finds its own promotion done
+        result = replace(result, production=present)
+    compared = Comparison.from_dict(comparison) if comparison else None
+    return policy.decide(result, compared)
+
+
 @task(task_run_name="ask the policy {policy}", cache_policy=NO_CACHE)
 def ask_policy(
     registry: str,
@@ -66,9 +93,14 @@ def ask_policy(
     Raises:
         BrixaError: If there is no such policy or no evaluation.
     """
-    result = recorded_evaluation(open_registry(registry), name, version, dataset_digest)
-    compared = Comparison.from_dict(comparison) if comparison else None
-    decision = load_policy(policy).decide(result, compared)
+    decision = decide_now(
+        open_registry(registry),
+        load_policy(policy),
+        name,
+        version,
+        dataset_digest,
+        comparison,
+    )
     verdict = "allows" if decision.allowed else "refuses"
     get_run_logger().info("the policy %s %s %s %s", policy, verdict, name, version)
     return decision
