@@ -39,11 +39,6 @@ def retrain(request: RetrainRequest) -> None:
             "trained, as the flow train does; let the automation of retrain start your "
             "own training flow instead"
         )
-    if not {"first_month", "last_month"} <= trained_on.keys():
-        raise OrchestrationError(
-            f"{name} {version} was not trained by flows/train.py, which retrain repeats "
-            "on more months; call your own training flow in flows/retrain.py"
-        )
     last_month = last_closed_month(request.end)
     if last_month <= trained_on["last_month"]:
         publish_retraining(name, f"no labels newer than those of {version}")

@@ -27,7 +27,13 @@ class JudgedWindow(NamedTuple):
 
 @task(task_run_name="judge {data_uri}", cache_policy=NO_CACHE)
 def judge_window(
-    registry: str, name: str, version: str, data_uri: str, kind: str
+    registry: str,
+    name: str,
+    version: str,
+    data_uri: str,
+    kind: str,
+    start: str,
+    end: str,
 ) -> JudgedWindow:
     """Compare a window with the version's reference profile and record the report.
 
@@ -38,6 +44,8 @@ def judge_window(
         data_uri: Rows of the window.
         kind: ``week``, ``month`` ... is judged against the spread of the reference's
             own windows; ``sample`` has no length, so it is not.
+        start: Begin of the window, ISO 8601; recorded.
+        end: End of the window, not included, ISO 8601; recorded.
 
     Raises:
         DriftError: If the version has no reference profile.
@@ -51,7 +59,7 @@ def judge_window(
         )
     window = None if kind == SAMPLE else kind
     report = DriftDetector().detect(DriftProfile.load(path), data_uri, kind=window)
-    facts = {"data_uri": data_uri, **report.to_dict()}
+    facts = {**report.to_dict(), "data_uri": data_uri, "start": start, "end": end}
     record = opened.record_drift(name, version, facts)
     get_run_logger().info("%s: %s", data_uri, report.sentence)
     return JudgedWindow(report, UUID(record["event_id"]))
