@@ -17,7 +17,9 @@ from mlflow.utils.uri import is_local_uri
 
 from brixa_flows.errors import TrackingError, some_of
 from brixa_flows.tracking.base import AdoptableModel
-from brixa_flows.tracking.mlflow_runs import datasets_of
+from brixa_flows.tracking.mlflow_access import without_credentials
+from brixa_flows.tracking.mlflow_runs import datasets_of, error_code
+from brixa_flows.tracking.mlflow_versions import MISSING
 
 __all__ = ["FetchedModel", "fetch_logged_model", "load_fetched_model"]
 
@@ -56,7 +58,7 @@ def fetch_logged_model(
     Raises:
         TrackingError: If the URI can't be read or nothing is there.
     """
-    location, run_id = _locate(client, model_uri)
+    location, run_id = _found(client, model_uri)
     remote = not is_local_uri(location)
     folder = Path(
         download_artifacts(
@@ -104,6 +106,20 @@ def load_fetched_model(fetched: FetchedModel) -> AdoptableModel:
         input_example=_example_of(described, fetched.folder),
         extras=extras,
     )
+
+
+def _found(client: MlflowClient, model_uri: str) -> tuple[str, str | None]:
+    """As :func:`_locate`; what is missing was mostly logged to another backend."""
+    try:
+        return _locate(client, model_uri)
+    except MlflowException as err:
+        if error_code(err) not in MISSING:
+            raise
+        place = without_credentials(client.tracking_uri)
+        raise TrackingError(
+            f"there is no {model_uri} in the MLflow backend of the registry, {place}; "
+            "let the training log there: mlflow.set_tracking_uri(registry.tracking.uri)"
+        ) from err
 
 
 def _locate(client: MlflowClient, model_uri: str) -> tuple[str, str | None]:

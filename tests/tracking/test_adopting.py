@@ -128,6 +128,13 @@ def test_a_uri_of_no_model_is_one_sentence(logged, wrong):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("missing", ["runs:/{}/model", "models:/m-{}"])
+def test_a_model_that_was_logged_elsewhere_says_where_to_log(logged, missing):
+    with pytest.raises(TrackingError, match="let the training log there") as caught:
+        open_store(logged[0]).adopt(missing.format("0" * 32))
+    assert logged[0] in str(caught.value)
+
+
 def test_a_run_says_which_models_it_has(logged):
     uri, run_id, _ = logged
     with pytest.raises(TrackingError, match="no model 'other'; it has: .*model"):
