@@ -26,10 +26,12 @@ __all__ = [
 class ModelNotFoundError(BrixaError, LookupError):
     """No model of that name."""
 
-    def __init__(self, name: str, known: Iterable[str] = ()) -> None:
+    def __init__(
+        self, name: str, known: Iterable[str] = (), place: str = "this registry"
+    ) -> None:
         known = tuple(known)
         super().__init__(
-            f"there is no model {name!r} in this registry; it has: {some_of(known)}",
+            f"there is no model {name!r} in {place}; it has: {some_of(known)}",
             name=name,
             known=known,
         )

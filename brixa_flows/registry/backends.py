@@ -40,6 +40,11 @@ class Backends:
         self._given = tracking
         self._tracking_uri = tracking_uri or settings.tracking_uri
 
+    @property
+    def place(self) -> str:
+        """Where the registry is, as people write it."""
+        return f"{self.storage.uri.rstrip('/')}/{self.layout.root}"
+
     @cached_property
     def tracking(self) -> TrackingStore:
         """The tracking backend.

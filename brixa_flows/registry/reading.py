@@ -94,7 +94,9 @@ class Reader:
         journal = self._backends.journal
         claimed = tuple(journal.claimed(name))
         if not claimed:
-            raise ModelNotFoundError(name, self.models())
+            raise ModelNotFoundError(
+                name, self.models(), f"the registry at {self._backends.place}"
+            )
         return Standing(
             name,
             claimed,

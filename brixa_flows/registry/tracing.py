@@ -97,8 +97,7 @@ class Tracer:
         for folder, kind in kinds:
             for record in self._backends.journal.records(name, folder, version):
                 node = f"{kind}:{name}/{version}/{record['number']}"
-                data = record.get("dataset_name") or record.get("dataset") or ""
-                label = f"{kind} {record['number']} {data}".strip()
+                label = f"{record['number']} {_data_of(record)}".strip()
                 yield LineageNode(node, kind, label, record)
                 yield LineageEdge(
                     id, node, "judged" if kind == "evaluation" else "watched"
@@ -159,3 +158,13 @@ def _unknown(id: str) -> LineageNode:
     if kind != "model":
         raise AssertionError(f"an edge without a node: {id}")
     return LineageNode(id, "model", rest.replace("/", " "), {"state": "unknown"})
+
+
+def _data_of(record: dict[str, Any]) -> str:
+    """Which rows an evaluation or drift check is about, in a few words."""
+    dataset = record.get("dataset")
+    if isinstance(dataset, dict):
+        return f"on {dataset.get('name')} ({dataset.get('rows')} rows)"
+    if record.get("start") and record.get("end"):
+        return f"of {record['start'][:10]} to {record['end'][:10]}"
+    return str(dataset or record.get("data_uri") or "")

@@ -136,3 +136,17 @@ def test_git_state_tells_commit_cleanliness_and_origin(tmp_path: Path) -> None:
     changed = git_state(tmp_path)
     assert changed is not None
     assert changed.dirty
+
+
+def test_a_record_names_its_data_in_a_few_words(
+    registry: ModelRegistry, save: Any
+) -> None:
+    version = save("m").version
+    dataset = {"name": "held-out", "rows": 20, "columns": {"a": "double"}}
+    registry.record_evaluation("m", version, {"dataset": dataset})
+    registry.record_drift("m", version, {"start": "2013-03-01", "end": "2013-04-01"})
+    registry.record_drift("m", version, {"data_uri": "rows.parquet"})
+    text = registry.lineage("m", version).to_text()
+    assert "evaluation: 1 on held-out (20 rows)\n" in text
+    assert "drift: 1 of 2013-03-01 to 2013-04-01\n" in text
+    assert "drift: 2 rows.parquet" in text
