@@ -44,11 +44,11 @@ def list_command(
 ) -> None:
     """List the models, or the versions of the model NAME."""
     registry = workspace.registry
-    if name is None:
-        names = registry.list_models()
-        found = [version for each in names for version in registry.list_versions(each)]
-    else:
-        found = registry.list_versions(name, constraint=constraint, stage=stage)
+    found = [
+        version
+        for each in (registry.list_models() if name is None else [name])
+        for version in registry.list_versions(each, constraint=constraint, stage=stage)
+    ]
     if json_output:
         as_json(found)
         return
@@ -97,9 +97,28 @@ def _shown(metadata: ModelMetadata) -> list[tuple[str, Any]]:
 
 
 def _cell(value: Any) -> str:
+    if not isinstance(value, dict):
+        return _plain(value)
+    columns = value.get("properties")
+    if isinstance(columns, dict):
+        return "\n".join(f"{name}: {_type(kind)}" for name, kind in columns.items())
+    return "\n".join(f"{key}: {_plain(item)}" for key, item in value.items() if item)
+
+
+def _plain(value: Any) -> str:
     if isinstance(value, dict):
-        return "\n".join(f"{key}: {item}" for key, item in value.items() if item)
+        return ", ".join(f"{key} {item}" for key, item in value.items())
+    if isinstance(value, list):
+        return ", ".join(_plain(item) for item in value)
     return str(value)
+
+
+def _type(schema: Any) -> str:
+    """The type of a column in a few words; all of it is in the JSON."""
+    if not isinstance(schema, dict):
+        return str(schema)
+    kind = schema.get("x-dtype") or schema.get("type") or "any"
+    return _plain(kind) + (f" of {_plain(schema['enum'])}" if "enum" in schema else "")
 
 
 @model.command("register-run")

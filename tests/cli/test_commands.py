@@ -21,6 +21,27 @@ def test_versions_are_listed_as_json(run: Run) -> None:
     assert [item["version"] for item in json.loads(out)] == ["1.0.0"]
 
 
+def test_a_stage_or_constraint_picks_from_all_models(run: Run) -> None:
+    for choice, expected in (("--stage", "staging"), 0), (("--constraint", "^1"), 1):
+        code, out, _ = run("model", "list", *choice, "--json")
+        assert code == 0
+        assert len(json.loads(out)) == expected
+
+
+def test_a_model_that_is_not_here_says_where_here_is(run: Run, storage: Path) -> None:
+    code, _, err = run("model", "show", "nope")
+    assert code == 1
+    assert f"the registry at {storage.as_uri()}/models; it has: delays" in err
+
+
+def test_schemas_are_shown_as_columns_and_types(run: Run) -> None:
+    code, out, _ = run("model", "show", "delays")
+    assert code == 0
+    assert "a: float64" in out
+    assert "prediction: int64 of 0, 1" in out
+    assert "x-dtype" not in out
+
+
 @pytest.mark.filterwarnings("ignore::brixa_flows.errors.InsecureSerializationWarning")
 def test_an_evaluation_is_printed_and_its_report_kept(run: Run, storage: Path) -> None:
     labelled = str(storage / "labelled.parquet")
