@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import builtins
+import importlib
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -66,3 +70,28 @@ def test_each_event_is_on_a_page(event: str, pages: str) -> None:
 )
 def test_each_error_is_on_a_page(error: str, pages: str) -> None:
     assert f"`{error}`" in pages
+
+
+_SNIPPETS = [
+    code
+    for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+    for code in re.findall(r"```python\n(.*?)```", page.read_text(), re.S)
+]
+_OF_THE_READER = {"model", "inputs"}
+
+
+@pytest.mark.parametrize("code", _SNIPPETS)
+def test_each_name_in_a_snippet_is_imported_or_made_there(code: str) -> None:
+    tree = ast.parse(code)
+    names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
+    used = {node.id for node in names if isinstance(node.ctx, ast.Load)}
+    made = {node.id for node in names if isinstance(node.ctx, ast.Store)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            module = importlib.import_module(str(node.module))
+            assert all(hasattr(module, each.name) for each in node.names)
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            made |= {each.asname or each.name for each in node.names}
+        elif isinstance(node, ast.FunctionDef):
+            made.add(node.name)
+    assert used - made - _OF_THE_READER <= vars(builtins).keys()
