@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,6 +26,10 @@ from brixa_flows.registry.metadata import (
 __all__ = ["as_refs", "gather_lineage", "git_state", "lineage_context"]
 
 _GIT_TIMEOUT_SECONDS = 5
+_STATUS = ("status", "--porcelain=v2", "--branch", "--untracked-files=no")
+_ORIGIN = ("config", "--get", "remote.origin.url")
+_COMMIT = "# branch.oid "
+_NO_COMMIT = "(initial)"
 _Ref = TypeVar("_Ref", bound=BaseModel)
 _CONTEXT: ContextVar[Lineage] = ContextVar("brixa_lineage")
 
@@ -144,19 +150,21 @@ def git_state(path: Path) -> CodeRef | None:
     Returns:
         ``None`` if it is in no work tree with a commit, or git is not installed.
     """
-    commit = _git(path, "rev-parse", "--verify", "HEAD")
-    if commit is None:
+    with ThreadPoolExecutor(2) as pool:
+        status, origin = pool.map(partial(_git, path), (_STATUS, _ORIGIN))
+    lines = (status or "").splitlines()
+    heads = [line for line in lines if line.startswith(_COMMIT)]
+    commit = heads[0].removeprefix(_COMMIT) if heads else _NO_COMMIT
+    if commit == _NO_COMMIT:
         return None
-    changes = _git(path, "status", "--porcelain", "--untracked-files=no")
-    origin = _git(path, "config", "--get", "remote.origin.url") or ""
     return CodeRef(
         commit=commit,
-        dirty=bool(changes),
-        repository=re.sub(r"(?<=://)[^/@]+@", "", origin),
+        dirty=any(not line.startswith("#") for line in lines),
+        repository=re.sub(r"(?<=://)[^/@]+@", "", origin or ""),
     )
 
 
-def _git(path: Path, *arguments: str) -> str | None:
+def _git(path: Path, arguments: Iterable[str]) -> str | None:
     try:
         done = subprocess.run(
             ["git", "-C", str(path), *arguments],

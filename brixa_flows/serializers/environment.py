@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import platform
+import sys
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -20,16 +22,22 @@ _PACKAGES = {
 def environment_of(model: Any) -> dict[str, str]:
     """Installed version by package name: Python, ours, and those of the model's classes.
 
-    Read from the installed metadata; nothing is imported and no process is started.
+    Read from the installed metadata; nothing is imported and no process is started. A
+    package that is upgraded under a running process keeps the version it had first.
     """
     modules = [each.__module__.partition(".")[0] for each in type(model).__mro__]
     wanted = list(_ALWAYS)
     for module in dict.fromkeys(modules):
-        wanted.extend(_PACKAGES.get(module, (module,)))
+        if module not in sys.stdlib_module_names:
+            wanted.extend(_PACKAGES.get(module, (module,)))
     found = {"python": platform.python_version()}
     for package in wanted:
         try:
-            found[package] = version(package)
+            found[package] = _installed(package)
         except (PackageNotFoundError, ValueError):
             continue
     return found
+
+
+# A look-up takes milliseconds. A package that is not there is looked up every time.
+_installed = cache(version)

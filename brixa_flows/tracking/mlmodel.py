@@ -12,7 +12,8 @@ import platform
 import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from importlib.metadata import version as installed_version
+from functools import cache
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,9 @@ _LOADER = "brixa_flows.pyfunc"
 _EXAMPLE_ROWS = 5
 _EXAMPLE = "input_example.json"
 _SERVING_EXAMPLE = "serving_input_example.json"
+_DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # with libyaml, where built in
+
+_installed_version = cache(metadata.version)
 
 
 def write_mlmodel(
@@ -68,7 +72,7 @@ def write_mlmodel(
         "metadata": {
             "brixa": {"name": name, "version": version, "framework": framework}
         },
-        "mlflow_version": installed_version("mlflow"),
+        "mlflow_version": _installed_version("mlflow"),
         "model_uuid": uuid.uuid4().hex,
         "utc_time_created": str(datetime.now(UTC).replace(tzinfo=None)),
     }
@@ -89,7 +93,7 @@ def _write_environment(
         package: text for package, text in environment.items() if package != "python"
     }
     for package in ("brixa-flows", "mlflow"):
-        pinned.setdefault(package, installed_version(package))
+        pinned.setdefault(package, _installed_version(package))
     lines = [
         f"{package}=={text.partition('+')[0]}"
         for package, text in sorted(pinned.items())
@@ -129,5 +133,5 @@ def _write_example(directory: Path, example: Any) -> dict[str, str] | None:
 
 
 def _write_yaml(path: Path, content: Mapping[str, Any]) -> None:
-    text = yaml.safe_dump(dict(content), sort_keys=True, allow_unicode=True)
+    text = yaml.dump(dict(content), Dumper=_DUMPER, sort_keys=True, allow_unicode=True)
     path.write_text(text, "utf-8")
