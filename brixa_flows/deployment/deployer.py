@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ModelDeployer"]
 
+_CHANGES_FOLLOWED = 5
+
 
 class ModelDeployer:
     """Puts model versions behind endpoints and looks after them.
@@ -187,12 +189,42 @@ class ModelDeployer:
         return self._apply(config, old[1] if old else None)
 
     def _apply(self, config: DeploymentConfig, etag: str | None) -> DeploymentConfig:
+        config = self._start(config)
+        self._keep(config, etag)
+        return config
+
+    def _start(self, config: DeploymentConfig) -> DeploymentConfig:
         digest = self._registry.tracking.recorded_digest(
             config.model_name, config.version
         )
-        config = self._engine(config.engine).apply(config, Release(digest))
-        self._store.put(config, etag)
-        return config
+        return self._engine(config.engine).apply(config, Release(digest))
+
+    def _keep(self, config: DeploymentConfig, etag: str | None) -> None:
+        """Write down what is served; if that fails, serve what is written.
+
+        Raises:
+            DeploymentError: If somebody else was faster.
+            StorageError: If it can't be written.
+        """
+        try:
+            self._store.put(config, etag)
+        except BrixaError:
+            self._return_to_what_is_wanted(config.name)
+            raise
+
+    def _return_to_what_is_wanted(self, name: str) -> None:
+        """Serve what ``config.json`` says, until nobody changes it meanwhile.
+
+        Where there is none, the engine ends by itself what nobody wants.
+        """
+        found = self._store.find(name)
+        for _ in range(_CHANGES_FOLLOWED):
+            if found is None:
+                return
+            self._start(found[0])
+            before, found = found, self._store.find(name)
+            if found == before:
+                return
 
     def get_endpoint(
         self, name: str, protocol: Literal["rest", "grpc"] | str = "rest"
@@ -250,7 +282,7 @@ class ModelDeployer:
         )
         scaled = config.followed_by(spec, datetime.now(UTC), remember=False)
         self._engine(config.engine).scale(scaled)
-        self._store.put(scaled, etag)
+        self._keep(scaled, etag)
         return self.status(name)
 
     def rollback(self, name: str) -> DeploymentStatus:

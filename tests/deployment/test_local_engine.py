@@ -12,6 +12,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import httpx
 import numpy as np
@@ -135,6 +136,35 @@ def test_a_version_that_does_not_load_leaves_the_old_one_serving(steady, deploye
     assert answer_of(endpoint) == answer
     assert deployer.status(steady).version == before.version
     assert deployer.config(steady) == before
+
+
+class OvertakenNode(LocalStorageNode):
+    """Lets somebody act right after a deployment's config was read."""
+
+    def __init__(self, path: Path, act: Callable[[], object]) -> None:
+        super().__init__(path)
+        self._act: Callable[[], object] | None = act
+
+    def read(self, key: str) -> tuple[bytes, str]:
+        found = super().read(key)
+        if self._act is not None and key.endswith(f"{LIVE}/config.json"):
+            act, self._act = self._act, None
+            act()
+        return found
+
+
+def test_who_deploys_at_the_same_time_and_loses_leaves_the_winner_serving(
+    steady, models, storage, deployer
+):
+    serve(deployer, "2.0.0")
+    node = OvertakenNode(storage.root, lambda: serve(deployer, "1.0.0"))
+    slower = ModelDeployer(models, node, ready_timeout_seconds=60)
+    success, message = slower.deploy("numbers", "2.0.0", steady)
+    assert not success
+    assert "was changed by somebody else meanwhile" in message
+    assert deployer.config(steady).version == "1.0.0"
+    assert deployer.status(steady).version == "1.0.0"
+    assert answer_of(deployer.get_endpoint(steady)) == 1.0
 
 
 def test_a_killed_replica_comes_back(steady, deployer):

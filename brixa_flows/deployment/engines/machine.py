@@ -32,11 +32,19 @@ def _visible_gpus() -> list[str]:
     devices = len(list(Path("/dev").glob("nvidia[0-9]*")))
     command = shutil.which("nvidia-smi")
     if not devices and command is not None:
-        listed = subprocess.run(
-            [command, "-L"], capture_output=True, text=True, timeout=10, check=False
-        )
-        devices = listed.stdout.count("GPU ") if listed.returncode == 0 else 0
+        devices = _listed_by(command)
     return [str(index) for index in range(devices)]
+
+
+def _listed_by(nvidia_smi: str) -> int:
+    """GPUs that the driver's tool lists; one that hangs or fails lists none."""
+    try:
+        listed = subprocess.run(
+            [nvidia_smi, "-L"], capture_output=True, text=True, timeout=10, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return 0
+    return listed.stdout.count("GPU ") if listed.returncode == 0 else 0
 
 
 def check_fits(spec: DeploymentSpec) -> None:
