@@ -49,6 +49,7 @@ _SECONDS_BETWEEN_ATTEMPTS = 0.5
 _LONGEST_REASON = 300
 _BAD_GATEWAY = (502, 503, 504)
 _DEFAULT_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
+_KIND_WITH_EXTRA = "postgresql"
 _SILENT = re.compile(r"API request to \S+ failed with (timeout )?exception")
 _GONE = ("TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED")
 
@@ -75,6 +76,11 @@ class MlflowAccess:
     def is_database(self) -> bool:
         """A database is opened directly."""
         return self._parts.scheme.split("+")[0] in ("sqlite", *_DEFAULT_PORTS)
+
+    @property
+    def is_embedded(self) -> bool:
+        """A database file is opened directly."""
+        return self.is_database and not self.is_remote
 
     @property
     def is_remote(self) -> bool:
@@ -123,18 +129,26 @@ class MlflowAccess:
 
         Raises:
             TrackingUnavailableError: If it lets nobody in.
-            MissingExtraError: If its driver is not installed.
+            MissingExtraError: If its driver is not installed and an extra brings it.
+            TrackingError: If its driver is not installed.
         """
         if not (self.is_database and self.is_remote):
             return
         try:
             engine = create_engine(self._uri, poolclass=NullPool)
         except ModuleNotFoundError as err:
-            kind = self._parts.scheme.split("+")[0]
-            raise MissingExtraError(
-                f"the MLflow backend at {self.shown}", kind, str(err.name)
-            ) from err
+            raise self._without_driver(str(err.name)) from err
         self.call(lambda: engine.connect().close())
+
+    def _without_driver(self, package: str) -> MissingExtraError | TrackingError:
+        kind = self._parts.scheme.split("+")[0]
+        if kind == _KIND_WITH_EXTRA:
+            where = f"the MLflow backend at {self.shown}"
+            return MissingExtraError(where, kind, package)
+        return TrackingError(
+            f"the MLflow backend at {self.shown} needs the driver {package!r}, which is "
+            f"not installed; install the one that the address names for {kind}"
+        )
 
     def _why_silent(self) -> str:
         """An empty text if the backend answers, else the reason."""

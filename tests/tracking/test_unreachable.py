@@ -2,6 +2,7 @@
 
 import pickle
 import socket
+import sys
 import threading
 import time
 from contextlib import contextmanager
@@ -114,6 +115,15 @@ def test_a_wrong_password_of_a_database_fails_at_once(postgres_uri, tmp_path):
     with pytest.raises(TrackingUnavailableError, match="nobody-here"):
         open_store(wrong, storage_root=tmp_path).ping()
     assert time.monotonic() - started < 5
+
+
+def test_a_database_whose_driver_no_extra_brings_is_told_without_an_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pymysql", None)
+    with serving(Quiet) as uri:
+        store = open_store(f"mysql+pymysql://{uri.removeprefix('http://')}/x")
+        with pytest.raises(TrackingError, match="needs the driver 'pymysql'") as caught:
+            store.recorded_digest("flights", "1.0.0")
+    assert "brixa-flows[" not in str(caught.value)
 
 
 @pytest.mark.parametrize("wrong", ["nonsense", "gopher://x/y"])
