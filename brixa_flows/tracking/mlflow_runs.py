@@ -34,6 +34,7 @@ __all__ = [
     "find_experiment",
     "has_dataset",
     "log_to_run",
+    "own_run",
     "own_runs",
 ]
 
@@ -99,6 +100,11 @@ def own_runs(
         token = page.token
         if not token:
             return runs
+
+
+def own_run(client: MlflowClient, experiment_id: str, version: str) -> Run | None:
+    """The version's own run: the oldest, so that a copy changes nothing."""
+    return next(iter(own_runs(client, experiment_id, version)), None)
 
 
 def log_to_run(

@@ -89,7 +89,10 @@ class MlflowTrackingStore:
         return self._access.shown
 
     def ping(self) -> None:
-        """Return if the backend answers."""
+        """Return if the backend answers; a file does once it was opened."""
+        if self._access.is_embedded:
+            self._open()
+            return
         self._access.check_alive(again=True)
         self._read_something()
 
@@ -119,7 +122,10 @@ class MlflowTrackingStore:
     @_bounded
     def recorded_digest(self, name: str, version: str) -> str | None:
         """The digest on the version's own run, ``None`` if there is no run."""
-        run = self._find_run(name, version)
+        experiment_id = runs.find_experiment(self._client, name)
+        if experiment_id is None:
+            return None
+        run = runs.own_run(self._client, experiment_id, version)
         return None if run is None else str(run.data.tags[keys.DIGEST])
 
     def create_version(
@@ -286,14 +292,14 @@ class MlflowTrackingStore:
     def _ensure_run(
         self, name: str, version: str, digest: str, tags: dict[str, str]
     ) -> Run:
-        found = self._find_run(name, version)
+        experiment_id = runs.ensure_experiment(
+            self._client, name, self._artifacts_of(name)
+        )
+        found = runs.own_run(self._client, experiment_id, version)
         if found is not None and found.data.tags[keys.DIGEST] == digest:
             return found
         if found is not None:
             self._make_way(name, version, found, digest)
-        experiment_id = runs.ensure_experiment(
-            self._client, name, self._artifacts_of(name)
-        )
         all_tags = {
             **tags,
             keys.MODEL: name,
@@ -353,25 +359,18 @@ class MlflowTrackingStore:
         run = self._client.get_run(run_id)
         found = versions.find(self._client, name, version)
         if found is None:
-            versions.ensure_model(self._client, name)
-            found = self._client.create_model_version(
+            source = versions.acceptable_source(
+                self._client, source, run, uploads=self._access.is_http
+            )
+            found = versions.create(
+                self._client,
                 name,
-                versions.acceptable_source(
-                    self._client, source, run, uploads=self._access.is_http
-                ),
-                run_id,
+                source=source,
+                run_id=run_id,
                 tags={**tags, keys.DIGEST: run.data.tags.get(keys.DIGEST, "")},
                 description=description or None,
-                await_creation_for=0,
             )
         return versions.as_tracked(found, run)
-
-    def _find_run(self, name: str, version: str) -> Run | None:
-        """The version's own run: the oldest, so that a copy changes nothing."""
-        experiment_id = runs.find_experiment(self._client, name)
-        if experiment_id is None:
-            return None
-        return next(iter(runs.own_runs(self._client, experiment_id, version)), None)
 
     @_bounded
     def _change_version(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.entities.model_registry import ModelVersion
@@ -14,9 +16,10 @@ from brixa_flows.tracking.mlflow_runs import error_code
 
 __all__ = [
     "MISSING",
+    "acceptable_source",
     "aliases_of",
     "as_tracked",
-    "ensure_model",
+    "create",
     "find",
     "run_of",
     "search",
@@ -27,7 +30,21 @@ _VERSIONS_A_PAGE = 1000
 _UPLOAD_FOLDER = "model"
 
 
-def ensure_model(client: MlflowClient, name: str) -> None:
+def create(client: MlflowClient, name: str, **facts: Any) -> ModelVersion:
+    """Create a version, and its registered model where that is not there yet.
+
+    In this order, because creating a model that is there costs more than a version.
+    """
+    try:
+        return client.create_model_version(name, await_creation_for=0, **facts)
+    except MlflowException as err:
+        if error_code(err) not in MISSING:
+            raise
+    _ensure_model(client, name)
+    return client.create_model_version(name, await_creation_for=0, **facts)
+
+
+def _ensure_model(client: MlflowClient, name: str) -> None:
     """Create the registered model unless it is there."""
     try:
         client.create_registered_model(name)
