@@ -167,11 +167,20 @@ class Reader:
         return found
 
     def lineage(self, claim: Claim, sealed: bool) -> Lineage:
-        """What went into a version: as sealed, else as registered."""
+        """What went into a version: as sealed, else as registered.
+
+        Raises:
+            DamagedArtifactError: If the sealed record can't be read.
+        """
         if not sealed:
             return claim.lineage
         content = self._sealed_json(claim, LINEAGE_NAME)
-        return claim.lineage if content is None else Lineage.model_validate(content)
+        try:
+            return claim.lineage if content is None else Lineage.model_validate(content)
+        except ValidationError as err:
+            label = f"{claim.core.name} {claim.core.version}"
+            reason = "is no lineage record"
+            raise DamagedArtifactError(label, LINEAGE_NAME, reason) from err
 
     def core(self, claim: Claim) -> Core:
         """The immutable core of a saved version, from its ``config.json``.

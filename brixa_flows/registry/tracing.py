@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from brixa_flows.errors import ObjectNotFoundError
+from brixa_flows.errors import DamagedArtifactError, ObjectNotFoundError
 from brixa_flows.registry.backends import Backends
 from brixa_flows.registry.graph import LineageEdge, LineageGraph, LineageNode, NodeKind
 from brixa_flows.registry.metadata import DatasetRef, Lineage
@@ -43,43 +43,57 @@ class Tracer:
 
     def everything(self) -> LineageGraph:
         """The graph of the whole registry."""
-        parts: list[_Part] = []
+        versions = list(self._versions())
+        parts = [part for version in versions for part in self._birth(*version)]
+        parts += [part for version in versions for part in self._life(*version)]
+        return _graph([*parts, *self._deployments()])
+
+    def of(self, name: str, version: ModelVersion) -> LineageGraph:
+        """What went into a version and what it touches.
+
+        Of the other versions' lives only those that come from this one are read.
+        """
+        root = model_id(name, version)
+        versions = {model_id(s.name, v): (s, v) for s, v in self._versions()}
+        parts = [part for each in versions.values() for part in self._birth(*each)]
+        parts += self._deployments()
+        around = _graph(parts).around(root)
+        touched = [root, *(node.id for node in around.downstream())]
+        for id in touched:
+            if id in versions:
+                parts += self._life(*versions[id])
+        return _graph(parts).around(root)
+
+    def _versions(self) -> Iterator[tuple[Standing, ModelVersion]]:
+        """Every version that is not deleted, as it was registered."""
         for name in self._reader.models():
             standing = self._reader.standing(name)
             for version in standing.claimed:
                 if standing.state(version) != "deleted":
-                    parts.extend(self._version(standing, version))
-        parts.extend(self._deployments())
-        nodes = [part for part in parts if isinstance(part, LineageNode)]
-        known = {node.id for node in nodes}
-        edges = [part for part in parts if isinstance(part, LineageEdge)]
-        nodes += [
-            _unknown(id)
-            for edge in edges
-            for id in (edge.source, edge.target)
-            if id not in known
-        ]
-        return LineageGraph(nodes, edges)
+                    yield standing, self._reader.claim(name, version).core.version
 
-    def of(self, name: str, version: ModelVersion) -> LineageGraph:
-        """What went into a version and what it touches."""
-        return self.everything().around(model_id(name, version))
-
-    def _version(self, standing: Standing, version: ModelVersion) -> Iterator[_Part]:
-        name = standing.name
+    def _birth(self, standing: Standing, version: ModelVersion) -> Iterator[_Part]:
+        """The version and what went in."""
+        name, state = standing.name, standing.state(version)
         claim = self._reader.claim(name, version)
-        version = claim.core.version
-        ready = standing.state(version) == "ready"
-        lineage = self._reader.lineage(claim, ready)
+        try:
+            lineage = self._reader.lineage(claim, state == "ready")
+        except DamagedArtifactError:  # it must not hide the others
+            lineage, state = claim.lineage, "quarantined"
         id = model_id(name, version)
         facts: dict[str, Any] = {
-            "state": standing.state(version),
+            "state": state,
             "stage": standing.lifecycle.stages.get(version),
             "model_type": claim.core.model_type,
             "environment": lineage.environment,
         }
         yield LineageNode(id, "model", f"{name} {version}", facts)
         yield from _inputs(id, lineage)
+
+    def _life(self, standing: Standing, version: ModelVersion) -> Iterator[_Part]:
+        """How the version was judged and where it was moved."""
+        name = standing.name
+        id = model_id(name, version)
         yield from self._records(name, version, id)
         for record in standing.lifecycle.history:
             if record.version != version:
@@ -120,6 +134,21 @@ class Tracer:
             facts = {key: config.get(key) for key in ("model_name", "version")}
             yield LineageNode(id, "deployment", name, facts)
             yield LineageEdge(model_id(str(model), str(version)), id, "serves")
+
+
+def _graph(parts: Iterable[_Part]) -> LineageGraph:
+    """Nodes and edges, with a node for every version that an edge alone names."""
+    parts = list(parts)
+    nodes = [part for part in parts if isinstance(part, LineageNode)]
+    known = {node.id for node in nodes}
+    edges = [part for part in parts if isinstance(part, LineageEdge)]
+    nodes += [
+        _unknown(id)
+        for edge in edges
+        for id in (edge.source, edge.target)
+        if id not in known
+    ]
+    return LineageGraph(nodes, edges)
 
 
 def _inputs(id: str, lineage: Lineage) -> Iterator[_Part]:

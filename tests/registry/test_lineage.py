@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from brixa_flows.errors import UnknownNodeError
+from brixa_flows.errors import DamagedArtifactError, UnknownNodeError
 from brixa_flows.registry import (
     CodeRef,
     DatasetRef,
@@ -19,6 +19,7 @@ from brixa_flows.registry import (
     git_state,
     lineage_context,
 )
+from brixa_flows.storage.local import LocalStorageNode
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::brixa_flows.errors.InsecureSerializationWarning"
@@ -150,3 +151,44 @@ def test_a_record_names_its_data_in_a_few_words(
     assert "evaluation: 1 on held-out (20 rows)\n" in text
     assert "drift: 1 of 2013-03-01 to 2013-04-01\n" in text
     assert "drift: 2 rows.parquet" in text
+
+
+class ReadingNode(LocalStorageNode):
+    """Remembers what was read."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.keys: list[str] = []
+
+    def read(self, key: str) -> tuple[bytes, str]:
+        self.keys.append(key)
+        return super().read(key)
+
+
+def test_the_lives_of_unrelated_versions_are_not_read(
+    registry: ModelRegistry, save: Any, tracking: Any, storage: LocalStorageNode
+) -> None:
+    for name, parents in (("base", []), ("fine", ["base@1.0.0"]), ("other", [])):
+        save(name, parents=parents)
+        registry.record_evaluation(name, "1.0.0", {"dataset_name": "march"})
+    node = ReadingNode(storage.root)
+    graph = ModelRegistry(node, tracking=tracking).lineage("base", "1.0.0")
+    judged = {each.id for each in graph.downstream() if each.kind == "evaluation"}
+    assert judged == {"evaluation:base/1.0.0/1", "evaluation:fine/1.0.0/1"}
+    assert not [key for key in node.keys if "other/_journal/evaluations" in key]
+
+
+@pytest.mark.parametrize("damage", ["{", "[]", '{"datasets": 3}'])
+def test_a_damaged_lineage_is_named_and_hides_no_other(
+    registry: ModelRegistry, save: Any, storage: LocalStorageNode, damage: str
+) -> None:
+    save("good", datasets=[FLIGHTS])
+    save("bad", datasets=[FLIGHTS])
+    file = storage.root / "models" / "bad" / "1.0.0" / "lineage.json"
+    file.chmod(0o644)
+    file.write_text(damage)
+    with pytest.raises(DamagedArtifactError, match=r"bad 1.0.0: the file 'lineage"):
+        registry.get_metadata("bad")
+    graph = registry.lineage("good", "1.0.0")
+    assert "dataset:flights@sha256:aa" in {each.id for each in graph.upstream()}
+    assert registry.lineage().node("model:bad/1.0.0").facts["state"] == "quarantined"
