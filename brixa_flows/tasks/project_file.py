@@ -56,12 +56,20 @@ def check_project_file(folder: Path) -> int:
 
 def faults_of(path: Path) -> Iterator[str]:
     """Everything that is wrong with a project file, as sentences."""
-    project = yaml.safe_load(path.read_text())
-    if not isinstance(project, dict) or not project.get("deployments"):
-        yield "has no deployments"
+    try:
+        project = yaml.safe_load(path.read_text())
+    except (OSError, UnicodeError, yaml.YAMLError) as err:
+        yield f"can't be read: {' '.join(str(err).split())}"
+        return
+    deployments = project.get("deployments") if isinstance(project, dict) else None
+    if not deployments or not isinstance(deployments, list):
+        yield "has no list of deployments"
         return
     yield from _unknown("the project", project, _PROJECT_KEYS)
-    for deployment in project["deployments"]:
+    for deployment in deployments:
+        if not isinstance(deployment, dict):
+            yield f"has the deployment {deployment!r}, which is no mapping"
+            continue
         where = str(deployment.get("entrypoint", deployment.get("name", "?")))
         yield from _unknown(where, deployment, _DEPLOYMENT_KEYS)
         parameters = _flow_parameters(path.parent, where)
