@@ -56,6 +56,8 @@ _JSON = b"application/json"
 _LARGE_BODY_BYTES = 128 * 1024
 _LARGE_ROWS = 1000
 _PARSING_THREADS = 2
+# Of the largest size at once, so that slow senders of many bodies don't fill the memory.
+_LARGEST_BODIES_HELD = 4
 
 logger = logging.getLogger(__name__)
 
@@ -102,6 +104,7 @@ class PredictorApplication:
         self._metrics = metrics
         self._slot = slot
         self._in_flight = 0
+        self._held_bytes = 0
         self._records = RecordReader(served.signature)
         self._queue = BatchQueue(
             served.predict,
@@ -220,9 +223,10 @@ class PredictorApplication:
         if self._in_flight >= self._limits.max_waiting:
             return _overloaded()
         self._in_flight += 1
+        chunks: list[bytes] = []
         try:
-            body = await self._body(scope, receive)
-            return body if isinstance(body, Answer) else await handler(body)
+            refused = await self._receive_body(scope, receive, chunks)
+            return refused or await handler(b"".join(chunks))
         except (BadRequestError, DatasetError) as err:
             return _error(400, err.message)
         except QueueFullError:
@@ -233,6 +237,7 @@ class PredictorApplication:
             return self._failed()
         finally:
             self._in_flight -= 1
+            self._held_bytes -= sum(map(len, chunks))
 
     def _failed(self) -> Answer:
         failure = uuid.uuid4().hex[:12]
@@ -245,24 +250,28 @@ class PredictorApplication:
             ((b"x-failure-id", failure.encode()),),
         )
 
-    async def _body(self, scope: Scope, receive: Receive) -> bytes | Answer:
+    async def _receive_body(
+        self, scope: Scope, receive: Receive, chunks: list[bytes]
+    ) -> Answer | None:
+        """Put the body into ``chunks``, or say why it is not taken."""
         limit = self._limits.max_body_bytes
         refused = _check_headers(dict(scope["headers"]), limit)
         if refused is not None:
             return refused
-        chunks: list[bytes] = []
         size = 0
         while True:
             message = await receive()
             if message["type"] == "http.disconnect":
                 raise _DisconnectedError
-            chunk = message.get("body", b"")
-            size += len(chunk)
+            chunks.append(message.get("body", b""))
+            size += len(chunks[-1])
+            self._held_bytes += len(chunks[-1])
             if size > limit:
                 return _too_large(limit)
-            chunks.append(chunk)
+            if self._held_bytes > limit * _LARGEST_BODIES_HELD:
+                return _overloaded()
             if not message.get("more_body", False):
-                return b"".join(chunks)
+                return None
 
     async def _infer(self, body: bytes) -> Answer:
         served = self._served

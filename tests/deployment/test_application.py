@@ -424,6 +424,34 @@ def test_overload_is_503_with_retry_after_and_never_a_pile_up(tmp_path):
     assert all(answer.headers["retry-after"] == "1" for answer in refused)
 
 
+def test_bodies_that_are_sent_slowly_do_not_fill_the_memory(tmp_path):
+    go_on = asyncio.Event()
+
+    async def slow_body():
+        yield b"[" + b" " * 998
+        await go_on.wait()
+        yield json.dumps(ROW).encode()[:1]
+
+    async def conversation() -> tuple[list[int], int]:
+        async with client_of(app) as client:
+            slow = [
+                asyncio.create_task(client.post("/predict", content=slow_body()))
+                for _ in range(4)
+            ]
+            while app._held_bytes < 4 * 999:
+                await asyncio.sleep(0.001)
+            refused = await client.post("/predict", json=[ROW])
+            go_on.set()
+            codes = [answer.status_code for answer in await asyncio.gather(*slow)]
+            taken = await client.post("/predict", json=[ROW])
+            assert refused.headers["retry-after"] == "1"
+            return [refused.status_code, *codes], taken.status_code
+
+    app = application(tmp_path, max_body_bytes=1000)
+    assert asyncio.run(conversation()) == ([503, 400, 400, 400, 400], 200)
+    assert app._held_bytes == 0
+
+
 @pytest.mark.parametrize("text", ["many", "0", "-1", "1.5", "9" * 40])
 def test_a_limit_that_is_no_number_is_refused_by_name(text):
     assert Limits.from_environment({"MAX_BATCH_SIZE": "32"}).max_batch_rows == 32
