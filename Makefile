@@ -62,8 +62,9 @@ demo: $(VENV)/.demo
 demo-stop: $(VENV)/.demo
 	@$(BIN)/brixa demo --home $(DEMO_HOME) --stop
 
+# In the order of tests/conftest.py, which starts the longest file first.
 test: $(VENV)/.all
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(VENV)/.all $(LINT)/.created
 	$(LINT)/bin/black --check --quiet $(SOURCES)
