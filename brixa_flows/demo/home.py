@@ -13,13 +13,13 @@ from brixa_flows.errors import OrchestrationError
 __all__ = ["DemoHome"]
 
 _MARK = ".brixa-demo-home"
-# A write to Prefect's sqlite file that meets another one is answered with 503, and its
-# client waits at least 2 s; so writes come in batches. And the worker asks often.
+# Many small writes become few, the worker asks often, and a refused write is logged.
 _QUICK_SERVER = {
     "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_FLUSH_INTERVAL": "5",
     "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_BATCH_SIZE": "100",
     "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "2",
     "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "100",
+    "PREFECT_SERVER_LOG_RETRYABLE_ERRORS": "true",
     "PREFECT_WORKER_QUERY_SECONDS": "1",
 }
 _FOREIGN_PREFIXES = ("PREFECT_", "BRXA_", "MLFLOW_")

@@ -23,6 +23,7 @@ from brixa_flows.errors import OrchestrationError
 __all__ = ["ProcessKeeper"]
 
 _MARKER = "BRIXA_DEMO_HOME"
+_OWNER = "demo"
 _SAME_TIME_SECONDS = 1.0
 
 
@@ -78,11 +79,17 @@ class ProcessKeeper:
 
     def record_owner(self) -> None:
         """Write this process down, once the folder is fresh."""
-        self._write_down("demo", os.getpid())
+        self._write_down(_OWNER, os.getpid())
+
+    def forget_owner(self) -> None:
+        """The demo is over and what it kept has no owner."""
+        entries = self._recorded()
+        entries.pop(_OWNER, None)
+        self._write(entries)
 
     def owner(self) -> psutil.Process | None:
         """The demo that runs in this folder, if one does."""
-        entry = self._recorded().get("demo")
+        entry = self._recorded().get(_OWNER)
         return _find(*entry) if entry else None
 
     def check_alive(self) -> None:
@@ -166,6 +173,9 @@ class ProcessKeeper:
     def _write_down(self, name: str, pid: int) -> None:
         entries = self._recorded()
         entries[name] = (pid, psutil.Process(pid).create_time())
+        self._write(entries)
+
+    def _write(self, entries: Mapping[str, tuple[int, float]]) -> None:
         draft = self._record.with_suffix(".part")
         draft.write_text(json.dumps(entries))
         draft.replace(self._record)

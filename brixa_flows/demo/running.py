@@ -90,7 +90,9 @@ class Demo:
                 finished = True
                 return summary
         finally:
-            if not (keep and finished):
+            if keep and finished:
+                self.keeper.forget_owner()
+            else:
                 with _signals_ignored():
                     self.keeper.stop_all()
 

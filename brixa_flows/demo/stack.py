@@ -79,7 +79,7 @@ class PrefectStack:
     def start_server(self) -> None:
         """Start the server; :meth:`wait_for_server` tells when it answers."""
         host = ["--host", "127.0.0.1", "--port", str(self._port)]
-        self._start(_SERVER, ["-m", "prefect", "server", "start", *host])
+        self._start(_SERVER, ["-m", "brixa_flows.demo.prefect_server", *host])
 
     def wait_for_server(self) -> None:
         """Return when the server answers; a port that was taken meanwhile is left.

@@ -7,7 +7,6 @@ delivery is marked in the outbox, or the task fails and is retried.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,10 +28,6 @@ from brixa_flows.tasks.opening import open_registry
 from brixa_flows.tasks.outbox import Outbox
 
 __all__ = ["announce", "announce_training_complete", "deliver"]
-
-# An automation creates its run in these moments. On sqlite our own run's end would be a
-# write between its reads and its write, which is answered with 503; it waits 2 s then.
-_SETTLE_SECONDS = 0.5
 
 
 def deliver(payload: EventPayload, event_id: UUID | None = None) -> UUID:
@@ -62,7 +57,6 @@ def deliver(payload: EventPayload, event_id: UUID | None = None) -> UUID:
     try:
         with get_client(sync_client=True) as client:
             client.request("POST", "/events", json=[event])
-            time.sleep(_SETTLE_SECONDS)
     except (httpx.HTTPError, PrefectHTTPStatusError, RuntimeError) as err:
         url = get_current_settings().api.url or "(no PREFECT_API_URL)"
         raise PrefectUnavailableError(url, str(err) or type(err).__name__) from err

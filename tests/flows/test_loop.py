@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import io
+import json
+import shlex
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
+import psutil
 import pytest
 from rich.console import Console
 
@@ -30,7 +36,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoHome]:
 @pytest.fixture(scope="module")
 def summary(home: DemoHome) -> Summary:
     console = Console(file=io.StringIO(), width=120)
-    return Demo(home, console, SHORT).run()
+    return Demo(home, console, SHORT).run(keep=True)
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +46,7 @@ def registry(home: DemoHome, summary: Summary) -> ModelRegistry:
 
 
 pytestmark = [
+    pytest.mark.slow(seconds=120),
     pytest.mark.timeout(900),
     # prefect 3.8 (2026-11) leaves sockets of its clients to the garbage collector.
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
@@ -98,16 +105,48 @@ def test_the_reports_of_the_loop_are_kept(
     assert [str(r.version) for r in registry.stage_history(MODEL)][0] == "1.0.0"
 
 
-def test_nothing_is_left_running(summary: Summary, home: DemoHome) -> None:
+def test_no_write_of_prefect_was_refused(summary: Summary, home: DemoHome) -> None:
+    log = (home.logs / "prefect-server.log").read_text()
+    assert "Check out the dashboard" in log
+    assert "locked" not in log
+
+
+def test_what_is_kept_answers_and_stop_ends_it_all(
+    summary: Summary, home: DemoHome
+) -> None:
+    links = summary.links
+    for page in (links["prefect"], links["mlflow"], f"{links['endpoint']}/docs"):
+        assert httpx.get(page, timeout=20).status_code == httpx.codes.OK
+    command = shlex.split(links["curl"])
+    asked = httpx.post(
+        command[2], content=command[-1], headers=dict([command[4].split(": ")])
+    )
+    assert asked.json()["model_version"] == "1.0.1"
+    running = {process.pid for process in ProcessKeeper(home).survivors()}
+    recorded = json.loads((home.path / "processes.json").read_text())
+    worker, server = recorded["prefect worker"][0], recorded["prefect server"][0]
+    assert {worker, server} < running and len(running) >= 5  # supervisor, replica, UI
+
+    command = [sys.executable, "-m", "brixa_flows.cli", "demo", "--stop"]
+    command += ["--home", str(home.path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("stopped ")
     assert ProcessKeeper(home).survivors() == []
+    assert [pid for pid in running if _runs(pid)] == []
+
+
+def _runs(pid: int) -> bool:
+    """Whether it does; one of ours that ended is a zombie, as nobody waited for it."""
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def test_mlflow_alone_predicts_with_the_version_in_production(
     registry: ModelRegistry, home: DemoHome
 ) -> None:
-    import subprocess
-    import sys
-
     may: Path = home.data / "2013-05.parquet"
     script = (
         "import sys, mlflow, pandas\n"
