@@ -113,3 +113,7 @@ def test_a_list_in_a_message_ends_with_how_many_more():
     assert some_of([]) == "none"
     assert some_of(["a", 1]) == "a, 1"
     assert some_of(range(10)) == "0, 1, 2, 3, 4, 5, 6, 7 and 2 more"
+
+
+def test_what_a_library_said_in_lines_becomes_one() -> None:
+    assert str(BrixaError("refused: no a\n  - b\n\n")) == "refused: no a - b"

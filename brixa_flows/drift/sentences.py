@@ -75,7 +75,7 @@ def number(value: float | None) -> str:
     """A number a person can read, or a dash."""
     if value is None:
         return "-"
-    return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
+    return f"{value:,.0f}" if 1e4 <= abs(value) < 1e12 else f"{value:.4g}"
 
 
 def p_number(p_value: float | None) -> str:

@@ -24,7 +24,11 @@ def some_of(items: Iterable[object]) -> str:
 
 
 def _bounded(message: str) -> str:
-    """Cut the middle out of a message that is too long; the remedy is at its end."""
+    """One line, also of what a library said in several, with the middle cut out.
+
+    What is wrong stands at its begin, the remedy at its end.
+    """
+    message = " ".join(filter(None, map(str.strip, message.splitlines())))
     if len(message) <= _LONGEST_MESSAGE:
         return message
     half = _LONGEST_MESSAGE // 2 - 3

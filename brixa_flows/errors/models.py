@@ -34,6 +34,7 @@ class ModelNotFoundError(BrixaError, LookupError):
             f"there is no model {name!r} in {place}; it has: {some_of(known)}",
             name=name,
             known=known,
+            place=place,
         )
 
 

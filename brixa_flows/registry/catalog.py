@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from brixa_flows.errors import ModelNotSavedError
+from brixa_flows.errors import InvalidMetadataError, ModelNotSavedError, SettingsError
 from brixa_flows.refs import check_model_name
 from brixa_flows.registry.backends import Backends
 from brixa_flows.registry.graph import LineageGraph
@@ -15,6 +15,7 @@ from brixa_flows.registry.metadata import ModelMetadata, Stage, StageRecord
 from brixa_flows.registry.opening import OpenedVersion, Opener
 from brixa_flows.registry.reading import Reader
 from brixa_flows.registry.resolving import Spec, exact, resolve
+from brixa_flows.registry.stages import STAGES
 from brixa_flows.registry.tracing import Tracer
 from brixa_flows.serializers import load_model_files
 from brixa_flows.serializers.base import LoadOptions
@@ -38,7 +39,8 @@ class ModelCatalog:
         settings: Without them, those of the environment.
 
     Raises:
-        SettingsError: If a BRXA_ variable is unknown or has a bad value.
+        SettingsError: If a BRXA_ variable is unknown or has a bad value, or ``storage``
+            is a path.
     """
 
     def __init__(
@@ -49,6 +51,11 @@ class ModelCatalog:
         tracking: TrackingStore | None = None,
         settings: BrixaSettings | None = None,
     ) -> None:
+        given: object = storage
+        if isinstance(given, str | Path):
+            raise SettingsError(
+                "storage", f"is a path; give LocalStorageNode({str(given)!r})"
+            )
         self.settings = settings or BrixaSettings.load()
         self._backends = Backends(storage, self.settings, tracking, tracking_uri)
         self._reader = Reader(self._backends)
@@ -154,7 +161,12 @@ class ModelCatalog:
             name: Model.
             constraint: Only those that satisfy it.
             stage: Only those in that stage.
+
+        Raises:
+            InvalidMetadataError: If there is no such stage.
         """
+        if stage is not None and stage not in STAGES:
+            raise InvalidMetadataError("stage", f"is {stage!r}; give one of {STAGES}")
         standing = self._reader.standing(check_model_name(name))
         versions: Iterable[ModelVersion] = standing.claimed
         if constraint is not None:

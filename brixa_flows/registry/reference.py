@@ -47,14 +47,14 @@ def write_profile(
 
     Raises:
         DriftError: If the reference can't be profiled.
-        DatasetError: If its file can't be read.
+        DatasetError: If its file can't be read or it has no rows.
     """
     if isinstance(reference, DriftProfile):
         reference.save(path)
         return
     columns = _columns_of(reference)
     if columns is None:
-        DriftProfile.build(reference).save(path)
+        _save(DriftProfile.build(reference), path)
         return
     taken = set((input_schema or {}).get("properties", {}))
     chosen = [name for name in columns.names if name in taken]
@@ -68,6 +68,15 @@ def write_profile(
         window_column=times[0] if times else None,
         window=_WINDOW,
     )
+    _save(profile, path)
+
+
+def _save(profile: DriftProfile, path: Path) -> None:
+    if not profile.rows:
+        raise DatasetError(
+            "the reference has no rows, so nothing could be compared with it; give the "
+            "rows that the model was trained on, or leave reference= out"
+        )
     profile.save(path)
 
 
@@ -125,6 +134,10 @@ def _head(reference: Any) -> Any:
 def _open_file(path: str | Path) -> Any:
     """A Parquet file, folder or glob as a dataset of Arrow, nothing read yet."""
     found = sorted(glob.glob(str(path))) if glob.has_magic(str(path)) else str(path)
+    if not found or (isinstance(found, str) and not Path(found).exists()):
+        raise DatasetError(
+            f"there is no reference file {path}; give the path or glob of Parquet files"
+        )
     arrow = importlib.import_module("pyarrow.dataset")
     try:
         return arrow.dataset(found, format="parquet")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from brixa_flows.errors import (
+    DamagedArtifactError,
     InvalidMetadataError,
     ModelNotFoundError,
     StorageError,
@@ -220,15 +222,16 @@ class Registrar:
         return "patch" if base is None else bump_for(changes_between(base, core))
 
     def base_of(self, name: str, below: ModelVersion | None = None) -> Core | None:
-        """Core of the highest ready version (below another), if there is one."""
+        """Core of the highest ready version (below another) that can be read, if any."""
         try:
             ready = self._reader.standing(name).ready
         except ModelNotFoundError:
             return None
-        candidates = [each for each in ready if below is None or each < below]
-        if not candidates:
-            return None
-        return self._reader.core(self._reader.claim(name, candidates[-1]))
+        for version in reversed(ready):
+            if below is None or version < below:
+                with suppress(DamagedArtifactError):
+                    return self._reader.core(self._reader.claim(name, version))
+        return None
 
 
 def changes_between(base: Core, core: Core) -> tuple[SchemaChange, ...]:
