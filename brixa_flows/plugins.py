@@ -42,6 +42,8 @@ class Plugin:
         handles: Qualified class names (``module.Class``) or module prefixes ending
             in ``.`` that it is responsible for; ``dict[module.Class]`` is a mapping
             with such values.
+        handles_if_registered: Qualified class names that it is responsible for where
+            the version was registered as its framework, and only there.
         aliases: Other names it answers to.
         framework: Of a serializer: what its models are registered as, if not ``name``.
         data_formats: Of a serializer: the formats that run no stored code on load.
@@ -51,6 +53,7 @@ class Plugin:
     target: str
     extra: str | None = None
     handles: tuple[str, ...] = ()
+    handles_if_registered: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
     framework: str | None = None
     data_formats: frozenset[str] = frozenset()
@@ -186,7 +189,12 @@ SERIALIZERS = PluginRegistry(
             "pytorch",
             "brixa_flows.serializers.pytorch:PyTorchSerializer",
             extra="torch",
-            handles=("torch.nn.modules.module.Module",),
+            handles=(
+                "torch.nn.modules.module.Module",
+                "torch.export.exported_program.ExportedProgram",
+                "dict[torch.Tensor]",
+            ),
+            handles_if_registered=("builtins.dict", "builtins.list"),
             aliases=("torch",),
             data_formats=frozenset({"safetensors"}),
         ),
@@ -203,6 +211,13 @@ SERIALIZERS = PluginRegistry(
             "brixa_flows.serializers.sklearn:SklearnSerializer",
             handles=("sklearn.base.BaseEstimator",),
             aliases=("scikit-learn",),
+        ),
+        Plugin(
+            "skops",
+            "brixa_flows.serializers.skops:SkopsSerializer",
+            extra="skops",
+            framework="sklearn",
+            data_formats=frozenset({"skops"}),
         ),
         Plugin("pickle", "brixa_flows.serializers.pickled:PickleSerializer"),
     ),

@@ -32,7 +32,12 @@ from brixa_flows.serializers.manifest import (
     write_manifest,
 )
 from brixa_flows.serializers.protocol import PROTOCOL
-from brixa_flows.serializers.trust import check_trust, tier_of, warn_insecure
+from brixa_flows.serializers.trust import (
+    check_trust,
+    depends_on_signature,
+    tier_of,
+    warn_insecure,
+)
 
 __all__ = [
     "MANIFEST_NAME",
@@ -47,6 +52,7 @@ __all__ = [
     "build_manifest",
     "canonical_framework",
     "check_trust",
+    "depends_on_signature",
     "detect_framework",
     "environment_of",
     "load_model_files",
@@ -89,8 +95,8 @@ def serializer_for(model: Any, framework: str | None = None) -> tuple[str, Seria
 
     Args:
         model: The object.
-        framework: What its version was registered with; ``None`` detects it, and
-            ``"pickle"`` takes any object.
+        framework: What its version was registered with; ``None`` detects it,
+            ``"pickle"`` takes any object, and ``"pytorch"`` a checkpoint.
 
     Raises:
         FrameworkMismatchError: If the object is of another framework; names both.
@@ -100,10 +106,13 @@ def serializer_for(model: Any, framework: str | None = None) -> tuple[str, Seria
     registered = canonical_framework(framework)
     if registered == _FALLBACK:
         return _FALLBACK, serializer_named(_FALLBACK)
-    detected = detect_framework(model)
+    plugin = _plugin_of(model)
+    if registered is not None and plugin.name == _FALLBACK:
+        plugin = _plugin_if_registered(model, registered) or plugin
+    detected = _framework_of(plugin)
     if registered is not None and registered != detected:
         raise FrameworkMismatchError(registered, detected, "the version")
-    return detected, serializer_named(_plugin_of(model).name)
+    return detected, serializer_named(plugin.name)
 
 
 def serializer_named(name: str) -> Serializer:
@@ -173,6 +182,15 @@ def _framework_of(plugin: Plugin) -> str:
 
 def _plugin_of(model: Any) -> Plugin:
     return SERIALIZERS.find(_class_names(model)) or SERIALIZERS.get(_FALLBACK)
+
+
+def _plugin_if_registered(model: Any, framework: str) -> Plugin | None:
+    names = set(_names_of(type(model)))
+    for plugin in SERIALIZERS.all().values():
+        if _framework_of(plugin) == framework:
+            if names.intersection(plugin.handles_if_registered):
+                return plugin
+    return None
 
 
 def _class_names(model: Any) -> Iterator[str]:

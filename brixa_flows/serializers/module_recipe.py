@@ -11,7 +11,7 @@ import inspect
 import json
 import sys
 import weakref
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,6 +19,7 @@ import torch
 from torch import nn
 
 from brixa_flows.errors import SerializationError
+from brixa_flows.serializers.torch_devices import floating_dtype
 
 __all__ = ["NoRecipe", "assign_tensors", "build", "named_tensors", "recipe_of"]
 
@@ -54,8 +55,9 @@ def recipe_of(model: nn.Module) -> Recipe:
         recipe["dtype"] = str(floating.pop()).removeprefix("torch.")
     try:
         with torch.random.fork_rng(devices=[]):
-            twin = build(recipe)
+            twin = _build(recipe)
             assign_tensors(twin, dict(named_tensors(model)))
+            _settle(twin)
     except Exception as err:  # a user's constructor may raise anything
         reason = str(err).split("\n", 1)[0][:200]
         raise NoRecipe(f"its constructor can't be repeated: {reason}") from err
@@ -69,20 +71,40 @@ def build(recipe: Recipe) -> nn.Module:
     """Follow a recipe on the meta device: the module has no values yet.
 
     Raises:
-        SerializationError: If the class is not there or is no torch module.
+        SerializationError: If the class is not there, is no torch module, or can't be
+            made with these arguments.
     """
+    try:
+        return _build(recipe)
+    except SerializationError:
+        raise
+    except Exception as err:  # a user's constructor may raise anything
+        raise SerializationError(
+            f"the {str(recipe.get('class'))[:200]} can't be built again ({err}); was the "
+            "class changed since the model was saved?"
+        ) from err
+
+
+def _build(recipe: Recipe) -> nn.Module:
     cls = _import_module_class(recipe["class"])
     module: nn.Module
     with torch.device("meta"):
         if "children" in recipe:
             module = cls()
             for name, child in recipe["children"].items():
-                module.add_module(name, build(child))
+                module.add_module(name, _build(child))
         else:
             module = cls(**recipe["args"])
     if "dtype" in recipe:
-        module = module.to(getattr(torch, recipe["dtype"]))
+        module = module.to(floating_dtype(recipe["dtype"]))
     return module
+
+
+def _settle(model: nn.Module) -> None:
+    """Tell modules that remember their device (Lightning's do) where they are now."""
+    devices = {tensor.device for _, tensor in named_tensors(model)}
+    if len(devices) == 1:
+        model.to(devices.pop())
 
 
 def named_tensors(model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
@@ -141,11 +163,17 @@ def _draft(model: nn.Module) -> Recipe:
 
 
 def _arguments(model: nn.Module) -> dict[str, Any]:
-    """Constructor arguments, as far as the module keeps them under their names."""
+    """Constructor arguments, as far as the module keeps them under their names.
+
+    Lightning's ``save_hyperparameters`` keeps them in ``hparams``.
+    """
     arguments = {}
+    kept = getattr(model, "hparams", None)
+    kept = kept if isinstance(kept, dict) else {}
     for parameter in list(inspect.signature(type(model)).parameters.values()):
         required = parameter.default is parameter.empty
-        value = getattr(model, parameter.name, parameter.default)
+        attribute = getattr(model, parameter.name, parameter.default)
+        value = kept.get(parameter.name, attribute)
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             continue
         if parameter.kind is parameter.POSITIONAL_ONLY:
@@ -220,6 +248,9 @@ def _parts(value: Any) -> dict[Any, Any] | None:
     kind = type(value)
     if kind in (dict, OrderedDict):
         return dict(value)
+    if isinstance(value, dict) and not isinstance(value, defaultdict):
+        attributes = getattr(value, "__dict__", {})
+        return dict(value) | {("attribute", k): v for k, v in attributes.items()}
     if kind in (list, tuple):
         return dict(enumerate(value))
     if kind in (set, frozenset):
@@ -228,7 +259,11 @@ def _parts(value: Any) -> dict[Any, Any] | None:
         return {"referent": value()}
     if isinstance(value, nn.Module):
         # Its mode is left out: a loaded module is in evaluation mode.
-        return {key: part for key, part in vars(value).items() if key != "training"}
+        # What a class leaves out of its pickles (a trainer) is not part of it.
+        state = value.__getstate__()  # type: ignore[no-untyped-call]
+        if not isinstance(state, dict):
+            return None
+        return {key: part for key, part in state.items() if key != "training"}
     return None
 
 

@@ -6,6 +6,7 @@ that travels with a model (``trust_remote_code``) is never run and no network is
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -25,18 +26,15 @@ from brixa_flows.serializers.base import (
 )
 from brixa_flows.serializers.formats import choose_format
 from brixa_flows.serializers.pickling import unreadable
-from brixa_flows.serializers.pytorch import (
-    PyTorchSerializer,
-    as_array,
-    as_tensor,
-    evaluating,
-    floating_dtype,
-    torch_device,
-)
+from brixa_flows.serializers.pytorch import PyTorchSerializer
+from brixa_flows.serializers.torch_devices import floating_dtype, torch_device
+from brixa_flows.serializers.torch_predicting import as_array, as_tensor, evaluating
 
 __all__ = ["TransformersSerializer"]
 
 _ENTRY = "model"
+# from_pretrained patches torch and its own classes meanwhile, for the whole process.
+_LOADING = threading.Lock()
 _ATTACHED = ("tokenizer", "processor")
 _INPUT_ERRORS = (IndexError, KeyError, RuntimeError, TypeError, ValueError)
 _TASKS = {
@@ -99,9 +97,10 @@ class TransformersSerializer:
         path = directory / saved.entry
         cls = _model_class(saved.config["class"])
         try:
-            model = cls.from_pretrained(
-                path, local_files_only=True, use_safetensors=True, dtype="auto"
-            )
+            with _LOADING:
+                model = cls.from_pretrained(
+                    path, local_files_only=True, use_safetensors=True, dtype="auto"
+                )
             if "tokenizer" in saved.config:
                 model.brixa_tokenizer = transformers.AutoTokenizer.from_pretrained(
                     path, **_LOCAL_ONLY

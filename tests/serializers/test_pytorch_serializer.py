@@ -21,7 +21,8 @@ from brixa_flows.errors import (
     SerializationError,
 )
 from brixa_flows.serializers import LoadOptions, detect_framework, save_model_files
-from brixa_flows.serializers.pytorch import PyTorchSerializer, present_devices
+from brixa_flows.serializers.pytorch import PyTorchSerializer
+from brixa_flows.serializers.torch_devices import present_devices
 from brixa_flows.testing.serializers import SerializerContract
 
 X = np.random.default_rng(0).normal(size=(5, 4)).astype("float32")
