@@ -1,0 +1,93 @@
+"""Networks in every format of PyTorch and Hugging Face."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from model_case import ModelCase, class_of_main
+from tiny_networks import Forgetful, Net, Tied
+from tokenizers import Tokenizer, models, pre_tokenizers
+from torch import nn
+from transformers import (
+    DistilBertConfig,
+    DistilBertForSequenceClassification,
+    PreTrainedTokenizerFast,
+)
+
+X = np.random.default_rng(0).normal(size=(5, 4)).astype("float32")
+IDS = {"input_ids": np.array([[2, 4], [3, 0]])}
+WORDS = {word: i for i, word in enumerate(["[PAD]", "[UNK]", "good", "bad", "film"])}
+
+NETWORK_OF_MAIN = """
+class Notebook(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(4, 2)
+    def forward(self, x):
+        return self.linear(x)
+"""
+
+
+def seeded(make):
+    """A maker whose random numbers are always the same; its model is in training."""
+
+    def call():
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            return make()
+
+    return call
+
+
+def make_trained():
+    """A network whose batch statistics are no longer those of its constructor."""
+    model = Net(4)
+    with torch.no_grad():
+        model(torch.as_tensor(X))
+    return model
+
+
+def make_tokenizer():
+    """One word, one token."""
+    words = Tokenizer(models.WordLevel(WORDS, unk_token="[UNK]"))
+    words.pre_tokenizer = pre_tokenizers.Whitespace()
+    return PreTrainedTokenizerFast(
+        tokenizer_object=words, unk_token="[UNK]", pad_token="[PAD]"
+    )
+
+
+def make_classifier():
+    """DistilBERT in miniature."""
+    config = DistilBertConfig(
+        vocab_size=len(WORDS),
+        dim=8,
+        hidden_dim=16,
+        n_layers=1,
+        n_heads=2,
+        max_position_embeddings=16,
+        id2label={0: "negative", 1: "positive"},
+        label2id={"negative": 0, "positive": 1},
+    )
+    return DistilBertForSequenceClassification(config)
+
+
+def make_network_of_main():
+    """The spec's first example: a network whose class lives in ``__main__``."""
+    return class_of_main(NETWORK_OF_MAIN, "Notebook", nn=nn)()
+
+
+CASES = [
+    ModelCase("pytorch", "safetensors", seeded(make_trained), X),
+    ModelCase("pytorch", "safetensors", seeded(Tied), X, variant="tied"),
+    ModelCase("pytorch", "cloudpickle", seeded(Forgetful), X),
+    ModelCase(
+        "pytorch", "cloudpickle", seeded(make_network_of_main), X, variant="main"
+    ),
+    ModelCase(
+        "transformers",
+        "safetensors",
+        seeded(make_classifier),
+        IDS,
+        {"tokenizer": make_tokenizer},
+    ),
+]
