@@ -6,7 +6,6 @@ import pickle
 from pathlib import Path
 from typing import Any
 
-import cloudpickle
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,18 +22,20 @@ from brixa_flows.serializers.formats import choose_format
 from brixa_flows.serializers.pickling import (
     PICKLE_PROTOCOL,
     PICKLING_ERRORS,
-    find_main_reference,
+    dump_by_value,
     unpicklable,
     unpickle,
+    why_by_value,
 )
 
-__all__ = ["PickleSerializer", "predict_by_methods"]
+__all__ = ["PickleSerializer", "predict_by_methods", "save_by_value"]
 
+_FILE = "model.pkl"
 _INPUT_ERRORS = (AttributeError, IndexError, KeyError, TypeError, ValueError)
 
 
 class PickleSerializer:
-    """``model.pkl``; by cloudpickle where classes of ``__main__`` are involved."""
+    """``model.pkl``; by cloudpickle for what no other process can import."""
 
     framework = "pickle"
 
@@ -45,17 +46,16 @@ class PickleSerializer:
             SerializationError: If it can't be pickled; names the attribute to blame.
         """
         chosen = choose_format(options, self.framework, ("pickle", "cloudpickle"))
-        if chosen == "pickle":
-            of_main = find_main_reference(model)
-            if of_main and options.format is None:
-                chosen = "cloudpickle"
-        dump = pickle.dump if chosen == "pickle" else cloudpickle.dump
+        because = None if options.format else why_by_value(model)
+        if because or chosen == "cloudpickle":
+            return save_by_value(self.framework, model, directory, because)
+        path = directory / _FILE
         try:
-            with (directory / "model.pkl").open("wb") as file:
-                dump(model, file, protocol=PICKLE_PROTOCOL)
+            with path.open("wb") as file:
+                pickle.dump(model, file, protocol=PICKLE_PROTOCOL)
         except PICKLING_ERRORS as err:
-            raise unpicklable(model, err, by_value=chosen != "pickle") from err
-        return SavedModel(self.framework, chosen, "code", "model.pkl")
+            raise unpicklable(model, err) from err
+        return SavedModel(self.framework, chosen, "code", _FILE)
 
     def load(self, directory: Path, saved: SavedModel, options: LoadOptions) -> Any:
         """Read the object back.
@@ -74,6 +74,25 @@ class PickleSerializer:
             DatasetError: If it can do neither, or refuses the inputs.
         """
         return predict_by_methods(model, inputs)
+
+
+def save_by_value(
+    serializer: str, model: Any, directory: Path, because: str | None = None
+) -> SavedModel:
+    """Write ``model.pkl`` by cloudpickle for any serializer.
+
+    Args:
+        serializer: Name of the plug-in that will read it.
+        model: Any object.
+        directory: Where to.
+        because: Why its better format was not possible, for the warning.
+
+    Raises:
+        SerializationError: If it can't be pickled; names the attribute to blame.
+    """
+    dump_by_value(model, directory / _FILE)
+    config = {"because": because} if because else {}
+    return SavedModel(serializer, "cloudpickle", "code", _FILE, config)
 
 
 def predict_by_methods(model: Any, inputs: Any) -> Prediction:

@@ -6,9 +6,8 @@ process has), and which attribute is to blame when it can't be pickled?
 
 from __future__ import annotations
 
-import io
 import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import FunctionType
 from typing import Any
@@ -16,58 +15,56 @@ from typing import Any
 import cloudpickle
 
 from brixa_flows.errors import SerializationError
+from brixa_flows.serializers.object_parts import parts_of
 
 __all__ = [
     "PICKLE_PROTOCOL",
     "PICKLING_ERRORS",
     "UNPICKLING_ERRORS",
-    "find_main_reference",
+    "dump_by_value",
     "unpicklable",
     "unpickle",
     "unreadable",
+    "why_by_value",
 ]
 
 PICKLE_PROTOCOL = 5
-_LEVELS_AT_MOST = 12
+_LEVELS_AT_MOST = 50
 
+# A __reduce__, __getstate__ or __setstate__ of somebody else can raise anything. Only
+# what the disk says on writing is not the object's fault.
 PICKLING_ERRORS = (
+    ArithmeticError,
+    AssertionError,
     AttributeError,
-    NotImplementedError,
-    RecursionError,
+    ImportError,
+    LookupError,
     RuntimeError,
     TypeError,
     ValueError,
     pickle.PicklingError,
 )
-UNPICKLING_ERRORS = (
-    AttributeError,
-    EOFError,
-    ImportError,
-    TypeError,
-    ValueError,
-    pickle.UnpicklingError,
-)
+UNPICKLING_ERRORS = (Exception,)
 
 
-class _Sink(io.RawIOBase):
+class _Sink:
     """Takes bytes and keeps none."""
 
-    def writable(self) -> bool:
-        return True
-
     def write(self, data: Any) -> int:
+        """Count them."""
         return len(data)
 
 
-class _Scout(pickle.Pickler):
-    """Pickles into nothing and notes what would be looked up in ``__main__``.
+def _out_of_band(_: pickle.PickleBuffer) -> None:
+    """Lets the bytes of an array go nowhere, uncopied."""
 
-    Arrays go out of band, so their bytes are not copied.
-    """
+
+class _Scout(pickle.Pickler):
+    """Pickles into nothing and notes what would be looked up in ``__main__``."""
 
     def __init__(self) -> None:
         super().__init__(
-            _Sink(), protocol=PICKLE_PROTOCOL, buffer_callback=lambda _: None
+            _Sink(), protocol=PICKLE_PROTOCOL, buffer_callback=_out_of_band
         )
         self.of_main: str | None = None
 
@@ -78,18 +75,37 @@ class _Scout(pickle.Pickler):
         return NotImplemented
 
 
-def find_main_reference(model: Any) -> str | None:
-    """Name of a class or function of ``__main__`` that ``model`` refers to, if any.
+def why_by_value(model: Any) -> str | None:
+    """Why other processes could not read a plain pickle of ``model``, if they could not.
 
-    Raises:
-        SerializationError: If it can't be pickled; names the attribute to blame.
+    Returns:
+        The class of ``__main__`` that it needs, or the part that pickle can't write (a
+        lambda, a class made in a function); cloudpickle may take either.
     """
     scout = _Scout()
     try:
         scout.dump(model)
+    except PICKLING_ERRORS:
+        path, culprit = _blame(model, _pickles)
+        name = getattr(culprit, "__qualname__", type(culprit).__qualname__)
+        return f"{path} ({name}) is nothing that another process can import"
+    if scout.of_main:
+        return f"no other process can import {scout.of_main}, which lives in __main__"
+    return None
+
+
+def dump_by_value(model: Any, path: Path) -> None:
+    """Write ``model`` by cloudpickle, with the classes that others can't import.
+
+    Raises:
+        SerializationError: If it can't be pickled even so; names the attribute to blame.
+    """
+    try:
+        with path.open("wb") as file:
+            cloudpickle.dump(model, file, protocol=PICKLE_PROTOCOL)
     except PICKLING_ERRORS as err:
-        raise unpicklable(model, err) from err
-    return scout.of_main
+        path.unlink()
+        raise unpicklable(model, err, by_value=True) from err
 
 
 def unpicklable(
@@ -111,10 +127,11 @@ def unpicklable(
         else "use a function or class of an importable module, remove it before "
         "saving, or pass format='cloudpickle'"
     )
-    reason = str(err).split("\n", 1)[0][:200]
+    reason = str(err).split("\n", 1)[0][:200] or type(err).__name__
+    part = "" if culprit is model else f" because of its attribute {path}"
     return SerializationError(
-        f"the {type(model).__qualname__} can't be saved because of its attribute "
-        f"{path} ({kind.__module__}.{kind.__qualname__}): {reason}; {remedy}",
+        f"the {type(model).__qualname__} can't be saved{part} "
+        f"({kind.__module__}.{kind.__qualname__}): {reason}; {remedy}",
         attribute=path,
     )
 
@@ -151,7 +168,7 @@ def _pickles(obj: Any) -> bool:
 def _pickles_by_value(obj: Any) -> bool:
     try:
         cloudpickle.Pickler(
-            _Sink(), protocol=PICKLE_PROTOCOL, buffer_callback=lambda _: None
+            _Sink(), protocol=PICKLE_PROTOCOL, buffer_callback=_out_of_band
         ).dump(obj)
     except PICKLING_ERRORS:
         return False
@@ -163,7 +180,7 @@ def _blame(model: Any, pickles: Callable[[Any], bool]) -> tuple[str, Any]:
     path, culprit = "model", model
     seen = {id(model)}
     for _ in range(_LEVELS_AT_MOST):
-        for suffix, part in _parts(culprit):
+        for suffix, part in parts_of(culprit):
             if id(part) not in seen and not pickles(part):
                 seen.add(id(part))
                 path, culprit = path + suffix, part
@@ -171,15 +188,3 @@ def _blame(model: Any, pickles: Callable[[Any], bool]) -> tuple[str, Any]:
         else:
             break
     return path, culprit
-
-
-def _parts(obj: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(obj, dict):
-        for key, value in obj.items():
-            yield f"[{key!r}]", value
-    elif isinstance(obj, (list, tuple)):
-        for index, value in enumerate(obj):
-            yield f"[{index}]", value
-    elif not isinstance(obj, (type, FunctionType)):
-        for name, value in getattr(obj, "__dict__", {}).items():
-            yield f".{name}", value

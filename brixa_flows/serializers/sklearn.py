@@ -1,63 +1,88 @@
 """scikit-learn estimators, and pipelines around anything: joblib, uncompressed.
 
-Uncompressed files can be memory-mapped. An object whose classes live in ``__main__``
-is written by cloudpickle instead, because no other process could find them.
+Large arrays of the file are mapped into memory on load, not read: processes share their
+pages, and what is written to is copied, so that a loaded model can be trained on. What
+no other process can import (classes of ``__main__``, lambdas) is written by cloudpickle.
 """
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from typing import Any
 
 import joblib
 import pandas as pd
+from joblib.numpy_pickle import NumpyPickler
 
 from brixa_flows.errors import DatasetError
+from brixa_flows.plugins import SERIALIZERS
 from brixa_flows.serializers.base import (
     LoadOptions,
     ModelInputs,
     Prediction,
     SavedModel,
     SaveOptions,
+    Serializer,
 )
 from brixa_flows.serializers.devices import refuse_all_but_cpu
 from brixa_flows.serializers.formats import choose_format
-from brixa_flows.serializers.pickled import PickleSerializer, predict_by_methods
+from brixa_flows.serializers.pickled import predict_by_methods, save_by_value
 from brixa_flows.serializers.pickling import (
     PICKLE_PROTOCOL,
     PICKLING_ERRORS,
     UNPICKLING_ERRORS,
-    find_main_reference,
     unpicklable,
     unpickle,
     unreadable,
+    why_by_value,
 )
 
-__all__ = ["SklearnSerializer"]
+__all__ = ["MAPPED_FROM_BYTES", "SklearnSerializer"]
+
+MAPPED_FROM_BYTES = 256 * 2**10
+_FORMATS = ("joblib", "cloudpickle", "skops")
+_NO_MORE_MAPS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+
+
+class _Pickler(NumpyPickler):  # type: ignore[misc]  # joblib has no types
+    """As ``joblib.dump``, but marks small arrays as not to be mapped.
+
+    A mapped array holds a file descriptor, and an ensemble has thousands of arrays.
+    """
+
+    def _create_array_wrapper(self, array: Any) -> Any:
+        wrapper = super()._create_array_wrapper(array)
+        wrapper.allow_mmap = wrapper.allow_mmap and array.nbytes >= MAPPED_FROM_BYTES
+        return wrapper
 
 
 class SklearnSerializer:
-    """``model.joblib``, or ``model.pkl`` by cloudpickle for classes of ``__main__``."""
+    """``model.joblib``, ``model.skops``, or ``model.pkl`` by cloudpickle."""
 
     framework = "sklearn"
 
     def save(self, model: Any, directory: Path, options: SaveOptions) -> SavedModel:
-        """Write ``model``; the formats are ``joblib`` (default) and ``cloudpickle``.
+        """Write ``model``: ``joblib`` (default), ``cloudpickle`` or ``skops``.
 
         Raises:
             SerializationError: If it can't be pickled; names the attribute to blame.
+            MissingExtraError: If skops is asked for and not installed.
         """
-        chosen = choose_format(options, self.framework, ("joblib", "cloudpickle"))
-        of_main = None if chosen == "cloudpickle" else find_main_reference(model)
-        if chosen == "cloudpickle" or (options.format is None and of_main):
-            by_value = SaveOptions(format="cloudpickle")
-            saved = PickleSerializer().save(model, directory, by_value)
-            return SavedModel(self.framework, saved.format, "code", saved.entry)
+        chosen = choose_format(options, self.framework, _FORMATS)
+        if chosen == "skops":
+            skops: Serializer = SERIALIZERS.load("skops")()
+            return skops.save(model, directory, options)
+        because = None if options.format else why_by_value(model)
+        if because or chosen == "cloudpickle":
+            return save_by_value(self.framework, model, directory, because)
+        path = directory / "model.joblib"
         try:
-            joblib.dump(model, directory / "model.joblib", protocol=PICKLE_PROTOCOL)
+            with path.open("wb") as file:
+                _Pickler(file, protocol=PICKLE_PROTOCOL).dump(model)
         except PICKLING_ERRORS as err:
             raise unpicklable(model, err) from err
-        return SavedModel(self.framework, "joblib", "code", "model.joblib")
+        return SavedModel(self.framework, "joblib", "code", path.name)
 
     def load(self, directory: Path, saved: SavedModel, options: LoadOptions) -> Any:
         """Read the estimator back.
@@ -71,7 +96,7 @@ class SklearnSerializer:
         if saved.format == "cloudpickle":
             return unpickle(path)
         try:
-            return joblib.load(path)
+            return _load_mapped(path)
         except UNPICKLING_ERRORS as err:
             raise unreadable(path, err) from err
 
@@ -87,3 +112,13 @@ class SklearnSerializer:
             except ValueError as err:
                 raise DatasetError(f"the columns are no table: {err}") from err
         return predict_by_methods(model, inputs)
+
+
+def _load_mapped(path: Path) -> Any:
+    try:
+        # Copy on write: pages are shared, and partial_fit may still change an array.
+        return joblib.load(path, mmap_mode="c")
+    except OSError as err:
+        if err.errno not in _NO_MORE_MAPS:
+            raise
+        return joblib.load(path)

@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+import errno
 import threading
+from collections import defaultdict, deque
+from functools import partial
 
 import joblib
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.decomposition import PCA
-from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression, SGDClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-from brixa_flows.errors import DatasetError, SerializationError
+from brixa_flows.errors import (
+    DatasetError,
+    InsecureSerializationWarning,
+    SerializationError,
+)
+from brixa_flows.serializers import (
+    LoadOptions,
+    save_model_files,
+    serializer_named,
+)
 from brixa_flows.serializers.pickled import PickleSerializer
-from brixa_flows.serializers.sklearn import SklearnSerializer
+from brixa_flows.serializers.sklearn import MAPPED_FROM_BYTES, SklearnSerializer
 from brixa_flows.testing.serializers import SerializerContract
 
 X = np.random.default_rng(0).normal(size=(30, 2))
@@ -32,6 +46,33 @@ class Bias:
     def predict(self, inputs):
         """The first column and a bit."""
         return np.asarray(inputs)[:, 0] + self.bias
+
+
+class Slotted:
+    """It has no __dict__."""
+
+    __slots__ = ("value",)
+
+
+class Stubborn:
+    """It does not want to be pickled."""
+
+    def __reduce__(self):
+        raise LookupError("not me")
+
+
+class Wrapped(RegressorMixin, BaseEstimator):
+    """A torch module as an estimator."""
+
+    def fit(self, inputs, targets):
+        """Learn nothing."""
+        self.network_ = torch.nn.Linear(inputs.shape[1], 1)
+        return self
+
+    def predict(self, inputs):
+        """Of shape (n_samples,)."""
+        with torch.no_grad():
+            return self.network_(torch.as_tensor(inputs).float())[:, 0].numpy()
 
 
 class TestSklearnSerializer(SerializerContract):
@@ -85,30 +126,118 @@ def test_classes_of_main_load_where_they_are_not_known(
         np.testing.assert_allclose(model.predict(inputs), inputs[:, 0] * 2, atol=1e-9)
 
 
-def test_a_joblib_file_is_not_compressed_so_that_it_can_be_mapped(tmp_path, save):
+def test_large_arrays_are_mapped_and_small_ones_are_read(tmp_path, save, load):
+    model = Bias({"large": np.arange(MAPPED_FROM_BYTES / 8), "small": np.arange(9.0)})
+    pipeline = make_pipeline(FunctionTransformer(model.predict)).fit(X)
+    save(pipeline, tmp_path, format="joblib")
+    plain = joblib.load(tmp_path / "model.joblib", mmap_mode="r")
+    for loaded in (load(tmp_path), plain):
+        arrays = loaded[0].func.__self__.bias
+        assert isinstance(arrays["large"], np.memmap)
+        assert type(arrays["small"]) is np.ndarray
+        np.testing.assert_array_equal(arrays["large"], model.bias["large"])
+
+
+def test_a_mapped_model_can_be_trained_on_and_saved_again(tmp_path, save, load):
+    wide = np.random.default_rng(0).normal(size=(40, MAPPED_FROM_BYTES // 8))
+    before = SGDClassifier(random_state=0).fit(wide, wide[:, 0] > 0)
+    save(before, tmp_path / "first")
+    loaded = load(tmp_path / "first")
+    assert isinstance(loaded.coef_, np.memmap)
+    scores = loaded.decision_function(wide)
+    np.testing.assert_array_equal(scores, before.decision_function(wide))
+    save(loaded, tmp_path / "second")
+    loaded.partial_fit(wide, wide[:, 1] > 0)
+    for name in ("first", "second"):
+        again = load(tmp_path / name).decision_function(wide)
+        np.testing.assert_array_equal(again, scores)
+
+
+def test_a_model_of_more_arrays_than_files_may_be_open_is_read(
+    tmp_path, save, load, monkeypatch
+):
+    load_by_joblib, asked = joblib.load, []
+
+    def load_with_few_files(path, mmap_mode=None):
+        asked.append(mmap_mode)
+        if mmap_mode:
+            raise OSError(errno.EMFILE, "Too many open files")
+        return load_by_joblib(path)
+
     save(LinearRegression().fit(X, X[:, 0]), tmp_path)
-    model = joblib.load(tmp_path / "model.joblib", mmap_mode="r")
-    assert isinstance(model.coef_, np.memmap)
+    monkeypatch.setattr(joblib, "load", load_with_few_files)
+    assert load(tmp_path).coef_.shape == (2,)
+    assert asked == ["c", None]
 
 
-@pytest.mark.parametrize("by", ["joblib", "pickle"])
-def test_a_lambda_is_refused_by_the_name_of_its_attribute(by, tmp_path, save):
-    if by == "joblib":
-        scale = FunctionTransformer(lambda x: x)
-        model, path = make_pipeline(PCA(), scale), r"model.steps\[1\]\[1\].func"
+@pytest.mark.parametrize("by", ["sklearn", "pickle"])
+def test_a_lambda_is_taken_by_value_and_the_warning_says_why(by, tmp_path, load):
+    if by == "sklearn":
+        scale = FunctionTransformer(lambda x: x * 2)
+        model, path = make_pipeline(PCA(), scale).fit(X), r"model.steps\[1\]\[1\].func"
     else:
         model, path = Bias(), "model.bias"
         model.bias = lambda: 1
+    message = rf"model.pkl in the format cloudpickle.*{path} \(.*<lambda>\)"
+    with pytest.warns(InsecureSerializationWarning, match=message):
+        _, saved = save_model_files(model, tmp_path)
+    loaded = serializer_named(by).load(tmp_path, saved, LoadOptions())
+    if by == "sklearn":
+        np.testing.assert_array_equal(loaded.transform(X), model.transform(X))
+    else:
+        assert loaded.bias() == 1
+
+
+@pytest.mark.parametrize("by", ["joblib", "pickle"])
+def test_a_lambda_is_refused_in_a_format_that_was_asked_for(by, tmp_path, save):
+    model = FunctionTransformer(lambda x: x) if by == "joblib" else Bias(lambda: 1)
+    path = "model.func" if by == "joblib" else "model.bias"
     with pytest.raises(SerializationError, match=f"attribute {path} .*importable"):
-        save(model, tmp_path)
+        save(model, tmp_path, format=by)
 
 
-def test_a_lock_is_refused_by_the_name_of_its_attribute_even_by_value(tmp_path, save):
-    model = Bias({"a": [1, threading.Lock()]})
-    for chosen in ("pickle", "cloudpickle"):
+def _slotted(culprit):
+    slotted = Slotted()
+    slotted.value = culprit
+    return slotted
+
+
+@pytest.mark.parametrize(
+    ("wrap", "path"),
+    [
+        (lambda lock: {"a": [1, lock]}, "['a'][1]"),
+        (lambda lock: [{"b": {"c": ([lock],)}}], "[0]['b']['c'][0][0]"),
+        (lambda lock: defaultdict(list, x=[lock]), "['x'][0]"),
+        (lambda lock: deque([lock]), "[0]"),
+        (lambda lock: np.array([None, lock]), "[1]"),
+        (lambda lock: partial(max, lock, key=None), ".args[0]"),
+        (lambda lock: Bias(lock).predict, ".__self__.bias"),
+        (lambda lock: lambda: lock, ".lock"),
+        (lambda lock: _slotted(lock), ".value"),
+        (lambda lock: FunctionTransformer(kw_args={"by": lock}), ".kw_args['by']"),
+    ],
+)
+def test_a_lock_is_refused_by_the_name_of_its_attribute(wrap, path, tmp_path, save):
+    model = Bias(wrap(threading.Lock()))
+    for chosen in (None, "pickle", "cloudpickle"):
         with pytest.raises(SerializationError) as caught:
             save(model, tmp_path, format=chosen)
-        assert caught.value.attribute == "model.bias['a'][1]"
+        if chosen != "pickle" or path != ".lock":
+            assert caught.value.attribute == f"model.bias{path}"
+    assert not (tmp_path / "model.pkl").exists()
+
+
+def test_an_object_that_raises_anything_when_pickled_is_named(tmp_path, save):
+    with pytest.raises(SerializationError, match=r"model.bias\[0\].*Stubborn.*not me"):
+        save(Bias([Stubborn()]), tmp_path)
+
+
+def test_a_pipeline_around_a_network_is_of_scikit_learn(tmp_path, save, load):
+    around = FunctionTransformer(partial(np.multiply, 2.0))
+    model = make_pipeline(StandardScaler(), around, Wrapped()).fit(X, X[:, 0])
+    manifest = save(model, tmp_path)
+    assert (manifest.saved.serializer, manifest.saved.format) == ("sklearn", "joblib")
+    np.testing.assert_array_equal(load(tmp_path).predict(X), model.predict(X))
 
 
 def test_a_lambda_is_taken_by_value_when_that_is_asked_for(tmp_path, save, load):
