@@ -7,13 +7,13 @@ what the tracking backend records: one hash that stands for the whole directory.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import stat
-from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property, partial
+from collections.abc import Iterator, Mapping
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -33,6 +33,7 @@ from brixa_flows.errors import (
     some_of,
 )
 from brixa_flows.serializers.base import SavedModel
+from brixa_flows.serializers.hashing import LINK_OR_SPECIAL, hash_files
 from brixa_flows.serializers.protocol import PROTOCOL
 
 __all__ = [
@@ -48,7 +49,6 @@ __all__ = [
 MANIFEST_NAME = "config.json"
 _WRITTEN_BY_MLFLOW = frozenset({"registered_model_meta"})
 _MANIFEST_BYTES_AT_MOST = 64 * 2**20
-_HASHING_THREADS = min(8, os.cpu_count() or 1)
 
 
 class FileRecord(BaseModel):
@@ -140,8 +140,12 @@ class ArtifactManifest(BaseModel):
     @property
     def label(self) -> str:
         """Name and version for messages, as far as the core metadata tells."""
-        known = [str(self.core[key]) for key in ("name", "version") if key in self.core]
-        return " ".join(known) or "the artifact"
+        return _label(self.core)
+
+
+def _label(core: Mapping[str, Any]) -> str:
+    known = [str(core[key]) for key in ("name", "version") if key in core]
+    return " ".join(known) or "the artifact"
 
 
 def build_manifest(
@@ -168,7 +172,8 @@ def build_manifest(
     except (TypeError, ValueError) as err:
         raise InvalidMetadataError("core", f"is not JSON: {err}") from err
     try:
-        files = _hash_all(directory, _regular_files(directory))
+        found = dict(_regular_files(directory))
+        files = _hash_all(directory, found, f"hashing {_label(plain_core)}")
         return ArtifactManifest(
             protocol=PROTOCOL,
             saved=SavedModel(
@@ -178,7 +183,7 @@ def build_manifest(
             environment=dict(environment or {}),
             core=plain_core,
         )
-    except (_NotRegular, ValidationError) as err:
+    except (_Unreadable, ValidationError) as err:
         raise SerializationError(
             f"{directory} can't be described in a manifest: {_first_line(err)}"
         ) from err
@@ -225,24 +230,32 @@ def _no_manifest(directory: Path, cause: BaseException) -> DamagedArtifactError:
 
 def _read_regular(directory: Path, path: Path) -> bytes:
     try:
-        facts = path.lstat()
+        with open(path, "rb", opener=_open_no_link) as file:
+            facts = os.fstat(file.fileno())
+            if not stat.S_ISREG(facts.st_mode):
+                raise OSError(errno.ELOOP, "special file")
+            if facts.st_size > _MANIFEST_BYTES_AT_MOST:
+                raise OSError(errno.EFBIG, "it is too large to be a manifest")
+            return file.read(facts.st_size)
     except FileNotFoundError as err:
         raise DamagedArtifactError(str(directory), path.name, "is missing") from err
-    if not stat.S_ISREG(facts.st_mode):
-        raise DamagedArtifactError(str(directory), path.name, "is not a regular file")
-    if facts.st_size > _MANIFEST_BYTES_AT_MOST:
-        raise DamagedArtifactError(
-            str(directory), path.name, "is too large to be a manifest"
-        )
-    return path.read_bytes()
+    except OSError as err:
+        link = err.errno in (errno.ELOOP, errno.EISDIR)
+        reason = "is not a regular file" if link else f"can't be read: {err.strerror}"
+        raise DamagedArtifactError(str(directory), path.name, reason) from err
+
+
+def _open_no_link(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
 
 
 def verify_manifest(directory: Path, manifest: ArtifactManifest) -> None:
     """Check that ``directory`` holds exactly what was saved, before any parser.
 
-    Every file is hashed, several at once. Links are never followed. The one file more
-    that may be there is a note that MLflow leaves when it loads ``models:/NAME/3`` from
-    a local folder; nothing reads it.
+    Every file is hashed, several at once, but for large ones that this process hashed
+    before and nobody touched since. Links are never followed. The one file more that
+    may be there is a note that MLflow leaves when it loads ``models:/NAME/3`` from a
+    local folder; nothing reads it.
 
     Raises:
         DamagedArtifactError: If a file is missing, extra, changed, a link or a special
@@ -251,10 +264,18 @@ def verify_manifest(directory: Path, manifest: ArtifactManifest) -> None:
     where = manifest.label
     try:
         found = dict(_regular_files(directory))
-    except _NotRegular as err:
-        raise DamagedArtifactError(
-            where, err.path, "is a link or special file"
-        ) from err
+        _compare_names_and_sizes(where, found, manifest)
+        actual = _hash_all(directory, found, f"checking {where}")
+    except _Unreadable as err:
+        raise DamagedArtifactError(where, err.path, err.reason) from err
+    for path, record in sorted(manifest.files.items()):
+        if actual[path] != record:
+            raise DamagedArtifactError(where, path, "is not what was saved (sha256)")
+
+
+def _compare_names_and_sizes(
+    where: str, found: Mapping[str, int], manifest: ArtifactManifest
+) -> None:
     for path in sorted(manifest.files.keys() - found.keys()):
         raise DamagedArtifactError(where, path, "is missing")
     extra = sorted(found.keys() - manifest.files.keys() - _WRITTEN_BY_MLFLOW)
@@ -265,16 +286,15 @@ def verify_manifest(directory: Path, manifest: ArtifactManifest) -> None:
         if found[path] != record.size_bytes:
             reason = f"has {found[path]} bytes instead of {record.size_bytes}"
             raise DamagedArtifactError(where, path, reason)
-    actual = _hash_all(directory, found.items())
-    for path, record in sorted(manifest.files.items()):
-        if actual[path] != record:
-            raise DamagedArtifactError(where, path, "is not what was saved (sha256)")
 
 
-class _NotRegular(Exception):
-    def __init__(self, path: str) -> None:
-        super().__init__(f"{path!r} is a link or special file")
-        self.path = path
+class _Unreadable(Exception):
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(path, reason)
+        self.path, self.reason = path, reason
+
+    def __str__(self) -> str:
+        return f"{self.path!r} {self.reason}"
 
 
 def _regular_files(directory: Path) -> Iterator[tuple[str, int]]:
@@ -289,7 +309,7 @@ def _regular_files(directory: Path) -> Iterator[tuple[str, int]]:
                     continue
                 facts = entry.stat(follow_symlinks=False)
                 if not stat.S_ISREG(facts.st_mode):
-                    raise _NotRegular(path)
+                    raise _Unreadable(path, LINK_OR_SPECIAL)
                 if path != MANIFEST_NAME:
                     yield path, facts.st_size
 
@@ -297,23 +317,16 @@ def _regular_files(directory: Path) -> Iterator[tuple[str, int]]:
 
 
 def _hash_all(
-    directory: Path, files: Iterable[tuple[str, int]]
+    directory: Path, sizes: Mapping[str, int], what: str
 ) -> dict[str, FileRecord]:
-    """Hash files in parallel (hashlib lets other threads run meanwhile)."""
-    paths = [path for path, _ in files]
-    with ThreadPoolExecutor(_HASHING_THREADS) as pool:
-        records = pool.map(partial(_hash_file, directory), paths)
-        return dict(zip(paths, records, strict=True))
-
-
-def _hash_file(directory: Path, path: str) -> FileRecord:
     try:
-        descriptor = os.open(directory / path, os.O_RDONLY | os.O_NOFOLLOW)
+        found = hash_files(directory, sizes, what)
     except OSError as err:
-        raise _NotRegular(path) from err
-    with open(descriptor, "rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        return FileRecord(size_bytes=file.tell(), sha256=sha256)
+        raise _Unreadable(str(err.filename), str(err.strerror)) from err
+    return {
+        path: FileRecord(size_bytes=found[path][0], sha256=found[path][1])
+        for path in sizes
+    }
 
 
 def _first_line(err: BaseException) -> str:

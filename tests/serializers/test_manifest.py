@@ -151,6 +151,34 @@ def test_a_newer_protocol_is_refused_with_what_to_do(version):
         read_manifest(version)
 
 
+UNKNOWN_FIELDS = {
+    "the manifest": lambda content: content,
+    "what was saved": lambda content: content["saved"],
+    "a file": lambda content: content["files"]["model.pkl"],
+}
+
+
+@pytest.mark.parametrize("place", UNKNOWN_FIELDS)
+def test_a_field_that_this_protocol_does_not_know_is_no_manifest(
+    place, version, ran, load
+):
+    content = json.loads((version / "config.json").read_text())
+    UNKNOWN_FIELDS[place](content)["encrypted"] = True
+    (version / "config.json").write_text(json.dumps(content))
+    with pytest.raises(DamagedArtifactError, match="encrypted"):
+        load(version)
+    assert not ran.exists()
+
+
+@pytest.mark.parametrize("protocol", [None, 0, -1, "newest", str(PROTOCOL + 1), [1]])
+def test_a_protocol_that_is_no_number_from_one_up_is_no_manifest(version, protocol):
+    content = json.loads((version / "config.json").read_text())
+    content["protocol"] = protocol
+    (version / "config.json").write_text(json.dumps(content))
+    with pytest.raises(DamagedArtifactError, match="protocol"):
+        read_manifest(version)
+
+
 @pytest.mark.parametrize("path", ["../evil.pkl", "/etc/passwd", "a/../../b"])
 def test_a_path_out_of_the_directory_is_no_manifest(version, path):
     content = json.loads((version / "config.json").read_text())
