@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Lock
 from typing import Any
 from weakref import WeakKeyDictionary
 from zipfile import BadZipFile
@@ -23,6 +24,7 @@ from brixa_flows.serializers.pickling import (
 __all__ = ["load_program", "load_script", "module_of", "save_program", "save_script"]
 
 _UNREADABLE = (*UNPICKLING_ERRORS, BadZipFile, KeyError, OSError, RuntimeError)
+_ONE_AT_A_TIME = Lock()  # torch.export.load keeps what it reads in a global
 _BECAUSE = "it is a program, not tensors"
 _MODULES: WeakKeyDictionary[ExportedProgram, torch.nn.Module] = WeakKeyDictionary()
 
@@ -84,7 +86,8 @@ def load_program(
             "dtypes; export the module again in that dtype"
         )
     try:
-        program = torch.export.load(path)
+        with _ONE_AT_A_TIME:
+            program = torch.export.load(path)
     except _UNREADABLE as err:
         raise unreadable(path, err) from err
     there = {str(each.device) for each in _tensors(program)}

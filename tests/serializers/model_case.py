@@ -27,7 +27,7 @@ class ModelCase:
     serializer: str
     format: str
     make: Callable[[], Any]
-    inputs: ModelInputs
+    inputs: ModelInputs | None
     options: Mapping[str, Callable[[], Any] | str] = field(default_factory=dict)
     variant: str = ""
 

@@ -76,6 +76,25 @@ def make_network_of_main():
     return class_of_main(NETWORK_OF_MAIN, "Notebook", nn=nn)()
 
 
+def make_state():
+    """What most checkpoints are."""
+    return make_trained().state_dict()
+
+
+def make_script():
+    """A scripted network."""
+    return torch.jit.script(nn.Sequential(nn.Linear(4, 3), nn.ReLU()).eval())
+
+
+def make_program():
+    """An exported network, for batches of any size."""
+    network = nn.Sequential(nn.Linear(4, 3), nn.ReLU()).eval()
+    rows = {0: torch.export.Dim("rows", min=1, max=64)}
+    return torch.export.export(
+        network, (torch.as_tensor(X),), dynamic_shapes={"input": rows}
+    )
+
+
 CASES = [
     ModelCase("pytorch", "safetensors", seeded(make_trained), X),
     ModelCase("pytorch", "safetensors", seeded(Tied), X, variant="tied"),
@@ -83,6 +102,9 @@ CASES = [
     ModelCase(
         "pytorch", "cloudpickle", seeded(make_network_of_main), X, variant="main"
     ),
+    ModelCase("pytorch", "safetensors", seeded(make_state), None, variant="state"),
+    ModelCase("pytorch", "torchscript", seeded(make_script), X),
+    ModelCase("pytorch", "pt2", seeded(make_program), X),
     ModelCase(
         "transformers",
         "safetensors",
