@@ -31,6 +31,8 @@ from brixa_flows.serializers import (
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 HERE = Path(__file__).parent
+# The classes that golden artifacts name, which contracts use too.
+sys.path.append(str(HERE.parent / "data" / "protocol-1" / "classes"))
 
 
 def save(model: Any, directory: Path, **options: Any) -> ArtifactManifest:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from golden_table import Rule
 from model_case import ModelCase, class_of_main
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
@@ -15,17 +16,6 @@ FRAME = pd.DataFrame(
 )
 LABELS = np.where(FRAME["width"] > 0, "late", "early")
 ROWS = FRAME.head(6)
-
-
-class Rule:
-    """A model of no framework."""
-
-    def __init__(self) -> None:
-        self.weights = np.array([0.5, -2.0])
-
-    def predict(self, inputs):
-        """A weighted sum of the columns."""
-        return np.asarray(inputs) @ self.weights
 
 
 RULE_OF_MAIN = """
@@ -63,6 +53,8 @@ CASES = [
         ROWS,
         {"format": "cloudpickle"},
     ),
+    ModelCase("skops", "skops", make_pipeline_of_two, ROWS, {"format": "skops"}),
+    ModelCase("skops", "skops", make_forest, ROWS, {"format": "skops"}, "forest"),
     ModelCase("pickle", "pickle", Rule, ROWS),
     ModelCase("pickle", "cloudpickle", make_rule_of_main, ROWS, variant="main"),
 ]

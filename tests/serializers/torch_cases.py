@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from golden_torch import Forgetful, Net, Tied
 from model_case import ModelCase, class_of_main
-from tiny_networks import Forgetful, Net, Tied
 from tokenizers import Tokenizer, models, pre_tokenizers
 from torch import nn
 from transformers import (
@@ -98,7 +98,7 @@ def make_program():
 CASES = [
     ModelCase("pytorch", "safetensors", seeded(make_trained), X),
     ModelCase("pytorch", "safetensors", seeded(Tied), X, variant="tied"),
-    ModelCase("pytorch", "cloudpickle", seeded(Forgetful), X),
+    ModelCase("pytorch", "cloudpickle", seeded(lambda: Forgetful(3.0)), X),
     ModelCase(
         "pytorch", "cloudpickle", seeded(make_network_of_main), X, variant="main"
     ),
