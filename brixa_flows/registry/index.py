@@ -27,28 +27,37 @@ _ATTEMPTS = 50
 _LOG = logging.getLogger(__name__)
 
 
-def update_index(backends: Backends, reader: Reader, name: str) -> None:
-    """Bring one model's part up to date.
+def update_index(backends: Backends, reader: Reader, name: str) -> Standing | None:
+    """Bring one model's part up to date; all of it where it can't be read.
 
     A failure is logged and not raised, because what it follows is done already.
+
+    Returns:
+        Where the model's versions stand, if that was looked up and it has any.
     """
+    standing = None
     key = backends.layout.index_key
     try:
         for _ in range(_ATTEMPTS):
             index, etag = _read(backends, key)
-            entry = _entry(reader, name)
+            if index is None:
+                rebuild_index(backends, reader)
+                return None
+            standing = _standing(reader, name)
+            entry = _entry(standing)
             if index["models"].get(name) == entry and etag is not None:
-                return
+                return standing
             if entry is None:
                 index["models"].pop(name, None)
             else:
                 index["models"][name] = entry
             if _replace(backends, key, index, etag):
-                return
+                return standing
     except StorageError as err:
         _LOG.warning("the index %s could not be updated: %s", key, err)
-        return
+        return standing
     _LOG.warning("the index %s is updated by too many at once; recover() mends it", key)
+    return standing
 
 
 def rebuild_index(backends: Backends, reader: Reader) -> bool:
@@ -56,7 +65,7 @@ def rebuild_index(backends: Backends, reader: Reader) -> bool:
     key = backends.layout.index_key
     for _ in range(_ATTEMPTS):
         old, etag = _read(backends, key)
-        models = {name: _entry(reader, name) for name in reader.models()}
+        models = {name: _entry(_standing(reader, name)) for name in reader.models()}
         new = {"protocol": INDEX_PROTOCOL, "models": models}
         if new == old:
             return False
@@ -65,7 +74,8 @@ def rebuild_index(backends: Backends, reader: Reader) -> bool:
     raise StorageError(f"{key!r} is changed by too many at once; retry")
 
 
-def _read(backends: Backends, key: str) -> tuple[dict[str, Any], str | None]:
+def _read(backends: Backends, key: str) -> tuple[dict[str, Any] | None, str | None]:
+    """The index, ``None`` if it is damaged, and its etag, ``None`` if it is missing."""
     empty: dict[str, Any] = {"protocol": INDEX_PROTOCOL, "models": {}}
     try:
         data, etag = backends.storage.read(key)
@@ -74,9 +84,9 @@ def _read(backends: Backends, key: str) -> tuple[dict[str, Any], str | None]:
     try:
         index = json.loads(data)
     except ValueError:
-        return empty, etag
+        return None, etag
     good = isinstance(index, dict) and isinstance(index.get("models"), dict)
-    return (index if good else empty), etag
+    return (index if good else None), etag
 
 
 def _replace(
@@ -84,16 +94,21 @@ def _replace(
 ) -> bool:
     data = json.dumps(index, indent=2, sort_keys=True).encode() + b"\n"
     try:
-        backends.storage.replace(key, data, etag=etag)
+        backends.storage.replace(key, data, etag=etag, durable=False)
     except StaleWriteError:
         return False
     return True
 
 
-def _entry(reader: Reader, name: str) -> dict[str, Any] | None:
+def _standing(reader: Reader, name: str) -> Standing | None:
     try:
-        standing = reader.standing(name)
+        return reader.standing(name)
     except ModelNotFoundError:
+        return None
+
+
+def _entry(standing: Standing | None) -> dict[str, Any] | None:
+    if standing is None:
         return None
     return {
         "versions": len(standing.claimed),

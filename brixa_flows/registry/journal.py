@@ -214,6 +214,8 @@ class Journal:
             except ObjectNotFoundError:
                 old, etag = MetadataFile(core=claim.core, mutable=claim.mutable), None
             new = change(old)
+            if new == old and etag is not None:
+                return new
             try:
                 self._storage.replace(key, new.to_bytes(), etag=etag)
             except StaleWriteError:

@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 
 from brixa_flows.errors import (
+    DamagedArtifactError,
     ObjectNotFoundError,
     StaleWriteError,
     VersionExistsError,
@@ -81,8 +82,8 @@ class Leases:
 
     def drop_dead(self, name: str, version: ModelVersion) -> bool:
         """Remove the lease of a dead process; says whether there was one."""
-        lease, _ = self._read(name, version)
-        if lease is None or _is_alive(lease):
+        lease, etag = self._read(name, version)
+        if etag is None or (lease is not None and _is_alive(lease)):
             return False
         self._storage.delete(self._key(name, version))
         return True
@@ -92,7 +93,10 @@ class Leases:
         if held is None or not _is_alive(held):
             try:
                 self._storage.replace(
-                    self._key(name, version), lease.to_bytes(), etag=etag
+                    self._key(name, version),
+                    lease.to_bytes(),
+                    etag=etag,
+                    durable=False,  # no power cut leaves its process alive
                 )
                 return
             except StaleWriteError:
@@ -103,16 +107,20 @@ class Leases:
     def _release(self, name: str, version: ModelVersion, lease: Lease) -> None:
         held, _ = self._read(name, version)
         if held is not None and held.id == lease.id:
-            self._storage.delete(self._key(name, version))
+            self._storage.delete(self._key(name, version), durable=False)
 
     def _read(
         self, name: str, version: ModelVersion
     ) -> tuple[Lease | None, str | None]:
+        """The lease, ``None`` if it is damaged, and its etag, ``None`` without one."""
         try:
             data, etag = self._storage.read(self._key(name, version))
         except ObjectNotFoundError:
             return None, None
-        return parse_record(self._key(name, version), data, Lease), etag
+        try:
+            return parse_record(self._key(name, version), data, Lease), etag
+        except DamagedArtifactError:  # a power cut took a part of it, and its process
+            return None, etag
 
     def _key(self, name: str, version: ModelVersion) -> str:
         return self._layout.entry_key(name, "saves", version)

@@ -128,16 +128,26 @@ class Reader:
             VersionNotFoundError: If its number was never taken.
             DamagedArtifactError: If ``{version}_meta.json`` and ``config.json`` differ.
         """
+        return self.metadata_and_record(name, version, standing)[0]
+
+    def metadata_and_record(
+        self, name: str, version: ModelVersion, standing: Standing | None = None
+    ) -> tuple[ModelMetadata, str | None]:
+        """Everything about one version, and the digest that was recorded at its save.
+
+        The record is the tracking backend's, ``None`` if it has none.
+        """
         standing = standing or self.standing(name)
         claim = self.claim(name, version)
-        journal = self._backends.journal
-        seal = journal.read_seal(name, version)
-        tracked = None
-        if seal is not None:
-            tracked = self._backends.tracking.get_version(
-                name, str(claim.core.version), backend_version=seal.backend_version
-            )
-        return self._assemble(claim, seal, tracked, standing)
+        seal = self._backends.journal.read_seal(name, version)
+        if seal is None:
+            return self.assemble(claim, None, None, standing), None
+        tracking, text = self._backends.tracking, str(claim.core.version)
+        tracked = tracking.get_version(name, text, backend_version=seal.backend_version)
+        recorded = tracked.digest if tracked is not None else None
+        if recorded is None:  # not shown there, but its run may still be
+            recorded = tracking.recorded_digest(name, text)
+        return self.assemble(claim, seal, tracked, standing), recorded
 
     def all_metadata(
         self, name: str, versions: Iterable[ModelVersion], standing: Standing
@@ -157,12 +167,12 @@ class Reader:
         for version in wanted:
             claim, seal = self.claim(name, version), journal.read_seal(name, version)
             try:
-                known = self._assemble(claim, seal, tracked.get(version.core), standing)
+                known = self.assemble(claim, seal, tracked.get(version.core), standing)
             except DamagedArtifactError:
                 doubted = replace(
                     standing, quarantined=standing.quarantined | {version}
                 )
-                known = self._assemble(claim, seal, tracked.get(version.core), doubted)
+                known = self.assemble(claim, seal, tracked.get(version.core), doubted)
             found.append(known)
         return found
 
@@ -208,13 +218,18 @@ class Reader:
             )
         return core
 
-    def _assemble(
+    def assemble(
         self,
         claim: Claim,
         seal: Seal | None,
         tracked: TrackedVersion | None,
         standing: Standing,
     ) -> ModelMetadata:
+        """Everything about a version, from what each authority says of it.
+
+        Raises:
+            DamagedArtifactError: If ``{version}_meta.json`` and ``config.json`` differ.
+        """
         version = claim.core.version
         state = standing.state(version)
         readable = state == "ready" and seal is not None

@@ -218,6 +218,8 @@ class Registrar:
 
     def bump_asked_for(self, core: Core) -> Literal["major", "minor", "patch"]:
         """What the schemas given ask for; one not given counts as unchanged."""
+        if core.input_schema is None and core.output_schema is None:
+            return "patch"
         base = self.base_of(core.name)
         return "patch" if base is None else bump_for(changes_between(base, core))
 

@@ -102,9 +102,11 @@ class Saver:
             self._backends.tracking.ping()  # before minutes go into writing files
             with self._backends.storage.staging() as directory:
                 manifest, mutable = self._stage(claim, request, framework, directory)
-                self._commit(claim, manifest, mutable, directory)
-        update_index(self._backends, self._reader, name)
-        return self._reader.metadata(name, version)
+                seal, tracked = self._commit(claim, manifest, mutable, directory)
+        standing = update_index(self._backends, self._reader, name)
+        return self._reader.assemble(
+            claim, seal, tracked, standing or self._reader.standing(name)
+        )
 
     def _refuse_unless_free(self, claim: Claim) -> None:
         name, version = claim.core.name, claim.core.version
@@ -225,7 +227,7 @@ class Saver:
         manifest: ArtifactManifest,
         mutable: Mutable,
         directory: Path,
-    ) -> None:
+    ) -> tuple[Seal, TrackedVersion]:
         name, version = claim.core.name, claim.core.version
         backends = self._backends
         core = Core.model_validate(manifest.core)
@@ -242,7 +244,7 @@ class Saver:
             raise VersionExistsError(name, version, "is saved already") from err
         try:
             tracked = show_version(backends, core, mutable, claim.lineage, run_id)
-            seal_version(backends, claim, manifest, tracked)
+            return seal_version(backends, claim, manifest, tracked), tracked
         except BaseException:
             self._take_back(name, version)
             raise

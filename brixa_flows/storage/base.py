@@ -60,13 +60,17 @@ class StorageNode(Protocol):
         """
         ...
 
-    def replace(self, key: str, data: bytes, *, etag: str | None) -> str:
+    def replace(
+        self, key: str, data: bytes, *, etag: str | None, durable: bool = True
+    ) -> str:
         """Write an object if it is still the one that was read (compare-and-swap).
 
         Args:
             key: Its key.
             data: The new content.
             etag: What :meth:`read` returned; ``None`` means it must not exist.
+            durable: ``False`` for what can be made anew: a power cut may take it back
+                or leave it damaged.
 
         Returns:
             The new etag.
@@ -101,8 +105,13 @@ class StorageNode(Protocol):
         """
         ...
 
-    def delete(self, key: str) -> None:
-        """Remove an object or a whole directory; nothing there is no error."""
+    def delete(self, key: str, *, durable: bool = True) -> None:
+        """Remove an object or a whole directory; nothing there is no error.
+
+        Args:
+            key: Its key.
+            durable: ``False`` where a power cut may bring it back.
+        """
         ...
 
     def staging(self) -> AbstractContextManager[Path]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from brixa_flows.errors import StorageError, UnsafeKeyError
 
-__all__ = ["check_tree", "explain", "sync_path", "sync_tree", "write_synced"]
+__all__ = ["check_tree", "explain", "sync_path", "sync_tree", "write_new"]
 
 _REASONS = {
     errno.ENOSPC: "no space is left on the device; free some and try again",
@@ -51,8 +51,8 @@ def explain(doing: str, where: str) -> Iterator[None]:
         ) from err
 
 
-def write_synced(path: Path, data: bytes) -> int:
-    """Write a new file and force it to the device.
+def write_new(path: Path, data: bytes, *, durable: bool) -> int:
+    """Write a new file and, if ``durable``, force it to the device.
 
     Returns:
         An open descriptor of it, for the caller to close.
@@ -62,7 +62,8 @@ def write_synced(path: Path, data: bytes) -> int:
         view = memoryview(data)
         while view:
             view = view[os.write(descriptor, view) :]
-        os.fsync(descriptor)
+        if durable:
+            os.fsync(descriptor)
     except BaseException:
         os.close(descriptor)
         path.unlink(missing_ok=True)

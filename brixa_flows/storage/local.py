@@ -67,29 +67,39 @@ class LocalStorageNode:
 
     def create(self, key: str, data: bytes) -> str:
         """Write a new object; see :meth:`.StorageNode.create`."""
+        return self._create(key, data, durable=True)
+
+    def _create(self, key: str, data: bytes, *, durable: bool) -> str:
         check_key(key)
-        with self._explain("write", key), self._scratch.file(data) as (path, file):
+        with (
+            self._explain("write", key),
+            self._scratch.file(data, durable=durable) as (path, file),
+        ):
             _stamp(file, time.time_ns())
             try:
                 self._tree.change(
-                    key, lambda parent, name: os.link(path, name, dst_dir_fd=parent)
+                    key,
+                    lambda parent, name: os.link(path, name, dst_dir_fd=parent),
+                    durable=durable,
                 )
             except FileExistsError as err:
                 self._tree.facts(key)  # a link is refused as what it is
                 raise ObjectExistsError(key, str(self.root)) from err
             return _etag(os.fstat(file))
 
-    def replace(self, key: str, data: bytes, *, etag: str | None) -> str:
+    def replace(
+        self, key: str, data: bytes, *, etag: str | None, durable: bool = True
+    ) -> str:
         """Compare and swap; see :meth:`.StorageNode.replace`."""
         check_key(key)
         if etag is None:
             try:
-                return self.create(key, data)
+                return self._create(key, data, durable=durable)
             except ObjectExistsError as err:
                 raise StaleWriteError(key, str(self.root)) from err
         with (
             self._explain("write", key),
-            self._scratch.file(data) as (path, file),
+            self._scratch.file(data, durable=durable) as (path, file),
             self._scratch.lock(key),
         ):
             found = self._tree.facts(key)
@@ -99,7 +109,9 @@ class LocalStorageNode:
             # the inode's number is used again at once.
             _stamp(file, max(time.time_ns(), found.st_mtime_ns + 1))
             self._tree.change(
-                key, lambda parent, name: os.rename(path, name, dst_dir_fd=parent)
+                key,
+                lambda parent, name: os.rename(path, name, dst_dir_fd=parent),
+                durable=durable,
             )
             return _etag(os.fstat(file))
 
@@ -134,7 +146,7 @@ class LocalStorageNode:
             facts = self._tree.facts(key)
         return None if facts is None else _stored(key, facts)
 
-    def delete(self, key: str) -> None:
+    def delete(self, key: str, *, durable: bool = True) -> None:
         """Remove an object or directory; see :meth:`.StorageNode.delete`.
 
         A directory vanishes as a whole, by one rename, before its files are removed.
@@ -147,7 +159,8 @@ class LocalStorageNode:
                 try:
                     with self._tree.parent(key) as (parent, name):
                         os.rename(name, trash, src_dir_fd=parent)
-                        os.fsync(parent)
+                        if durable:
+                            os.fsync(parent)
                 except (FileNotFoundError, NotADirectoryError):
                     return
                 self._tree.prune(key)

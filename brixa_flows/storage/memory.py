@@ -63,7 +63,9 @@ class MemoryStorageNode:
                 raise ObjectExistsError(key, self.uri)
             return self._put(key, data)
 
-    def replace(self, key: str, data: bytes, *, etag: str | None) -> str:
+    def replace(
+        self, key: str, data: bytes, *, etag: str | None, durable: bool = True
+    ) -> str:
         """Compare and swap; see :meth:`.StorageNode.replace`."""
         check_key(key)
         with self._lock:
@@ -87,7 +89,7 @@ class MemoryStorageNode:
         found = self._kept.get(key)
         return None if found is None else _stored(key, found)
 
-    def delete(self, key: str) -> None:
+    def delete(self, key: str, *, durable: bool = True) -> None:
         """Remove an object or directory; see :meth:`.StorageNode.delete`."""
         check_key(key)
         with self._lock:

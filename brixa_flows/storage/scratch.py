@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from brixa_flows.storage.durable import write_synced
+from brixa_flows.storage.durable import write_new
 from brixa_flows.storage.keys import OWN_FOLDER
 
 __all__ = ["Scratch"]
@@ -40,10 +40,13 @@ class Scratch:
         return folder / uuid.uuid4().hex
 
     @contextmanager
-    def file(self, data: bytes) -> Iterator[tuple[Path, int]]:
-        """A complete file that is on the device, and its descriptor; then removed."""
+    def file(self, data: bytes, *, durable: bool = True) -> Iterator[tuple[Path, int]]:
+        """A complete file, on the device if ``durable``, and its descriptor.
+
+        It is removed at the end.
+        """
         path = self.new_path()
-        descriptor = write_synced(path, data)
+        descriptor = write_new(path, data, durable=durable)
         try:
             yield path, descriptor
         finally:

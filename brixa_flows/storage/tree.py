@@ -86,8 +86,10 @@ class Tree:
         with self.directory(above, make=make) as descriptor:
             yield descriptor, name
 
-    def change(self, key: str, act: Callable[[int, str], _T]) -> _T:
-        """Act on the key's directory and force the directory to the device.
+    def change(
+        self, key: str, act: Callable[[int, str], _T], *, durable: bool = True
+    ) -> _T:
+        """Act on the key's directory and, if ``durable``, force it to the device.
 
         The directory is made where it is missing, again where another process prunes
         it at the same time.
@@ -96,7 +98,8 @@ class Tree:
             try:
                 with self.parent(key, make=True) as (parent, name):
                     result = act(parent, name)
-                    os.fsync(parent)
+                    if durable:
+                        os.fsync(parent)
                     return result
             except FileNotFoundError:
                 if attempt == _ATTEMPTS:

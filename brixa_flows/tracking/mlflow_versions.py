@@ -136,6 +136,11 @@ def run_of(client: MlflowClient, found: ModelVersion) -> Run | None:
         return None
 
 
+def _is_active(run: Run | None) -> bool:
+    """Whoever deletes a run takes its record back."""
+    return run is not None and run.info.lifecycle_stage == "active"
+
+
 def as_tracked(found: ModelVersion, run: Run | None) -> TrackedVersion:
     """Both in our words; numbers are int or str there, depending on the backend."""
     users, ours = keys.split_tags(found.tags)
@@ -147,7 +152,7 @@ def as_tracked(found: ModelVersion, run: Run | None) -> TrackedVersion:
         backend_version=str(found.version),
         run_id=found.run_id or None,
         source=str(found.source),
-        digest=run_tags.get(keys.DIGEST),
+        digest=run_tags.get(keys.DIGEST) if _is_active(run) else None,
         description=found.description or "",
         tags=users,
         metrics={} if run is None else dict(run.data.metrics),
