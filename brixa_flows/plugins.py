@@ -47,6 +47,8 @@ class Plugin:
         aliases: Other names it answers to.
         framework: Of a serializer: what its models are registered as, if not ``name``.
         data_formats: Of a serializer: the formats that run no stored code on load.
+        class_packages: Of a serializer: packages whose classes a data format may name
+            and have built with any arguments; a class from elsewhere is code.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Plugin:
     aliases: tuple[str, ...] = ()
     framework: str | None = None
     data_formats: frozenset[str] = frozenset()
+    class_packages: frozenset[str] = frozenset()
 
 
 class PluginRegistry:
@@ -197,6 +200,7 @@ SERIALIZERS = PluginRegistry(
             handles_if_registered=("builtins.dict", "builtins.list"),
             aliases=("torch",),
             data_formats=frozenset({"safetensors"}),
+            class_packages=frozenset({"timm", "torch.nn", "torchvision"}),
         ),
         Plugin(
             "tensorflow",

@@ -24,7 +24,6 @@ __all__ = ["TrustPolicy", "check_trust", "tier_of", "warn_insecure"]
 
 TrustPolicy: TypeAlias = Literal["default", "strict", "open"]
 
-_MODULES_ALWAYS_ALLOWED = frozenset({"keras", "timm", "torch", "torchvision"})
 _REMEDY_ON_LOAD = (
     "load it only if you trust who could write it, or save the model in a format that "
     "holds data only (safetensors, .keras)"
@@ -141,7 +140,9 @@ def _apply(
 
 def _foreign_class(saved: SavedModel) -> str | None:
     """The first class a data format names that no allow-listed library brings."""
+    packages = SERIALIZERS.get(saved.serializer).class_packages
     for path in saved.config.get("classes", ()):
-        if str(path).partition(".")[0].partition(":")[0] not in _MODULES_ALWAYS_ALLOWED:
+        module = str(path).partition(":")[0] + "."
+        if not any(module.startswith(f"{package}.") for package in packages):
             return str(path)
     return None
