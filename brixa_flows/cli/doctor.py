@@ -100,7 +100,7 @@ def _frameworks() -> str:
     present: list[str] = []
     absent: list[str] = []
     for plugin in SERIALIZERS.all().values():
-        library = plugin.handles[0].partition(".")[0] if plugin.handles else "pickle"
+        library = (*plugin.handles, plugin.extra or "pickle")[0].partition(".")[0]
         found = importlib.util.find_spec(library) is not None
         (present if found else absent).append(plugin.name)
     return f"here: {', '.join(present)}; not installed: {', '.join(absent) or 'none'}"

@@ -13,9 +13,12 @@ __all__ = ["environment_of"]
 _ALWAYS = ("brixa-flows", "numpy")
 _PACKAGES = {
     "keras": ("keras", "tensorflow"),
+    "onnx": ("onnx", "onnxruntime"),
+    "onnxruntime": ("onnx", "onnxruntime"),
     "sklearn": ("scikit-learn", "scipy", "joblib"),
     "torch": ("torch", "safetensors"),
     "transformers": ("transformers", "tokenizers"),
+    "xgboost": ("xgboost", "xgboost-cpu"),
 }
 
 

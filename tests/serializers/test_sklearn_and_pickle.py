@@ -30,7 +30,6 @@ from brixa_flows.serializers import (
 )
 from brixa_flows.serializers.pickled import PickleSerializer
 from brixa_flows.serializers.sklearn import MAPPED_FROM_BYTES, SklearnSerializer
-from brixa_flows.testing.serializers import SerializerContract
 
 X = np.random.default_rng(0).normal(size=(30, 2))
 FRAME = pd.DataFrame(X, columns=["width", "age"])
@@ -73,34 +72,6 @@ class Wrapped(RegressorMixin, BaseEstimator):
         """Of shape (n_samples,)."""
         with torch.no_grad():
             return self.network_(torch.as_tensor(inputs).float())[:, 0].numpy()
-
-
-class TestSklearnSerializer(SerializerContract):
-    @pytest.fixture
-    def serializer(self):
-        return SklearnSerializer()
-
-    @pytest.fixture
-    def model(self):
-        return make_pipeline(StandardScaler(), LogisticRegression()).fit(FRAME, LABELS)
-
-    @pytest.fixture
-    def inputs(self):
-        return FRAME
-
-
-class TestPickleSerializer(SerializerContract):
-    @pytest.fixture
-    def serializer(self):
-        return PickleSerializer()
-
-    @pytest.fixture
-    def model(self):
-        return Bias()
-
-    @pytest.fixture
-    def inputs(self):
-        return X
 
 
 def test_a_fresh_process_predicts_the_same(tmp_path, save, predict_elsewhere):

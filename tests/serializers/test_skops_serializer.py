@@ -15,13 +15,11 @@ from sklearn.ensemble import (
 )
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.preprocessing import FunctionTransformer
 
 from brixa_flows.errors import SerializationError, UntrustedArtifactError
 from brixa_flows.serializers import LoadOptions, SavedModel, canonical_framework
 from brixa_flows.serializers.skops import SkopsSerializer
-from brixa_flows.testing.serializers import SerializerContract
 
 X = np.random.default_rng(0).normal(size=(90, 3))
 LABELS = np.where(X[:, 0] > 0, "late", "early")
@@ -43,20 +41,6 @@ class Foreign:
 def load(directory):
     """The file of a directory, by our serializer."""
     return SkopsSerializer().load(directory, SAVED, LoadOptions())
-
-
-class TestSkopsSerializer(SerializerContract):
-    @pytest.fixture
-    def serializer(self):
-        return SkopsSerializer()
-
-    @pytest.fixture
-    def model(self):
-        return make_pipeline(StandardScaler(), LogisticRegression()).fit(X, LABELS)
-
-    @pytest.fixture
-    def inputs(self):
-        return X
 
 
 @pytest.mark.parametrize(
