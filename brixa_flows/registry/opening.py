@@ -54,11 +54,11 @@ class Opener:
         self, name: str, version: ModelVersion, trust: Literal["code"] | None
     ) -> OpenedVersion:
         """Verify a ready version and apply the trust policy."""
-        metadata = self._reader.metadata(name, version)
+        metadata, recorded = self._reader.metadata_and_record(name, version)
         directory, manifest = self._verified(name, version, metadata.digest)
         check_trust(
             manifest,
-            recorded_digest=self._recorded(metadata),
+            recorded_digest=recorded,
             policy=self._backends.settings.trust_policy,
             trust=trust,
         )
@@ -66,9 +66,8 @@ class Opener:
 
     def verify(self, name: str, version: ModelVersion) -> None:
         """Check every file, and the digest against the recorded one."""
-        metadata = self._reader.metadata(name, version)
+        metadata, recorded = self._reader.metadata_and_record(name, version)
         _, manifest = self._verified(name, version, metadata.digest)
-        recorded = self._recorded(metadata)
         if recorded is not None and recorded != manifest.digest:
             raise _other_digest(f"{name} {version}", manifest, recorded)
 
@@ -95,11 +94,6 @@ class Opener:
         if digest is not None and manifest.digest != digest:
             raise _other_digest(label, manifest, digest)
         return directory, manifest
-
-    def _recorded(self, metadata: ModelMetadata) -> str | None:
-        return self._backends.tracking.recorded_digest(
-            metadata.name, str(metadata.version)
-        )
 
 
 def _other_digest(
