@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
@@ -41,6 +42,7 @@ from brixa_flows.versioning import ModelVersion
 __all__ = ["Journal"]
 
 _ATTEMPTS = 100
+_VERSIONS_KEPT = 100_000
 _Entry = TypeVar("_Entry", bound=BaseModel)
 
 
@@ -287,7 +289,11 @@ def _versions_in(
     storage: StorageNode, layout: Layout, kind: str, name: str
 ) -> Iterator[ModelVersion]:
     for stored in storage.list(layout.entries_prefix(name, kind), recursive=False):
-        yield ModelVersion.parse(stored.key.rpartition("/")[2].removesuffix(".json"))
+        yield _version(stored.key.rpartition("/")[2].removesuffix(".json"))
+
+
+# Every call lists all numbers of a model again.
+_version = lru_cache(_VERSIONS_KEPT)(ModelVersion.parse)
 
 
 def _read_payload(key: str, data: bytes) -> dict[str, Any]:

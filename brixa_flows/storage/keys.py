@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from brixa_flows.errors import UnsafeKeyError
 
 __all__ = ["OWN_FOLDER", "check_key", "check_prefix", "is_key"]
@@ -9,6 +11,7 @@ __all__ = ["OWN_FOLDER", "check_key", "check_prefix", "is_key"]
 OWN_FOLDER = ".brixa"
 """Folder of a local root for temporary files and locks; no key may begin with it."""
 
+_FORBIDDEN = re.compile(r"[\x00-\x1f\x7f\\]")
 _LONGEST_KEY_BYTES = 1024
 _LONGEST_NAME_BYTES = 255
 
@@ -51,9 +54,7 @@ def _fault(key: object) -> str | None:
         return "it can't be written as UTF-8"
     if size > _LONGEST_KEY_BYTES:
         return f"it has {size} bytes, at most {_LONGEST_KEY_BYTES} are allowed"
-    if "\\" in key or any(
-        ord(character) < 32 or character == "\x7f" for character in key
-    ):
+    if _FORBIDDEN.search(key):
         return "it has a backslash or control character"
     return _name_fault(key.split("/"))
 

@@ -125,8 +125,8 @@ def test_of_two_updates_at_once_storage_keeps_what_the_backend_has(
     ("key", "call"),
     [
         (
-            "models/m/_journal/saves/1.0.0.json",
-            lambda registry: registry.save_model("m", "1.0.0", {}),
+            "models/m/_journal/seals/1.0.0.json",
+            lambda registry: registry.get_metadata("m", "1.0.0"),
         ),
         (
             "models/m/_journal/evaluations/1.0.0/00000001.json",

@@ -58,7 +58,6 @@ def test_models_of_plugins_are_saved_loaded_and_read_by_mlflow_as_data(
         LocalStorageNode(tmp_path / "storage"), tracking_uri=tracking_uri
     )
     monkeypatch.setenv("MLFLOW_TRACKING_URI", tracking_uri)
-    previous = mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(tracking_uri)
     try:
         with warnings.catch_warnings():
@@ -81,4 +80,4 @@ def test_models_of_plugins_are_saved_loaded_and_read_by_mlflow_as_data(
                     expected = registry.load_model(framework).predict(numbers)
                 np.testing.assert_allclose(np.ravel(values), expected, rtol=1e-5)
     finally:
-        mlflow.set_tracking_uri(previous)
+        mlflow.set_tracking_uri(None)

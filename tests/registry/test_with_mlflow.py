@@ -50,7 +50,6 @@ def test_what_mlflow_logged_is_adopted_and_served_by_mlflow_again(
     run = client.create_run(experiment, tags={"mlflow.source.git.commit": "c0ffee"})
     client.log_param(run.info.run_id, "C", 1.0)
     client.log_metric(run.info.run_id, "auc", 0.75)
-    previous = mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(tracking_uri)
     try:
         with mlflow.start_run(run_id=run.info.run_id):
@@ -62,7 +61,7 @@ def test_what_mlflow_logged_is_adopted_and_served_by_mlflow_again(
                 serialization_format="cloudpickle",
             )
     finally:
-        mlflow.set_tracking_uri(previous)
+        mlflow.set_tracking_uri(None)
     reference = tmp_path / "reference.parquet"
     frame.assign(late=labels).to_parquet(reference)
 
