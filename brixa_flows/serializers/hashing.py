@@ -148,7 +148,7 @@ def _jobs(sizes: Mapping[str, int]) -> list[list[str]]:
     jobs: list[list[str]] = []
     room_bytes = 0
     for path in sorted(sizes, key=lambda path: -sizes[path]):
-        if sizes[path] > room_bytes:
+        if not jobs or sizes[path] > room_bytes:
             jobs.append([])
             room_bytes = _JOB_BYTES
         jobs[-1].append(path)
