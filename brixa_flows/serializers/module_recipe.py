@@ -21,10 +21,21 @@ from torch import nn
 from brixa_flows.errors import SerializationError
 from brixa_flows.serializers.torch_devices import floating_dtype
 
-__all__ = ["NoRecipe", "assign_tensors", "build", "named_tensors", "recipe_of"]
+__all__ = [
+    "NoRecipe",
+    "assign_tensors",
+    "build",
+    "class_path",
+    "first_difference",
+    "import_module_class",
+    "named_tensors",
+    "recipe_of",
+]
 
 Recipe = dict[str, Any]
 
+# A loaded module is in evaluation mode, and transformers has initialised it.
+_PASSING = frozenset({"training", "_is_hf_initialized"})
 _PLAIN = (
     bool,
     int,
@@ -61,7 +72,7 @@ def recipe_of(model: nn.Module) -> Recipe:
     except Exception as err:  # a user's constructor may raise anything
         reason = str(err).split("\n", 1)[0][:200]
         raise NoRecipe(f"its constructor can't be repeated: {reason}") from err
-    difference = _first_difference("model", model, twin, set())
+    difference = first_difference(model, twin)
     if difference:
         raise NoRecipe(f"its constructor does not give back {difference}")
     return recipe
@@ -86,7 +97,7 @@ def build(recipe: Recipe) -> nn.Module:
 
 
 def _build(recipe: Recipe) -> nn.Module:
-    cls = _import_module_class(recipe["class"])
+    cls = import_module_class(recipe["class"])
     module: nn.Module
     with torch.device("meta"):
         if "children" in recipe:
@@ -151,15 +162,25 @@ def assign_tensors(model: nn.Module, tensors: dict[str, torch.Tensor]) -> None:
 
 def _draft(model: nn.Module) -> Recipe:
     cls = type(model)
+    path = class_path(cls)
+    if cls is nn.Sequential:
+        children = {name: _draft(child) for name, child in model.named_children()}
+        return {"class": path, "children": children}
+    return {"class": path, "args": _arguments(model)}
+
+
+def class_path(cls: type) -> str:
+    """``module:Class``, where another process finds the class too.
+
+    Raises:
+        NoRecipe: If it finds none or another one there.
+    """
     path = f"{cls.__module__}:{cls.__qualname__}"
     if cls.__module__ == "__main__":
         raise NoRecipe(f"its class {cls.__qualname__} lives in __main__")
     if _look_up(cls.__module__, cls.__qualname__) is not cls:
         raise NoRecipe(f"its class {cls.__qualname__} is not at {path}")
-    if cls is nn.Sequential:
-        children = {name: _draft(child) for name, child in model.named_children()}
-        return {"class": path, "children": children}
-    return {"class": path, "args": _arguments(model)}
+    return path
 
 
 def _arguments(model: nn.Module) -> dict[str, Any]:
@@ -207,7 +228,12 @@ def _look_up(module: str, qualname: str) -> Any:
     return found
 
 
-def _import_module_class(path: str) -> Any:
+def import_module_class(path: str) -> Any:
+    """The torch module class at ``module:Class``.
+
+    Raises:
+        SerializationError: If there is none.
+    """
     module, _, qualname = path.partition(":")
     try:
         importlib.import_module(module)
@@ -222,6 +248,11 @@ def _import_module_class(path: str) -> Any:
     return found
 
 
+def first_difference(model: nn.Module, twin: nn.Module) -> str | None:
+    """Path of the first part in which two modules differ, ``None`` if in none."""
+    return _first_difference("model", model, twin, set())
+
+
 def _first_difference(path: str, a: Any, b: Any, seen: set[int]) -> str | None:
     """Path of the first part in which two modules or values differ."""
     if a is b or id(a) in seen:
@@ -234,7 +265,12 @@ def _first_difference(path: str, a: Any, b: Any, seen: set[int]) -> str | None:
         return None if a == b or (a != a and b != b) else path
     seen.add(id(a))
     parts, twins = _parts(a), _parts(b)
-    if parts is None or twins is None or list(parts) != list(twins):
+    if parts is None or twins is None:
+        return path
+    for key in [*parts, *twins]:
+        if key not in parts or key not in twins:
+            return f"{path}.{key}"
+    if list(parts) != list(twins) and not isinstance(a, nn.Module):
         return path
     differences = (
         _first_difference(f"{path}.{key}", part, twins[key], seen)
@@ -258,12 +294,11 @@ def _parts(value: Any) -> dict[Any, Any] | None:
     if kind is weakref.ref:
         return {"referent": value()}
     if isinstance(value, nn.Module):
-        # Its mode is left out: a loaded module is in evaluation mode.
         # What a class leaves out of its pickles (a trainer) is not part of it.
         state = value.__getstate__()  # type: ignore[no-untyped-call]
         if not isinstance(state, dict):
             return None
-        return {key: part for key, part in state.items() if key != "training"}
+        return {key: part for key, part in state.items() if key not in _PASSING}
     return None
 
 

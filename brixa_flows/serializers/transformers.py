@@ -1,11 +1,13 @@
 """Hugging Face models: the ``save_pretrained`` directory with safetensors.
 
-Loaded by the class its manifest names, from the library ``transformers`` only; code
-that travels with a model (``trust_remote_code``) is never run and no network is used.
+Loaded by the class its manifest names: one of ``transformers``, or an importable one that
+the manifest lists for the trust policy to judge. Code that travels with a model
+(``trust_remote_code``) is never run and no network is used.
 """
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 import transformers
+from packaging.version import Version
 from transformers import PreTrainedModel
 
 from brixa_flows.errors import DatasetError, SerializationError
@@ -25,8 +28,17 @@ from brixa_flows.serializers.base import (
     SaveOptions,
 )
 from brixa_flows.serializers.formats import choose_format
+from brixa_flows.serializers.module_recipe import (
+    NoRecipe,
+    assign_tensors,
+    class_path,
+    first_difference,
+    import_module_class,
+    named_tensors,
+)
 from brixa_flows.serializers.pickling import unreadable
 from brixa_flows.serializers.pytorch import PyTorchSerializer
+from brixa_flows.serializers.safetensors_file import SHARD_BYTES
 from brixa_flows.serializers.torch_devices import floating_dtype, torch_device
 from brixa_flows.serializers.torch_predicting import as_array, as_tensor, evaluating
 
@@ -38,15 +50,25 @@ _LOADING = threading.Lock()
 _ATTACHED = ("tokenizer", "processor")
 _INPUT_ERRORS = (IndexError, KeyError, RuntimeError, TypeError, ValueError)
 _TASKS = {
+    "ForAudioClassification": "audio-classification",
+    "ForCTC": "automatic-speech-recognition",
     "ForCausalLM": "text-generation",
+    "ForDepthEstimation": "depth-estimation",
     "ForImageClassification": "image-classification",
     "ForMaskedLM": "fill-mask",
+    "ForObjectDetection": "object-detection",
     "ForQuestionAnswering": "question-answering",
+    "ForSemanticSegmentation": "image-segmentation",
     "ForSequenceClassification": "text-classification",
     "ForTokenClassification": "token-classification",
     "LMHeadModel": "text-generation",
 }
 _LOCAL_ONLY = {"local_files_only": True, "trust_remote_code": False}
+_NEW_NAMES = Version(transformers.__version__) >= Version("4.56")
+_OPTIONS = {
+    "local_files_only": True,
+    "dtype" if _NEW_NAMES else "torch_dtype": "auto",
+}
 
 
 class TransformersSerializer:
@@ -55,25 +77,36 @@ class TransformersSerializer:
     A tokenizer or processor given on save comes back as attribute ``brixa_tokenizer`` or
     ``brixa_processor`` of the loaded model, is used to predict texts, and is saved again
     with it.
+
+    Args:
+        shard_bytes: What one safetensors file holds at most.
     """
 
     framework = "pytorch"
     makes_pipelines = True
 
+    def __init__(self, shard_bytes: int = SHARD_BYTES) -> None:
+        self._shard_bytes = shard_bytes
+
     def save(self, model: Any, directory: Path, options: SaveOptions) -> SavedModel:
-        """Write ``model``; a class that is not of transformers goes as a torch module.
+        """Write ``model``.
+
+        One that its class and its config do not give back (a replaced head, an
+        adapter, a class of ``__main__``) goes as a torch module.
 
         Raises:
             SerializationError: If it can't be written.
         """
         name = type(model).__name__
-        if getattr(transformers, name, None) is not type(model):
-            return PyTorchSerializer().save(model, directory, options)
+        try:
+            config = _config_of(model)
+        except NoRecipe as err:
+            _refuse_attachments(model, options, err)
+            return PyTorchSerializer(self._shard_bytes).save(model, directory, options)
         choose_format(options, self.framework, ("safetensors",), hugging_face=True)
         target = directory / _ENTRY
-        config: dict[str, Any] = {"class": name}
         try:
-            model.save_pretrained(target)
+            model.save_pretrained(target, max_shard_size=self._shard_bytes)
             for kind in _ATTACHED:
                 extra = getattr(options, kind) or getattr(model, f"brixa_{kind}", None)
                 if extra is not None:
@@ -89,18 +122,15 @@ class TransformersSerializer:
         """Read the model (or, with ``as_pipeline``, a pipeline around it) back.
 
         Raises:
-            SerializationError: If the class is none of transformers, or has no pipeline.
+            SerializationError: If the class is not there or not listed, a weight is
+                missing, or there is no pipeline for it.
             DeviceUnavailableError: If the device is not there; lists those present.
         """
         device = torch_device(options.device)
         dtype = floating_dtype(options.dtype)
         path = directory / saved.entry
-        cls = _model_class(saved.config["class"])
+        model = _read(path, _model_class(saved.config))
         try:
-            with _LOADING:
-                model = cls.from_pretrained(
-                    path, local_files_only=True, use_safetensors=True, dtype="auto"
-                )
             if "tokenizer" in saved.config:
                 model.brixa_tokenizer = transformers.AutoTokenizer.from_pretrained(
                     path, **_LOCAL_ONLY
@@ -181,8 +211,64 @@ def _texts(inputs: Any) -> list[str] | None:
     return values if all(isinstance(each, str) for each in values) else None
 
 
-def _model_class(name: str) -> Any:
-    found = getattr(transformers, str(name), None)
+def _config_of(model: Any) -> dict[str, Any]:
+    """What the manifest says of a model that its class and its config give back.
+
+    Raises:
+        NoRecipe: If they do not.
+    """
+    cls = type(model)
+    is_theirs = getattr(transformers, cls.__name__, None) is cls
+    if getattr(model, "hf_quantizer", None) is None:
+        try:
+            with _LOADING, torch.device("meta"):
+                twin = cls(copy.deepcopy(model.config) if is_theirs else model.config)
+        except Exception as err:  # a user's constructor may raise anything
+            raise NoRecipe(f"its class can't be built from its config: {err}") from err
+        if _shapes(model) != _shapes(twin):
+            raise NoRecipe(
+                "its weights are not those that its class has for its config"
+            )
+        if not is_theirs:
+            _refuse_other_state(model, twin)
+    if is_theirs:
+        return {"class": cls.__name__}
+    path = class_path(cls)
+    return {"class": path, "classes": [path]}
+
+
+def _refuse_other_state(model: Any, twin: Any) -> None:
+    """An attribute that does not come from the config would be lost."""
+    assign_tensors(twin.to(model.dtype), dict(named_tensors(model)))
+    for name in ("generation_config", *(f"brixa_{kind}" for kind in _ATTACHED)):
+        if hasattr(model, name):
+            setattr(twin, name, getattr(model, name))
+    if difference := first_difference(model, twin):
+        raise NoRecipe(f"its config does not give back {difference}")
+
+
+def _shapes(model: Any) -> dict[str, Any]:
+    return {name: tensor.shape for name, tensor in named_tensors(model)}
+
+
+def _refuse_attachments(model: Any, options: SaveOptions, why: NoRecipe) -> None:
+    for name in (*_ATTACHED, "generation_config"):
+        if getattr(options, name) is not None:
+            raise SerializationError(
+                f"{name}= can't be kept with this {type(model).__name__}, because it is "
+                f"saved as a torch module: {why}",
+                option=name,
+            )
+
+
+def _model_class(config: Mapping[str, Any]) -> Any:
+    name = str(config.get("class"))
+    if ":" in name:
+        if name not in config.get("classes", ()):  # which the trust policy judged
+            raise SerializationError(f"the manifest names the unlisted class {name}")
+        found = import_module_class(name)
+    else:
+        found = getattr(transformers, name, None)
     if isinstance(found, type) and issubclass(found, PreTrainedModel):
         return found
     raise SerializationError(
@@ -191,9 +277,30 @@ def _model_class(name: str) -> Any:
     )
 
 
+def _read(path: Path, cls: Any) -> Any:
+    """The model, mapped into memory where transformers does so."""
+    try:
+        with _LOADING:
+            model, info = cls.from_pretrained(
+                path, use_safetensors=True, output_loading_info=True, **_OPTIONS
+            )
+    except (ImportError, KeyError, OSError, RuntimeError, TypeError, ValueError) as err:
+        raise unreadable(path, err) from err
+    absent = [*info["missing_keys"], *info["mismatched_keys"]]
+    if absent:
+        raise SerializationError(
+            f"{path.name} lacks weights of the {cls.__name__}, first {absent[0]!r}; "
+            "install the version of transformers that it was saved with"
+        )
+    return model
+
+
 def _pipeline(model: Any) -> Any:
     name = type(model).__name__
-    tasks = [task for suffix, task in _TASKS.items() if name.endswith(suffix)]
+    kinds = [each.__name__ for each in type(model).__mro__]
+    tasks = [
+        task for kind in kinds for end, task in _TASKS.items() if kind.endswith(end)
+    ]
     if not tasks:
         raise SerializationError(
             f"no pipeline is known for {name}; load it without as_pipeline"
@@ -202,6 +309,16 @@ def _pipeline(model: Any) -> Any:
         tasks[0],
         model=model,
         tokenizer=getattr(model, "brixa_tokenizer", None),
-        processor=getattr(model, "brixa_processor", None),
         device=model.device,
+        **_as_pipelines_take_it(getattr(model, "brixa_processor", None)),
     )
+
+
+def _as_pipelines_take_it(processor: Any) -> dict[str, Any]:
+    """The argument of a pipeline that a processor is for."""
+    kinds = [each.__name__ for each in type(processor).__mro__]
+    if any("ImageProcess" in kind for kind in kinds):
+        return {"image_processor": processor}
+    if any("FeatureExtract" in kind for kind in kinds):
+        return {"feature_extractor": processor}
+    return {} if processor is None else {"processor": processor}

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import (
     DistilBertConfig,
@@ -17,14 +21,23 @@ from transformers import (
     GPT2LMHeadModel,
     GPT2Model,
     PreTrainedTokenizerFast,
+    ViTConfig,
+    ViTForImageClassification,
+    ViTImageProcessor,
 )
 
 from brixa_flows.errors import (
     DatasetError,
     DeviceUnavailableError,
     SerializationError,
+    UntrustedArtifactError,
 )
-from brixa_flows.serializers import LoadOptions, detect_framework
+from brixa_flows.serializers import (
+    LoadOptions,
+    SaveOptions,
+    check_trust,
+    detect_framework,
+)
 from brixa_flows.serializers.transformers import TransformersSerializer
 from brixa_flows.testing.serializers import SerializerContract
 
@@ -195,11 +208,110 @@ def test_only_model_classes_of_transformers_are_loaded(
 
 
 class OwnModel(GPT2LMHeadModel):
-    """A class that transformers does not have."""
+    """A class that transformers does not have, built from its config."""
 
 
-def test_a_class_of_ones_own_is_saved_as_a_torch_module(tmp_path, save, load):
-    model = make_generator(OwnModel)
-    manifest = save(model, tmp_path)
-    assert manifest.saved.serializer == "pytorch"
-    assert isinstance(load(tmp_path), OwnModel)
+class Scaled(GPT2LMHeadModel):
+    """Has an argument that its config does not know."""
+
+    def __init__(self, config, scale=1.0):
+        super().__init__(config)
+        self.scale = scale
+
+
+def test_a_class_of_ones_own_is_data_that_the_trust_policy_judges(
+    tmp_path, save, load, tokenizer
+):
+    manifest = save(make_generator(OwnModel), tmp_path, tokenizer=tokenizer)
+    saved = manifest.saved
+    assert (saved.serializer, saved.tier) == ("transformers", "data")
+    assert saved.config["classes"] == [f"{__name__}:OwnModel"]
+    with warnings.catch_warnings(), pytest.raises(UntrustedArtifactError):
+        check_trust(manifest, recorded_digest=None)
+    assert type(load(tmp_path)) is OwnModel
+    assert load(tmp_path, as_pipeline=True).task == "text-generation"
+    unlisted = replace(saved, config=saved.config | {"classes": []})
+    with pytest.raises(SerializationError, match="unlisted class.*OwnModel"):
+        HUGGING_FACE.load(tmp_path, unlisted, LoadOptions())
+    other = {"class": "subprocess:Popen", "classes": ["subprocess:Popen"]}
+    with pytest.raises(SerializationError, match="subprocess:Popen"):
+        HUGGING_FACE.load(tmp_path, replace(saved, config=other), LoadOptions())
+
+
+def _with_another_head():
+    model = make_classifier()
+    model.classifier = torch.nn.Linear(8, 7)
+    return model
+
+
+def _scaled():
+    model = make_generator()
+    return Scaled(model.config, scale=3.0)
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [(_with_another_head, "weights"), (_scaled, "scale")],
+    ids=["another head", "an argument lost"],
+)
+def test_what_class_and_config_do_not_give_back_is_saved_as_a_torch_module(
+    make, reason, tmp_path, save, load, tokenizer
+):
+    model = make()
+    with pytest.raises(SerializationError, match=f"tokenizer= can't be.*{reason}"):
+        save(model, tmp_path / "attached", tokenizer=tokenizer)
+    assert save(model, tmp_path / "v").saved.serializer == "pytorch"
+    loaded = load(tmp_path / "v")
+    state, again = model.state_dict(), loaded.state_dict()
+    assert all(torch.equal(state[name], again[name]) for name in state)
+    assert getattr(loaded, "scale", None) == getattr(model, "scale", None)
+
+
+def test_weights_go_into_shards_of_the_size_asked_for(tmp_path, classifier):
+    saved = TransformersSerializer(shard_bytes=2000).save(
+        classifier, tmp_path, SaveOptions()
+    )
+    assert len(list((tmp_path / "model").glob("*.safetensors"))) > 1
+    loaded = HUGGING_FACE.load(tmp_path, saved, LoadOptions(device="cpu"))
+    state, again = classifier.state_dict(), loaded.state_dict()
+    assert all(torch.equal(state[name], again[name]) for name in state)
+
+
+def test_missing_weights_are_an_error_instead_of_random_numbers(tmp_path, classifier):
+    saved = HUGGING_FACE.save(classifier, tmp_path, SaveOptions())
+    path = tmp_path / "model" / "model.safetensors"
+    weights = load_file(path)
+    del weights["classifier.bias"]
+    path.unlink()
+    save_file(weights, path, {"format": "pt"})
+    with pytest.raises(SerializationError, match="lacks weights.*classifier.bias"):
+        HUGGING_FACE.load(tmp_path, saved, LoadOptions())
+
+
+def test_threads_that_load_at_once_leave_transformers_as_it_was(tmp_path):
+    """from_pretrained patches its classes meanwhile, and forgot to undo that."""
+    model = make_generator()
+    saved = HUGGING_FACE.save(model, tmp_path, SaveOptions())
+    with ThreadPoolExecutor(8) as pool:
+        loads = [
+            pool.submit(HUGGING_FACE.load, tmp_path, saved, LoadOptions())
+            for _ in range(16)
+        ]
+    models = [each.result() for each in loads] + [make_generator()]
+    assert all(each.lm_head.weight is each.transformer.wte.weight for each in models)
+
+
+def test_an_image_processor_comes_back_in_the_pipeline(tmp_path, save, load):
+    config = ViTConfig(
+        hidden_size=8,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=8,
+        image_size=8,
+        patch_size=4,
+    )
+    processor = ViTImageProcessor(size={"height": 8, "width": 8})
+    save(ViTForImageClassification(config), tmp_path, processor=processor)
+    pipeline = load(tmp_path, as_pipeline=True, device="cpu")
+    answers = pipeline(Image.new("RGB", (16, 16)))
+    assert {answer["label"] for answer in answers} == {"LABEL_0", "LABEL_1"}
