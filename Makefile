@@ -6,6 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 DEMO_HOME ?= .brixa-demo
 WORKERS ?= auto
 LINT := .venv-lint
+TF := .venv-tf
 SOURCES := brixa_flows brixa flows blocks tests benchmarks
 
 # Nothing that we run here phones home.
@@ -17,7 +18,7 @@ export HF_HUB_OFFLINE = 1
 export PIP_QUIET = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-stop test setup check bench format wheel-check clean
+.PHONY: help demo demo-stop test setup tf-environment check bench format wheel-check clean
 
 help:
 	@echo "make demo         the whole loop on real data; KEEP=1 leaves the UIs up"
@@ -27,6 +28,7 @@ help:
 	@echo "make bench        the benchmarks"
 	@echo "make setup        every extra and all that tests need, into $(VENV)"
 	@echo "make format       black and isort, in place"
+	@echo "make tf-environment  transformers 4 with TensorFlow models, for their test"
 
 $(VENV)/.created:
 	$(PYTHON) -m venv $(VENV)
@@ -50,11 +52,23 @@ $(LINT)/.created: pyproject.toml constraints.txt
 	@$(LINT)/bin/python -m pip install -c constraints.txt --group lint
 	@touch $@
 
+# Of transformers 4, whose TensorFlow models version 5 dropped.
+$(TF)/.created: requirements-tf.txt
+	@echo "Installing transformers 4 with TensorFlow into $(TF) (once) ..."
+	@rm -rf $(TF)
+	@$(PYTHON) -m venv $(TF)
+	@$(TF)/bin/python -m pip --disable-pip-version-check install --upgrade 'pip>=25.1'
+	@$(TF)/bin/python -m pip install --no-compile --no-deps -r requirements-tf.txt
+	@$(TF)/bin/python -m pip install --no-deps -e .
+	@touch $@
+
 $(VENV)/.bench: $(VENV)/.all
 	$(PIP) install -c constraints.txt --group bench
 	@touch $@
 
 setup: $(VENV)/.all
+
+tf-environment: $(TF)/.created
 
 demo: $(VENV)/.demo
 	@$(BIN)/brixa demo --home $(DEMO_HOME) $(if $(KEEP),--keep)
@@ -92,4 +106,4 @@ wheel-check: $(VENV)/.all
 	@rm -rf .venv-wheel
 
 clean:
-	rm -rf $(VENV) $(LINT) $(DEMO_HOME) dist build .pytest_cache .mypy_cache .import_linter_cache
+	rm -rf $(VENV) $(LINT) $(TF) $(DEMO_HOME) dist build .pytest_cache .mypy_cache .import_linter_cache

@@ -211,6 +211,26 @@ SERIALIZERS = PluginRegistry(
             data_formats=frozenset({"keras"}),
         ),
         Plugin(
+            "transformers-tf",
+            "brixa_flows.serializers.transformers_tf:TFTransformersSerializer",
+            extra="transformers-tf",
+            handles=("transformers.modeling_tf_utils.TFPreTrainedModel",),
+            framework="tensorflow",
+            data_formats=frozenset({"safetensors"}),
+        ),
+        Plugin(
+            "saved_model",
+            "brixa_flows.serializers.saved_model:SavedModelSerializer",
+            extra="tensorflow",
+            handles=(
+                "tensorflow.python.module.module.Module",
+                # What tf.saved_model.load() gives back.
+                "tensorflow.python.saved_model.load.Loader."
+                "_recreate_base_user_object.<locals>._UserObject",
+            ),
+            framework="tensorflow",
+        ),
+        Plugin(
             "sklearn",
             "brixa_flows.serializers.sklearn:SklearnSerializer",
             handles=("sklearn.base.BaseEstimator",),

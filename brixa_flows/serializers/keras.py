@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import cloudpickle
 import keras
 import numpy as np
 
@@ -29,16 +28,11 @@ from brixa_flows.serializers.devices import choose_device
 from brixa_flows.serializers.formats import choose_format
 from brixa_flows.serializers.keras_custom import (
     custom_objects_of,
+    has_lambda,
     import_listed,
     path_of,
 )
-from brixa_flows.serializers.pickling import (
-    PICKLE_PROTOCOL,
-    PICKLING_ERRORS,
-    unpicklable,
-    unpickle,
-    unreadable,
-)
+from brixa_flows.serializers.pickling import dump_by_value, unpickle, unreadable
 
 __all__ = ["KerasSerializer", "UnbuiltModelWarning"]
 
@@ -65,14 +59,15 @@ class KerasSerializer:
         path = directory / _FILE
         _write(model, path)
         custom = custom_objects_of(model, path)
-        if any(_only_here(each) for each in custom.values()):
-            return _beside_its_classes(model, path, custom)
+        because = _why_code(custom, path)
+        if because:
+            return _beside_its_classes(path, custom, because)
         registered = {name: path_of(each) for name, each in custom.items()}
         config = {"classes": sorted(registered.values()), "registered": registered}
         return SavedModel("tensorflow", "keras", "data", _FILE, config)
 
     def load(self, directory: Path, saved: SavedModel, options: LoadOptions) -> Any:
-        """Read the model back in safe mode.
+        """Read the model back, in safe mode unless it was saved as code.
 
         Raises:
             SerializationError: If the file or a class is not what ``saved`` says.
@@ -95,7 +90,7 @@ class KerasSerializer:
         try:
             with keras.device(device.replace("cuda", "gpu")):
                 return keras.saving.load_model(
-                    path, custom_objects=custom, safe_mode=True
+                    path, custom_objects=custom, safe_mode=saved.format == "keras"
                 )
         except (OSError, TypeError, ValueError) as err:
             raise unreadable(path, err) from err
@@ -130,6 +125,19 @@ def _present_devices() -> tuple[str, ...]:
     return (*(f"cuda:{index}" for index in range(len(graphics))), "cpu")
 
 
+def _why_code(custom: Mapping[str, Any], path: Path) -> str | None:
+    """Why a file can't be data, if it can't."""
+    if has_lambda(path):
+        return (
+            "a Lambda layer has a lambda, which safe mode never loads; make it a "
+            "function of a module, or a layer class"
+        )
+    only_here = [path_of(each) for each in custom.values() if _only_here(each)]
+    if only_here:
+        return f"no other process can import {', '.join(sorted(only_here))}"
+    return None
+
+
 def _only_here(custom: Any) -> bool:
     return custom.__module__ == "__main__" or "<locals>" in custom.__qualname__
 
@@ -155,16 +163,11 @@ def _write(model: Any, path: Path) -> None:
 
 
 def _beside_its_classes(
-    model: Any, path: Path, custom: Mapping[str, Any]
+    path: Path, custom: Mapping[str, Any], because: str
 ) -> SavedModel:
     folder = path.parent / "model"
     folder.mkdir()
     path.rename(folder / _FILE)
-    try:
-        with (folder / "classes.pkl").open("wb") as file:
-            cloudpickle.dump(dict(custom), file, protocol=PICKLE_PROTOCOL)
-    except PICKLING_ERRORS as err:
-        raise unpicklable(custom, err, by_value=True) from err
-    names = ", ".join(sorted(path_of(each) for each in custom.values()))
-    config = {"because": f"no other process can import {names}"}
+    dump_by_value(dict(custom), folder / "classes.pkl")
+    config = {"because": because}
     return SavedModel("tensorflow", "keras-cloudpickle", "code", "model", config)

@@ -18,8 +18,9 @@ import keras
 
 from brixa_flows.errors import SerializationError
 
-__all__ = ["custom_objects_of", "import_listed", "path_of"]
+__all__ = ["custom_objects_of", "has_lambda", "import_listed", "path_of"]
 
+_LAMBDA = "<lambda>"
 _KERAS_PACKAGES = frozenset({"keras", "keras_hub", "keras_cv", "keras_nlp"})
 
 
@@ -29,24 +30,20 @@ def custom_objects_of(model: Any, path: Path) -> dict[str, Any]:
     Args:
         model: The model.
         path: The ``.keras`` file it was just written to.
-
-    Raises:
-        SerializationError: If one can't be handed over on load, as a lambda.
     """
-    with zipfile.ZipFile(path) as archive:
-        config = json.loads(archive.read("config.json"))
     live = {keras.saving.get_registered_name(each): each for each in _live(model)}
-    found = {}
-    for name in _foreign_names(config):
-        if name == "<lambda>":
-            raise SerializationError(
-                f"the model {model.name!r} has a lambda, which safe mode never loads; "
-                "make it a function or a layer class of a module",
-                attribute=name,
-            )
-        if name in live:
-            found[name] = live[name]
-    return found
+    names = _foreign_names(_config_of(path))
+    return {name: live[name] for name in names if name in live}
+
+
+def has_lambda(path: Path) -> bool:
+    """Whether a ``.keras`` file holds bytecode, which safe mode never loads."""
+    return _LAMBDA in _foreign_names(_config_of(path))
+
+
+def _config_of(path: Path) -> Any:
+    with zipfile.ZipFile(path) as archive:
+        return json.loads(archive.read("config.json"))
 
 
 def path_of(custom: Any) -> str:
@@ -112,7 +109,7 @@ def _foreign_names(config: Any) -> Iterator[str]:
     kind, inner = config.get("class_name"), config.get("config")
     package = str(config.get("module")).partition(".")[0]
     if kind == "__lambda__":
-        yield "<lambda>"
+        yield _LAMBDA
     elif kind == "function":
         if package not in _KERAS_PACKAGES and isinstance(inner, str):
             yield inner

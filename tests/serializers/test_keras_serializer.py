@@ -11,11 +11,17 @@ import pytest
 import tensorflow as tf
 from tiny_layers import Doubled, Own, halved
 
-from brixa_flows.errors import DatasetError, DeviceUnavailableError, SerializationError
+from brixa_flows.errors import (
+    DatasetError,
+    DeviceUnavailableError,
+    InsecureSerializationWarning,
+    SerializationError,
+)
 from brixa_flows.serializers import (
     LoadOptions,
     detect_framework,
     save_model_files,
+    serializer_named,
 )
 from brixa_flows.serializers.keras import KerasSerializer, UnbuiltModelWarning
 from brixa_flows.testing.serializers import SerializerContract
@@ -124,10 +130,26 @@ def test_inputs_that_do_not_fit_are_a_dataset_error(sequential):
         KERAS.predict(sequential, X[:, :3])
 
 
-def test_a_lambda_is_refused_on_save(tmp_path, save):
-    model = keras.Sequential([keras.Input((4,)), keras.layers.Lambda(lambda x: x)])
-    with pytest.raises(SerializationError, match="lambda.*safe mode"):
-        save(model, tmp_path)
+def test_a_lambda_is_saved_as_code_and_the_warning_says_what_to_do(tmp_path):
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Lambda(lambda x: x * 7)])
+    with pytest.warns(
+        InsecureSerializationWarning, match="make it a function of a mod"
+    ):
+        _, saved = save_model_files(model, tmp_path)
+    assert (saved.format, saved.tier, saved.entry) == (
+        "keras-cloudpickle",
+        "code",
+        "model",
+    )
+    loaded = KERAS.load(tmp_path, saved, LoadOptions())
+    np.testing.assert_allclose(KERAS.predict(loaded, X).values, X * 7)
+
+
+def test_a_lambda_layer_of_a_named_function_is_data(tmp_path, save, load):
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Lambda(halved)])
+    saved = save(model, tmp_path).saved
+    assert (saved.format, saved.config["classes"]) == ("keras", ["tiny_layers:halved"])
+    np.testing.assert_allclose(KERAS.predict(load(tmp_path), X).values, X / 2)
 
 
 def test_a_file_with_a_lambda_is_refused_on_load(tmp_path, save):
@@ -154,3 +176,56 @@ def test_absent_devices_and_dtypes_are_refused(tmp_path, save, load, sequential)
     with pytest.raises(SerializationError, match="dtype='float16'"):
         load(tmp_path, dtype="float16")
     assert load(tmp_path, device="cpu").built
+
+
+class Scaled(tf.Module):
+    """A module that is no Keras model; its shapes are declared."""
+
+    def __init__(self):
+        super().__init__()
+        self.factor = tf.Variable(3.0)
+
+    @tf.function(input_signature=[tf.TensorSpec([None, 4], tf.float32)])
+    def __call__(self, x):
+        return {"scaled": x * self.factor}
+
+
+class Summed(tf.Module):
+    """A module whose call is plain Python with two inputs by name."""
+
+    def __init__(self):
+        super().__init__()
+        self.bias = tf.Variable(1.0)
+
+    def __call__(self, left, right):
+        return left + right + self.bias
+
+
+def test_a_module_is_a_saved_model_which_is_code(tmp_path, save, load):
+    assert detect_framework(Scaled()) == "tensorflow"
+    assert detect_framework(keras.layers.Dense(1)) == "pickle"
+    saved = save(Scaled(), tmp_path / "first").saved
+    assert (saved.format, saved.tier, saved.entry) == ("saved_model", "code", "model")
+    serializer = serializer_named("saved_model")
+    np.testing.assert_allclose(serializer.predict(Scaled(), X).values, X * 3)
+    loaded = load(tmp_path / "first")
+    for inputs in (X, X.astype("float64"), pd.DataFrame(X)):
+        np.testing.assert_allclose(serializer.predict(loaded, inputs).values, X * 3)
+    save(loaded, tmp_path / "second")
+    again = load(tmp_path / "second", device="cpu")
+    np.testing.assert_allclose(serializer.predict(again, X).values, X * 3)
+    with pytest.raises(DatasetError, match="refused the inputs"):
+        serializer.predict(loaded, X[:, :2])
+    with pytest.raises(DeviceUnavailableError, match="present: cpu"):
+        load(tmp_path / "first", device="cuda:7")
+
+
+def test_a_module_without_a_signature_takes_it_from_an_example(tmp_path, save, load):
+    with pytest.raises(SerializationError, match="input_signature.*input_example="):
+        save(Summed(), tmp_path / "refused")
+    by_name = {"left": X, "right": X * 2}
+    save(Summed(), tmp_path / "taken", input_example=by_name)
+    serializer = serializer_named("saved_model")
+    for model in (Summed(), load(tmp_path / "taken")):
+        values = serializer.predict(model, by_name).values
+        np.testing.assert_allclose(values, X * 3 + 1, rtol=1e-5)
