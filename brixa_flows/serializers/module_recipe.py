@@ -34,8 +34,9 @@ __all__ = [
 
 Recipe = dict[str, Any]
 
-# A loaded module is in evaluation mode, and transformers has initialised it.
-_PASSING = frozenset({"training", "_is_hf_initialized"})
+# A loaded module is in evaluation mode; the others are notes of transformers about its
+# start and of torch.jit.script about its methods.
+_PASSING = frozenset({"training", "_is_hf_initialized", "__overloads__"})
 _PLAIN = (
     bool,
     int,
@@ -60,6 +61,11 @@ def recipe_of(model: nn.Module) -> Recipe:
     Raises:
         NoRecipe: If there is none; the message is the reason, for the warning.
     """
+    if any(each.__module__.startswith("peft.") for each in type(model).__mro__):
+        raise NoRecipe(
+            "it is an adapter around its base model; merge_and_unload() gives one model "
+            "that is saved as data"
+        )
     recipe: Recipe = json.loads(json.dumps(_draft(model)))
     floating = {t.dtype for _, t in named_tensors(model) if t.is_floating_point()}
     if len(floating) == 1:

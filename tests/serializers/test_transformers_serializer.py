@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, pre_tokenizers
@@ -29,6 +30,7 @@ from transformers import (
 from brixa_flows.errors import (
     DatasetError,
     DeviceUnavailableError,
+    InsecureSerializationWarning,
     SerializationError,
     UntrustedArtifactError,
 )
@@ -37,6 +39,7 @@ from brixa_flows.serializers import (
     SaveOptions,
     check_trust,
     detect_framework,
+    save_model_files,
 )
 from brixa_flows.serializers.transformers import TransformersSerializer
 from brixa_flows.testing.serializers import SerializerContract
@@ -315,3 +318,31 @@ def test_an_image_processor_comes_back_in_the_pipeline(tmp_path, save, load):
     pipeline = load(tmp_path, as_pipeline=True, device="cpu")
     answers = pipeline(Image.new("RGB", (16, 16)))
     assert {answer["label"] for answer in answers} == {"LABEL_0", "LABEL_1"}
+
+
+# 2026-11: peft 0.21 on transformers 5.23.
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
+def test_an_adapter_is_saved_with_its_base_and_told_how_it_becomes_data(
+    tmp_path, save, load
+):
+    base = make_generator()
+    model = get_peft_model(
+        base, LoraConfig(r=2, target_modules=["c_attn"], fan_in_fan_out=True)
+    ).eval()
+    with pytest.warns(InsecureSerializationWarning, match=r"merge_and_unload\(\)"):
+        save_model_files(model, tmp_path)
+    save(model, tmp_path / "adapted")
+    loaded = load(tmp_path / "adapted", device="cpu")
+    assert type(loaded) is type(model)
+    ids = torch.tensor([[2, 4]])
+    with torch.inference_mode():
+        expected = model(ids).logits
+        assert torch.equal(loaded(ids).logits, expected)
+        merged = model.merge_and_unload()
+        manifest = save(merged, tmp_path / "merged")
+        assert (manifest.saved.serializer, manifest.saved.tier) == (
+            "transformers",
+            "data",
+        )
+        again = load(tmp_path / "merged", device="cpu")
+        torch.testing.assert_close(again(ids).logits, expected)
