@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from brixa_flows.plugins import Plugin
 
+# XGBoost and LightGBM have no data formats, though their files hold numbers only: they
+# follow the indices in a file without bounds (XGBoost 3.2 adds to memory at the place
+# that tree_info names), so a crafted file can do what a pickle can.
 __all__ = ["LIGHTGBM", "ONNX", "XGBOOST"]
 
 XGBOOST = Plugin(
@@ -15,7 +18,6 @@ XGBOOST = Plugin(
     "brixa_flows.serializers.xgboost:XGBoostSerializer",
     extra="xgboost",
     handles=("xgboost.core.Booster", "xgboost.sklearn.XGBModel"),
-    data_formats=frozenset({"ubj", "json"}),
 )
 
 LIGHTGBM = Plugin(
@@ -23,7 +25,6 @@ LIGHTGBM = Plugin(
     "brixa_flows.serializers.lightgbm:LightGBMSerializer",
     extra="lightgbm",
     handles=("lightgbm.basic.Booster", "lightgbm.sklearn.LGBMModel"),
-    data_formats=frozenset({"text"}),
 )
 
 ONNX = Plugin(

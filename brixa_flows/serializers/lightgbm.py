@@ -51,7 +51,7 @@ _DERIVED = ("_Booster", "_classes", "_class_map", "_le")
 
 
 class LightGBMSerializer:
-    """``model.txt`` (data), else ``model.pkl`` (code)."""
+    """``model.txt`` or ``model.pkl`` (code: its trees have no bounds)."""
 
     framework = "lightgbm"
 
@@ -85,8 +85,9 @@ class LightGBMSerializer:
             "class": type(model).__name__,
             "best_iteration": booster.best_iteration,
             "state": state,
+            "because": "LightGBM reads a file without checking its bounds",
         }
-        return SavedModel(self.framework, "text", "data", _FILE, config)
+        return SavedModel(self.framework, "text", "code", _FILE, config)
 
     def load(self, directory: Path, saved: SavedModel, options: LoadOptions) -> Any:
         """Read the model back, as the class that was saved.

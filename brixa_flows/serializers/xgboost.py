@@ -36,7 +36,7 @@ _ERRORS = (KeyError, OSError, TypeError, ValueError, xgboost.core.XGBoostError)
 
 
 class XGBoostSerializer:
-    """``model.ubj`` or ``model.json`` (data), else ``model.pkl`` (code)."""
+    """``model.ubj``, ``model.json`` or ``model.pkl`` (code: trees have no bounds)."""
 
     framework = "xgboost"
 
@@ -65,8 +65,12 @@ class XGBoostSerializer:
             raise SerializationError(
                 f"the {type(model).__qualname__} can't be saved: {err}"
             ) from err
-        config = {"class": type(model).__name__, "parameters": parameters}
-        return SavedModel(self.framework, chosen, "data", path.name, config)
+        config = {
+            "class": type(model).__name__,
+            "parameters": parameters,
+            "because": "XGBoost follows the trees of a file without checking bounds",
+        }
+        return SavedModel(self.framework, chosen, "code", path.name, config)
 
     def load(self, directory: Path, saved: SavedModel, options: LoadOptions) -> Any:
         """Read the model back, as the class that was saved.

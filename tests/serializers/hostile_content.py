@@ -28,6 +28,7 @@ from brixa_flows.serializers import (
     verify_manifest,
     write_manifest,
 )
+from brixa_flows.testing.serializers import SavedVersion
 
 
 class Bomb:
@@ -154,3 +155,86 @@ def copy_of(directory: Path, target: Path) -> Path:
     """A copy that may be tampered with."""
     shutil.copytree(directory, target)
     return target
+
+
+def saved_case(case: Any, directory: Path) -> Path:
+    """The version directory of a :class:`ModelCase`."""
+    return SavedVersion.of(case.model, directory, case.save_options).directory
+
+
+def entry_files(directory: Path) -> list[Path]:
+    """What the serializer wrote."""
+    entry = directory / read_manifest(directory).saved.entry
+    found = [entry] if entry.is_file() else sorted(entry.rglob("*"))
+    return [path for path in found if path.is_file()]
+
+
+def refuse_all_content(directory: Path, canary: Path, *, names: str = "") -> None:
+    """Put each hostile content in the place of each file, in a manifest that fits.
+
+    Args:
+        directory: Of a version in a data format.
+        canary: What the content makes if it runs.
+        names: Of the files to replace; all of them if empty.
+
+    Raises:
+        AssertionError: If one loads, runs, or is refused without the file's name.
+    """
+    for path in entry_files(directory):
+        if names and path.name not in names:
+            continue
+        kept = path.read_bytes()
+        contents = [make(canary) for make in CONTENT.values()]
+        for content in (*contents, b"", kept[: len(kept) // 2]):
+            path.write_bytes(content)
+            forge(directory)
+            with refused(canary, match=path.name):
+                load_unrecorded(directory)
+        path.write_bytes(kept)
+    forge(directory)
+    load_unrecorded(directory)  # what was refused was the content
+
+
+WRONG_FACTS: tuple[Any, ...] = (
+    None,
+    7,
+    -1.5,
+    "os:system",
+    [],
+    ["os:system"],
+    [["os:system"]],
+    {},
+    {"os": "system"},
+    {"class": "os:system", "args": {}},
+)
+
+
+def try_wrong_facts(directory: Path, canary: Path) -> int:
+    """Load with each fact of the manifest replaced by each of :data:`WRONG_FACTS`.
+
+    A fact may have no influence; what does not load must be refused by our own error.
+
+    Returns:
+        How many were refused.
+    """
+    saved = read_manifest(directory).saved
+    count = 0
+    for key in saved.config:
+        for wrong in WRONG_FACTS:
+            forge(directory, config={**saved.config, key: wrong})
+            count += not _loads(directory)
+        left = {name: fact for name, fact in saved.config.items() if name != key}
+        forge(directory, config=left)
+        count += not _loads(directory)
+        assert not canary.exists(), "stored code ran"
+    forge(directory, config=saved.config)
+    load_unrecorded(directory)
+    return count
+
+
+def _loads(directory: Path) -> bool:
+    try:
+        load_unrecorded(directory)
+    except BrixaError:
+        return False
+    return True

@@ -136,7 +136,7 @@ def test_a_manifest_can_name_no_class_but_models_of_the_library(
     (tmp_path / "config.json").write_text(json.dumps(content))
     with pytest.raises(SerializationError, match="is no model class of"):
         load(tmp_path)
-    assert manifest.saved.tier == "data"
+    assert manifest.saved.tier == "code"  # a crafted file can corrupt memory
 
 
 def test_an_onnx_session_is_saved_like_the_model_it_was_made_of(tmp_path, save, load):
