@@ -206,7 +206,7 @@ def _shards(
 
 
 def _paths(entry: Path, shards: Mapping[str, Any]) -> list[Path]:
-    if any(Path(name).name != name for name in shards):
+    if any(Path(name).name != name or name == ".." for name in shards):
         raise SerializationError(f"the manifest names shards outside of {entry.name}")
     return [entry / name for name in shards] or [entry]
 

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 import transformers
 from packaging.version import Version
+from safetensors import SafetensorError
 from transformers import PreTrainedModel
 
 from brixa_flows.errors import DatasetError, SerializationError
@@ -41,6 +42,7 @@ from brixa_flows.serializers.pytorch import PyTorchSerializer
 from brixa_flows.serializers.safetensors_file import SHARD_BYTES
 from brixa_flows.serializers.torch_devices import floating_dtype, torch_device
 from brixa_flows.serializers.torch_predicting import as_array, as_tensor, evaluating
+from brixa_flows.serializers.transformers_files import refuse_other_sources
 
 __all__ = ["TransformersSerializer"]
 
@@ -63,6 +65,16 @@ _TASKS = {
     "ForTokenClassification": "token-classification",
     "LMHeadModel": "text-generation",
 }
+_UNREADABLE = (
+    AttributeError,
+    ImportError,
+    KeyError,
+    OSError,
+    RuntimeError,
+    SafetensorError,
+    TypeError,
+    ValueError,
+)
 _LOCAL_ONLY = {"local_files_only": True, "trust_remote_code": False}
 _NEW_NAMES = Version(transformers.__version__) >= Version("4.56")
 _OPTIONS = {
@@ -129,6 +141,7 @@ class TransformersSerializer:
         device = torch_device(options.device)
         dtype = floating_dtype(options.dtype)
         path = directory / saved.entry
+        refuse_other_sources(path)
         model = _read(path, _model_class(saved.config))
         try:
             if "tokenizer" in saved.config:
@@ -139,7 +152,7 @@ class TransformersSerializer:
                 model.brixa_processor = transformers.AutoProcessor.from_pretrained(
                     path, **_LOCAL_ONLY
                 )
-        except (ImportError, OSError, ValueError) as err:
+        except Exception as err:  # tokenizers raises that itself
             raise unreadable(path, err) from err
         model = model.to(device=device, dtype=dtype).eval()
         return _pipeline(model) if options.as_pipeline else model
@@ -284,7 +297,7 @@ def _read(path: Path, cls: Any) -> Any:
             model, info = cls.from_pretrained(
                 path, use_safetensors=True, output_loading_info=True, **_OPTIONS
             )
-    except (ImportError, KeyError, OSError, RuntimeError, TypeError, ValueError) as err:
+    except _UNREADABLE as err:
         raise unreadable(path, err) from err
     absent = [*info["missing_keys"], *info["mismatched_keys"]]
     if absent:

@@ -141,7 +141,10 @@ def _apply(
 def _foreign_class(saved: SavedModel) -> str | None:
     """The first class a data format names that no allow-listed library brings."""
     packages = SERIALIZERS.get(saved.serializer).class_packages
-    for path in saved.config.get("classes", ()):
+    classes = saved.config.get("classes", ())
+    if not isinstance(classes, (list, tuple)):
+        return repr(classes)[:200]
+    for path in classes:
         module = str(path).partition(":")[0] + "."
         if not any(module.startswith(f"{package}.") for package in packages):
             return str(path)

@@ -1,0 +1,73 @@
+"""What a folder of ``save_pretrained`` may make the library read: its own files only.
+
+``from_pretrained`` follows names in JSON: weights anywhere on the disk, adapters with
+weights of their own, kernels of the hub, which are code. We write none of these.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from brixa_flows.errors import SerializationError
+
+__all__ = ["refuse_other_sources"]
+
+_JSON_AT_MOST_BYTES = 64 * 2**20
+_KERNELS = ("attn_implementation", "experts_implementation", "kernel_config")
+
+
+def refuse_other_sources(folder: Path) -> None:
+    """Check the JSON files of a model before the library reads them.
+
+    Raises:
+        SerializationError: If one names a file or code outside of ``folder``.
+    """
+    if (folder / "adapter_config.json").exists():
+        raise _refusal("adapter_config.json", "adds weights of an adapter")
+    for path in folder.glob("*.json"):
+        if path.name.endswith(".index.json"):
+            _check_index(folder, path)
+        elif path.name.endswith("config.json") and _names_kernel(_json(path)):
+            raise _refusal(path.name, "names a kernel of the Hugging Face hub")
+
+
+def _check_index(folder: Path, path: Path) -> None:
+    index = _json(path)
+    named = index.get("weight_map") if isinstance(index, dict) else None
+    files = set(named.values()) if isinstance(named, dict) else {None}
+    for file in files:
+        plain = isinstance(file, str) and Path(file).name == file
+        if not plain or not file.endswith(".safetensors"):
+            raise _refusal(path.name, f"names the weights {str(file)[:200]!r}")
+        if not (folder / file).is_file():
+            raise _refusal(path.name, f"names the missing weights {file[:200]!r}")
+
+
+def _json(path: Path) -> Any:
+    try:
+        if path.stat().st_size > _JSON_AT_MOST_BYTES:
+            raise ValueError("it is too large")
+        return json.loads(path.read_bytes())
+    except (RecursionError, ValueError) as err:
+        raise _refusal(path.name, f"is no JSON ({err})") from err
+
+
+def _names_kernel(node: Any) -> bool:
+    if isinstance(node, list):
+        return any(map(_names_kernel, node))
+    if not isinstance(node, dict):
+        return False
+    return any(
+        (str(key).lstrip("_").startswith(_KERNELS) and "/" in json.dumps(value))
+        or _names_kernel(value)
+        for key, value in node.items()
+    )
+
+
+def _refusal(file: str, what: str) -> SerializationError:
+    return SerializationError(
+        f"the Hugging Face model is not read: its {file} {what}, which brixa-flows never "
+        "writes; ask who made this version for one saved by save_model()"
+    )
