@@ -81,7 +81,7 @@ class KerasSerializer:
             )
         path = directory / saved.entry
         if saved.format == "keras":
-            custom = import_listed(saved.config["registered"], saved.config["classes"])
+            custom = _listed_classes(saved.config)
         elif saved.format == "keras-cloudpickle":
             custom = unpickle(path / "classes.pkl")
             path = path / _FILE
@@ -92,7 +92,7 @@ class KerasSerializer:
                 return keras.saving.load_model(
                     path, custom_objects=custom, safe_mode=saved.format == "keras"
                 )
-        except (OSError, TypeError, ValueError) as err:
+        except Exception as err:  # Keras has no error of its own
             raise unreadable(path, err) from err
 
     def predict(self, model: Any, inputs: ModelInputs) -> Prediction:
@@ -112,6 +112,15 @@ class KerasSerializer:
         while isinstance(output, (list, tuple)):
             output = output[0]
         return Prediction(np.asarray(keras.ops.convert_to_numpy(output)))
+
+
+def _listed_classes(config: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        return import_listed(dict(config["registered"]), list(config["classes"]))
+    except (AttributeError, KeyError, TypeError, ValueError) as err:
+        raise SerializationError(
+            f"the manifest's classes of the model can't be imported: {err!r:.200}"
+        ) from err
 
 
 def _as_arrays(inputs: Any) -> Any:
