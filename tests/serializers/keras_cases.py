@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keras
 import numpy as np
+import tensorflow as tf
 from golden_keras import Doubled, halved
 from model_case import ModelCase, class_of_main
 
@@ -39,8 +40,28 @@ def make_layer_of_main():
     return keras.Sequential([keras.Input((4,)), layer])
 
 
+class Scaled(tf.Module):
+    """No Keras model, and called by a declared signature."""
+
+    def __init__(self):
+        super().__init__()
+        self.factor = tf.Variable(3.0)
+
+    @tf.function(input_signature=[tf.TensorSpec([None, 4], tf.float32)])
+    def __call__(self, x):
+        return x * self.factor
+
+
+def make_lambda():
+    """Safe mode never loads it."""
+    times = eval("lambda x: x * 7", {"__name__": "__main__"})  # of no file's path
+    return keras.Sequential([keras.Input((4,)), keras.layers.Lambda(times)])
+
+
 CASES = [
     ModelCase("tensorflow", "keras", make_trained, X),
     ModelCase("tensorflow", "keras", make_own, X, variant="own"),
     ModelCase("tensorflow", "keras-cloudpickle", make_layer_of_main, X, variant="main"),
+    ModelCase("tensorflow", "keras-cloudpickle", make_lambda, X, variant="lambda"),
+    ModelCase("saved_model", "saved_model", Scaled, X),
 ]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
+
 import numpy as np
 import torch
 from golden_torch import Forgetful, Net, Tied
@@ -82,17 +85,28 @@ def make_state():
 
 
 def make_script():
-    """A scripted network."""
-    return torch.jit.script(nn.Sequential(nn.Linear(4, 3), nn.ReLU()).eval())
+    """A scripted network, without the paths of this machine that torch keeps."""
+    network = torch.jit.script(nn.Sequential(nn.Linear(4, 3), nn.ReLU()).eval())
+    script, plain = io.BytesIO(), io.BytesIO()
+    torch.jit.save(network, script)
+    with zipfile.ZipFile(script) as source, zipfile.ZipFile(plain, "w") as target:
+        for name in source.namelist():
+            if not name.endswith(".debug_pkl"):
+                target.writestr(name, source.read(name))
+    plain.seek(0)
+    return torch.jit.load(plain)
 
 
 def make_program():
     """An exported network, for batches of any size."""
     network = nn.Sequential(nn.Linear(4, 3), nn.ReLU()).eval()
     rows = {0: torch.export.Dim("rows", min=1, max=64)}
-    return torch.export.export(
+    program = torch.export.export(
         network, (torch.as_tensor(X),), dynamic_shapes={"input": rows}
     )
+    for node in program.graph.nodes:
+        node.meta.pop("stack_trace", None)  # paths of this machine
+    return program
 
 
 CASES = [

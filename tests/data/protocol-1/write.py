@@ -22,7 +22,7 @@ from brixa_flows.testing.serializers import SavedVersion  # noqa: E402
 
 def main() -> None:
     """Write one folder for each case that has none."""
-    for module in ("table_cases", "torch_cases", "keras_cases"):
+    for module in ("table_cases", "extension_cases", "torch_cases", "keras_cases"):
         for case in importlib.import_module(module).CASES:
             if not (HERE / str(case)).exists():
                 _write(case, HERE / f"{case}.part")
