@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from pathlib import Path
 from typing import Literal
 
 from pydantic import (
@@ -60,6 +61,11 @@ class BrixaSettings(BaseSettings):
     trust_policy: Literal["default", "strict", "open"] = Field(
         "default", description="What may be loaded that can run code."
     )
+    keys_path: str | None = Field(
+        None,
+        description="Folder of your keys and those you trust, apart from the storage; "
+        "without it brixa/keys below XDG_CONFIG_HOME (~/.config).",
+    )
     default_replicas: int = Field(
         1, ge=1, description="Replicas of a deployment that names none."
     )
@@ -80,6 +86,14 @@ class BrixaSettings(BaseSettings):
         validation_alias=AliasChoices("LOG_LEVEL", "log_level"),
         description="Level of the log of servers and commands.",
     )
+
+    @property
+    def keys_folder(self) -> Path:
+        """Where the keys are, whether or not there are any."""
+        if self.keys_path is not None:
+            return Path(self.keys_path).expanduser().absolute()
+        configuration = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
+        return Path(configuration).expanduser().absolute() / "brixa" / "keys"
 
     @classmethod
     def load(cls) -> BrixaSettings:

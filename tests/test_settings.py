@@ -27,6 +27,7 @@ def test_the_defaults_are_those_of_the_specification():
         "deployments_path": "deployments",
         "tracking_uri": None,
         "trust_policy": "default",
+        "keys_path": None,
         "default_replicas": 1,
         "default_cpu": "1",
         "default_memory": "2Gi",

@@ -19,6 +19,8 @@
     ├── SerializationError         TypeError
     ├── DamagedArtifactError       ValueError        bytes differ from the manifest
     ├── UntrustedArtifactError     PermissionError   loading it would run code
+    ├── SigningKeyError            ValueError        a key that can't be used
+    ├── SignatureError             ValueError        no bundle, or of other files
     ├── DeviceUnavailableError     ValueError
     ├── MissingExtraError          ImportError
     ├── UnknownPluginError         LookupError
@@ -87,6 +89,7 @@ from brixa_flows.errors.services import (
     TrackingError,
     TrackingUnavailableError,
 )
+from brixa_flows.errors.signing import SignatureError, SigningKeyError
 from brixa_flows.errors.storage import (
     ObjectExistsError,
     ObjectNotFoundError,
@@ -105,7 +108,6 @@ __all__ = [
     "DeviceUnavailableError",
     "DriftError",
     "DuplicatePluginError",
-    "InvalidPluginError",
     "EvaluationError",
     "FrameworkMismatchError",
     "InsecureSerializationWarning",
@@ -113,6 +115,7 @@ __all__ = [
     "InvalidDeploymentError",
     "InvalidMetadataError",
     "InvalidNameError",
+    "InvalidPluginError",
     "InvalidSchemaError",
     "InvalidVersionError",
     "MissingExtraError",
@@ -125,6 +128,8 @@ __all__ = [
     "SchemaBumpWarning",
     "SerializationError",
     "SettingsError",
+    "SignatureError",
+    "SigningKeyError",
     "StageTransitionError",
     "StaleWriteError",
     "StorageError",

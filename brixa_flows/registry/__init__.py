@@ -7,7 +7,9 @@
     layout      storage keys            journal     conditional-create records
     stages      transition table        records     what the journal writes
     schemas     check and infer         schema_changes   the bump they ask for
-    registering saving opening changing describing adopting recovery: one task each
+    signatures  who signed files    trust_records    who vouched, when and why
+    registering saving opening changing describing adopting recovery
+    trusting vouching: one task each
     lineage     what went in            graph       questions both ways
 """
 
@@ -21,11 +23,13 @@ from brixa_flows.registry.metadata import (
     ModelMetadata,
     ParentRef,
     StageRecord,
+    Verification,
 )
 from brixa_flows.registry.opening import OpenedVersion
 from brixa_flows.registry.recovery import RecoveryAction
 from brixa_flows.registry.registry import ModelRegistry
 from brixa_flows.registry.schemas import infer_schemas
+from brixa_flows.registry.trust_records import TrustRecord
 
 __all__ = [
     "CodeRef",
@@ -39,6 +43,8 @@ __all__ = [
     "ParentRef",
     "RecoveryAction",
     "StageRecord",
+    "TrustRecord",
+    "Verification",
     "git_state",
     "infer_schemas",
     "lineage_context",

@@ -5,10 +5,12 @@ from __future__ import annotations
 from functools import cached_property
 from pathlib import Path
 
+from brixa_flows.errors import SettingsError
 from brixa_flows.registry.journal import Journal
 from brixa_flows.registry.layout import Layout
 from brixa_flows.registry.leases import Leases
 from brixa_flows.settings import BrixaSettings
+from brixa_flows.signing import KeyRing
 from brixa_flows.storage.base import StorageNode
 from brixa_flows.tracking import TrackingStore, open_store
 
@@ -44,6 +46,24 @@ class Backends:
     def place(self) -> str:
         """Where the registry is, as people write it."""
         return f"{self.storage.uri.rstrip('/')}/{self.layout.root}"
+
+    @cached_property
+    def keys(self) -> KeyRing:
+        """Whose signatures are believed.
+
+        Raises:
+            SettingsError: If the keys lie in the storage: who writes there could trust
+                himself.
+        """
+        folder = self.settings.keys_folder
+        root = getattr(self.storage, "root", None)
+        if isinstance(root, Path) and folder.resolve().is_relative_to(root):
+            raise SettingsError(
+                "BRXA_KEYS_PATH",
+                f"= {str(folder)!r} lies in the storage {root}, so who can write models "
+                "could trust himself; name a folder elsewhere",
+            )
+        return KeyRing(folder)
 
     @cached_property
     def tracking(self) -> TrackingStore:

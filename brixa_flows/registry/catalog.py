@@ -11,7 +11,12 @@ from brixa_flows.refs import check_model_name
 from brixa_flows.registry.backends import Backends
 from brixa_flows.registry.graph import LineageGraph
 from brixa_flows.registry.layout import Layout
-from brixa_flows.registry.metadata import ModelMetadata, Stage, StageRecord
+from brixa_flows.registry.metadata import (
+    ModelMetadata,
+    Stage,
+    StageRecord,
+    Verification,
+)
 from brixa_flows.registry.opening import OpenedVersion, Opener
 from brixa_flows.registry.reading import Reader
 from brixa_flows.registry.resolving import Spec, exact, resolve
@@ -20,6 +25,7 @@ from brixa_flows.registry.tracing import Tracer
 from brixa_flows.serializers import load_model_files
 from brixa_flows.serializers.base import LoadOptions
 from brixa_flows.settings import BrixaSettings
+from brixa_flows.signing import KeyRing
 from brixa_flows.storage import StorageNode, open_storage
 from brixa_flows.tracking import TrackingStore
 from brixa_flows.versioning import ModelVersion, VersionConstraint
@@ -79,6 +85,11 @@ class ModelCatalog:
     def layout(self) -> Layout:
         """Under which keys they are kept."""
         return self._backends.layout
+
+    @property
+    def keys(self) -> KeyRing:
+        """Whose signatures are believed here (BRXA_KEYS_PATH)."""
+        return self._backends.keys
 
     @property
     def tracking(self) -> TrackingStore:
@@ -214,13 +225,16 @@ class ModelCatalog:
         claim = self._reader.claim(check_model_name(name), found)
         return tracer.of(name, claim.core.version)
 
-    def verify(self, name: str, version: ModelVersion | str) -> None:
-        """Check every file of a version, and its digest against the recorded one.
+    def verify(self, name: str, version: ModelVersion | str) -> Verification:
+        """Check every file of a version, its recorded digest, and who signed it.
 
         Raises:
             DamagedArtifactError: If something differs; names the file.
+            MissingExtraError: If it is signed, keys are trusted here and the extra
+                ``sign`` is not installed.
         """
-        self._opener.verify(name, self.resolve(name, version))
+        found = self._opener.checked(name, self.resolve(name, version))
+        return self._opener.worth(found)
 
     def reference_profile_path(
         self, name: str, version: ModelVersion | str

@@ -140,6 +140,8 @@ class Changer:
             project(self._backends, self._reader, name)
             prefix = self._backends.layout.version_prefix(name, version)
             self._backends.storage.delete(prefix)
+            signatures = self._backends.layout.signature_key(name, version)
+            self._backends.storage.delete(signatures)
 
     def _append(self, name: str, plan: Callable[[Lifecycle], Change]) -> StageRecord:
         change, lifecycle = self._backends.journal.append_change(name, plan)

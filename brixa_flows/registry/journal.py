@@ -110,6 +110,10 @@ class Journal:
         """Declare the bytes not believed; an earlier record stands."""
         return self._create_or_read(self._key("quarantine", name, version), record)
 
+    def end_quarantine(self, name: str, version: ModelVersion) -> None:
+        """Believe the bytes again; a trust record keeps who said so."""
+        self._storage.delete(self._key("quarantine", name, version))
+
     def changes(self, name: str) -> list[Change]:
         """Every stage change, alias and tombstone, oldest first."""
         prefix = self._layout.entries_prefix(name, "changes")

@@ -5,6 +5,7 @@
     models/_meta/_registry.json               index, advisory
     models/{name}/{version}_meta.json         what is known about a version
     models/{name}/{version}/                  its sealed files
+    models/{name}/{version}_sig.json          who signed them
     models/{name}/_journal/claims/{version}.json       its number is taken
     models/{name}/_journal/saves/{version}.json        a save under way
     models/{name}/_journal/seals/{version}.json        its bytes are final
@@ -13,6 +14,7 @@
     models/{name}/_journal/projected.json              last change shown to MLflow
     models/{name}/_journal/evaluations/{version}/{number}.json
     models/{name}/_journal/drift/{version}/{number}.json
+    models/{name}/_journal/trust/{version}/{number}.json   who vouched for it, and why
     models/deployments/{deployment}/config.json, status.json
 
 ``{version}`` is the text without build metadata, which is no part of its identity, so
@@ -79,6 +81,10 @@ class Layout:
     def metadata_key(self, name: str, version: ModelVersion | str) -> str:
         """The file that tells what is known about a version."""
         return f"{self.model_prefix(name)}/{_core(version)}_meta.json"
+
+    def signature_key(self, name: str, version: ModelVersion | str) -> str:
+        """The bundle of signatures of a version's files."""
+        return f"{self.model_prefix(name)}/{_core(version)}_sig.json"
 
     def journal_prefix(self, name: str) -> str:
         """Directory of a model's journal."""

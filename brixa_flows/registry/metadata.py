@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from brixa_flows.signing import SignatureCheck
 from brixa_flows.versioning import ModelVersion
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "ParentRef",
     "Stage",
     "StageRecord",
+    "Verification",
     "VersionState",
 ]
 
@@ -95,6 +97,32 @@ class StageRecord(_Value):
     replaced: ModelVersion | None = Field(
         None, description="Who held the stage before and is archived by this."
     )
+
+
+class Verification(_Value):
+    """What the verified files of a version are worth here.
+
+    Attributes:
+        name: Name of the model.
+        version: Its version.
+        digest: Of the manifest, which stands for every file.
+        recorded: Whether the tracking backend has this digest.
+        signatures: What each signature of the files is worth.
+        signers: Trusted keys that signed the files, or a person's word for them.
+        problem: Why other signatures do not count.
+        policy: The trust policy in force.
+        loads: Whether it loads under that policy.
+    """
+
+    name: str
+    version: ModelVersion
+    digest: str
+    recorded: bool
+    signatures: tuple[SignatureCheck, ...]
+    signers: tuple[str, ...]
+    problem: str
+    policy: str
+    loads: bool
 
 
 class ModelMetadata(_Value):

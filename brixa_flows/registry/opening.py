@@ -6,21 +6,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from brixa_flows.errors import DamagedArtifactError, ObjectNotFoundError
+from brixa_flows.errors import (
+    BrixaError,
+    DamagedArtifactError,
+    ObjectNotFoundError,
+)
 from brixa_flows.registry.backends import Backends
-from brixa_flows.registry.metadata import ModelMetadata
+from brixa_flows.registry.metadata import ModelMetadata, Verification
 from brixa_flows.registry.reading import Reader
+from brixa_flows.registry.records import Core
 from brixa_flows.registry.reference import PROFILE_NAME
+from brixa_flows.registry.vouching import Vouchers, vouchers_for
 from brixa_flows.serializers.manifest import (
     MANIFEST_NAME,
     ArtifactManifest,
     read_manifest,
     verify_manifest,
 )
-from brixa_flows.serializers.trust import check_trust
+from brixa_flows.serializers.trust import check_trust, depends_on_signature
 from brixa_flows.versioning import ModelVersion
 
-__all__ = ["OpenedVersion", "Opener"]
+__all__ = ["CheckedVersion", "OpenedVersion", "Opener", "other_digest"]
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,21 @@ class OpenedVersion:
     metadata: ModelMetadata
     directory: Path
     manifest: ArtifactManifest
+
+
+@dataclass(frozen=True)
+class CheckedVersion:
+    """A version whose files are those that were saved.
+
+    Attributes:
+        metadata: What is known about it.
+        manifest: What its files are.
+        recorded_digest: What the tracking backend recorded, if anything.
+    """
+
+    metadata: ModelMetadata
+    manifest: ArtifactManifest
+    recorded_digest: str | None
 
 
 class Opener:
@@ -55,34 +76,71 @@ class Opener:
     ) -> OpenedVersion:
         """Verify a ready version and apply the trust policy."""
         metadata, recorded = self._reader.metadata_and_record(name, version)
-        directory, manifest = self._verified(name, version, metadata.digest)
+        directory, manifest = self.verified(name, version, metadata.digest)
+        policy = self._backends.settings.trust_policy
+        vouchers = Vouchers()
+        if depends_on_signature(
+            manifest, recorded_digest=recorded, policy=policy, trust=trust
+        ):
+            vouchers = self._vouchers(metadata, manifest)
         check_trust(
             manifest,
             recorded_digest=recorded,
-            policy=self._backends.settings.trust_policy,
+            policy=policy,
             trust=trust,
+            signers=vouchers.signers,
+            problem=vouchers.problem,
         )
         return OpenedVersion(metadata, directory, manifest)
 
-    def verify(self, name: str, version: ModelVersion) -> None:
-        """Check every file, and the digest against the recorded one."""
+    def checked(self, name: str, version: ModelVersion) -> CheckedVersion:
+        """Check every file, and the digest against the recorded one.
+
+        Raises:
+            DamagedArtifactError: If something differs; names the file.
+        """
         metadata, recorded = self._reader.metadata_and_record(name, version)
-        _, manifest = self._verified(name, version, metadata.digest)
+        _, manifest = self.verified(name, version, metadata.digest)
         if recorded is not None and recorded != manifest.digest:
-            raise _other_digest(f"{name} {version}", manifest, recorded)
+            raise other_digest(f"{name} {version}", manifest, recorded)
+        return CheckedVersion(metadata, manifest, recorded)
+
+    def worth(self, checked: CheckedVersion) -> Verification:
+        """What the files of a version are worth here, by record and signatures."""
+        metadata, manifest = checked.metadata, checked.manifest
+        recorded = checked.recorded_digest
+        policy = self._backends.settings.trust_policy
+        vouchers = self._vouchers(metadata, manifest)
+        needed = depends_on_signature(manifest, recorded_digest=recorded, policy=policy)
+        return Verification(
+            name=metadata.name,
+            version=metadata.version,
+            digest=manifest.digest,
+            recorded=recorded is not None,
+            signatures=vouchers.checks,
+            signers=vouchers.signers,
+            problem=vouchers.problem,
+            policy=policy,
+            loads=bool(vouchers.signers) or not needed,
+        )
 
     def reference_profile_path(self, name: str, version: ModelVersion) -> Path | None:
         """The drift profile of a ready version, checked, if it has one."""
         seal = self._backends.journal.read_seal(name, version)
         if seal is None or not seal.has_reference:
             return None
-        directory, _ = self._verified(name, version, seal.digest)
+        directory, _ = self.verified(name, version, seal.digest)
         return directory / PROFILE_NAME
 
-    def _verified(
+    def verified(
         self, name: str, version: ModelVersion, digest: str | None
     ) -> tuple[Path, ArtifactManifest]:
-        """Files of a version; asks storage alone, so it costs no MLflow."""
+        """Files of a version; asks storage alone, so it costs no MLflow.
+
+        Raises:
+            DamagedArtifactError: If they are not those that ``digest`` stands for, or
+                those of another version.
+        """
         label = f"{name} {version}"
         prefix = self._backends.layout.version_prefix(name, version)
         try:
@@ -90,13 +148,43 @@ class Opener:
         except ObjectNotFoundError as err:
             raise DamagedArtifactError(label, prefix, "is missing") from err
         manifest = read_manifest(directory)
+        _check_owner(manifest, name, version)
         verify_manifest(directory, manifest)
         if digest is not None and manifest.digest != digest:
-            raise _other_digest(label, manifest, digest)
+            raise other_digest(label, manifest, digest)
         return directory, manifest
 
+    def _vouchers(
+        self, metadata: ModelMetadata, manifest: ArtifactManifest
+    ) -> Vouchers:
+        return vouchers_for(
+            manifest,
+            metadata.name,
+            metadata.version,
+            storage=self._backends.storage,
+            layout=self._backends.layout,
+            keys=self._backends.keys,
+            policy=self._backends.settings.trust_policy,
+        )
 
-def _other_digest(
+
+def _check_owner(manifest: ArtifactManifest, name: str, version: ModelVersion) -> None:
+    """A directory copied from another version is genuine, and not what was asked for."""
+    try:
+        core = Core.model_validate(manifest.core)
+    except (ValueError, BrixaError) as err:
+        raise DamagedArtifactError(
+            f"{name} {version}", MANIFEST_NAME, "holds no core metadata"
+        ) from err
+    if (core.name, core.version.core) != (name, version.core):
+        raise DamagedArtifactError(
+            f"{name} {version}",
+            MANIFEST_NAME,
+            f"belongs to {core.name} {core.version}",
+        )
+
+
+def other_digest(
     label: str, manifest: ArtifactManifest, recorded: str
 ) -> DamagedArtifactError:
     return DamagedArtifactError(

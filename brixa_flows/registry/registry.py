@@ -7,7 +7,6 @@ from typing import Any, Unpack
 
 from brixa_flows.refs import check_model_name
 from brixa_flows.registry.adopting import Described, adoption_of
-from brixa_flows.registry.catalog import ModelCatalog
 from brixa_flows.registry.changing import Changer
 from brixa_flows.registry.describing import Describer
 from brixa_flows.registry.lineage import gather_lineage, lineage_context
@@ -28,6 +27,7 @@ from brixa_flows.registry.registering import (
     check_schemas,
 )
 from brixa_flows.registry.saving import Saver, SaveRequest
+from brixa_flows.registry.trusted_catalog import TrustedCatalog
 from brixa_flows.serializers.base import SaveOptions
 from brixa_flows.settings import BrixaSettings
 from brixa_flows.storage import StorageNode
@@ -37,7 +37,7 @@ from brixa_flows.versioning import ModelVersion
 __all__ = ["ModelRegistry"]
 
 
-class ModelRegistry(ModelCatalog):
+class ModelRegistry(TrustedCatalog):
     """Versions, stages and lineage of models.
 
     Bytes and the journal are in ``storage``; metrics, tags and what people look at are
@@ -370,7 +370,3 @@ class ModelRegistry(ModelCatalog):
             What was repaired; empty if all is well.
         """
         return Recovery(self._backends, self._reader).run()
-
-    def _claimed(self, name: str, version: ModelVersion | str) -> ModelVersion:
-        """An exact version that was registered, as it was written then."""
-        return self._reader.claim(check_model_name(name), version).core.version

@@ -7,6 +7,7 @@ the artifact says: a manifest that calls its pickle ``data`` stays a pickle.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Collection
 from typing import Literal, TypeAlias
 
 from brixa_flows.errors import (
@@ -18,9 +19,15 @@ from brixa_flows.errors import (
 from brixa_flows.plugins import SERIALIZERS
 from brixa_flows.serializers.base import SavedModel, Tier
 from brixa_flows.serializers.callers import callers_level
-from brixa_flows.serializers.manifest import ArtifactManifest
+from brixa_flows.serializers.manifest import MANIFEST_NAME, ArtifactManifest
 
-__all__ = ["TrustPolicy", "check_trust", "tier_of", "warn_insecure"]
+__all__ = [
+    "TrustPolicy",
+    "check_trust",
+    "depends_on_signature",
+    "tier_of",
+    "warn_insecure",
+]
 
 TrustPolicy: TypeAlias = Literal["default", "strict", "open"]
 
@@ -50,26 +57,60 @@ def check_trust(
     recorded_digest: str | None,
     policy: TrustPolicy = "default",
     trust: Literal["code"] | None = None,
+    signers: Collection[str] = (),
+    problem: str = "",
 ) -> None:
     """Decide whether a version may be loaded; returns if it may.
 
     Call it after ``verify_manifest`` and before ``load_model_files``. A version in a
     format that runs code warns with ``InsecureSerializationWarning`` and loads by the
-    policy: ``default`` if its digest is the one recorded when it was saved here, or
-    ``trust="code"``; ``strict`` only with a signature; ``open`` always. A data format
-    that names a class outside of the allow-listed libraries follows the same rule
-    without the warning, because loading imports that class.
+    policy: ``default`` if its digest is the one recorded when it was saved here, a
+    trusted key signed it, or ``trust="code"``; ``strict`` only if a trusted key signed
+    it; ``open`` always. A data format that names a class outside of the allow-listed
+    libraries follows the same rule without the warning, because loading imports that
+    class.
 
     Args:
         manifest: The verified manifest.
         recorded_digest: What the tracking backend recorded at save, if anything.
         policy: ``BRXA_TRUST_POLICY``.
         trust: ``"code"`` if the caller vouches for it in this call.
+        signers: Names of trusted keys with a valid signature of this manifest; needed
+            only where :func:`depends_on_signature`.
+        problem: Why other signatures do not count, for the message.
 
     Raises:
         DamagedArtifactError: If the digest is not the recorded one, in either tier.
         UntrustedArtifactError: If the policy forbids to load it; says what to do.
         SettingsError: If ``policy`` or ``trust`` is none of the above.
+    """
+    if recorded_digest is not None and recorded_digest != manifest.digest:
+        raise DamagedArtifactError(
+            manifest.label,
+            MANIFEST_NAME,
+            f"has digest {manifest.digest}, but {recorded_digest} was recorded when "
+            "the version was saved",
+        )
+    needed = depends_on_signature(
+        manifest, recorded_digest=recorded_digest, policy=policy, trust=trust
+    )
+    if needed and not signers:
+        raise _refused(policy, manifest, problem or "it has no signature")
+    if tier_of(manifest.saved) == "code":
+        warn_insecure(manifest.saved, "load", manifest.label)
+
+
+def depends_on_signature(
+    manifest: ArtifactManifest,
+    *,
+    recorded_digest: str | None,
+    policy: TrustPolicy = "default",
+    trust: Literal["code"] | None = None,
+) -> bool:
+    """Whether nothing but a signature by a trusted key lets this version load.
+
+    Raises:
+        SettingsError: If ``policy`` or ``trust`` is none of the known ones.
     """
     if policy not in ("default", "strict", "open"):
         raise SettingsError(
@@ -77,21 +118,10 @@ def check_trust(
         )
     if trust not in (None, "code"):
         raise SettingsError("trust", f"= {trust!r} is not 'code' or None")
-    if recorded_digest is not None and recorded_digest != manifest.digest:
-        raise DamagedArtifactError(
-            manifest.label,
-            "config.json",
-            f"has digest {manifest.digest}, but {recorded_digest} was recorded when "
-            "the version was saved",
-        )
-    saved = manifest.saved
-    runs_code = tier_of(saved) == "code"
-    foreign = _foreign_class(saved)
-    if runs_code or foreign:
-        what = f"its format {saved.format}" if runs_code else f"the class {foreign}"
-        _apply(policy, manifest, what, recorded_digest is not None or trust == "code")
-    if runs_code:
-        warn_insecure(manifest.saved, "load", manifest.label)
+    vouched = recorded_digest is not None or trust == "code"
+    if policy == "open" or (policy == "default" and vouched):
+        return False
+    return _what_runs(manifest.saved) is not None
 
 
 def warn_insecure(saved: SavedModel, action: Literal["save", "load"], of: str) -> None:
@@ -114,27 +144,36 @@ def warn_insecure(saved: SavedModel, action: Literal["save", "load"], of: str) -
     warnings.warn(message, InsecureSerializationWarning, stacklevel=callers_level())
 
 
-def _apply(
-    policy: TrustPolicy, manifest: ArtifactManifest, what: str, vouched: bool
-) -> None:
-    if policy == "open" or (policy == "default" and vouched):
-        return
-    who = manifest.label
-    if policy == "strict":
-        raise UntrustedArtifactError(
-            f"{who} is not loaded: {what} can run code, and BRXA_TRUST_POLICY=strict "
-            "asks for a valid signature by a trusted key, which it has not (this "
-            "release can't sign yet); save it in a data format such as safetensors or "
-            ".keras, or set BRXA_TRUST_POLICY=default",
-            what=what,
-            policy=policy,
+def _what_runs(saved: SavedModel) -> str | None:
+    """What of it can run code, ``None`` if nothing can."""
+    if tier_of(saved) == "code":
+        return f"its format {saved.format}"
+    foreign = _foreign_class(saved)
+    return None if foreign is None else f"the class {foreign}"
+
+
+def _refused(
+    policy: TrustPolicy, manifest: ArtifactManifest, problem: str
+) -> UntrustedArtifactError:
+    who, what = manifest.label, _what_runs(manifest.saved)
+    ref = who.replace(" ", "@")
+    why = "BRXA_TRUST_POLICY=strict asks for a valid signature by a trusted key"
+    remedy = (
+        f"check where it comes from, then sign it with: brixa model sign {ref} --key "
+        "YOURS (brixa key list shows whom this machine trusts)"
+    )
+    if policy == "default":
+        why = "no digest was recorded when it was saved here"
+        remedy = (
+            "check where it comes from, then let a trusted person sign it (brixa model "
+            f"sign {ref} --key YOURS) or vouch for it (brixa trust {ref} --actor YOU "
+            "--reason WHY), or load it with trust='code'"
         )
-    raise UntrustedArtifactError(
-        f"{who} is not loaded: {what} can run code, and no digest was recorded when it "
-        "was saved here; check where it comes from, then load it with trust='code' or "
-        "set BRXA_TRUST_POLICY=open",
+    return UntrustedArtifactError(
+        f"{who} is not loaded: {what} can run code, {why}, and {problem}; {remedy}",
         what=what,
         policy=policy,
+        problem=problem,
     )
 
 

@@ -1,0 +1,105 @@
+"""The part of the registry that people vouch through: signatures and trust records."""
+
+from __future__ import annotations
+
+from brixa_flows.errors import BrixaError
+from brixa_flows.refs import check_model_name
+from brixa_flows.registry.catalog import ModelCatalog
+from brixa_flows.registry.metadata import Verification
+from brixa_flows.registry.trust_records import TrustRecord
+from brixa_flows.registry.trusting import Truster, Word
+from brixa_flows.versioning import ModelVersion
+
+__all__ = ["TrustedCatalog"]
+
+
+class TrustedCatalog(ModelCatalog):
+    """Versions of models, to load, to sign and to vouch for."""
+
+    @property
+    def _truster(self) -> Truster:
+        return Truster(self._backends, self._reader, self._opener)
+
+    def sign(
+        self,
+        name: str,
+        version: ModelVersion | str,
+        *,
+        key: str,
+        passphrase: str | None = None,
+    ) -> Verification:
+        """Sign the files of a version, which are verified before.
+
+        Signatures of other keys stay. ``model-signing`` can verify the bundle.
+
+        Args:
+            name: Model.
+            version: Exact version.
+            key: Name of a key of yours (``brixa key new``).
+            passphrase: Of the key, if it is encrypted.
+
+        Raises:
+            DamagedArtifactError: If its files are not those that were saved.
+            SigningKeyError: If the key is not there, revoked or can't be read.
+            SignatureError: If there is a bundle of other files.
+        """
+        found = self.resolve(name, self._claimed(name, version))
+        return self._truster.sign(name, found, key, passphrase)
+
+    def trust(
+        self,
+        name: str,
+        version: ModelVersion | str,
+        *,
+        actor: str,
+        reason: str,
+        key: str | None = None,
+        passphrase: str | None = None,
+    ) -> TrustRecord:
+        """Vouch for a version that was not saved here, so that it loads.
+
+        The tracking backend records its digest. A quarantined version becomes ready,
+        where no digest was recorded. With a key the record also survives the loss of
+        the tracking backend.
+
+        Args:
+            name: Model.
+            version: Exact version.
+            actor: Who vouches.
+            reason: Why; kept for ever.
+            key: Name of a key of yours that signs the record.
+            passphrase: Of the key, if it is encrypted.
+
+        Raises:
+            DamagedArtifactError: If its files are not those that were saved.
+            UntrustedArtifactError: If it is quarantined for another digest.
+        """
+        word = Word(actor, reason, key, passphrase)
+        return self._truster.trust(name, self._claimed(name, version), word)
+
+    def trust_all(
+        self,
+        *,
+        actor: str,
+        reason: str,
+        key: str | None = None,
+        passphrase: str | None = None,
+    ) -> list[TrustRecord | BrixaError]:
+        """Vouch for all that :meth:`untrusted` lists, as :meth:`trust` for each.
+
+        Returns:
+            The records, and the errors of versions that could not be trusted.
+        """
+        return self._truster.trust_all(Word(actor, reason, key, passphrase))
+
+    def trust_records(self) -> list[TrustRecord]:
+        """Who vouched for which version, when and why; oldest first by version."""
+        return self._truster.records()
+
+    def untrusted(self) -> list[tuple[str, ModelVersion]]:
+        """Ready versions whose digest the tracking backend did not record."""
+        return self._truster.untrusted()
+
+    def _claimed(self, name: str, version: ModelVersion | str) -> ModelVersion:
+        """An exact version that was registered, as it was written then."""
+        return self._reader.claim(check_model_name(name), version).core.version
