@@ -8,7 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from types import FrameType
 from typing import Any
 
@@ -98,7 +98,8 @@ class Demo:
 
     def _play(self, keep: bool) -> Summary:
         stack = PrefectStack(self.home, self.keeper, project_files())
-        with Display(self.console, _SET_UP_STEPS + STEPS) as display:
+        display = Display(self.console, _SET_UP_STEPS + STEPS)
+        with closing(stack), display:
             registry = self._set_up(stack, display)
             with stack.feed() as feed:
                 watch = LoopWatch(stack.api, feed, self.keeper, display.follow)

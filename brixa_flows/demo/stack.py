@@ -76,6 +76,10 @@ class PrefectStack:
         """Where a person looks."""
         return f"http://127.0.0.1:{self._port}"
 
+    def close(self) -> None:
+        """Close our connections; the processes are the keeper's."""
+        self.api.close()
+
     def start_server(self) -> None:
         """Start the server; :meth:`wait_for_server` tells when it answers."""
         host = ["--host", "127.0.0.1", "--port", str(self._port)]

@@ -5,8 +5,11 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import cast
 
+import httpx
+from prefect.settings import get_current_settings
+
 from brixa_flows.blocks import BrixaGatePolicy, BrixaRegistry
-from brixa_flows.errors import OrchestrationError
+from brixa_flows.errors import OrchestrationError, PrefectUnavailableError
 from brixa_flows.evaluation import GatePolicy
 from brixa_flows.registry import ModelRegistry
 
@@ -21,6 +24,7 @@ def open_registry(block_name: str) -> ModelRegistry:
 
     Raises:
         OrchestrationError: If there is no such document.
+        PrefectUnavailableError: If the server does not answer.
     """
     try:
         block = cast(BrixaRegistry, BrixaRegistry.load(block_name))
@@ -29,6 +33,9 @@ def open_registry(block_name: str) -> ModelRegistry:
             f"there is no Brixa Registry block called {block_name!r}; {_REMEDY}",
             block=block_name,
         ) from err
+    except httpx.TransportError as err:
+        url = get_current_settings().api.url or "(no PREFECT_API_URL)"
+        raise PrefectUnavailableError(url, str(err) or type(err).__name__) from err
     return block.open()
 
 

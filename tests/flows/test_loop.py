@@ -27,16 +27,15 @@ SHORT = Plan(last_scored="2013-05", weeks=0, weak_candidate=False)
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoHome]:
-    folder = DemoHome(tmp_path_factory.mktemp("loop") / "home")
-    yield folder
-    ProcessKeeper(folder).stop_all()
+def home(tmp_path_factory: pytest.TempPathFactory) -> DemoHome:
+    return DemoHome(tmp_path_factory.mktemp("loop") / "home")
 
 
 @pytest.fixture(scope="module")
-def summary(home: DemoHome) -> Summary:
-    console = Console(file=io.StringIO(), width=120)
-    return Demo(home, console, SHORT).run(keep=True)
+def summary(home: DemoHome) -> Iterator[Summary]:
+    demo = Demo(home, Console(file=io.StringIO(), width=120), SHORT)
+    yield demo.run(keep=True)
+    demo.keeper.stop_all()
 
 
 @pytest.fixture(scope="module")

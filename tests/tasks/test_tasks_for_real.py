@@ -1,0 +1,341 @@
+"""The tasks of the loop on a real Prefect server, MLflow, storage and endpoint.
+
+The server's first port was taken between its choice and its use.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import httpx
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+from prefect.logging import disable_run_logger
+from prefect.settings import PREFECT_API_URL, temporary_settings
+from sklearn.linear_model import LogisticRegression
+
+from brixa_flows.blocks import BrixaGatePolicy, BrixaRegistry
+from brixa_flows.demo import stack as stack_room
+from brixa_flows.demo.home import DemoHome
+from brixa_flows.demo.processes import ProcessKeeper
+from brixa_flows.demo.project import project_files
+from brixa_flows.demo.stack import PrefectStack
+from brixa_flows.deployment import ModelDeployer
+from brixa_flows.errors import OrchestrationError, PrefectUnavailableError
+from brixa_flows.evaluation import Gate, GatePolicy
+from brixa_flows.events import EvaluationDataset, TrainingCompleted, WindowClosed
+from brixa_flows.registry import ModelRegistry
+from brixa_flows.tasks.announcing import announce, announce_training_complete
+from brixa_flows.tasks.deployment import roll_out
+from brixa_flows.tasks.drift import judge_window, served_version
+from brixa_flows.tasks.evaluation import (
+    compare_with_production,
+    evaluate_version,
+    evaluation_event_id,
+)
+from brixa_flows.tasks.opening import load_policy, open_registry
+from brixa_flows.tasks.outbox import Outbox
+from brixa_flows.tasks.promotion import ask_policy, move_to_stage
+from brixa_flows.tasks.registration import adopt_training
+from brixa_flows.tasks.retraining import claim_retraining
+from tests.conftest import copy_template
+
+BLOCK = "brixa"
+ROWS = 400
+NOWHERE = "http://127.0.0.1:9/api"  # nobody listens at the port of discard
+
+pytestmark = [
+    pytest.mark.slow(seconds=40),
+    pytest.mark.timeout(300),
+    pytest.mark.filterwarnings(
+        "ignore::brixa_flows.errors.InsecureSerializationWarning"
+    ),
+    # prefect 3.8 (2026-11) leaves sockets of its clients to the garbage collector.
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+
+@pytest.fixture(scope="module")
+def taken_port() -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield int(listener.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def stack(
+    tmp_path_factory: pytest.TempPathFactory, taken_port: int
+) -> Iterator[PrefectStack]:
+    home = DemoHome(tmp_path_factory.mktemp("tasks") / "home")
+    home.make_fresh()
+    keeper = ProcessKeeper(home)
+    with pytest.MonkeyPatch.context() as patch:
+        ports = iter([taken_port, stack_room.free_port()])
+        patch.setattr(stack_room, "free_port", lambda: next(ports))
+        stack = PrefectStack(home, keeper, project_files())
+        try:
+            stack.start_server()
+            stack.wait_for_server()
+            yield stack
+        finally:
+            stack.close()
+            keeper.stop_all()
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Parquet of ``train`` and ``test`` rows, and of ``warm`` ones: another ``a``."""
+    folder = tmp_path_factory.mktemp("data")
+    random = np.random.default_rng(0)
+    for name, shift in (("train", 0.0), ("test", 0.0), ("warm", 3.0)):
+        numbers = random.normal(size=(ROWS, 2))
+        frame = pd.DataFrame(numbers, columns=["a", "b"])
+        noise = random.normal(size=ROWS) / 2
+        frame["late"] = (frame["a"] + noise > 0).astype("int64")
+        frame["a"] += shift
+        frame.to_parquet(folder / f"{name}.parquet")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def registry(
+    stack: PrefectStack,
+    tmp_path_factory: pytest.TempPathFactory,
+    mlflow_template_db: Path,
+) -> Iterator[ModelRegistry]:
+    """What the block documents on the server describe; tasks open it by name."""
+    folder = tmp_path_factory.mktemp("registry")
+    copy_template(mlflow_template_db, folder / "mlflow.db")
+    rules = GatePolicy([Gate("roc_auc", min=0.8, not_worse_than="production")])
+    open_registry.cache_clear()
+    with temporary_settings({PREFECT_API_URL: stack.api.url}), disable_run_logger():
+        BrixaRegistry(
+            storage_path=str(folder / "storage"),
+            tracking_uri=f"sqlite:///{folder / 'mlflow.db'}",
+        ).save(BLOCK)
+        BrixaGatePolicy.from_policy(rules).save("production")
+        opened = open_registry(BLOCK)
+        yield opened
+        deployer = ModelDeployer(opened)
+        for name in deployer.list():
+            deployer.delete(name)
+    open_registry.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def logged(registry: ModelRegistry, data: Path) -> str:
+    """URI of a model that a team logged with MLflow."""
+    rows = pd.read_parquet(data / "train.parquet")
+    client = mlflow.MlflowClient(registry.tracking.uri)
+    place = (data / "runs").as_uri()
+    experiment = client.create_experiment("training", artifact_location=place)
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(registry.tracking.uri)
+    try:
+        with mlflow.start_run(experiment_id=experiment) as run:
+            mlflow.sklearn.log_model(
+                LogisticRegression().fit(rows[["a", "b"]], rows["late"]),
+                name="model",
+                pip_requirements=["scikit-learn"],
+                serialization_format="cloudpickle",
+            )
+    finally:
+        mlflow.set_tracking_uri(before)
+    return f"runs:/{run.info.run_id}/model"
+
+
+@pytest.fixture
+def training(logged: str, data: Path) -> TrainingCompleted:
+    """The training of a model of the test's own."""
+    return TrainingCompleted(
+        name=f"delays-{uuid4().hex[:8]}",
+        model_uri=logged,
+        framework="sklearn",
+        model_type="classification",
+        hyperparameters={"C": 1.0},
+        metrics={"roc_auc": 0.9},
+        datasets=[{"name": "rows", "digest": "sha256:ab", "rows": ROWS}],
+        reference_uri=str(data / "train.parquet"),
+        target="late",
+        flow_run_id="a-flow-run",
+        git_commit="c0ffee",
+    )
+
+
+@pytest.fixture
+def name(training: TrainingCompleted) -> str:
+    """A model whose 1.0.0 was adopted from MLflow."""
+    adopt_training.fn(BLOCK, training)
+    return training.name
+
+
+@pytest.fixture
+def held_out(data: Path) -> EvaluationDataset:
+    return EvaluationDataset(name="held-out", uri=str(data / "test.parquet"))
+
+
+def test_a_server_whose_port_was_taken_meanwhile_starts_on_another(
+    stack: PrefectStack, taken_port: int
+) -> None:
+    assert not stack.ui_url.endswith(f":{taken_port}")
+    assert stack.api.is_healthy()
+
+
+def test_a_training_becomes_a_sealed_version_with_all_that_went_into_it(
+    registry: ModelRegistry, training: TrainingCompleted
+) -> None:
+    found = adopt_training.fn(BLOCK, training)
+    assert (str(found.version), found.state) == ("1.0.0", "ready")
+    assert found.hyperparameters["C"] == 1.0
+    lineage = registry.get_metadata(training.name, "1.0.0").lineage
+    assert lineage.datasets[0].digest == "sha256:ab"
+    assert lineage.flow_run_id == "a-flow-run"
+    assert lineage.code is not None and lineage.code.commit == "c0ffee"
+    rows = pd.read_parquet(training.reference_uri)[["a", "b"]]
+    assert set(registry.load_model(training.name, "1.0.0").predict(rows)) == {0, 1}
+
+
+def test_a_version_is_judged_promoted_and_then_is_what_others_are_compared_with(
+    registry: ModelRegistry,
+    training: TrainingCompleted,
+    name: str,
+    held_out: EvaluationDataset,
+) -> None:
+    first = (BLOCK, name, "1.0.0", held_out, "late", ["roc_auc"])
+    result = evaluate_version.fn(*first)
+    assert 0.85 < result.metrics["roc_auc"] < 1
+    assert compare_with_production.fn(*first) is None
+    recorded = registry.evaluations(name, "1.0.0")[-1]["event_id"]
+    assert str(evaluation_event_id(BLOCK, name, "1.0.0", result)) == recorded
+    asked = (BLOCK, "production", name)
+    assert ask_policy.fn(*asked, "1.0.0", result.dataset_digest, {}).allowed
+
+    moved = move_to_stage.fn(BLOCK, name, "1.0.0", "production", "ada", "it may")
+    again = move_to_stage.fn(BLOCK, name, "1.0.0", "production", "bob", "repeated")
+    assert again == moved and moved.actor == "ada"
+
+    adopt_training.fn(BLOCK, training)
+    second = (BLOCK, name, "1.0.1", held_out, "late", ["roc_auc"])
+    judged = evaluate_version.fn(*second)
+    compared = compare_with_production.fn(*second)
+    assert compared is not None and str(compared.baseline) == "1.0.0"
+    decision = ask_policy.fn(*asked, "1.0.1", judged.dataset_digest, {})
+    assert not decision.allowed
+    facts = compared.to_dict()
+    assert ask_policy.fn(*asked, "1.0.1", judged.dataset_digest, facts).allowed
+
+
+def test_a_version_is_rolled_out_and_answers(
+    registry: ModelRegistry, name: str
+) -> None:
+    deployed = roll_out.fn(BLOCK, name, "1.0.0", name, 1)
+    assert deployed.replaced == ""
+    assert served_version.fn(BLOCK, name) == "1.0.0"
+    model = httpx.get(f"{deployed.endpoint}/v2/models/{name}", timeout=20).json()
+    assert model["name"] == name
+    assert roll_out.fn(BLOCK, name, "1.0.0", name, 1).replaced == "1.0.0"
+
+
+def test_a_window_is_quiet_or_an_alarm_and_either_is_recorded(
+    registry: ModelRegistry, name: str, data: Path
+) -> None:
+    found = {}
+    for window in ("test", "warm"):
+        rows = str(data / f"{window}.parquet")
+        span = ("2013-03-01", "2013-04-01")
+        found[window] = judge_window.fn(BLOCK, name, "1.0.0", rows, "sample", *span)
+    assert found["test"].report.status == "ok"
+    assert found["warm"].report.status == "drift"
+    assert "a" in found["warm"].report.drifted
+    assert "b" not in found["warm"].report.drifted
+    recorded = [record["event_id"] for record in registry.drift_reports(name, "1.0.0")]
+    assert recorded == [str(judged.event_id) for judged in found.values()]
+
+
+def test_of_two_alarms_in_a_month_one_retrains(name: str) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PREFECT__RUNTIME__FLOW_RUN__ID", "first")
+        assert claim_retraining.fn(BLOCK, name, "1.0.0", "2013-04")
+        assert claim_retraining.fn(BLOCK, name, "1.0.0", "2013-04")  # its own retry
+        patch.setenv("PREFECT__RUNTIME__FLOW_RUN__ID", "second")
+        assert not claim_retraining.fn(BLOCK, name, "1.0.0", "2013-04")
+        assert claim_retraining.fn(BLOCK, name, "1.0.0", "2013-05")
+
+
+def _announce_training(training: TrainingCompleted) -> None:
+    facts = ("name", "model_uri", "framework", "model_type", "hyperparameters")
+    announce_training_complete.fn(**{fact: getattr(training, fact) for fact in facts})
+
+
+def _pending(registry: ModelRegistry, name: str) -> list[TrainingCompleted]:
+    waiting = [payload for _, payload in Outbox(registry).pending()]
+    return [
+        payload
+        for payload in waiting
+        if isinstance(payload, TrainingCompleted) and payload.name == name
+    ]
+
+
+def test_a_training_announced_while_the_server_is_away_waits_in_the_outbox(
+    registry: ModelRegistry, training: TrainingCompleted, stack: PrefectStack
+) -> None:
+    event_id = training.event_id(training.model_uri)
+    with temporary_settings({PREFECT_API_URL: NOWHERE}):
+        for _ in range(2):
+            with pytest.raises(PrefectUnavailableError, match=NOWHERE):
+                _announce_training(training)
+    [waiting] = _pending(registry, training.name)
+    assert waiting.hyperparameters == {"C": 1.0}
+    assert not Outbox(registry).is_delivered(event_id)
+
+    _announce_training(training)  # the server is back
+    assert _pending(registry, training.name) == []
+    assert Outbox(registry).is_delivered(event_id)
+    _wait_for_event(stack, training.event, event_id)
+
+
+def test_an_announced_change_is_marked_when_the_server_has_it_and_not_before(
+    registry: ModelRegistry, stack: PrefectStack
+) -> None:
+    facts = {"start": "2013-03-01", "end": "2013-04-01", "kind": "month"}
+    closed = WindowClosed(name="m", deployment="m", data_uri="rows.parquet", **facts)
+    event_id = uuid4()
+    with temporary_settings({PREFECT_API_URL: NOWHERE}):
+        with pytest.raises(PrefectUnavailableError, match=NOWHERE):
+            announce.fn(BLOCK, closed, event_id)
+    assert not Outbox(registry).is_delivered(event_id)
+    announce.fn(BLOCK, closed, event_id)
+    assert Outbox(registry).is_delivered(event_id)
+    _wait_for_event(stack, closed.event, event_id)
+
+
+def _wait_for_event(stack: PrefectStack, event: str, event_id: UUID) -> None:
+    """Return when the server has written the event to its database."""
+
+    def arrived() -> bool:
+        query = {"filter": {"event": {"name": [event]}}, "limit": 50}
+        answer = httpx.post(f"{stack.api.url}/events/filter", json=query, timeout=20)
+        found = answer.raise_for_status().json()["events"]
+        return str(event_id) in {item["id"] for item in found}
+
+    stack_room.wait_until(arrived, 30, f"the event {event_id}")
+
+
+def test_an_unknown_block_says_how_to_make_one(registry: ModelRegistry) -> None:
+    with pytest.raises(OrchestrationError, match="'nope'; save the project's"):
+        open_registry("nope")
+    with pytest.raises(OrchestrationError, match="'nope'; save the project's"):
+        load_policy("nope")
+
+
+def test_a_registry_that_is_opened_while_the_server_is_away_is_worth_another_try(
+    registry: ModelRegistry,
+) -> None:
+    with temporary_settings({PREFECT_API_URL: NOWHERE}):
+        with pytest.raises(PrefectUnavailableError, match=NOWHERE):
+            open_registry("not-opened-yet")
