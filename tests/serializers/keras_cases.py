@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 import tensorflow as tf
-from golden_keras import Doubled, halved
+from golden_keras import Doubled, Own, halved
 from model_case import ModelCase, class_of_main
 
 X = np.random.default_rng(0).normal(size=(5, 4)).astype("float32")
@@ -32,6 +32,14 @@ def make_own():
     keras.utils.set_random_seed(0)
     inputs = keras.Input((4,))
     return keras.Sequential([inputs, Doubled(), keras.layers.Dense(2, halved)])
+
+
+def make_subclassed():
+    """A model class of one's own."""
+    keras.utils.set_random_seed(0)
+    model = Own()
+    model(X)
+    return model
 
 
 def make_layer_of_main():
@@ -61,6 +69,7 @@ def make_lambda():
 CASES = [
     ModelCase("tensorflow", "keras", make_trained, X),
     ModelCase("tensorflow", "keras", make_own, X, variant="own"),
+    ModelCase("tensorflow", "keras", make_subclassed, X, variant="subclass"),
     ModelCase("tensorflow", "keras-cloudpickle", make_layer_of_main, X, variant="main"),
     ModelCase("tensorflow", "keras-cloudpickle", make_lambda, X, variant="lambda"),
     ModelCase("saved_model", "saved_model", Scaled, X),
