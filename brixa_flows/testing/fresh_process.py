@@ -10,6 +10,7 @@ import atexit
 import json
 import os
 import pickle
+import socket
 import subprocess
 import sys
 import threading
@@ -37,7 +38,7 @@ __all__ = ["FreshProcess", "answer_of", "shared_process"]
 
 
 class FreshProcess:
-    """A Python process that knows the import path of this one, and nothing else.
+    """A process that knows the import path of this one and nothing else; no network.
 
     Args:
         seconds: How long an answer may take before the process is ended.
@@ -151,6 +152,7 @@ def _serve() -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what a framework prints is no answer
     sys.path.pop(0)  # `python -m` puts the working directory there
+    socket.socket.connect = _no_network  # type: ignore[method-assign]
     for line in sys.stdin:
         request = json.loads(line)
         try:
@@ -161,6 +163,10 @@ def _serve() -> None:
             answer = {"error": f"{type(err).__name__}: {err}"}
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
+
+
+def _no_network(*_: object) -> None:
+    raise OSError("a process that loads a model needs no network")
 
 
 def _predict(request: Mapping[str, Any]) -> dict[str, Any]:

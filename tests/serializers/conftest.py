@@ -10,7 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from brixa_flows.errors import InsecureSerializationWarning
@@ -84,18 +83,3 @@ def _load() -> Callable[..., Any]:
 @pytest.fixture(name="in_fresh_process")
 def _in_fresh_process() -> Callable[..., str]:
     return in_fresh_process
-
-
-@pytest.fixture
-def predict_elsewhere(tmp_path: Path) -> Callable[..., np.ndarray]:
-    """Predictions of saved directories by a process that has only them, offline."""
-
-    def predict(inputs: np.ndarray, *directories: Path) -> list[np.ndarray]:
-        np.save(tmp_path / "inputs.npy", inputs)
-        in_fresh_process("load_and_predict.py", tmp_path, *directories)
-        return [
-            np.load(tmp_path / f"values-{index}.npy")
-            for index in range(len(directories))
-        ]
-
-    return predict

@@ -24,7 +24,6 @@ from brixa_flows.serializers import (
     serializer_named,
 )
 from brixa_flows.serializers.keras import KerasSerializer, UnbuiltModelWarning
-from brixa_flows.testing.serializers import SerializerContract
 
 X = np.random.default_rng(0).normal(size=(5, 4)).astype("float32")
 KERAS = KerasSerializer()
@@ -62,41 +61,6 @@ def make_subclassed():
 @pytest.fixture(scope="module")
 def sequential():
     return make_sequential()
-
-
-class TestKerasSerializer(SerializerContract):
-    @pytest.fixture
-    def serializer(self):
-        return KERAS
-
-    @pytest.fixture
-    def model(self, sequential):
-        return sequential
-
-    @pytest.fixture
-    def inputs(self):
-        return X
-
-
-def test_fresh_processes_predict_the_same_also_with_own_classes(
-    tmp_path, save, predict_elsewhere
-):
-    models = [make_sequential(), make_own(), make_subclassed()]
-    directories = [tmp_path / str(index) for index in range(len(models))]
-    for model, directory in zip(models, directories, strict=True):
-        manifest = save(model, directory)
-        assert (manifest.saved.entry, manifest.saved.tier) == ("model.keras", "data")
-    for model, values in zip(models, predict_elsewhere(X, *directories), strict=True):
-        expected = KERAS.predict(model, X).values
-        np.testing.assert_allclose(values, expected, rtol=1e-5, atol=1e-6)
-    assert manifest.saved.config["classes"] == ["tiny_layers:Own"]
-
-
-def test_a_layer_of_main_loads_where_its_class_is_not_known(
-    tmp_path, load, in_fresh_process
-):
-    in_fresh_process("save_layer_from_main.py", tmp_path)
-    np.testing.assert_allclose(KERAS.predict(load(tmp_path), X).values, X * 3)
 
 
 def test_the_unbuilt_model_of_the_spec_is_saved_as_its_architecture(tmp_path):

@@ -23,7 +23,6 @@ from brixa_flows.errors import (
 from brixa_flows.serializers import LoadOptions, detect_framework, save_model_files
 from brixa_flows.serializers.pytorch import PyTorchSerializer
 from brixa_flows.serializers.torch_devices import present_devices
-from brixa_flows.testing.serializers import SerializerContract
 
 X = np.random.default_rng(0).normal(size=(5, 4)).astype("float32")
 TORCH = PyTorchSerializer()
@@ -36,22 +35,6 @@ def trained(model: nn.Module) -> nn.Module:
     with torch.no_grad():
         model(torch.as_tensor(X))
     return model
-
-
-class TestPyTorchSerializer(SerializerContract):
-    @pytest.fixture
-    def serializer(self):
-        return TORCH
-
-    @pytest.fixture(
-        params=[lambda: Net(4), Tied, Forgetful], ids=["kept", "tied", "code"]
-    )
-    def model(self, request):
-        return trained(request.param())
-
-    @pytest.fixture
-    def inputs(self):
-        return X
 
 
 DATA = {
@@ -121,25 +104,6 @@ def test_shared_tensors_stay_shared_in_both_formats(tmp_path, save, load):
     save(Views(), tmp_path / "views")
     loaded = load(tmp_path / "views")
     assert loaded.a.data_ptr() == loaded.b.data_ptr()
-
-
-def test_a_fresh_process_predicts_the_same(tmp_path, save, predict_elsewhere):
-    models = {"data": trained(Net(4)), "code": Forgetful(3.0)}
-    for name, model in models.items():
-        save(model, tmp_path / name)
-    answers = predict_elsewhere(X, *(tmp_path / name for name in models))
-    for model, values in zip(models.values(), answers, strict=True):
-        np.testing.assert_array_equal(values, TORCH.predict(model, X).values)
-
-
-def test_the_network_of_the_spec_loads_where_its_class_is_not_known(
-    tmp_path, load, in_fresh_process
-):
-    in_fresh_process("save_network_from_main.py", tmp_path)
-    model = load(tmp_path)
-    assert type(model).__name__ == "SimpleModel"
-    answer = TORCH.predict(model, np.ones((3, 10), dtype="float32"))
-    np.testing.assert_allclose(answer.values, np.full((3, 2), 5.0))
 
 
 def test_saving_moves_no_random_number_and_no_mode(tmp_path, save):

@@ -74,29 +74,6 @@ class Wrapped(RegressorMixin, BaseEstimator):
             return self.network_(torch.as_tensor(inputs).float())[:, 0].numpy()
 
 
-def test_a_fresh_process_predicts_the_same(tmp_path, save, predict_elsewhere):
-    model = LogisticRegression().fit(X, LABELS)
-    manifest = save(model, tmp_path / "classifier")
-    save(LinearRegression().fit(X, X[:, 0]), tmp_path / "regressor")
-    scores, values = predict_elsewhere(
-        X, tmp_path / "classifier", tmp_path / "regressor"
-    )
-    np.testing.assert_array_equal(scores, model.predict_proba(X))
-    np.testing.assert_allclose(values, X[:, 0], atol=1e-9)
-    assert manifest.saved.entry == "model.joblib"
-    assert manifest.environment["scikit-learn"]
-
-
-def test_classes_of_main_load_where_they_are_not_known(
-    tmp_path, load, in_fresh_process
-):
-    in_fresh_process("save_from_main.py", tmp_path)
-    inputs = np.arange(8.0).reshape(4, 2)
-    for framework in ("sklearn", "pickle"):
-        model = load(tmp_path / framework)
-        np.testing.assert_allclose(model.predict(inputs), inputs[:, 0] * 2, atol=1e-9)
-
-
 def test_large_arrays_are_mapped_and_small_ones_are_read(tmp_path, save, load):
     model = Bias({"large": np.arange(MAPPED_FROM_BYTES / 8), "small": np.arange(9.0)})
     pipeline = make_pipeline(FunctionTransformer(model.predict)).fit(X)

@@ -42,7 +42,7 @@ from brixa_flows.serializers import (
     save_model_files,
 )
 from brixa_flows.serializers.transformers import TransformersSerializer
-from brixa_flows.testing.serializers import SerializerContract
+from brixa_flows.testing.fresh_process import shared_process
 
 WORDS = {word: i for i, word in enumerate(["[PAD]", "[UNK]", "good", "bad", "film"])}
 TEXTS = ["good film", "bad", "film"]
@@ -96,32 +96,18 @@ def classifier():
     return make_classifier()
 
 
-class TestTransformersSerializer(SerializerContract):
-    @pytest.fixture
-    def serializer(self):
-        return HUGGING_FACE
-
-    @pytest.fixture
-    def model(self, classifier):
-        return classifier
-
-    @pytest.fixture
-    def inputs(self):
-        return {"input_ids": np.array([[2, 4], [3, 4]])}
-
-
 def test_a_fresh_process_predicts_texts_with_no_network(
-    tmp_path, save, predict_elsewhere, classifier, tokenizer
+    tmp_path, save, classifier, tokenizer
 ):
     assert detect_framework(classifier) == "pytorch"
     manifest = save(classifier, tmp_path / "v", tokenizer=tokenizer)
     assert (manifest.saved.entry, manifest.saved.tier) == ("model", "data")
     assert "model/model.safetensors" in manifest.files
-    (scores,) = predict_elsewhere(np.array(TEXTS), tmp_path / "v")
+    answer = shared_process("loading").predict(tmp_path / "v", TEXTS, tmp_path)
     ids = torch.tensor([[2, 4], [3, 0], [4, 0]])
     with torch.inference_mode():
         logits = classifier.eval()(ids, attention_mask=(ids != 0).long()).logits
-    np.testing.assert_allclose(scores, logits.softmax(-1), rtol=1e-5)
+    np.testing.assert_allclose(answer.scores, logits.softmax(-1), rtol=1e-5)
 
 
 def test_a_classifier_answers_with_its_labels(
