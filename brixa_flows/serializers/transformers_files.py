@@ -36,13 +36,11 @@ def refuse_other_sources(folder: Path) -> None:
 def _check_index(folder: Path, path: Path) -> None:
     index = _json(path)
     named = index.get("weight_map") if isinstance(index, dict) else None
-    files = set(named.values()) if isinstance(named, dict) else {None}
-    for file in files:
-        plain = isinstance(file, str) and Path(file).name == file
-        if not plain or not file.endswith(".safetensors"):
-            raise _refusal(path.name, f"names the weights {str(file)[:200]!r}")
-        if not (folder / file).is_file():
-            raise _refusal(path.name, f"names the missing weights {file[:200]!r}")
+    files = map(str, named.values()) if isinstance(named, dict) else ("",)
+    for file in dict.fromkeys(files):
+        inside = Path(file).name == file and file.endswith(".safetensors")
+        if not inside or not (folder / file).is_file():
+            raise _refusal(path.name, f"names the weights {file[:200]!r}")
 
 
 def _json(path: Path) -> Any:
