@@ -12,18 +12,23 @@ from pathlib import Path
 from typing import Any
 
 from brixa_flows.errors import DatasetError
+from brixa_flows.registry.layout import Layout
+from brixa_flows.registry.vouching import Vouchers, keys_of, vouchers_for
 from brixa_flows.serializers import (
     ArtifactManifest,
     LoadOptions,
     Serializer,
     check_trust,
+    depends_on_signature,
     load_model_files,
     read_manifest,
     serializer_named,
     verify_manifest,
 )
 from brixa_flows.settings import BrixaSettings
+from brixa_flows.storage.local import LocalStorageNode
 from brixa_flows.tracking.opening import open_store_in_use
+from brixa_flows.versioning import ModelVersion
 
 __all__ = ["PyfuncModel"]
 
@@ -74,10 +79,17 @@ def _load_pyfunc(path: str) -> PyfuncModel:
     directory = Path(path)
     manifest = read_manifest(directory)
     verify_manifest(directory, manifest)
+    settings = BrixaSettings.load()
+    recorded, policy = _recorded_digest(manifest), settings.trust_policy
+    vouchers = Vouchers()
+    if depends_on_signature(manifest, recorded_digest=recorded, policy=policy):
+        vouchers = _vouchers(directory, manifest, settings)
     check_trust(
         manifest,
-        recorded_digest=_recorded_digest(manifest),
-        policy=BrixaSettings.load().trust_policy,
+        recorded_digest=recorded,
+        policy=policy,
+        signers=vouchers.signers,
+        problem=vouchers.problem,
     )
     model = load_model_files(directory, manifest, LoadOptions())
     return PyfuncModel(model, serializer_named(manifest.saved.serializer), manifest)
@@ -89,6 +101,32 @@ def _recorded_digest(manifest: ArtifactManifest) -> str | None:
         return None
     core = manifest.core
     return store.recorded_digest(str(core.get("name")), str(core.get("version")))
+
+
+def _vouchers(
+    directory: Path, manifest: ArtifactManifest, settings: BrixaSettings
+) -> Vouchers:
+    """Who speaks for a directory, told by what lies beside it in the storage.
+
+    MLflow may give a copy of the directory alone, beside which no signature is.
+    """
+    models, name, version = directory.absolute().parts[-3:]
+    about = (str(manifest.core.get("name")), str(manifest.core.get("version")))
+    if (name, version) != (about[0], about[1].partition("+")[0]):
+        return Vouchers(
+            problem="no signature is beside the copy that MLflow made; load it with "
+            "ModelRegistry.load_model, which finds it"
+        )
+    storage = LocalStorageNode(directory.absolute().parents[2])
+    return vouchers_for(
+        manifest,
+        name,
+        ModelVersion.parse(version),
+        storage=storage,
+        layout=Layout(models),
+        keys=keys_of(settings, storage.root),
+        policy=settings.trust_policy,
+    )
 
 
 def _takes_texts(manifest: ArtifactManifest) -> bool:

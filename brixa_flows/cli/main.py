@@ -13,9 +13,12 @@ from brixa_flows import __version__
 from brixa_flows.cli.deployment import deployment
 from brixa_flows.cli.doctor import doctor
 from brixa_flows.cli.drift import drift
+from brixa_flows.cli.key import key
 from brixa_flows.cli.lineage import lineage
 from brixa_flows.cli.model import model
+from brixa_flows.cli.model_trust import scan, sign, verify
 from brixa_flows.cli.prefect_commands import demo, init
+from brixa_flows.cli.trust import trust
 from brixa_flows.cli.workspace import Workspace
 from brixa_flows.errors import BrixaError
 
@@ -59,7 +62,9 @@ def _warn_in_a_line(
         click.echo(f"warning: {message}", err=True)
 
 
-for command in (model, deployment, drift, lineage, doctor, demo, init):
+for command in (sign, verify, scan):
+    model.add_command(command)
+for command in (model, key, trust, deployment, drift, lineage, doctor, demo, init):
     brixa.add_command(command)
 
 

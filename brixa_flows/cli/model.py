@@ -208,19 +208,6 @@ def history(workspace: Workspace, name: str, json_output: bool) -> None:
         )
 
 
-@model.command("verify")
-@click.argument("ref", type=MODEL_REF)
-@json_option
-@click.pass_obj
-def verify(workspace: Workspace, ref: ModelRef, json_output: bool) -> None:
-    """Check every file of a version against the digest recorded at save."""
-    registry = workspace.registry
-    version = registry.resolve(ref.name, ref.spec)
-    registry.verify(ref.name, version)
-    metadata = registry.get_metadata(ref.name, version)
-    _say(json_output, metadata, f"{ref.name} {version} is what was saved")
-
-
 @model.command("delete")
 @click.argument("ref", type=MODEL_REF)
 @_actor_option

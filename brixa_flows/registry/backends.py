@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import cached_property
 from pathlib import Path
 
-from brixa_flows.errors import SettingsError
 from brixa_flows.registry.journal import Journal
 from brixa_flows.registry.layout import Layout
 from brixa_flows.registry.leases import Leases
+from brixa_flows.registry.vouching import keys_of
 from brixa_flows.settings import BrixaSettings
 from brixa_flows.signing import KeyRing
 from brixa_flows.storage.base import StorageNode
@@ -47,6 +47,12 @@ class Backends:
         """Where the registry is, as people write it."""
         return f"{self.storage.uri.rstrip('/')}/{self.layout.root}"
 
+    @property
+    def _root(self) -> Path | None:
+        """Of the storage, if it is a folder."""
+        root = getattr(self.storage, "root", None)
+        return root if isinstance(root, Path) else None
+
     @cached_property
     def keys(self) -> KeyRing:
         """Whose signatures are believed.
@@ -55,15 +61,7 @@ class Backends:
             SettingsError: If the keys lie in the storage: who writes there could trust
                 himself.
         """
-        folder = self.settings.keys_folder
-        root = getattr(self.storage, "root", None)
-        if isinstance(root, Path) and folder.resolve().is_relative_to(root):
-            raise SettingsError(
-                "BRXA_KEYS_PATH",
-                f"= {str(folder)!r} lies in the storage {root}, so who can write models "
-                "could trust himself; name a folder elsewhere",
-            )
-        return KeyRing(folder)
+        return keys_of(self.settings, self._root)
 
     @cached_property
     def tracking(self) -> TrackingStore:
@@ -74,9 +72,8 @@ class Backends:
         """
         if self._given is not None:
             return self._given
-        root = getattr(self.storage, "root", None)
         return open_store(
             self._tracking_uri,
-            storage_root=root if isinstance(root, Path) else None,
+            storage_root=self._root,
             registry_folder=self.layout.root,
         )

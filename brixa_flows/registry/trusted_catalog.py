@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from brixa_flows.errors import BrixaError
+import importlib
+from typing import TYPE_CHECKING
+
+from brixa_flows.errors import BrixaError, MissingExtraError
 from brixa_flows.refs import check_model_name
 from brixa_flows.registry.catalog import ModelCatalog
 from brixa_flows.registry.metadata import Verification
 from brixa_flows.registry.trust_records import TrustRecord
 from brixa_flows.registry.trusting import Truster, Word
 from brixa_flows.versioning import ModelVersion
+
+if TYPE_CHECKING:
+    from brixa_flows.serializers.scanning import ScanReport
 
 __all__ = ["TrustedCatalog"]
 
@@ -45,6 +51,29 @@ class TrustedCatalog(ModelCatalog):
         """
         found = self.resolve(name, self._claimed(name, version))
         return self._truster.sign(name, found, key, passphrase)
+
+    def scan(self, name: str, version: ModelVersion | str) -> ScanReport:
+        """Look for dangerous pickles in a version; nothing of it is executed.
+
+        Advice alone: what is not found may be there, and no policy asks for it.
+
+        Args:
+            name: Model.
+            version: Exact version, also one in quarantine.
+
+        Raises:
+            DamagedArtifactError: If its files are not those that were saved.
+            MissingExtraError: If the extra ``scan`` is not installed.
+        """
+        try:
+            scanning = importlib.import_module("brixa_flows.serializers.scanning")
+        except ModuleNotFoundError as err:
+            missing = err.name or "picklescan"
+            raise MissingExtraError("scanning models", "scan", missing) from err
+        found = self._claimed(name, version)
+        directory, manifest = self._opener.verified(name, found, None)
+        report: ScanReport = scanning.scan_files(directory, manifest)
+        return report
 
     def trust(
         self,

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
-from brixa_flows.errors import SignatureError
+from brixa_flows.errors import SettingsError, SignatureError
 from brixa_flows.registry.journal import Journal
 from brixa_flows.registry.layout import Layout
 from brixa_flows.registry.signatures import Signatures
 from brixa_flows.registry.trust_records import TrustRecords
 from brixa_flows.serializers.manifest import ArtifactManifest
 from brixa_flows.serializers.trust import TrustPolicy
+from brixa_flows.settings import BrixaSettings
 from brixa_flows.signing import KeyRing, SignatureCheck
 from brixa_flows.storage.base import StorageNode
 from brixa_flows.versioning import ModelVersion
 
-__all__ = ["Vouchers", "vouchers_for"]
+__all__ = ["Vouchers", "keys_of", "vouchers_for"]
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,27 @@ class Vouchers:
     signers: tuple[str, ...] = ()
     checks: tuple[SignatureCheck, ...] = ()
     problem: str = ""
+
+
+def keys_of(settings: BrixaSettings, root: Path | None) -> KeyRing:
+    """Whose signatures are believed on what is in a storage.
+
+    Args:
+        settings: They name the folder of the keys.
+        root: Of the storage, if it is a folder of this machine.
+
+    Raises:
+        SettingsError: If the keys lie in the storage: who writes there could trust
+            himself.
+    """
+    folder = settings.keys_folder
+    if root is not None and folder.resolve().is_relative_to(root.resolve()):
+        raise SettingsError(
+            "BRXA_KEYS_PATH",
+            f"= {str(folder)!r} lies in the storage {root}, so who can write models "
+            "could trust himself; name a folder elsewhere",
+        )
+    return KeyRing(folder)
 
 
 def vouchers_for(
@@ -59,5 +82,6 @@ def vouchers_for(
     if not signers and policy != "strict":
         records = TrustRecords(Journal(storage, layout), keys)
         signers = list(records.signers(name, version, manifest.digest))
-    told = problem or (f"it is {', '.join(doubts)}" if doubts else "")
-    return Vouchers(tuple(signers), checks, told)
+    if doubts and not problem:
+        problem = f"its signature does not count: {', '.join(doubts)}"
+    return Vouchers(tuple(signers), checks, problem)

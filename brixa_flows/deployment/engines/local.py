@@ -90,6 +90,7 @@ class LocalEngine:
             model_storage_uri=context.model_storage_uri,
             registry_path=context.settings.model_registry_path,
             trust_policy=context.settings.trust_policy,
+            keys_path=str(context.settings.keys_folder),
             log_level=context.settings.log_level,
             ready_timeout_seconds=context.ready_timeout_seconds,
         )

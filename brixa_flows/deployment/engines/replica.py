@@ -37,6 +37,7 @@ class Plan(BaseModel):
         model_storage_uri: Where its files are.
         registry_path: Folder of the registry there.
         trust_policy: What may be loaded.
+        keys_path: Folder of the keys whose signatures are believed.
         log_level: Used unless the environment says otherwise.
         ready_timeout_seconds: How long a replica may take.
     """
@@ -48,6 +49,7 @@ class Plan(BaseModel):
     model_storage_uri: str
     registry_path: str
     trust_policy: str
+    keys_path: str
     log_level: str
     ready_timeout_seconds: float
 
@@ -61,7 +63,11 @@ class Plan(BaseModel):
             theirs.version,
             theirs.env_vars,
             theirs.resources,
-        ) and self.digest == other.digest
+        ) and (self.digest, self.trust_policy, self.keys_path) == (
+            other.digest,
+            other.trust_policy,
+            other.keys_path,
+        )
 
 
 @dataclass(frozen=True)
@@ -143,6 +149,7 @@ class Replica:
             "storage_uri": plan.model_storage_uri,
             "registry_path": plan.registry_path,
             "trust_policy": plan.trust_policy,
+            "keys_path": plan.keys_path,
             "slot": place.slot,
             "listen_fd": place.listen_fd,
             "report_fd": report_fd,

@@ -64,6 +64,7 @@ class WorkerOrders(BaseModel):
         storage_uri: Where its files are.
         registry_path: Folder of the registry there.
         trust_policy: What may be loaded.
+        keys_path: Folder of the keys whose signatures are believed.
         slot: The replica's slot in the metrics file.
         listen_fd: The inherited listening socket.
         report_fd: Where to say that it is ready.
@@ -80,6 +81,7 @@ class WorkerOrders(BaseModel):
     storage_uri: str
     registry_path: str
     trust_policy: str
+    keys_path: str
     slot: int
     listen_fd: int
     report_fd: int
@@ -113,6 +115,7 @@ def load_model(orders: WorkerOrders) -> ServedModel:
     settings = BrixaSettings(
         model_registry_path=orders.registry_path,
         trust_policy=orders.trust_policy,
+        keys_path=orders.keys_path,
     )
     storage = open_storage(orders.storage_uri, settings)
     registry = ModelRegistry(storage, tracking=_pinned(orders), settings=settings)
