@@ -31,7 +31,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,96 +41,30 @@ import pytest
 from brixa_flows.errors import (
     DamagedArtifactError,
     DeviceUnavailableError,
-    InsecureSerializationWarning,
     SerializationError,
     UntrustedArtifactError,
 )
 from brixa_flows.serializers import (
-    ArtifactManifest,
     LoadOptions,
     ModelInputs,
     Prediction,
     SaveOptions,
     Serializer,
-    build_manifest,
     check_trust,
     detect_framework,
-    environment_of,
     load_model_files,
-    read_manifest,
     save_model_files,
     serializer_named,
     tier_of,
     verify_manifest,
-    write_manifest,
 )
 from brixa_flows.testing.fresh_process import answer_of, shared_process
+from brixa_flows.testing.saved_version import SavedVersion
 
 __all__ = ["SavedVersion", "SerializerContract", "assert_same_prediction"]
 
 _THREADS = 4
 _ATTACHMENTS = ("tokenizer", "processor", "generation_config")
-
-
-@dataclass(frozen=True)
-class SavedVersion:
-    """A version directory as a registry makes it.
-
-    Attributes:
-        directory: Where it is; holds ``config.json`` and what the serializer wrote.
-        manifest: What ``config.json`` says.
-        warned: Texts of the warnings about insecure formats when it was saved.
-    """
-
-    directory: Path
-    manifest: ArtifactManifest
-    warned: tuple[str, ...]
-
-    @classmethod
-    def of(cls, model: Any, directory: Path, options: SaveOptions) -> SavedVersion:
-        """Save ``model`` with every step that a registry takes.
-
-        Raises:
-            SerializationError: If it can't be saved.
-        """
-        directory.mkdir(parents=True)
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            _, saved = save_model_files(model, directory, None, options)
-        manifest = build_manifest(
-            directory,
-            saved,
-            {"name": "contract", "version": "1.0.0"},
-            environment_of(model),
-        )
-        write_manifest(directory, manifest)
-        insecure = [
-            str(each.message)
-            for each in caught
-            if issubclass(each.category, InsecureSerializationWarning)
-        ]
-        return cls(directory, manifest, tuple(insecure))
-
-    def load(self, options: LoadOptions | None = None) -> Any:
-        """Load it with every step, as one whose digest was recorded at save.
-
-        Raises:
-            DamagedArtifactError: If a file is not what was saved.
-            SerializationError: If it can't be read.
-        """
-        manifest = read_manifest(self.directory)
-        verify_manifest(self.directory, manifest)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", InsecureSerializationWarning)
-            check_trust(manifest, recorded_digest=self.manifest.digest)
-        return load_model_files(self.directory, manifest, options)
-
-    @property
-    def paths(self) -> list[str]:
-        """Relative path of every file but the manifest."""
-        found = (each for each in self.directory.rglob("*") if each.is_file())
-        paths = sorted(each.relative_to(self.directory).as_posix() for each in found)
-        return [path for path in paths if path != "config.json"]
 
 
 class SerializerContract:
