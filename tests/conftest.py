@@ -19,6 +19,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             longest = max(seconds.get(item.path, 0.0), mark.kwargs["seconds"])
             seconds[item.path] = longest
     items.sort(key=lambda item: -seconds.get(item.path, 0.0))
+
+
+@pytest.fixture(autouse=True)
+def mlflow_is_told_nothing() -> Iterator[None]:
+    """Unset the tracking URI that a test gave MLflow; later ones would write there."""
+    yield
+    if mlflow := sys.modules.get("mlflow"):
+        mlflow.set_tracking_uri(None)
 
 
 @pytest.fixture(scope="session")

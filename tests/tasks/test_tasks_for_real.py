@@ -134,7 +134,6 @@ def logged(registry: ModelRegistry, data: Path) -> str:
     client = mlflow.MlflowClient(registry.tracking.uri)
     place = (data / "runs").as_uri()
     experiment = client.create_experiment("training", artifact_location=place)
-    before = mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(registry.tracking.uri)
     try:
         with mlflow.start_run(experiment_id=experiment) as run:
@@ -145,7 +144,7 @@ def logged(registry: ModelRegistry, data: Path) -> str:
                 serialization_format="cloudpickle",
             )
     finally:
-        mlflow.set_tracking_uri(before)
+        mlflow.set_tracking_uri(None)  # what it was: unset
     return f"runs:/{run.info.run_id}/model"
 
 
