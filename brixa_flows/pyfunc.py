@@ -11,10 +11,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from brixa_flows.errors import DatasetError
+from brixa_flows.errors import DamagedArtifactError, DatasetError
 from brixa_flows.registry.layout import Layout
 from brixa_flows.registry.vouching import Vouchers, keys_of, vouchers_for
 from brixa_flows.serializers import (
+    MANIFEST_NAME,
     ArtifactManifest,
     LoadOptions,
     Serializer,
@@ -78,6 +79,7 @@ def _load_pyfunc(path: str) -> PyfuncModel:
     """MLflow's door: verify, ask the backend in use for the digest, then load."""
     directory = Path(path)
     manifest = read_manifest(directory)
+    _check_place(directory, manifest)
     verify_manifest(directory, manifest)
     settings = BrixaSettings.load()
     recorded, policy = _recorded_digest(manifest), settings.trust_policy
@@ -110,23 +112,43 @@ def _vouchers(
 
     MLflow may give a copy of the directory alone, beside which no signature is.
     """
-    models, name, version = directory.absolute().parts[-3:]
-    about = (str(manifest.core.get("name")), str(manifest.core.get("version")))
-    if (name, version) != (about[0], about[1].partition("+")[0]):
+    directory = directory.absolute()
+    name, version = _about(manifest)
+    if (directory.parent.name, directory.name) != (name, version):
         return Vouchers(
             problem="no signature is beside the copy that MLflow made; load it with "
             "ModelRegistry.load_model, which finds it"
         )
-    storage = LocalStorageNode(directory.absolute().parents[2])
+    storage = LocalStorageNode(directory.parents[1].parent)
     return vouchers_for(
         manifest,
         name,
         ModelVersion.parse(version),
         storage=storage,
-        layout=Layout(models),
+        layout=Layout(directory.parents[1].name),
         keys=keys_of(settings, storage.root),
         policy=settings.trust_policy,
     )
+
+
+def _about(manifest: ArtifactManifest) -> tuple[str, str]:
+    """Name and version that it says it is, as the storage writes them."""
+    core = manifest.core
+    return str(core.get("name")), str(core.get("version")).partition("+")[0]
+
+
+def _check_place(directory: Path, manifest: ArtifactManifest) -> None:
+    """In the storage a directory is the version that it is called.
+
+    Raises:
+        DamagedArtifactError: If it is the copy of another one.
+    """
+    here = directory.absolute()
+    called = here.parent.name, here.name
+    if (here.parent / "_journal").is_dir() and called != _about(manifest):
+        raise DamagedArtifactError(
+            " ".join(called), MANIFEST_NAME, f"belongs to {manifest.label}"
+        )
 
 
 def _takes_texts(manifest: ArtifactManifest) -> bool:

@@ -17,6 +17,7 @@ from brixa_flows.serializers import (
     ArtifactManifest,
     SavedModel,
     check_trust,
+    depends_on_signature,
     save_model_files,
 )
 
@@ -115,3 +116,28 @@ def test_saving_code_warns_with_file_and_remedy_at_the_callers_line(tmp_path):
     with pytest.warns(InsecureSerializationWarning, match="model.pkl.*trust") as got:
         save_model_files({"weights": [1, 2]}, tmp_path)
     assert got[0].filename == __file__
+
+
+@pytest.mark.parametrize("policy", ["default", "strict"])
+@pytest.mark.parametrize("untrusted", [CODE, OWN_CLASS])
+@pytest.mark.filterwarnings("ignore::brixa_flows.errors.InsecureSerializationWarning")
+def test_a_trusted_signer_lets_code_load_and_a_problem_is_told(untrusted, policy):
+    facts = {"recorded_digest": None, "policy": policy}
+    assert depends_on_signature(untrusted, **facts)
+    check_trust(untrusted, **facts, signers=["ada"])
+    with pytest.raises(UntrustedArtifactError, match="signed by eve; .*brixa model si"):
+        check_trust(untrusted, **facts, problem="it is signed by eve")
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"recorded_digest": "x"},
+        {"recorded_digest": None, "trust": "code"},
+        {"recorded_digest": None, "policy": "open"},
+    ],
+)
+def test_a_signature_is_asked_for_only_where_nothing_else_vouches(facts):
+    assert not depends_on_signature(CODE, **facts)
+    assert not depends_on_signature(DATA, recorded_digest=None, policy="strict")
+    assert depends_on_signature(CODE, **facts | {"policy": "strict"})
