@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from brixa_flows.errors import EvaluationError, some_of
 from brixa_flows.evaluation.compare import Comparison, MetricComparison
-from brixa_flows.evaluation.metrics import canonical_metric
+from brixa_flows.evaluation.metrics import METRICS, canonical_metric, no_such_metric
 from brixa_flows.evaluation.results import EvaluationResult
 
 __all__ = ["Gate", "GateDecision", "GateOutcome", "GatePolicy"]
@@ -42,6 +42,13 @@ def _fault(fault: Mapping[str, Any]) -> str:
     place = ".".join(str(part) for part in fault["loc"])
     if fault["type"] == "extra_forbidden":
         return f"has an unknown key {place!r}"
+    if place == "gates":
+        return (
+            "needs a list of at least one gate, such as Gate('f1', min=0.8) or "
+            "{'metric': 'f1', 'min': 0.8}"
+        )
+    if fault["type"] == "string_too_short":
+        return f"has an empty {place}; give it a name"
     return f"{place}: {message}" if place else message
 
 
@@ -289,6 +296,9 @@ _READERS: dict[str, Callable[[str], Any]] = {
 def _judge(
     gate: Gate, result: EvaluationResult, comparison: Comparison | None
 ) -> GateOutcome:
+    measured = {**result.metrics, **(comparison.metrics if comparison else {})}
+    if canonical_metric(gate.metric) not in {*METRICS, *measured}:
+        return GateOutcome(gate, False, _unknown(gate.metric, result, measured))
     parts = []
     if gate.min is not None or gate.max is not None:
         parts.append(_judge_value(gate, result))
@@ -366,6 +376,12 @@ def _judge_gain(
     if gate.better_than:
         return True, f"{facts}, so it is better by more than {gate.margin:g}"
     return True, f"{facts}, so it is not worse by more than {gate.margin:g}"
+
+
+def _unknown(metric: str, result: EvaluationResult, measured: Iterable[str]) -> str:
+    own = [name for name in measured if name not in METRICS]
+    also = f"; measured beside them: {some_of(own)}" if own else ""
+    return f"{no_such_metric(metric, result.task)}{also}; the gate stays shut"
 
 
 def _not_measured(metric: str, done: str, known: Iterable[str]) -> str:

@@ -32,6 +32,7 @@ __all__ = [
     "canonical_metric",
     "default_metrics",
     "metrics_for",
+    "no_such_metric",
     "obstacle",
 ]
 
@@ -246,13 +247,17 @@ def _find(wanted: str | Metric | CustomMetric, task: Task) -> Metric:
         return Metric(name, (task,), function=wanted)
     known = METRICS.get(canonical_metric(wanted))
     if known is None:
-        of_task = [name for name, metric in METRICS.items() if task in metric.tasks]
-        raise EvaluationError(
-            f"there is no metric called {wanted!r}; those of a {task} task: "
-            + ", ".join(of_task),
-            metric=wanted,
-        )
+        raise EvaluationError(no_such_metric(wanted, task), metric=wanted)
     return known
+
+
+def no_such_metric(name: str, task: Task) -> str:
+    """That no metric is called so, with those that are."""
+    of_task = [known for known, metric in METRICS.items() if task in metric.tasks]
+    return (
+        f"there is no metric called {name[:80]!r}; those of a {task} task: "
+        f"{', '.join(of_task)}"
+    )
 
 
 def obstacle(metric: Metric, outcomes: Outcomes) -> str | None:

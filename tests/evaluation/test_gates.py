@@ -136,10 +136,30 @@ def test_a_version_in_production_is_not_measured_against_itself() -> None:
 
 
 def test_a_gate_without_its_number_stays_shut() -> None:
-    policy = GatePolicy([Gate("f2", min=0.1), Gate("f2", better_than="production")])
+    policy = GatePolicy(
+        [Gate("recall", min=0.1), Gate("recall", better_than="production")]
+    )
     decision = policy.decide(result("1.0.0", f1=0.9), comparison(f1=(0.1, 0.2)))
     assert [gate.passed for gate in decision.gates] == [False, False]
-    assert "f2 was not evaluated (only f1)" in decision.reasons[0]
+    assert "recall was not evaluated (only f1)" in decision.reasons[0]
+
+
+@pytest.mark.parametrize(
+    "conditions", [{"min": 0.1}, {"better_than": "production"}], ids=str
+)
+def test_a_metric_that_nobody_knows_shuts_the_gate_and_is_named_with_the_known_ones(
+    conditions: dict[str, Any],
+) -> None:
+    policy = GatePolicy([Gate("aucc", **conditions)])
+    [reason] = policy.decide(result(f1=0.9, own_cost=2.0)).reasons
+    assert "there is no metric called 'aucc'; those of a binary task: " in reason
+    assert "roc_auc" in reason and "measured beside them: own_cost" in reason
+
+
+def test_a_metric_of_ones_own_is_judged_like_the_others() -> None:
+    policy = GatePolicy([Gate("own_cost", max=3), Gate("own_cost", min=3)])
+    decision = policy.decide(result(own_cost=2.0))
+    assert [gate.passed for gate in decision.gates] == [True, False]
 
 
 def test_a_comparison_of_another_candidate_is_refused() -> None:
@@ -170,9 +190,19 @@ def test_a_gate_does_not_change() -> None:
         Gate("f1", min=0.5).min = 0.1  # type: ignore[misc]
 
 
-def test_a_policy_without_gates_is_refused() -> None:
-    with pytest.raises(EvaluationError, match="gates: .*at least 1"):
-        GatePolicy([])
+@pytest.mark.parametrize("gates", [[], None, 5, "f1"])
+def test_a_policy_without_gates_is_refused_in_one_sentence(gates: Any) -> None:
+    with pytest.raises(EvaluationError) as caught:
+        GatePolicy(gates)
+    assert str(caught.value) == (
+        "the gate policy 'policy' needs a list of at least one gate, such as "
+        "Gate('f1', min=0.8) or {'metric': 'f1', 'min': 0.8}"
+    )
+
+
+def test_a_gate_without_a_metric_is_refused() -> None:
+    with pytest.raises(EvaluationError, match="has an empty metric"):
+        Gate(min=0.5)
 
 
 POLICY = GatePolicy(
