@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import (
     AliasChoices,
@@ -102,20 +103,36 @@ class BrixaSettings(BaseSettings):
         Raises:
             SettingsError: If a BRXA_ variable is unknown or has a bad value.
         """
-        known = sorted(map(_variable, cls.model_fields))
-        for variable in sorted(os.environ):
-            if variable.upper().startswith(_PREFIX) and variable.upper() not in known:
-                raise SettingsError(
-                    variable, f"is not a setting; known: {', '.join(known)}"
-                )
+        return cls._read(os.environ)
+
+    @classmethod
+    def check(cls, variables: Mapping[str, str]) -> None:
+        """Return if :meth:`load` would take an environment with these variables too.
+
+        Raises:
+            SettingsError: If a BRXA_ variable is unknown or one has a bad value.
+        """
+        cls._read(variables)
+
+    @classmethod
+    def _read(cls, variables: Mapping[str, str]) -> BrixaSettings:
+        fields = {_variable(field): field for field in cls.model_fields}
+        given: dict[str, Any] = {}
+        for variable, value in sorted(variables.items()):
+            field = fields.get(variable.upper())
+            if field is None and variable.upper().startswith(_PREFIX):
+                known = ", ".join(sorted(fields))
+                raise SettingsError(variable, f"is not a setting; known: {known}")
+            if field is not None and value:
+                given[field] = value
         try:
-            return cls()
+            return cls(**given)
         except ValidationError as err:
             first = err.errors()[0]
-            name = _variable(str(first["loc"][0]).lower())
-            value = str(first["input"])[:80]
+            field = str(first["loc"][0]).lower()
+            value = str(given.get(field, first["input"]))[:80]
             reason = first["msg"].removeprefix("Value error, ")
-            raise SettingsError(name, f"= {value!r}: {reason}") from err
+            raise SettingsError(_variable(field), f"= {value!r}: {reason}") from err
 
     @field_validator("model_registry_path", "deployments_path")
     @classmethod

@@ -40,7 +40,8 @@ from brixa_flows.deployment.protocol import (
     parse_infer,
 )
 from brixa_flows.deployment.records import RecordReader
-from brixa_flows.deployment.served import Limits, ServedModel
+from brixa_flows.deployment.limits import Limits
+from brixa_flows.deployment.served import ServedModel
 from brixa_flows.errors import BadRequestError, DatasetError
 
 __all__ = ["PredictorApplication"]

@@ -17,6 +17,7 @@ from pydantic import (
     model_validator,
 )
 
+from brixa_flows.deployment.limits import check_variables
 from brixa_flows.deployment.quantities import cpu_cores, memory_bytes
 from brixa_flows.errors import InvalidDeploymentError
 from brixa_flows.settings import BrixaSettings
@@ -269,7 +270,7 @@ def make_spec(
             replicas = settings.default_replicas
             if limits is not None:
                 replicas = max(limits.min_replicas, min(replicas, limits.max_replicas))
-        return DeploymentSpec.model_validate(
+        spec = DeploymentSpec.model_validate(
             {
                 "model_name": model_name,
                 "version": version,
@@ -281,6 +282,8 @@ def make_spec(
         )
     except ValidationError as err:
         raise InvalidDeploymentError(_sentence(err)) from err
+    check_variables(spec.env_vars)
+    return spec
 
 
 def _with_defaults(given: object, defaults: dict[str, str]) -> object:

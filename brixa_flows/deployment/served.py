@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,52 +12,13 @@ from numpy.typing import NDArray
 from brixa_flows.deployment.columns import Column
 from brixa_flows.deployment.signature import Inputs, InputSignature
 from brixa_flows.deployment.tensors import datatype_of
-from brixa_flows.errors import InvalidDeploymentError
 from brixa_flows.serializers.base import Prediction
 
-__all__ = ["Limits", "ServedModel"]
+__all__ = ["ServedModel"]
 
 logger = logging.getLogger(__name__)
 
 _WARM_UP_CALLS = 2
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How much a replica takes at once.
-
-    Attributes:
-        max_batch_rows: Rows that waiting requests are merged up to; 1 merges none.
-        max_waiting: Requests in flight before others are told to come back.
-        max_body_bytes: Size of a request.
-    """
-
-    max_batch_rows: int = 64
-    max_waiting: int = 256
-    max_body_bytes: int = 64 * 1024 * 1024
-
-    @classmethod
-    def from_environment(cls, environment: Mapping[str, str]) -> Limits:
-        """Read MAX_BATCH_SIZE, MAX_CONCURRENT_REQUESTS and MAX_REQUEST_BYTES.
-
-        Raises:
-            InvalidDeploymentError: If one is no positive whole number.
-        """
-        default = cls()
-        return cls(
-            _positive(environment, "MAX_BATCH_SIZE", default.max_batch_rows),
-            _positive(environment, "MAX_CONCURRENT_REQUESTS", default.max_waiting),
-            _positive(environment, "MAX_REQUEST_BYTES", default.max_body_bytes),
-        )
-
-
-def _positive(environment: Mapping[str, str], name: str, default: int) -> int:
-    text = environment.get(name, "").strip() or str(default)
-    if not (text.isascii() and text.isdigit() and 0 < int(text) < 2**40):
-        raise InvalidDeploymentError(
-            f"env_vars.{name} = {text[:40]!r} is not a positive whole number"
-        )
-    return int(text)
 
 
 class ServedModel:

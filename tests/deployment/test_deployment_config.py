@@ -90,6 +90,20 @@ def test_what_is_not_asked_for_comes_from_the_settings():
         ({"env_vars": {"A": "\0"}}, "zero byte"),
         ({"env_vars": 5}, "env_vars = '5'"),
         (
+            {"env_vars": {"LOG_LEVEL": "loud"}},
+            "env_vars.LOG_LEVEL = 'loud': Input should be 'DEBUG', 'INFO', 'WARNING', ",
+        ),
+        (
+            {"env_vars": {"MAX_BATCH_SIZE": "0"}},
+            "env_vars.MAX_BATCH_SIZE = '0' is not a positive whole number; give one "
+            "such as 64, or leave it out",
+        ),
+        ({"env_vars": {"MAX_BATCH_SIZE": "9" * 5000}}, "MAX_BATCH_SIZE = '999"),
+        ({"env_vars": {"MAX_CONCURRENT_REQUESTS": "-1"}}, "REQUESTS = '-1' is not a"),
+        ({"env_vars": {"MAX_REQUEST_BYTES": "1Mi"}}, "MAX_REQUEST_BYTES = '1Mi' is"),
+        ({"env_vars": {"BRXA_DEFAULT_REPLICAS": "0"}}, "BRXA_DEFAULT_REPLICAS = '0':"),
+        ({"env_vars": {"BRXA_TRUST": "open"}}, "env_vars.BRXA_TRUST is not a setting"),
+        (
             {"autoscaling": {"min_replicas": 3, "max_replicas": 2}},
             "min_replicas (3) is more than max_replicas (2)",
         ),
@@ -104,6 +118,14 @@ def test_what_can_not_work_is_refused_by_name(asked, words):
     with pytest.raises(InvalidDeploymentError) as caught:
         spec(**asked)
     assert words in caught.value.message
+
+
+def test_variables_that_replicas_can_read_are_taken_as_given():
+    given = {"LOG_LEVEL": "debug", "MAX_BATCH_SIZE": " 8 ", "BRXA_TRUST_POLICY": ""}
+    assert spec(env_vars={**given, "ANY": "thing"}).env_vars == {
+        **given,
+        "ANY": "thing",
+    }
 
 
 def test_the_history_keeps_what_was_there_and_not_more_than_ten():

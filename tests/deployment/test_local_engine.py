@@ -253,6 +253,7 @@ def test_status_json_follows_what_is_observed(steady, deployer, storage):
             "serves the model 'numbers'",
         ),
         ({"autoscaling": {"min_replicas": 2, "max_replicas": 1}}, "min_replicas (2)"),
+        ({"env_vars": {"LOG_LEVEL": "loud"}}, "env_vars.LOG_LEVEL = 'loud': "),
     ],
 )
 def test_what_can_not_be_deployed_is_a_sentence_and_changes_nothing(
