@@ -30,6 +30,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from brixa_flows import __version__
 from brixa_flows.deployment.batching import BatchQueue, QueueFullError
+from brixa_flows.deployment.limits import Limits
 from brixa_flows.deployment.metrics import MetricsFile, prometheus_text
 from brixa_flows.deployment.openapi import docs_page, openapi_document
 from brixa_flows.deployment.protocol import (
@@ -40,7 +41,6 @@ from brixa_flows.deployment.protocol import (
     parse_infer,
 )
 from brixa_flows.deployment.records import RecordReader
-from brixa_flows.deployment.limits import Limits
 from brixa_flows.deployment.served import ServedModel
 from brixa_flows.errors import BadRequestError, DatasetError
 

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from brixa_flows.deployment.application import PredictorApplication
-from brixa_flows.deployment.metrics import MetricsFile
 from brixa_flows.deployment.limits import Limits
+from brixa_flows.deployment.metrics import MetricsFile
 from brixa_flows.deployment.served import ServedModel
 from brixa_flows.errors import InvalidDeploymentError
 from brixa_flows.serializers.base import Prediction

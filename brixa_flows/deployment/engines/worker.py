@@ -30,8 +30,8 @@ from pydantic import BaseModel, ConfigDict
 
 from brixa_flows.deployment.application import PredictorApplication
 from brixa_flows.deployment.engines.draining import DrainingServer
-from brixa_flows.deployment.metrics import MetricsFile
 from brixa_flows.deployment.limits import Limits
+from brixa_flows.deployment.metrics import MetricsFile
 from brixa_flows.deployment.served import ServedModel
 from brixa_flows.deployment.signature import Inputs
 from brixa_flows.errors import BrixaError
