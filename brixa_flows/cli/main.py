@@ -16,6 +16,7 @@ from brixa_flows.cli.drift import drift
 from brixa_flows.cli.key import key
 from brixa_flows.cli.lineage import lineage
 from brixa_flows.cli.model import model
+from brixa_flows.cli.model_queries import diff, search
 from brixa_flows.cli.model_trust import scan, sign, verify
 from brixa_flows.cli.prefect_commands import demo, init
 from brixa_flows.cli.trust import trust
@@ -62,7 +63,7 @@ def _warn_in_a_line(
         click.echo(f"warning: {message}", err=True)
 
 
-for command in (sign, verify, scan):
+for command in (search, diff, sign, verify, scan):
     model.add_command(command)
 for command in (model, key, trust, deployment, drift, lineage, doctor, demo, init):
     brixa.add_command(command)

@@ -11,6 +11,7 @@ from brixa_flows.cli.workspace import (
     Workspace,
     as_json,
     json_option,
+    parse_moment,
     print_folded,
     print_table,
 )
@@ -190,22 +191,28 @@ def rollback(
 
 @model.command("history")
 @click.argument("name")
+@click.option("--at", metavar="WHEN", help="Who stood where then: 2026-03-01T12:00Z.")
+@click.option("--aliases", is_flag=True, help="Show the own aliases instead.")
 @json_option
 @click.pass_obj
-def history(workspace: Workspace, name: str, json_output: bool) -> None:
+def history(
+    workspace: Workspace, name: str, at: str | None, aliases: bool, json_output: bool
+) -> None:
     """Show who moved which version to which stage, when and why."""
-    records = workspace.registry.stage_history(name)
+    registry = workspace.registry
+    if at is not None:
+        found = registry.stage_at(name, parse_moment(at))
+        as_json(found) if json_output else print_folded(str(found))
+        return
+    records = registry.alias_history(name) if aliases else registry.stage_history(name)
     if json_output:
         as_json(records)
         return
     if not records:
-        click.echo(f"{name} was never moved to a stage", err=True)
+        what = "has no own alias" if aliases else "was never moved to a stage"
+        click.echo(f"{name} {what}", err=True)
     for record in records:
-        moved = f"{record.source or 'none'} -> {record.target or 'deleted'}"
-        print_folded(
-            f"{record.at:%Y-%m-%d %H:%M:%S}  {record.version}  {moved}, "
-            f"by {record.actor}\n    {record.reason or 'no reason given'}"
-        )
+        print_folded(str(record))
 
 
 @model.command("delete")

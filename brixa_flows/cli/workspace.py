@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
 from functools import cached_property
 from textwrap import wrap
 from typing import Any
@@ -24,6 +25,7 @@ __all__ = [
     "Workspace",
     "as_json",
     "json_option",
+    "parse_moment",
     "print_folded",
     "print_table",
 ]
@@ -77,6 +79,21 @@ class _ModelRefType(click.ParamType[ModelRef]):
 
 
 MODEL_REF = _ModelRefType()
+
+
+def parse_moment(text: str) -> datetime:
+    """A moment as people write it (ISO 8601); UTC where no time zone is written.
+
+    Raises:
+        click.UsageError: If it is none.
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as err:
+        raise click.UsageError(
+            f"{text!r} is no moment; write 2026-03-01 or 2026-03-01T12:00+01:00"
+        ) from err
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
 def json_option(function: Callable[..., Any]) -> Callable[..., Any]:

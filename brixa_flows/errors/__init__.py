@@ -5,6 +5,7 @@
     BrixaError
     ├── InvalidVersionError        ValueError        not a semantic version
     ├── InvalidConstraintError     ValueError        not a version constraint
+    ├── InvalidFilterError         ValueError        a search
     ├── InvalidNameError           ValueError        model, alias or deployment name
     ├── InvalidMetadataError       ValueError        a metadata field
     │   └── InvalidSchemaError                       not a JSON Schema
@@ -14,6 +15,7 @@
     │   └── ModelNotSavedError                       claimed, but no bytes yet
     ├── VersionExistsError         FileExistsError
     ├── StageTransitionError       ValueError
+    ├── UnmetDependencyError       LookupError       another model is not here
     ├── UnknownNodeError           LookupError       not in a lineage graph
     ├── FrameworkMismatchError     TypeError
     ├── SerializationError         TypeError
@@ -52,6 +54,7 @@ from brixa_flows.errors.base import some_of as some_of  # noqa: F401 (for messag
 from brixa_flows.errors.given import (
     DuplicatePluginError,
     InvalidConstraintError,
+    InvalidFilterError,
     InvalidMetadataError,
     InvalidNameError,
     InvalidPluginError,
@@ -72,6 +75,7 @@ from brixa_flows.errors.models import (
     SerializationError,
     StageTransitionError,
     UnknownNodeError,
+    UnmetDependencyError,
     UntrustedArtifactError,
     VersionExistsError,
     VersionNotFoundError,
@@ -113,6 +117,7 @@ __all__ = [
     "InsecureSerializationWarning",
     "InvalidConstraintError",
     "InvalidDeploymentError",
+    "InvalidFilterError",
     "InvalidMetadataError",
     "InvalidNameError",
     "InvalidPluginError",
@@ -137,6 +142,7 @@ __all__ = [
     "TrackingUnavailableError",
     "UnknownNodeError",
     "UnknownPluginError",
+    "UnmetDependencyError",
     "UnsafeKeyError",
     "UntrustedArtifactError",
     "VersionExistsError",

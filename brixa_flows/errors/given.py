@@ -9,6 +9,7 @@ from brixa_flows.errors.base import BrixaError, some_of
 __all__ = [
     "DuplicatePluginError",
     "InvalidConstraintError",
+    "InvalidFilterError",
     "InvalidMetadataError",
     "InvalidNameError",
     "InvalidSchemaError",
@@ -39,6 +40,17 @@ class InvalidConstraintError(BrixaError, ValueError):
             f"{str(text)[:80]!r} is not a version constraint: {reason}; write for "
             "example ^1.2, ~1.2.3, '>=1.0 <2.0', 1.x or '^1.2 || ^2.0'",
             text=text,
+            reason=reason,
+        )
+
+
+class InvalidFilterError(BrixaError, ValueError):
+    """A search that can't be read: its filter, order, page or size."""
+
+    def __init__(self, place: object, reason: str) -> None:
+        super().__init__(
+            f"the search can't be read at {str(place)[:200]!r}: {reason}",
+            place=place,
             reason=reason,
         )
 

@@ -17,6 +17,7 @@ __all__ = [
     "SerializationError",
     "StageTransitionError",
     "UnknownNodeError",
+    "UnmetDependencyError",
     "UntrustedArtifactError",
     "VersionExistsError",
     "VersionNotFoundError",
@@ -96,6 +97,21 @@ class StageTransitionError(BrixaError, ValueError):
             source=source,
             target=target,
             remedy=remedy,
+        )
+
+
+class UnmetDependencyError(BrixaError, LookupError):
+    """A version needs another model, and no version of that will do."""
+
+    def __init__(
+        self, name: str, version: object, dependency: str, reason: str
+    ) -> None:
+        super().__init__(
+            f"{name} {version} needs {dependency}, and {reason}",
+            name=name,
+            version=str(version),
+            dependency=dependency,
+            reason=reason,
         )
 
 

@@ -9,10 +9,11 @@
     schemas     check and infer         schema_changes   the bump they ask for
     signatures  who signed files    trust_records    who vouched, when and why
     registering saving opening changing describing adopting recovery
-    trusting vouching: one task each
+    trusting vouching searching diffing timeline: one task each
     lineage     what went in            graph       questions both ways
 """
 
+from brixa_flows.registry.diffing import VersionDiff
 from brixa_flows.registry.graph import LineageGraph
 from brixa_flows.registry.lineage import git_state, lineage_context
 from brixa_flows.registry.metadata import (
@@ -29,9 +30,12 @@ from brixa_flows.registry.opening import OpenedVersion
 from brixa_flows.registry.recovery import RecoveryAction
 from brixa_flows.registry.registry import ModelRegistry
 from brixa_flows.registry.schemas import infer_schemas
+from brixa_flows.registry.searching import SearchPage
+from brixa_flows.registry.timeline import AliasRecord, StageSnapshot
 from brixa_flows.registry.trust_records import TrustRecord
 
 __all__ = [
+    "AliasRecord",
     "CodeRef",
     "DatasetRef",
     "FeatureRef",
@@ -42,9 +46,12 @@ __all__ = [
     "OpenedVersion",
     "ParentRef",
     "RecoveryAction",
+    "SearchPage",
     "StageRecord",
+    "StageSnapshot",
     "TrustRecord",
     "Verification",
+    "VersionDiff",
     "git_state",
     "infer_schemas",
     "lineage_context",

@@ -98,6 +98,13 @@ class StageRecord(_Value):
         None, description="Who held the stage before and is archived by this."
     )
 
+    def __str__(self) -> str:
+        moved = f"{self.source or 'none'} -> {self.target or 'deleted'}"
+        return (
+            f"{self.at:%Y-%m-%d %H:%M:%S}  {self.version}  {moved}, "
+            f"by {self.actor}\n    {self.reason or 'no reason given'}"
+        )
+
 
 class Verification(_Value):
     """What the verified files of a version are worth here.

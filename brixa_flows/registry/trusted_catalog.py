@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from brixa_flows.errors import BrixaError, MissingExtraError
 from brixa_flows.refs import check_model_name
-from brixa_flows.registry.catalog import ModelCatalog
 from brixa_flows.registry.metadata import Verification
+from brixa_flows.registry.query_catalog import QueryCatalog
 from brixa_flows.registry.trust_records import TrustRecord
 from brixa_flows.registry.trusting import Truster, Word
 from brixa_flows.versioning import ModelVersion
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["TrustedCatalog"]
 
 
-class TrustedCatalog(ModelCatalog):
+class TrustedCatalog(QueryCatalog):
     """Versions of models, to load, to sign and to vouch for."""
 
     @property
