@@ -308,7 +308,9 @@ def recover(workspace: Workspace, json_output: bool) -> None:
         return
     for action in actions:
         click.echo(str(action))
-    click.echo(f"{len(actions)} repaired", err=True)
+    damaged = sum(action.action == "set aside" for action in actions)
+    aside = f", {damaged} can't be read and were set aside" if damaged else ""
+    click.echo(f"{len(actions) - damaged} repaired{aside}", err=True)
 
 
 def _say(json_output: bool, metadata: ModelMetadata, sentence: str) -> None:

@@ -8,6 +8,7 @@ lease of a save under way, and the marker of what the tracking backend shows.)
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -17,6 +18,7 @@ from pydantic import BaseModel
 from brixa_flows.errors import (
     DamagedArtifactError,
     InvalidMetadataError,
+    InvalidVersionError,
     ObjectExistsError,
     ObjectNotFoundError,
     StaleWriteError,
@@ -27,6 +29,7 @@ from brixa_flows.registry.layout import Layout
 from brixa_flows.registry.records import (
     Change,
     Claim,
+    LostChange,
     MetadataFile,
     Mutable,
     Quarantine,
@@ -43,6 +46,7 @@ __all__ = ["Journal"]
 
 _ATTEMPTS = 100
 _VERSIONS_KEPT = 100_000
+_LOG = logging.getLogger(__name__)
 _Entry = TypeVar("_Entry", bound=BaseModel)
 
 
@@ -115,14 +119,24 @@ class Journal:
         self._storage.delete(self._key("quarantine", name, version))
 
     def changes(self, name: str) -> list[Change]:
-        """Every stage change, alias and tombstone, oldest first."""
+        """Every stage change, alias and tombstone, oldest first.
+
+        One that can't be read is a :class:`LostChange`.
+        """
         prefix = self._layout.entries_prefix(name, "changes")
-        found = []
-        for stored in self._storage.list(prefix, recursive=False):
-            if stored.key not in self._changes:
-                self._changes[stored.key] = self._must_read(stored.key, Change)
-            found.append(self._changes[stored.key])
-        return found
+        listed = self._storage.list(prefix, recursive=False)
+        return [self._change(stored.key) for stored in listed if _number(stored.key)]
+
+    def _change(self, key: str) -> Change:
+        if key in self._changes:
+            return self._changes[key]
+        try:
+            change = self._must_read(key, Change)
+        except DamagedArtifactError as err:  # kept by nobody: it may be restored
+            _LOG.warning("set aside: %s", err)
+            return LostChange.at_key(key, _number(key), str(err))
+        self._changes[key] = change
+        return change
 
     def lifecycle(self, name: str) -> Lifecycle:
         """What all changes add up to."""
@@ -185,11 +199,31 @@ class Journal:
     def records(
         self, name: str, kind: str, version: ModelVersion
     ) -> list[dict[str, Any]]:
-        """A version's numbered records of a kind, newest last."""
+        """A version's numbered records of a kind, newest last.
+
+        One that can't be read is passed over, with a warning in the log.
+        """
         prefix = self._layout.records_prefix(name, kind, version)
         found = []
         for stored in self._storage.list(prefix, recursive=False):
-            found.append(_read_payload(stored.key, self._storage.read(stored.key)[0]))
+            try:
+                record = _read_payload(stored.key, self._storage.read(stored.key)[0])
+            except DamagedArtifactError as err:
+                _LOG.warning("set aside: %s", err)
+                continue
+            found.append(record)
+        return found
+
+    def damaged_records(self, name: str) -> list[DamagedArtifactError]:
+        """What is wrong with the evaluations and drift reports of a model."""
+        found = []
+        for kind in ("evaluations", "drift"):
+            prefix = self._layout.entries_prefix(name, kind)
+            for stored in self._storage.list(prefix):
+                try:
+                    _read_payload(stored.key, self._storage.read(stored.key)[0])
+                except DamagedArtifactError as err:
+                    found.append(err)
         return found
 
     def read_metadata(self, name: str, version: ModelVersion) -> MetadataFile | None:
@@ -244,7 +278,7 @@ class Journal:
             data, _ = self._storage.read(self._layout.projected_key(name))
         except ObjectNotFoundError:
             return 0
-        return int(json.loads(data)["number"])
+        return _projected_number(data)
 
     def mark_projected(self, name: str, number: int) -> None:
         """Remember that the tracking backend shows the changes up to a number."""
@@ -253,7 +287,7 @@ class Journal:
             etag: str | None
             try:
                 data, etag = self._storage.read(key)
-                if int(json.loads(data)["number"]) >= number:
+                if _projected_number(data) >= number:
                     return
             except ObjectNotFoundError:
                 etag = None
@@ -293,11 +327,28 @@ def _versions_in(
     storage: StorageNode, layout: Layout, kind: str, name: str
 ) -> Iterator[ModelVersion]:
     for stored in storage.list(layout.entries_prefix(name, kind), recursive=False):
-        yield _version(stored.key.rpartition("/")[2].removesuffix(".json"))
+        try:
+            yield _version(stored.key.rpartition("/")[2].removesuffix(".json"))
+        except InvalidVersionError:  # a file that somebody else put there
+            _LOG.warning("set aside: %s is no entry of the journal", stored.key)
 
 
 # Every call lists all numbers of a model again.
 _version = lru_cache(_VERSIONS_KEPT)(ModelVersion.parse)
+
+
+def _number(key: str) -> int:
+    """Number of a change by its key, 0 if it is no change's."""
+    stem, _, suffix = key.rpartition("/")[2].partition(".")
+    return int(stem) if suffix == "json" and stem.isdecimal() else 0
+
+
+def _projected_number(data: bytes) -> int:
+    """A marker that can't be read costs one more projection."""
+    try:
+        return int(json.loads(data)["number"])
+    except (ValueError, TypeError, KeyError):
+        return 0
 
 
 def _read_payload(key: str, data: bytes) -> dict[str, Any]:

@@ -8,6 +8,7 @@ tracking backend once the version is saved, else from ``{version}_meta.json``.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -22,7 +23,13 @@ from brixa_flows.errors import (
 )
 from brixa_flows.registry.backends import Backends
 from brixa_flows.registry.metadata import Lineage, ModelMetadata, VersionState
-from brixa_flows.registry.records import Claim, Core, Mutable, Seal
+from brixa_flows.registry.records import (
+    Claim,
+    Core,
+    Mutable,
+    Seal,
+    first_problem,
+)
 from brixa_flows.registry.stages import Lifecycle
 from brixa_flows.serializers.manifest import MANIFEST_NAME
 from brixa_flows.tracking import TrackedVersion
@@ -31,6 +38,7 @@ from brixa_flows.versioning import ModelVersion
 __all__ = ["LINEAGE_NAME", "Reader", "Standing"]
 
 LINEAGE_NAME = "lineage.json"
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -155,26 +163,42 @@ class Reader:
         """Everything about some versions, with few calls to the tracking backend.
 
         One whose files are damaged is told as ``quarantined``, from its claim, so that
-        it does not hide the others.
+        it does not hide the others; one of which even the claim is damaged is left out,
+        with a warning in the log.
         """
         wanted = list(versions)
         tracked: dict[str, TrackedVersion] = {}
         if any(each in standing.sealed for each in wanted):
             listed = self._backends.tracking.list_versions(name)
-            tracked = {ModelVersion.parse(each.version).core: each for each in listed}
-        journal = self._backends.journal
+            tracked = {each.version.partition("+")[0]: each for each in listed}
         found = []
         for version in wanted:
-            claim, seal = self.claim(name, version), journal.read_seal(name, version)
             try:
-                known = self.assemble(claim, seal, tracked.get(version.core), standing)
-            except DamagedArtifactError:
-                doubted = replace(
-                    standing, quarantined=standing.quarantined | {version}
-                )
-                known = self.assemble(claim, seal, tracked.get(version.core), doubted)
-            found.append(known)
+                claim = self.claim(name, version)
+            except DamagedArtifactError as err:
+                _LOG.warning("set aside: %s", err)
+                continue
+            found.append(self._told(claim, tracked.get(version.core), standing))
         return found
+
+    def _told(
+        self, claim: Claim, tracked: TrackedVersion | None, standing: Standing
+    ) -> ModelMetadata:
+        version, seal = claim.core.version, None
+        try:
+            seal = self._backends.journal.read_seal(standing.name, version)
+            return self.assemble(claim, seal, tracked, standing)
+        except DamagedArtifactError as err:
+            _LOG.warning("told as quarantined: %s", err)
+        doubted = replace(standing, quarantined=standing.quarantined | {version})
+        return self._put_together(
+            claim,
+            claim.core,
+            claim.mutable if tracked is None else mutable_of(tracked),
+            claim.lineage,
+            seal,
+            doubted,
+        )
 
     def lineage(self, claim: Claim, sealed: bool) -> Lineage:
         """What went into a version: as sealed, else as registered.
@@ -189,7 +213,7 @@ class Reader:
             return claim.lineage if content is None else Lineage.model_validate(content)
         except ValidationError as err:
             label = f"{claim.core.name} {claim.core.version}"
-            reason = "is no lineage record"
+            reason = f"is no lineage record: {first_problem(err)}"
             raise DamagedArtifactError(label, LINEAGE_NAME, reason) from err
 
     def core(self, claim: Claim) -> Core:
@@ -207,9 +231,8 @@ class Reader:
         try:
             core = Core.model_validate(content["core"])
         except (KeyError, TypeError, ValidationError) as err:
-            raise DamagedArtifactError(
-                label, MANIFEST_NAME, "holds no core metadata"
-            ) from err
+            reason = f"holds no core metadata: {first_problem(err)}"
+            raise DamagedArtifactError(label, MANIFEST_NAME, reason) from err
         repeated = self._backends.journal.read_metadata(name, version)
         if repeated is not None and repeated.core != core:
             file = self._backends.layout.metadata_key(name, version)
@@ -230,19 +253,35 @@ class Reader:
         Raises:
             DamagedArtifactError: If ``{version}_meta.json`` and ``config.json`` differ.
         """
-        version = claim.core.version
-        state = standing.state(version)
+        state = standing.state(claim.core.version)
         readable = state == "ready" and seal is not None
-        core = self.core(claim) if readable else claim.core
-        mutable = self._mutable(claim, tracked)
+        return self._put_together(
+            claim,
+            self.core(claim) if readable else claim.core,
+            self._mutable(claim, tracked),
+            self.lineage(claim, readable),
+            seal,
+            standing,
+        )
+
+    @staticmethod
+    def _put_together(
+        claim: Claim,
+        core: Core,
+        mutable: Mutable,
+        lineage: Lineage,
+        seal: Seal | None,
+        standing: Standing,
+    ) -> ModelMetadata:
+        version = claim.core.version
         facts = core.model_dump(exclude={"schema_bump"})
         facts |= mutable.model_dump(exclude={"judged_on"})
         return ModelMetadata(
             **facts,
-            state=state,
+            state=standing.state(version),
             stage=standing.lifecycle.stages.get(version),
             aliases=standing.lifecycle.aliases_of(version),
-            lineage=self.lineage(claim, readable),
+            lineage=lineage,
             run_id=seal.run_id if seal else None,
             digest=seal.digest if seal else None,
             size_bytes=seal.size_bytes if seal else None,

@@ -18,12 +18,14 @@ __all__ = [
     "Claim",
     "Core",
     "Lease",
+    "LostChange",
     "MetadataFile",
     "Move",
     "Mutable",
     "Quarantine",
     "SchemaBump",
     "Seal",
+    "first_problem",
     "new_id",
     "now",
     "parse_record",
@@ -62,8 +64,19 @@ def parse_record(key: str, data: bytes, kind: type[_Entry]) -> _Entry:
         raise DamagedArtifactError(
             "the registry's journal",
             key,
-            f"is no {kind.__name__} record ({str(err).splitlines()[0]})",
+            f"is no {kind.__name__} record: {first_problem(err)}",
         ) from err
+
+
+def first_problem(err: Exception) -> str:
+    """What is wrong with a file of ours, in a few words that name the field."""
+    if not isinstance(err, ValidationError):
+        return str(err).splitlines()[0]
+    first = err.errors()[0]
+    place = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        return f"it has the unknown field {place!r}"
+    return f"at {place!r}: {first['msg']}" if place else str(first["msg"])
 
 
 class _Record(BaseModel):
@@ -199,3 +212,26 @@ class Change(_Record):
     event_id: str
     moves: tuple[Move, ...] = ()
     alias: str | None = None
+
+
+class LostChange(Change):
+    """Stands for a change whose record can't be read: it moves nothing that we know.
+
+    Never written. Its number is taken all the same.
+    """
+
+    key: str
+
+    @classmethod
+    def at_key(cls, key: str, number: int, reason: str) -> LostChange:
+        """The change that was at a key of storage."""
+        return cls(
+            number=number,
+            kind="transition",
+            version=None,
+            actor="",
+            reason=reason,
+            at=datetime.max.replace(tzinfo=UTC),
+            event_id="",
+            key=key,
+        )

@@ -58,6 +58,7 @@ class RecoveryAction(BaseModel):
         "discarded",
         "quarantined",
         "removed",
+        "set aside",
         "metadata written",
         "stages shown",
         "index rebuilt",
@@ -86,23 +87,41 @@ class Recovery:
     def run(self) -> list[RecoveryAction]:
         """Repair everything; a second run finds nothing to do.
 
-        Saves that are still under way are left alone.
+        Saves that are still under way are left alone. Records that can't be read are
+        told of each time (``set aside``) until somebody restores or removes them; they
+        keep nothing else from its repair.
 
         Raises:
             TrackingUnavailableError: If the tracking backend is needed and away.
         """
         actions: list[RecoveryAction] = []
         for name in self._reader.models():
-            standing = self._reader.standing(name)
-            for version in standing.claimed:
-                actions.extend(self._version(standing, version))
-            if project(self._backends, self._reader, name):
-                actions.append(RecoveryAction(name=name, action="stages shown"))
+            actions.extend(self._model(name))
         self._discard_staging()
         if rebuild_index(self._backends, self._reader):
             key = self._backends.layout.index_key
             actions.append(RecoveryAction(name=key, action="index rebuilt"))
         return actions
+
+    def _model(self, name: str) -> Iterator[RecoveryAction]:
+        """Repair one model; what is damaged is told of and hides nothing else."""
+        standing = self._reader.standing(name)
+        for version in standing.claimed:
+            try:
+                yield from self._version(standing, version)
+            except DamagedArtifactError as err:
+                yield _set_aside(name, err, version)
+        for lost in standing.lifecycle.lost:
+            yield _set_aside(name, lost.reason)
+        for damaged in self._backends.journal.damaged_records(name):
+            yield _set_aside(name, damaged)
+        try:
+            shown = project(self._backends, self._reader, name)
+        except DamagedArtifactError as err:
+            yield _set_aside(name, err)
+            return
+        if shown:
+            yield RecoveryAction(name=name, action="stages shown")
 
     def _discard_staging(self) -> None:
         """Free the room of half-written files, where the storage node can tell."""
@@ -120,6 +139,8 @@ class Recovery:
             core = self._reader.core(claim) if state == "ready" else claim.core
             backends.journal.write_metadata(claim.model_copy(update={"core": core}))
             yield _action(claim, "metadata written")
+        if state == "ready":
+            backends.journal.read_seal(name, version)  # raises if it is damaged
         if state == "ready" or backends.leases.alive(name, version) is not None:
             return
         died = backends.leases.drop_dead(name, version)
@@ -210,6 +231,14 @@ def _core_for(claim: Claim, manifest: ArtifactManifest) -> Core:
             label, MANIFEST_NAME, f"belongs to {core.name} {core.version}"
         )
     return core
+
+
+def _set_aside(
+    name: str, reason: object, version: ModelVersion | None = None
+) -> RecoveryAction:
+    return RecoveryAction(
+        name=name, version=version, action="set aside", detail=str(reason)
+    )
 
 
 def _action(claim: Claim, action: str, detail: str = "") -> RecoveryAction:

@@ -52,6 +52,7 @@ def resolve(standing: Standing, spec: Spec) -> ModelVersion:
     if version is not None:
         return _ready(standing, version, str(spec))
     if spec is None:
+        _refuse_doubt(standing, "production")
         holder = standing.lifecycle.holder("production")
         if holder is not None:
             return _ready(standing, holder, "production")
@@ -60,6 +61,7 @@ def resolve(standing: Standing, spec: Spec) -> ModelVersion:
     if text in STAGES:
         return _staged(standing, text)
     if text in standing.lifecycle.aliases:
+        _refuse_doubt(standing, text)
         return _ready(standing, standing.lifecycle.aliases[text], text)
     if text == "latest":
         return _latest(standing, text)
@@ -95,12 +97,26 @@ def _staged(standing: Standing, stage: str) -> ModelVersion:
             standing.ready,
             "many versions may be archived; name one exactly",
         )
+    _refuse_doubt(standing, stage)
     for version, held in standing.lifecycle.stages.items():
         if held == stage:
             return _ready(standing, version, stage)
     raise VersionNotFoundError(
         standing.name, stage, standing.ready, f"nothing is in {stage}"
     )
+
+
+def _refuse_doubt(standing: Standing, word: str) -> None:
+    """Better no version than the wrong one, where a record that may tell is lost."""
+    lost = standing.lifecycle.doubt(word)
+    if lost is not None:
+        raise VersionNotFoundError(
+            standing.name,
+            word,
+            standing.ready,
+            f"{lost.key} can't be read, so nobody knows who is {word}; restore it, "
+            f"move a version to {word} again, or name one exactly",
+        )
 
 
 def _current(standing: Standing) -> list[ModelVersion]:

@@ -16,7 +16,7 @@ from types import MappingProxyType
 
 from brixa_flows.errors import StageTransitionError, some_of
 from brixa_flows.registry.metadata import Stage, StageRecord
-from brixa_flows.registry.records import Change, Move, new_id
+from brixa_flows.registry.records import Change, LostChange, Move, new_id
 from brixa_flows.versioning import ModelVersion
 
 __all__ = ["SINGLE_HOLDER", "STAGES", "TRANSITIONS", "Lifecycle", "fold"]
@@ -47,6 +47,8 @@ class Lifecycle:
         aliases: Version by own alias.
         deleted: Versions with a tombstone.
         history: Every stage change, oldest first.
+        settled: Number of the last change of each stage and alias.
+        lost: Changes whose records can't be read.
     """
 
     name: str
@@ -56,6 +58,13 @@ class Lifecycle:
     aliases: Mapping[str, ModelVersion] = field(default_factory=dict)
     deleted: frozenset[ModelVersion] = frozenset()
     history: tuple[StageRecord, ...] = ()
+    settled: Mapping[str, int] = field(default_factory=dict)
+    lost: tuple[LostChange, ...] = ()
+
+    def doubt(self, word: str) -> LostChange | None:
+        """The lost change that may have moved a stage or alias last, if any."""
+        since = self.settled.get(word, 0)
+        return next((each for each in self.lost if each.number > since), None)
 
     def holder(self, stage: Stage) -> ModelVersion | None:
         """Who is in ``staging`` or ``production``, if anybody."""
@@ -153,9 +162,14 @@ def fold(name: str, changes: Iterable[Change]) -> Lifecycle:
     aliases: dict[str, ModelVersion] = {}
     deleted: set[ModelVersion] = set()
     history: list[StageRecord] = []
+    settled: dict[str, int] = {}
+    lost: list[LostChange] = []
     number = 0
     for change in changes:
         number = change.number
+        if isinstance(change, LostChange):
+            lost.append(change)
+        settled.update(dict.fromkeys(_words_of(change), number))
         replaced = _replaced(change)
         for move in change.moves:
             _apply(stages, productions, change, move)
@@ -184,7 +198,17 @@ def fold(name: str, changes: Iterable[Change]) -> Lifecycle:
         aliases,
         frozenset(deleted),
         tuple(history),
+        settled,
+        tuple(lost),
     )
+
+
+def _words_of(change: Change) -> Iterable[str]:
+    """Stages and the alias that a change speaks of."""
+    for move in change.moves:
+        yield from filter(None, (move.source, move.target))
+    if change.alias is not None:
+        yield change.alias
 
 
 def _replaced(change: Change) -> ModelVersion | None:

@@ -59,6 +59,7 @@ class StageSnapshot(BaseModel):
         staging: Who was in staging.
         stages: Stage by version, for those that had one.
         aliases: Version by own alias.
+        unreadable: Records of changes that can't be read and may tell another story.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -69,6 +70,7 @@ class StageSnapshot(BaseModel):
     staging: ModelVersion | None = None
     stages: Mapping[str, Stage] = Field(default_factory=dict)
     aliases: Mapping[str, ModelVersion] = Field(default_factory=dict)
+    unreadable: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         held = [f"{version}  {stage}" for version, stage in self.stages.items()]
@@ -97,6 +99,7 @@ def snapshot(name: str, changes: Iterable[Change], when: datetime) -> StageSnaps
         staging=state.holder("staging"),
         stages={str(version): stage for version, stage in state.stages.items()},
         aliases=dict(state.aliases),
+        unreadable=tuple(each.key for each in state.lost),
     )
 
 

@@ -1,0 +1,168 @@
+"""A corrupt record is reported and set aside; it is never fatal for others."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from brixa_flows.errors import DamagedArtifactError, VersionNotFoundError
+from brixa_flows.registry import ModelRegistry
+from brixa_flows.storage.local import LocalStorageNode
+from brixa_flows.tracking.memory_store import MemoryTrackingStore
+from tests.registry.conftest import SaveVersion
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::brixa_flows.errors.InsecureSerializationWarning"
+)
+
+_GARBAGE = [b"", b"\xff\x00", b"[1]", b"{}", b'{"protocol": 99}', b"null"]
+
+
+@pytest.fixture
+def journal(
+    storage: LocalStorageNode, registry: ModelRegistry, save: SaveVersion
+) -> Path:
+    """Of model ``a``, which has two versions; ``b`` has one."""
+    save("a", "1.0.0", metrics={"f1": 0.5})
+    save("a", "1.1.0", metrics={"f1": 0.6})
+    save("b", "1.0.0")
+    registry.transition("a", "1.0.0", "production")
+    registry.transition("b", "1.0.0", "production")
+    registry.record_evaluation("a", "1.0.0", {"score": 1})
+    registry.record_evaluation("a", "1.0.0", {"score": 2})
+    return storage.root / "models" / "a" / "_journal"
+
+
+@pytest.fixture
+def again(
+    storage: LocalStorageNode, tracking: MemoryTrackingStore, journal: Path
+) -> ModelRegistry:
+    """Another process, which has read nothing yet."""
+    return ModelRegistry(storage, tracking=tracking)
+
+
+def set_aside(registry: ModelRegistry) -> list[str]:
+    return [each.detail for each in registry.recover() if each.action == "set aside"]
+
+
+@pytest.mark.parametrize("garbage", _GARBAGE)
+@pytest.mark.parametrize("kind", ["claims", "seals"])
+def test_a_damaged_claim_or_seal_hides_no_other_version(
+    again: ModelRegistry, journal: Path, kind: str, garbage: bytes
+) -> None:
+    (journal / kind / "1.1.0.json").write_bytes(garbage)
+    assert str(again.resolve("a", "^1.0.0 <1.1")) == "1.0.0"
+    listed = {str(each.version): each.state for each in again.list_versions("a")}
+    assert listed["1.0.0"] == "ready"
+    assert listed.get("1.1.0") in (None, "quarantined")
+    assert [each.name for each in again.search("metrics.f1 = 0.5")] == ["a"]
+    with pytest.raises(DamagedArtifactError, match=f"{kind}/1.1.0.json"):
+        again.load_model("a", "1.1.0")
+    told = set_aside(again)
+    assert len(told) == 1
+    assert f"{kind}/1.1.0.json" in told[0]
+    assert set_aside(again) == told
+    assert str(again.register_model("a", "t").version) == "1.1.1"
+
+
+def test_recover_repairs_the_models_behind_a_damaged_one(
+    again: ModelRegistry, journal: Path, storage: LocalStorageNode
+) -> None:
+    (journal / "claims" / "1.0.0.json").write_bytes(b"{")
+    lost = storage.root / "models" / "b" / "1.0.0_meta.json"
+    lost.unlink()
+    actions = [(each.name, each.action) for each in again.recover()]
+    assert ("a", "set aside") in actions
+    assert ("b", "metadata written") in actions
+    assert lost.is_file()
+
+
+@pytest.mark.parametrize("garbage", _GARBAGE)
+def test_a_lost_stage_change_never_lets_the_wrong_version_be_production(
+    again: ModelRegistry, journal: Path, garbage: bytes
+) -> None:
+    again.transition("a", "1.1.0", "production")
+    fresh = ModelRegistry(again.storage, tracking=again.tracking)
+    (journal / "changes" / "00000002.json").write_bytes(garbage)
+    for spec in (None, "production"):
+        with pytest.raises(VersionNotFoundError, match="00000002.json can't be read"):
+            fresh.resolve("a", spec)
+    assert str(fresh.resolve("a", "1.1.0")) == "1.1.0"
+    assert len(fresh.list_versions("a")) == 2
+    assert any("00000002.json" in each for each in set_aside(fresh))
+    fresh.transition("a", "1.1.0", "production", reason="said again")
+    assert str(fresh.resolve("a")) == "1.1.0"
+    assert [each.number for each in fresh.stage_history("a")] == [1, 2, 3]
+
+
+def test_a_lost_change_leaves_what_was_settled_after_it(
+    again: ModelRegistry, journal: Path
+) -> None:
+    again.set_alias("a", "champion", "1.0.0")
+    fresh = ModelRegistry(again.storage, tracking=again.tracking)
+    (journal / "changes" / "00000001.json").write_bytes(b"")
+    assert str(fresh.resolve("a", "champion")) == "1.0.0"
+    with pytest.raises(VersionNotFoundError, match="00000001.json"):
+        fresh.resolve("a", "production")
+
+
+def test_a_restored_change_is_believed_at_once(
+    again: ModelRegistry, journal: Path
+) -> None:
+    record = journal / "changes" / "00000001.json"
+    kept = record.read_bytes()
+    record.write_bytes(b"")
+    with pytest.raises(VersionNotFoundError):
+        again.resolve("a", "production")
+    record.write_bytes(kept)
+    assert str(again.resolve("a", "production")) == "1.0.0"
+
+
+def test_a_damaged_evaluation_hides_no_other(
+    again: ModelRegistry, journal: Path
+) -> None:
+    (journal / "evaluations" / "1.0.0" / "00000001.json").write_bytes(b"{")
+    assert [each["score"] for each in again.evaluations("a", "1.0.0")] == [2]
+    assert any("evaluations/1.0.0/00000001.json" in each for each in set_aside(again))
+    added = again.record_evaluation("a", "1.0.0", {"score": 3})
+    assert added["number"] == 3
+
+
+@pytest.mark.parametrize("kind", ["claims", "seals", "quarantine", "changes"])
+def test_a_file_that_somebody_else_put_there_is_passed_over(
+    again: ModelRegistry, journal: Path, kind: str
+) -> None:
+    folder = journal / kind
+    folder.mkdir(exist_ok=True)
+    for name in ("notes.txt", ".DS_Store", "copy of 1.0.0.json"):
+        (folder / name).write_bytes(b"hello")
+    assert str(again.resolve("a")) == "1.0.0"
+    assert len(again.list_versions("a")) == 2
+    again.transition("a", "1.1.0", "staging")
+
+
+@pytest.mark.parametrize("garbage", [b"", b"{}", b"[]", b'{"number": "x"}'])
+def test_a_damaged_marker_of_what_mlflow_shows_is_written_anew(
+    again: ModelRegistry, journal: Path, garbage: bytes
+) -> None:
+    (journal / "projected.json").write_bytes(garbage)
+    again.recover()
+    assert json.loads((journal / "projected.json").read_bytes()) == {"number": 1}
+
+
+@pytest.mark.parametrize(
+    ("file", "match"),
+    [
+        ("_journal/claims/1.0.0.json", "unknown field 'colour'"),
+        ("1.0.0_meta.json", "unknown field 'colour'"),
+    ],
+)
+def test_an_unknown_field_in_a_file_is_named(
+    again: ModelRegistry, journal: Path, file: str, match: str
+) -> None:
+    path = journal.parent / file
+    path.write_text(json.dumps({**json.loads(path.read_text()), "colour": 1}))
+    with pytest.raises(DamagedArtifactError, match=match):
+        again.get_metadata("a", "1.0.0")
