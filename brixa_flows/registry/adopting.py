@@ -29,7 +29,7 @@ class Described(TypedDict, total=False):
     custom: Mapping[str, Any] | None
     owner: str | None
     license: str | None
-    dependencies: Mapping[str, str] | None
+    dependencies: Mapping[str, str] | Iterable[str] | None
     parents: Iterable[ParentRef | Mapping[str, Any] | str]
     version: ModelVersion | str | None
     bump: Bump | None

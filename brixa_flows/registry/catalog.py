@@ -9,6 +9,7 @@ from typing import Any, Literal, Self
 from brixa_flows.errors import InvalidMetadataError, ModelNotSavedError, SettingsError
 from brixa_flows.refs import check_model_name
 from brixa_flows.registry.backends import Backends
+from brixa_flows.registry.dependencies import check_dependencies
 from brixa_flows.registry.graph import LineageGraph
 from brixa_flows.registry.layout import Layout
 from brixa_flows.registry.metadata import (
@@ -120,6 +121,7 @@ class ModelCatalog:
             ModelNotFoundError: If there is no such model.
             VersionNotFoundError: If nothing answers to ``spec``.
             ModelNotSavedError: If it is registered but not saved.
+            UnmetDependencyError: If it needs a model of which no version will do.
             DamagedArtifactError: If its files are not those that were saved.
             UntrustedArtifactError: If the trust policy forbids to load it.
             DeviceUnavailableError: If the device is not here.
@@ -136,8 +138,30 @@ class ModelCatalog:
 
     def resolve(self, name: str, spec: Spec = None) -> ModelVersion:
         """The version that ``spec`` means; raises as :meth:`load_model`."""
-        found = resolve(self._reader.standing(check_model_name(name)), spec)
-        return self._reader.claim(name, found).core.version
+        return self._resolved(name, spec)[0]
+
+    def resolve_dependencies(
+        self, name: str, spec: Spec = None
+    ) -> dict[str, ModelVersion]:
+        """The versions of other models that a version would be used with.
+
+        Raises:
+            UnmetDependencyError: If no ready version of one will do.
+        """
+        return self._resolved(name, spec)[1]
+
+    def _resolved(
+        self, name: str, spec: Spec
+    ) -> tuple[ModelVersion, dict[str, ModelVersion]]:
+        core = self._reader.claim(name, self._found(name, spec)).core
+        needed = check_dependencies(
+            name, core.version, core.dependencies, self._reader.standing
+        )
+        return core.version, needed
+
+    def _found(self, name: str, spec: Spec) -> ModelVersion:
+        """What ``spec`` means, whether or not the models that it needs are here."""
+        return resolve(self._reader.standing(check_model_name(name)), spec)
 
     def get_metadata(self, name: str, spec: Spec = None) -> ModelMetadata:
         """Everything about a version, in any state if it is named exactly.
@@ -221,7 +245,7 @@ class ModelCatalog:
         tracer = Tracer(self._backends, self._reader)
         if name is None:
             return tracer.everything()
-        found = exact(version) or self.resolve(name, version)
+        found = exact(version) or self._found(name, version)
         claim = self._reader.claim(check_model_name(name), found)
         return tracer.of(name, claim.core.version)
 
@@ -233,12 +257,12 @@ class ModelCatalog:
             MissingExtraError: If it is signed, keys are trusted here and the extra
                 ``sign`` is not installed.
         """
-        found = self._opener.checked(name, self.resolve(name, version))
+        found = self._opener.checked(name, self._found(name, version))
         return self._opener.worth(found)
 
     def reference_profile_path(
         self, name: str, version: ModelVersion | str
     ) -> Path | None:
         """The verified drift profile of a version, ``None`` if it has none."""
-        found = self.resolve(name, version)
+        found = self._found(name, version)
         return self._opener.reference_profile_path(name, found)

@@ -15,6 +15,7 @@ from brixa_flows.errors import (
     VersionNotFoundError,
 )
 from brixa_flows.registry.backends import Backends
+from brixa_flows.registry.inputs import as_text
 from brixa_flows.registry.metadata import StageRecord
 from brixa_flows.registry.projecting import project
 from brixa_flows.registry.reading import Reader, Standing
@@ -47,6 +48,7 @@ class Changer:
         reason: str,
     ) -> StageRecord:
         """Move a version to a stage; see :meth:`ModelRegistry.transition`."""
+        _check_words(actor, reason)
         standing = self._require_ready(name, version)
         if stage not in STAGES:
             raise StageTransitionError(
@@ -67,6 +69,7 @@ class Changer:
 
     def rollback(self, name: str, actor: str | None, reason: str) -> StageRecord:
         """Bring back what was in production before; see the registry."""
+        _check_words(actor, reason)
         ready = self._reader.standing(name).ready
         self._backends.tracking.ping()
 
@@ -87,6 +90,7 @@ class Changer:
         reason: str,
     ) -> None:
         """Point an own alias at a version, or nowhere."""
+        _check_words(actor, reason)
         check_alias(alias)
         if version is None:
             self._reader.standing(name)
@@ -107,6 +111,7 @@ class Changer:
         self, name: str, version: ModelVersion, actor: str | None, reason: str
     ) -> None:
         """Put a tombstone on a version and remove its files."""
+        _check_words(actor, reason)
         standing = self._reader.standing(name)
         if version not in standing.claimed:
             raise VersionNotFoundError(name, str(version), standing.ready)
@@ -161,6 +166,12 @@ class Changer:
                 name, str(version), standing.ready, f"{version} is {state}"
             )
         return standing
+
+
+def _check_words(actor: object, reason: object) -> None:
+    if actor is not None:
+        as_text("actor", actor)
+    as_text("reason", reason)
 
 
 def _refuse_deleted(lifecycle: Lifecycle, version: ModelVersion) -> None:

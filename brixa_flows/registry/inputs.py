@@ -10,7 +10,11 @@ from typing import Any
 import numpy as np
 
 from brixa_flows.errors import InvalidMetadataError
-from brixa_flows.tracking.limits import check_length, check_metrics
+from brixa_flows.tracking.limits import (
+    check_characters,
+    check_length,
+    check_metrics,
+)
 from brixa_flows.tracking.tags import check_user_tags, dump_custom
 
 __all__ = [
@@ -127,6 +131,7 @@ def _mapping(field: str, values: Mapping[str, Any] | None) -> dict[str, Any]:
     for name in values:
         if not isinstance(name, str):
             raise InvalidMetadataError(field, f"has the key {name!r}, which is no text")
+        check_characters(field, name)
     return dict(values)
 
 
@@ -141,6 +146,7 @@ def _plain(value: Any, field: str, place: str, depth: int) -> Any:
                 raise InvalidMetadataError(
                     field, f"at {place}: has the key {key!r}, which is no text"
                 )
+            check_characters(place, key)
         return {
             key: _plain(part, field, f"{place}[{key!r}]", depth + 1)
             for key, part in value.items()
@@ -152,6 +158,8 @@ def _plain(value: Any, field: str, place: str, depth: int) -> Any:
         ]
     if isinstance(value, float) and not math.isfinite(value):
         raise InvalidMetadataError(field, f"at {place}: {value} is not JSON")
+    if isinstance(value, str):
+        check_characters(place, value)
     if value is None or isinstance(value, str | bool | int | float):
         return value
     raise InvalidMetadataError(

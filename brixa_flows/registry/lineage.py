@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from brixa_flows.errors import InvalidMetadataError
+from brixa_flows.registry.inputs import as_text
 from brixa_flows.registry.metadata import (
     CodeRef,
     DatasetRef,
@@ -97,7 +98,7 @@ def gather_lineage(
         features=context.features,
         parents=_distinct((*context.parents, *made_from)),
         code=context.code or git_state(Path.cwd()),
-        run_id=run_id or context.run_id,
+        run_id=as_text("run_id", run_id) if run_id else context.run_id,
         flow_run_id=context.flow_run_id,
     )
 
@@ -141,6 +142,9 @@ def as_refs(field: str, kind: type[_Ref], given: Iterable[Any]) -> tuple[_Ref, .
                 f"at {field}[{index}]{'.' + place if place else ''}: {first['msg']}; "
                 f"give a {kind.__name__} or a mapping of its fields",
             ) from err
+        for name, value in vars(found[-1]).items():
+            if isinstance(value, str):
+                as_text(f"{field}[{index}].{name}", value)
     return tuple(found)
 
 

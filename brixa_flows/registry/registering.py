@@ -17,6 +17,7 @@ from brixa_flows.errors import (
 )
 from brixa_flows.refs import check_model_name
 from brixa_flows.registry.backends import Backends
+from brixa_flows.registry.dependencies import as_dependencies
 from brixa_flows.registry.index import update_index
 from brixa_flows.registry.inputs import (
     as_custom,
@@ -24,7 +25,6 @@ from brixa_flows.registry.inputs import (
     as_metrics,
     as_tags,
     as_text,
-    as_text_mapping,
 )
 from brixa_flows.registry.leases import this_host
 from brixa_flows.registry.metadata import Lineage
@@ -80,7 +80,7 @@ def check_core(
     schemas: Schemas,
     hyperparameters: Mapping[str, Any] | None,
     license: str | None,
-    dependencies: Mapping[str, str] | None,
+    dependencies: Mapping[str, str] | Iterable[str] | None,
 ) -> Core:
     """What never changes, but for the number, which is taken later.
 
@@ -98,7 +98,7 @@ def check_core(
         output_schema=schemas[1],
         hyperparameters=as_json_object("hyperparameters", hyperparameters),
         license=None if license is None else as_text("license", license),
-        dependencies=as_text_mapping("dependencies", dependencies),
+        dependencies=as_dependencies(dependencies),
         created_at=now(),
     )
 

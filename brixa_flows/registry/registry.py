@@ -86,7 +86,7 @@ class ModelRegistry(TrustedCatalog):
         *,
         owner: str | None = None,
         license: str | None = None,
-        dependencies: Mapping[str, str] | None = None,
+        dependencies: Mapping[str, str] | Iterable[str] | None = None,
         datasets: Iterable[DatasetRef | Mapping[str, Any]] = (),
         parents: Iterable[ParentRef | Mapping[str, Any] | str] = (),
         run_id: str | None = None,
@@ -112,7 +112,8 @@ class ModelRegistry(TrustedCatalog):
             custom: Any JSON.
             owner: Who answers for it.
             license: Its license.
-            dependencies: Packages or models it needs, with constraints.
+            dependencies: Packages and models it needs: ``["numpy>=2",
+                "tokenizer@^2"]``; models are checked when the version is resolved.
             datasets: Data that went in.
             parents: Versions it was made from (``NAME@VERSION`` will do).
             run_id: MLflow run that trained it.

@@ -8,16 +8,25 @@ from __future__ import annotations
 
 import math
 import posixpath
+import re
 from collections.abc import Mapping
 
 from brixa_flows.errors import InvalidMetadataError
 
-__all__ = ["LONGEST_KEY", "LONGEST_TEXT", "check_length", "check_metrics", "is_name"]
+__all__ = [
+    "LONGEST_KEY",
+    "LONGEST_TEXT",
+    "check_characters",
+    "check_length",
+    "check_metrics",
+    "is_name",
+]
 
 LONGEST_KEY = 250
 LONGEST_TEXT = 5000
 """Characters of a description, as databases behind MLflow have it."""
 
+_NEVER_KEPT = re.compile("[\x00\ud800-\udfff]")
 _EXTRA_LETTERS = frozenset("_-. :/")
 _NAME_RULE = (
     f"a name is 1 to {LONGEST_KEY} letters, digits, '_', '-', '.', ' ', ':' and '/' "
@@ -53,9 +62,25 @@ def check_length(field: str, text: str) -> None:
     Raises:
         InvalidMetadataError: If it is; says how much is kept.
     """
+    check_characters(field, text)
     if len(text) > LONGEST_TEXT:
         raise InvalidMetadataError(
             field,
             f"has {len(text)} characters: at most {LONGEST_TEXT} are kept; keep the "
             "rest in custom or in a report",
+        )
+
+
+def check_characters(field: str, text: str) -> None:
+    """Refuse what no database or file keeps: NUL, and half of a surrogate pair.
+
+    Raises:
+        InvalidMetadataError: If there is one; says where.
+    """
+    found = _NEVER_KEPT.search(text)
+    if found:
+        raise InvalidMetadataError(
+            field,
+            f"has the character {found[0]!r} at {found.start()}, which PostgreSQL or "
+            "UTF-8 can't keep; remove it",
         )

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from brixa_flows.errors import InvalidMetadataError
+from brixa_flows.tracking.limits import check_characters
 
 __all__ = [
     "CODE_COMMIT",
@@ -91,6 +92,8 @@ def check_user_tags(tags: Mapping[str, str | None]) -> None:
                 "tags",
                 f"has {key[:80]!r}: a key is 1 to {_LONGEST_KEY} of {_KEY_RULE}",
             )
+        if value is not None:
+            check_characters(f"tags[{key!r}]", value)
         if value is not None and len(value) > _LONGEST_VALUE:
             raise InvalidMetadataError(
                 "tags",
