@@ -24,7 +24,6 @@ class FlowRun:
     Attributes:
         id: Its id.
         name: Its name.
-        deployment_id: Of which deployment.
         state: ``SCHEDULED``, ``RUNNING``, ``COMPLETED``, ``FAILED`` ...
         message: What the state says.
         created_by: Kind and name of who created it (an automation, a person).
@@ -36,7 +35,6 @@ class FlowRun:
 
     id: str
     name: str
-    deployment_id: str
     state: str
     message: str
     created_by: tuple[str, str]
@@ -111,18 +109,6 @@ class PrefectApi:
         workers = self._post(f"/work_pools/{pool}/workers/filter", {})
         return sum(worker["status"] == "ONLINE" for worker in workers)
 
-    def deployments(self) -> dict[str, str]:
-        """``flow/deployment`` by deployment id."""
-        flows = {flow["id"]: flow["name"] for flow in self._post("/flows/filter", {})}
-        return {
-            found["id"]: f"{flows[found['flow_id']]}/{found['name']}"
-            for found in self._post("/deployments/filter", {})
-        }
-
-    def automations(self) -> list[dict[str, Any]]:
-        """Every automation."""
-        return list(self._post("/automations/filter", {}))
-
     def run_deployment(self, name: str, parameters: dict[str, Any]) -> str:
         """Start ``flow/deployment`` as a person would.
 
@@ -154,11 +140,6 @@ class PrefectApi:
         logs = self._post("/logs/filter", query)
         return "\n".join(entry["message"] for entry in reversed(logs)) or "(no log)"
 
-    def artifacts(self, flow_run_id: str) -> list[dict[str, Any]]:
-        """What a run shows in the UI."""
-        query = {"artifacts": {"flow_run_id": {"any_": [flow_run_id]}}}
-        return list(self._post("/artifacts/filter", query))
-
     def _post(self, path: str, content: dict[str, Any]) -> Any:
         """Post; a server whose sqlite file is busy is asked again."""
         answer = self._http.post(path, json=content)
@@ -181,7 +162,6 @@ def _flow_run(run: dict[str, Any]) -> FlowRun:
     return FlowRun(
         id=run["id"],
         name=run["name"],
-        deployment_id=run.get("deployment_id") or "",
         state=run.get("state_type") or "",
         message=(run.get("state") or {}).get("message") or "",
         created_by=(creator.get("type") or "", creator.get("display_value") or ""),

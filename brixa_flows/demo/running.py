@@ -6,6 +6,7 @@ import importlib
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -23,6 +24,7 @@ from brixa_flows.demo.scenario import MODEL, STEPS, Plan, Scenario
 from brixa_flows.demo.stack import PrefectStack, free_port, wait_until
 from brixa_flows.demo.summary import Summary
 from brixa_flows.demo.watch import LoopWatch
+from brixa_flows.errors import InsecureSerializationWarning
 from brixa_flows.registry import ModelRegistry
 from brixa_flows.settings import BrixaSettings
 from brixa_flows.storage import open_storage
@@ -78,28 +80,28 @@ class Demo:
             OrchestrationError: If something failed; says what and quotes its log.
             Interrupted: If a signal came. Nothing is left running in either case.
         """
-        self.home.check_ours()
-        self.keeper.claim()
-        self.keeper.stop_all()
-        self.home.make_fresh()
-        self.keeper.record_owner()
-        finished = False
-        try:
-            with _signals_as_exceptions():
+        with _signals_as_exceptions():
+            self.home.check_ours()
+            self.keeper.claim()
+            self.keeper.stop_all()
+            self.home.make_fresh()
+            self.keeper.record_owner()
+            kept = False
+            try:
                 summary = self._play(keep)
-                finished = True
+                kept = keep
                 return summary
-        finally:
-            if keep and finished:
-                self.keeper.forget_owner()
-            else:
+            finally:
                 with _signals_ignored():
-                    self.keeper.stop_all()
+                    if kept:
+                        self.keeper.forget_owner()
+                    else:
+                        self.keeper.stop_all()
 
     def _play(self, keep: bool) -> Summary:
         stack = PrefectStack(self.home, self.keeper, project_files())
         display = Display(self.console, _SET_UP_STEPS + STEPS)
-        with closing(stack), display:
+        with closing(stack), _own_models_are_trusted(), display:
             registry = self._set_up(stack, display)
             with stack.feed() as feed:
                 watch = LoopWatch(stack.api, feed, self.keeper, display.follow)
@@ -188,6 +190,14 @@ def stop_demo(home: DemoHome) -> int:
         except psutil.TimeoutExpired:
             owner.kill()
     return keeper.stop_all() + (owner is not None)
+
+
+@contextmanager
+def _own_models_are_trusted() -> Iterator[None]:
+    """No warning about models that this demo trained itself tears the display."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", InsecureSerializationWarning)
+        yield
 
 
 @contextmanager
