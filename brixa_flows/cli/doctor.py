@@ -43,6 +43,7 @@ def doctor(workspace: Workspace, project: str, json_output: bool) -> None:
         "settings": lambda: _settings(workspace),
         "storage": lambda: _storage(workspace),
         "tracking": lambda: _tracking(workspace),
+        "registry": lambda: _registry(workspace),
         "frameworks": _frameworks,
         "prefect server": _prefect_server,
         "prefect.yaml": lambda: _project_file(Path(project)),
@@ -93,6 +94,14 @@ def _tracking(workspace: Workspace) -> str:
     tracking = workspace.registry.tracking
     tracking.ping()
     return f"{tracking.uri} answers"
+
+
+def _registry(workspace: Workspace) -> str:
+    registry = workspace.registry
+    findings = registry.check()
+    if findings:
+        raise BrixaError("; ".join(findings))
+    return f"{len(registry.list_models())} models; MLflow shows what the journal says"
 
 
 def _frameworks() -> str:

@@ -9,7 +9,7 @@
     schemas     check and infer         schema_changes   the bump they ask for
     signatures  who signed files    trust_records    who vouched, when and why
     registering saving opening changing describing adopting recovery
-    trusting vouching searching diffing timeline: one task each
+    trusting vouching searching diffing timeline checking: one task each
     lineage     what went in            graph       questions both ways
 """
 

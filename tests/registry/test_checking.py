@@ -1,0 +1,66 @@
+"""What MLflow shows is compared with what the journal says."""
+
+from __future__ import annotations
+
+import pytest
+from mlflow import MlflowClient
+
+from brixa_flows.cli import main
+from brixa_flows.registry import ModelRegistry
+from brixa_flows.storage.local import LocalStorageNode
+from tests.registry.conftest import SaveVersion
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::brixa_flows.errors.InsecureSerializationWarning"
+)
+
+
+def test_an_alias_moved_by_hand_in_mlflow_is_noticed_by_the_doctor(
+    storage: LocalStorageNode, tracking_uri: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    registry = ModelRegistry(storage, tracking_uri=tracking_uri)
+    for version in ("1.0.0", "1.1.0"):
+        registry.register_model("m", "t", "pickle", version=version)
+        registry.save_model("m", version, {"rule": version})
+    registry.transition("m", "1.0.0", "production")
+    registry.set_alias("m", "eu", "1.0.0")
+    assert registry.check() == []
+    client = MlflowClient(tracking_uri)
+    client.set_registered_model_alias("m", "production", "2")
+    client.delete_registered_model_alias("m", "eu")
+    client.set_registered_model_alias("m", "own", "1")
+    eu, own, production = registry.check()
+    assert "'eu' is on no version in MLflow, and on 1.0.0" in eu
+    assert "'own' is on 1.0.0 in MLflow, and on no version" in own
+    assert "'production' is on 1.1.0 in MLflow, and on 1.0.0" in production
+    assert "brixa model transition m@1.1.0 production" in production
+    assert str(registry.resolve("m")) == "1.0.0"
+    with pytest.raises(SystemExit) as ended:
+        main(["--storage", str(storage.root), "--tracking-uri", tracking_uri, "doctor"])
+    assert ended.value.code == 1
+    assert "moved it by hand" in " ".join(capsys.readouterr().out.split())
+    registry.transition("m", "1.1.0", "production", reason="adopted")
+    registry.set_alias("m", "own", "1.0.0")
+    registry.set_alias("m", "eu", None)
+    assert registry.check() == []
+
+
+def test_damaged_records_are_told_by_their_keys(
+    registry: ModelRegistry, save: SaveVersion, storage: LocalStorageNode
+) -> None:
+    save("m", "1.0.0")
+    registry.record_drift("m", "1.0.0", {"status": "ok"})
+    registry.transition("m", "1.0.0", "production")
+    assert registry.check() == []
+    journal = storage.root / "models" / "m" / "_journal"
+    damaged = (
+        "changes/00000001.json",
+        "seals/1.0.0.json",
+        "drift/1.0.0/00000001.json",
+    )
+    for key in damaged:
+        (journal / key).write_bytes(b"{")
+    fresh = ModelRegistry(storage, tracking=registry.tracking)
+    told = "\n".join(fresh.check())
+    for key in damaged:
+        assert key in told
