@@ -38,21 +38,25 @@ class LocalStorageNode:
     (no space, no permission) is a ``StorageError`` that says why.
 
     Args:
-        path: The root; made if it is not there. May itself be reached by a link.
+        path: The root; made by the first write if it is not there. May itself be
+            reached by a link.
 
     Attributes:
         root: Absolute path of the root.
 
     Raises:
-        StorageError: If the root can't be made or is no folder.
+        StorageError: If the root is no folder.
     """
 
     def __init__(self, path: str | Path) -> None:
         wanted = Path(path).expanduser()
-        if wanted.exists() and not wanted.is_dir():
-            raise StorageError(f"the storage root {wanted} is a file; name a folder")
-        with explain("make the storage root", str(wanted)):
-            wanted.mkdir(parents=True, exist_ok=True)
+        with explain("look at the storage root", str(wanted)):
+            there = next(path for path in (wanted, *wanted.parents) if path.exists())
+        if not there.is_dir():
+            where = "" if there == wanted else f"below {there}, which is "
+            raise StorageError(
+                f"the storage root {wanted} is {where}a file; name a folder"
+            )
         self.root = wanted.resolve()
         self._tree = Tree(self.root)
         self._scratch = Scratch(self.root)

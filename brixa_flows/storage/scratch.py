@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from brixa_flows.errors import StorageError
 from brixa_flows.storage.durable import write_new
 from brixa_flows.storage.keys import OWN_FOLDER
 
@@ -25,19 +26,37 @@ class Scratch:
     """What is not visible in any listing.
 
     Args:
-        root: The storage root; the folder is made below it on first use, so that a
-            read-only root can be read.
+        root: The storage root; it and the folder below it are made on first use, so
+            that a read-only root can be read and a mistyped one is not made.
     """
 
     def __init__(self, root: Path) -> None:
+        self._root = root
         self.folder = root / OWN_FOLDER
         self._sweep()
 
     def new_path(self) -> Path:
         """A path for something temporary on the root's filesystem."""
-        folder = self.folder / "tmp"
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder / uuid.uuid4().hex
+        return self._made("tmp") / uuid.uuid4().hex
+
+    def _made(self, name: str) -> Path:
+        """A folder of that name, and the root where it is not there yet."""
+        folder = self.folder / name
+        try:
+            folder.mkdir(exist_ok=True)
+        except FileNotFoundError:
+            self._make_root()
+            folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def _make_root(self) -> None:
+        try:
+            self._root.mkdir(parents=True, exist_ok=True)
+        except FileNotFoundError as err:
+            reason = "no folder can be made there; name another storage root"
+            raise StorageError(
+                f"can't make the storage root {self._root}: {reason}", reason=reason
+            ) from err
 
     @contextmanager
     def file(self, data: bytes, *, durable: bool = True) -> Iterator[tuple[Path, int]]:
@@ -64,9 +83,7 @@ class Scratch:
     @contextmanager
     def lock(self, key: str) -> Iterator[None]:
         """Keep other threads and processes from changing ``key`` meanwhile."""
-        folder = self.folder / "locks"
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / hashlib.sha256(key.encode()).hexdigest()[:2]
+        path = self._made("locks") / hashlib.sha256(key.encode()).hexdigest()[:2]
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)

@@ -12,6 +12,8 @@ from brixa_flows.tracking.base import TrackingStore
 
 __all__ = ["embedded_uri", "open_store", "open_store_in_use"]
 
+_WITHOUT_SCHEME = ("databricks", "databricks-uc", "uc")
+
 
 def open_store(
     uri: str | None = None,
@@ -52,7 +54,8 @@ def open_store(
             "MLflow backend, such as http://mlflow.example:5000",
         )
     _check_address(chosen)
-    _check_address(registry_uri or "")
+    if registry_uri:
+        _check_address(registry_uri)
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # MLflow reads it once
     adapter = importlib.import_module("brixa_flows.tracking.mlflow_store")
     store: TrackingStore = adapter.MlflowTrackingStore(
@@ -63,13 +66,22 @@ def open_store(
 
 def _check_address(uri: str) -> None:
     try:
-        _ = urlsplit(uri).port
+        parts = urlsplit(uri)
+        _ = parts.port
     except ValueError as err:
-        raise SettingsError(
-            "the address of the MLflow backend",
-            f"can't be read ({err}); write it such as http://mlflow.example:5000 or "
-            "sqlite:////folder/mlflow.db",
-        ) from err
+        raise _no_address(f"can't be read ({err})") from err
+    has_kind = "://" in uri or parts.path in _WITHOUT_SCHEME
+    if not has_kind or parts.scheme == "file":
+        shown = uri.rpartition("@")[2][:80]
+        raise _no_address(f"is {shown!r}, which names neither a server nor a database")
+
+
+def _no_address(reason: str) -> SettingsError:
+    return SettingsError(
+        "the address of the MLflow backend",
+        f"{reason}; write it such as http://mlflow.example:5000 or "
+        "sqlite:////folder/mlflow.db",
+    )
 
 
 def open_store_in_use() -> TrackingStore | None:

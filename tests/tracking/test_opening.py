@@ -77,3 +77,29 @@ def test_what_is_no_address_is_one_sentence(monkeypatch, wrong):
     monkeypatch.setenv("MLFLOW_REGISTRY_URI", wrong)
     with pytest.raises(SettingsError, match="http://mlflow.example:5000"):
         open_store()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    ["nonsense", "./mlruns", "file:///x/mlruns", "127.0.0.1:5000", "h.org:5000"],
+)
+def test_what_is_neither_server_nor_database_is_refused_in_our_words(wrong):
+    with pytest.raises(SettingsError) as caught:
+        open_store(wrong)
+    assert str(caught.value) == (
+        f"the address of the MLflow backend is {wrong!r}, which names neither a server "
+        "nor a database; write it such as http://mlflow.example:5000 or "
+        "sqlite:////folder/mlflow.db"
+    )
+
+
+def test_a_bad_address_is_told_without_its_password():
+    with pytest.raises(SettingsError) as caught:
+        open_store("ada:s3cret@mlflow.example:5000")
+    assert "'mlflow.example:5000'" in str(caught.value)
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("uri", ["databricks", "databricks://team", "other://place"])
+def test_addresses_of_databricks_and_of_plugins_are_left_to_mlflow(uri):
+    assert open_store(uri).uri
