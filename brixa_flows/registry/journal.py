@@ -93,8 +93,20 @@ class Journal:
         return self._versions("quarantine", name)
 
     def read_claim(self, name: str, version: ModelVersion) -> Claim | None:
-        """The claim of a version, ``None`` if its number is free."""
-        return self._read(self._key("claims", name, version), Claim)
+        """The claim of a version, ``None`` if its number is free.
+
+        Raises:
+            DamagedArtifactError: If it is none, or that of another version: who asks
+                for one by its number would get the other.
+        """
+        key = self._key("claims", name, version)
+        claim = self._read(key, Claim)
+        if claim is not None:
+            taken = claim.core
+            if (taken.name, taken.version.core) != (name, version.core):
+                reason = f"belongs to {taken.name} {taken.version}"
+                raise DamagedArtifactError("the registry's journal", key, reason)
+        return claim
 
     def read_seal(self, name: str, version: ModelVersion) -> Seal | None:
         """The seal of a version, ``None`` if its bytes are not final."""
@@ -215,9 +227,9 @@ class Journal:
         return found
 
     def damaged_records(self, name: str) -> list[DamagedArtifactError]:
-        """What is wrong with the evaluations and drift reports of a model."""
+        """What is wrong with the numbered records of a model."""
         found = []
-        for kind in ("evaluations", "drift"):
+        for kind in ("evaluations", "drift", "trust"):
             prefix = self._layout.entries_prefix(name, kind)
             for stored in self._storage.list(prefix):
                 try:

@@ -7,6 +7,7 @@ where a trusted key signed the record, which then also survives the loss of that
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime
 from typing import Any
 
@@ -21,6 +22,7 @@ from brixa_flows.versioning import ModelVersion
 __all__ = ["TrustRecord", "TrustRecords"]
 
 _KIND = "trust"
+_LOG = logging.getLogger(__name__)
 _PREDICATE_TYPE = "urn:brixa-flows:trust:v1"
 
 
@@ -96,11 +98,16 @@ class TrustRecords:
     def of(self, name: str, version: ModelVersion) -> list[TrustRecord]:
         """The records of a version, newest last.
 
-        Raises:
-            DamagedArtifactError: If one is no such record.
+        One that is none is passed over, with a warning in the log: whoever can write
+        the storage could otherwise keep a version from loading by it.
         """
-        kept = self._journal.records(name, _KIND, version)
-        return [self._record(name, version, each) for each in kept]
+        found = []
+        for kept in self._journal.records(name, _KIND, version):
+            try:
+                found.append(self._record(name, version, kept))
+            except DamagedArtifactError as err:
+                _LOG.warning("set aside: %s", err)
+        return found
 
     def signers(self, name: str, version: ModelVersion, digest: str) -> tuple[str, ...]:
         """Trusted keys that signed a person's word for these very files."""

@@ -221,6 +221,26 @@ def test_a_signed_directory_copied_to_another_version_is_refused(
             elsewhere(policy).load_model("m", "1.0.1")
 
 
+@pytest.mark.parametrize("asked", ["1.1.0", "latest", "^1.1"])
+@pytest.mark.parametrize("policy", ["default", "strict", "open"])
+def test_a_claim_copied_from_another_version_leads_to_no_other_files(
+    registry: ModelRegistry,
+    save: Any,
+    storage: LocalStorageNode,
+    elsewhere: Other,
+    tracking: MemoryTrackingStore,
+    policy: TrustPolicy,
+    asked: str,
+) -> None:
+    for version in ("1.0.0", "1.1.0"):
+        save("m", version)
+        registry.sign("m", version, key="ada")
+    claims = storage.root / "models" / "m" / "_journal" / "claims"
+    shutil.copy(claims / "1.0.0.json", claims / "1.1.0.json")
+    with pytest.raises(DamagedArtifactError, match="1.1.0.json.*belongs to m 1.0.0"):
+        elsewhere(policy, tracking).load_model("m", asked)
+
+
 def test_tampered_files_are_not_signed_and_nothing_is_written(
     registry: ModelRegistry, save: Any, storage: LocalStorageNode
 ) -> None:
@@ -379,10 +399,24 @@ def test_what_stands_beside_a_signed_word_is_not_believed(
     path = record_path(storage)
     path.write_text(path.read_text().replace('"actor": "ada"', '"actor": "grace"', 1))
     assert registry.trust_records()[0].actor == "ada"
-    for junk in ("[]", "{", '{"number": 1}'):
-        path.write_text(junk)
-        with pytest.raises(DamagedArtifactError, match="journal"):
-            registry.trust_records()
+
+
+@pytest.mark.parametrize("junk", ["[]", "{", '{"number": 1}'])
+def test_a_damaged_trust_record_is_told_and_hides_no_other(
+    registry: ModelRegistry,
+    save: Any,
+    storage: LocalStorageNode,
+    elsewhere: Other,
+    caplog: pytest.LogCaptureFixture,
+    junk: str,
+) -> None:
+    save("m")
+    for actor in ("ada", "grace"):
+        registry.trust("m", "1.0.0", actor=actor, reason="checked", key="ada")
+    record_path(storage).write_text(junk)
+    assert elsewhere().load_model("m", "1.0.0") is not None
+    assert [each.actor for each in registry.trust_records()] == ["grace"]
+    assert "set aside" in caplog.text
 
 
 def test_a_trust_record_is_no_signature_of_files(
