@@ -67,6 +67,9 @@ class MetricDiff(_Value):
     def __str__(self) -> str:
         moved = "" if self.change is None else f" ({self.change:+.4g})"
         values = f"{self.name}: {_shown(self.before)} -> {_shown(self.after)}{moved}"
+        known = self.dataset_before or self.dataset_after
+        if known and (self.before is None or self.after is None):
+            return f"{values} on {known}"
         if self.comparable:
             return f"{values} on {self.dataset_after}"
         places = (self.dataset_before, self.dataset_after)

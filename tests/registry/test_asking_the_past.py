@@ -155,7 +155,7 @@ def test_each_fact_that_differs_is_told_with_both_values() -> None:
         "1.1.0",
         framework="pickle",
         size_bytes=20,
-        metrics={"f1": 0.75, "auc": 0.7},
+        metrics={"f1": 0.75, "auc": 0.7, "new": 2.0},
         hyperparameters={"depth": 4, "same": [1]},
         lineage=Lineage(
             datasets=(DatasetRef(name="feb", rows=9),),
@@ -164,13 +164,17 @@ def test_each_fact_that_differs_is_told_with_both_values() -> None:
         ),
     )
     march = {"metrics": {"f1": 0.5, "auc": 0.7}, "dataset": {"name": "march"}}
-    april = {"metrics": {"f1": 0.75}, "dataset": {"name": "april", "digest": "9"}}
+    april = {
+        "metrics": {"f1": 0.75, "new": 2.0},
+        "dataset": {"name": "april", "digest": "9"},
+    }
     again = {"metrics": {"auc": 0.7}, "dataset": {"name": "march"}}
     found = diff_versions(old, new, [march], [april, again, {"metrics": None}])
     assert list(map(str, found.metrics)) == [
         "auc: 0.7 -> 0.7 (+0) on march",
         "f1: 0.5 -> 0.75 (+0.25), on march and on april (9)",
         "gone: 1 -> none",
+        "new: none -> 2 on april (9)",
     ]
     assert list(map(str, found.parameters)) == ["depth: 3 -> 4"]
     assert list(map(str, found.environment)) == ["numpy: 2.3 -> 2.4"]
