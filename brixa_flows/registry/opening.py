@@ -149,9 +149,10 @@ class Opener:
             raise DamagedArtifactError(label, prefix, "is missing") from err
         manifest = read_manifest(directory)
         _check_owner(manifest, name, version)
-        verify_manifest(directory, manifest)
+        # First, as a damaged manifest would blame files that are whole.
         if digest is not None and manifest.digest != digest:
             raise other_digest(label, manifest, digest)
+        verify_manifest(directory, manifest)
         return directory, manifest
 
     def _vouchers(

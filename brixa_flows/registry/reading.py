@@ -7,6 +7,7 @@ tracking backend once the version is saved, else from ``{version}_meta.json``.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 from collections.abc import Iterable
@@ -235,11 +236,21 @@ class Reader:
             raise DamagedArtifactError(label, MANIFEST_NAME, reason) from err
         repeated = self._backends.journal.read_metadata(name, version)
         if repeated is not None and repeated.core != core:
-            file = self._backends.layout.metadata_key(name, version)
-            raise DamagedArtifactError(
-                label, file, f"differs from {MANIFEST_NAME} in what never changes"
-            )
+            raise self._contradiction(name, version)
         return core
+
+    def _contradiction(self, name: str, version: ModelVersion) -> DamagedArtifactError:
+        """Which of the two places that keep the core is not what it was."""
+        label, backends = f"{name} {version}", self._backends
+        key = f"{backends.layout.version_prefix(name, version)}/{MANIFEST_NAME}"
+        digest = hashlib.sha256(backends.storage.read(key)[0]).hexdigest()
+        seal = backends.journal.read_seal(name, version)
+        if seal is not None and seal.digest != f"sha256:{digest}":
+            reason = "is not what was saved (sha256)"
+            return DamagedArtifactError(label, MANIFEST_NAME, reason)
+        file = backends.layout.metadata_key(name, version)
+        reason = f"differs from {MANIFEST_NAME} in what never changes"
+        return DamagedArtifactError(label, file, reason)
 
     def assemble(
         self,
