@@ -53,7 +53,7 @@ class Checker:
         name, lifecycle = standing.name, standing.lifecycle
         if self._backends.journal.projected(name) < lifecycle.number:
             return [f"{name}: MLflow does not show the last changes; run recover()"]
-        ours = {
+        ours: dict[str, str] = {
             stage: str(holder)
             for stage in SINGLE_HOLDER
             if (holder := lifecycle.holder(stage)) is not None

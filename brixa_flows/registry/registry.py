@@ -112,8 +112,7 @@ class ModelRegistry(TrustedCatalog):
             custom: Any JSON.
             owner: Who answers for it.
             license: Its license.
-            dependencies: Packages and models it needs: ``["numpy>=2",
-                "tokenizer@^2"]``; models are checked when the version is resolved.
+            dependencies: What it needs: ``["numpy>=2", "tokenizer@^2"]``.
             datasets: Data that went in.
             parents: Versions it was made from (``NAME@VERSION`` will do).
             run_id: MLflow run that trained it.

@@ -129,8 +129,10 @@ def test_of_two_updates_at_once_storage_keeps_what_the_backend_has(
             lambda registry: registry.get_metadata("m", "1.0.0"),
         ),
         (
-            "models/m/_journal/evaluations/1.0.0/00000001.json",
-            lambda registry: registry.evaluations("m", "1.0.0"),
+            "models/m/_journal/quarantine/1.0.0.json",
+            lambda registry: registry.trust(
+                "m", "1.0.0", actor="ann", reason="checked"
+            ),
         ),
     ],
 )
