@@ -147,7 +147,7 @@ class Saver:
         _, saved = save_model_files(
             request.model, directory, framework, request.options
         )
-        environment = environment_of(request.model)
+        environment = environment_of(request.model, framework)
         core = self._final_core(claim, request, framework)
         file = self._backends.journal.read_metadata(core.name, core.version)
         mutable = claim.mutable if file is None else file.mutable

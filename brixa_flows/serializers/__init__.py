@@ -12,7 +12,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from brixa_flows.errors import FrameworkMismatchError, SerializationError
+from brixa_flows.errors import (
+    FrameworkMismatchError,
+    SerializationError,
+    UnknownPluginError,
+)
 from brixa_flows.plugins import SERIALIZERS, Plugin
 from brixa_flows.serializers.base import (
     LoadOptions,
@@ -76,7 +80,11 @@ def canonical_framework(name: str | None) -> str | None:
     """
     if name is None:
         return None
-    return _framework_of(SERIALIZERS.get(name))
+    try:
+        return _framework_of(SERIALIZERS.get(name))
+    except UnknownPluginError as err:
+        known = {_framework_of(plugin) for plugin in SERIALIZERS.all().values()}
+        raise UnknownPluginError("framework", name, sorted(known)) from err
 
 
 def detect_framework(model: Any) -> str:

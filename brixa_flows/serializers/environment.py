@@ -20,15 +20,21 @@ _PACKAGES = {
     "transformers": ("transformers", "tokenizers"),
     "xgboost": ("xgboost", "xgboost-cpu"),
 }
+_MODULES = {"pytorch": "torch", "tensorflow": "keras"}
 
 
-def environment_of(model: Any) -> dict[str, str]:
+def environment_of(model: Any, framework: str) -> dict[str, str]:
     """Installed version by package name: Python, ours, and those of the model's classes.
 
     Read from the installed metadata; nothing is imported and no process is started. A
     package that is upgraded under a running process keeps the version it had first.
+
+    Args:
+        model: The object.
+        framework: Its canonical name, as the class of a state dict does not tell it.
     """
     modules = [each.__module__.partition(".")[0] for each in type(model).__mro__]
+    modules.append(_MODULES.get(framework, framework))
     wanted = list(_ALWAYS)
     for module in dict.fromkeys(modules):
         if module not in sys.stdlib_module_names:

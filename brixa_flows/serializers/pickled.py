@@ -55,7 +55,8 @@ class PickleSerializer:
                 pickle.dump(model, file, protocol=PICKLE_PROTOCOL)
         except PICKLING_ERRORS as err:
             raise unpicklable(model, err) from err
-        return SavedModel(self.framework, chosen, "code", _FILE)
+        config = {"because": why} if (why := _why_not_data(model)) else {}
+        return SavedModel(self.framework, chosen, "code", _FILE, config)
 
     def load(self, directory: Path, saved: SavedModel, options: LoadOptions) -> Any:
         """Read the object back.
@@ -74,6 +75,26 @@ class PickleSerializer:
             DatasetError: If it can do neither, or refuses the inputs.
         """
         return predict_by_methods(model, inputs)
+
+
+def _why_not_data(model: Any) -> str | None:
+    """What a caller can do for a format that holds data only, if there is one."""
+    kinds = {f"{each.__module__}.{each.__qualname__}" for each in type(model).__mro__}
+    if "transformers.pipelines.base.Pipeline" in kinds:
+        return (
+            "it is a pipeline; save its model with tokenizer=, and load that with "
+            "as_pipeline=True"
+        )
+    if isinstance(model, (dict, list)) and _holds_tensors(model):
+        return "as data it needs a version that is registered with framework='pytorch'"
+    return None
+
+
+def _holds_tensors(value: Any, levels: int = 3) -> bool:
+    if isinstance(value, (dict, list)) and levels:
+        parts = value.values() if isinstance(value, dict) else value
+        return any(_holds_tensors(part, levels - 1) for part in parts)
+    return f"{type(value).__module__}.{type(value).__qualname__}" == "torch.Tensor"
 
 
 def save_by_value(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import threading
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from packaging.version import Version
 from safetensors import SafetensorError
 from transformers import PreTrainedModel
 
-from brixa_flows.errors import DatasetError, SerializationError
+from brixa_flows.errors import DatasetError, SerializationError, some_of
 from brixa_flows.serializers.base import (
     LoadOptions,
     ModelInputs,
@@ -28,6 +29,7 @@ from brixa_flows.serializers.base import (
     SavedModel,
     SaveOptions,
 )
+from brixa_flows.serializers.callers import callers_level
 from brixa_flows.serializers.formats import choose_format
 from brixa_flows.serializers.module_recipe import (
     NoRecipe,
@@ -44,12 +46,14 @@ from brixa_flows.serializers.torch_devices import floating_dtype, torch_device
 from brixa_flows.serializers.torch_predicting import as_array, as_tensor, evaluating
 from brixa_flows.serializers.transformers_files import refuse_other_sources
 
-__all__ = ["TransformersSerializer"]
+__all__ = ["LostAttributeWarning", "TransformersSerializer"]
 
 _ENTRY = "model"
 # from_pretrained patches torch and its own classes meanwhile, for the whole process.
 _LOADING = threading.Lock()
 _ATTACHED = ("tokenizer", "processor")
+# What from_pretrained and quantizers note of how the model was loaded.
+_NOTES = ("hf_device_map", "hf_quantizer", "is_quantized", "quantization_method")
 _INPUT_ERRORS = (IndexError, KeyError, RuntimeError, TypeError, ValueError)
 _TASKS = {
     "ForAudioClassification": "audio-classification",
@@ -81,6 +85,10 @@ _OPTIONS = {
     "local_files_only": True,
     "dtype" if _NEW_NAMES else "torch_dtype": "auto",
 }
+
+
+class LostAttributeWarning(UserWarning):
+    """A Hugging Face model was saved without an attribute that somebody gave it."""
 
 
 class TransformersSerializer:
@@ -242,12 +250,32 @@ def _config_of(model: Any) -> dict[str, Any]:
             raise NoRecipe(
                 "its weights are not those that its class has for its config"
             )
-        if not is_theirs:
+        if is_theirs:
+            _warn_of_lost(model, twin)
+        else:
             _refuse_other_state(model, twin)
     if is_theirs:
         return {"class": cls.__name__}
     path = class_path(cls)
     return {"class": path, "classes": [path]}
+
+
+def _warn_of_lost(model: Any, twin: Any) -> None:
+    """Say which attributes ``save_pretrained`` leaves out."""
+    known = {*vars(twin), *dir(type(model)), *_NOTES, "generation_config"}
+    lost = [
+        name
+        for name in vars(model)
+        if name not in known and not name.startswith(("_", "brixa_"))
+    ]
+    if lost:
+        warnings.warn(
+            f"the {type(model).__name__} is saved without its attributes "
+            f"{some_of(lost)}; set them in its config (model.config.{lost[0]} = ...), "
+            "which is saved with it, or make them arguments of a class of your own",
+            LostAttributeWarning,
+            stacklevel=callers_level(),
+        )
 
 
 def _refuse_other_state(model: Any, twin: Any) -> None:
@@ -318,13 +346,19 @@ def _pipeline(model: Any) -> Any:
         raise SerializationError(
             f"no pipeline is known for {name}; load it without as_pipeline"
         )
-    return transformers.pipeline(
-        tasks[0],
-        model=model,
-        tokenizer=getattr(model, "brixa_tokenizer", None),
-        device=model.device,
-        **_as_pipelines_take_it(getattr(model, "brixa_processor", None)),
-    )
+    try:
+        return transformers.pipeline(
+            tasks[0],
+            model=model,
+            tokenizer=getattr(model, "brixa_tokenizer", None),
+            device=model.device,
+            **_as_pipelines_take_it(getattr(model, "brixa_processor", None)),
+        )
+    except Exception as err:  # transformers raises that itself
+        raise SerializationError(
+            f"the {name} can't be loaded as a pipeline: {err} Save it with tokenizer= or "
+            "processor=, or load it without as_pipeline"
+        ) from err
 
 
 def _as_pipelines_take_it(processor: Any) -> dict[str, Any]:

@@ -31,13 +31,14 @@ __all__ = [
 
 TrustPolicy: TypeAlias = Literal["default", "strict", "open"]
 
+_DATA_FORMATS = "safetensors, .keras, ONNX, and format='skops' for scikit-learn"
 _REMEDY_ON_LOAD = (
     "load it only if you trust who could write it, or save the model in a format that "
-    "holds data only (safetensors, .keras)"
+    f"holds data only ({_DATA_FORMATS})"
 )
 _REMEDY_ON_SAVE = (
     "who loads it must trust who could write it; formats that hold data only are "
-    "safetensors and .keras"
+    f"{_DATA_FORMATS}"
 )
 
 

@@ -49,12 +49,12 @@ class SavedVersion:
         directory.mkdir(parents=True)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            _, saved = save_model_files(model, directory, None, options)
+            framework, saved = save_model_files(model, directory, None, options)
         manifest = build_manifest(
             directory,
             saved,
             {"name": "contract", "version": "1.0.0"},
-            environment_of(model),
+            environment_of(model, framework),
         )
         write_manifest(directory, manifest)
         insecure = [

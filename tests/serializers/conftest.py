@@ -39,9 +39,12 @@ def save(model: Any, directory: Path, **options: Any) -> ArtifactManifest:
     directory.mkdir(parents=True, exist_ok=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", InsecureSerializationWarning)
-        _, saved = save_model_files(model, directory, None, SaveOptions(**options))
+        framework, saved = save_model_files(
+            model, directory, None, SaveOptions(**options)
+        )
     core = {"name": "tiny", "version": "1.0.0"}
-    manifest = build_manifest(directory, saved, core, environment_of(model))
+    environment = environment_of(model, framework)
+    manifest = build_manifest(directory, saved, core, environment)
     write_manifest(directory, manifest)
     return manifest
 

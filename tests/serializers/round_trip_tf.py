@@ -63,8 +63,8 @@ def round_trip(base: Path) -> dict[str, object]:
     directory = base / "version"
     directory.mkdir()
     options = SaveOptions(tokenizer=tokenizer)
-    _, saved = save_model_files(model, directory, "keras", options)
-    environment = environment_of(model)
+    framework, saved = save_model_files(model, directory, "keras", options)
+    environment = environment_of(model, framework)
     write_manifest(directory, build_manifest(directory, saved, {}, environment))
     manifest = read_manifest(directory)
     verify_manifest(directory, manifest)

@@ -16,12 +16,14 @@ from torch import nn
 from brixa_flows.errors import (
     DatasetError,
     FrameworkMismatchError,
+    InsecureSerializationWarning,
     SerializationError,
 )
 from brixa_flows.serializers import (
     LoadOptions,
     SaveOptions,
     detect_framework,
+    environment_of,
     save_model_files,
     serializer_for,
     torch_devices,
@@ -225,6 +227,30 @@ LIES = {
     },
     "shards that are none": {"shards": [1]},
 }
+
+
+def test_the_environment_of_a_state_dict_names_torch():
+    state = torch.nn.Linear(1, 1).state_dict()
+    assert environment_of(state, "pytorch")["torch"] == torch.__version__
+    assert "torch" not in environment_of({"a": 1}, "pickle")
+
+
+@pytest.mark.parametrize(
+    ("make", "remedy"),
+    [
+        (checkpoint, "framework='pytorch'"),
+        (lambda: [checkpoint()], "framework='pytorch'"),
+        (lambda: {"a": [1, {"b": 2}]}, None),
+    ],
+    ids=["checkpoint", "list of checkpoints", "no tensors"],
+)
+def test_a_checkpoint_that_is_pickled_is_told_how_it_becomes_data(
+    make, remedy, tmp_path
+):
+    with pytest.warns(InsecureSerializationWarning) as warned:
+        _, saved = save_model_files(make(), tmp_path)
+    assert saved.format == "pickle"
+    assert (str(remedy) in str(warned[0].message)) is (remedy is not None)
 
 
 @pytest.mark.parametrize("lie", LIES)

@@ -25,6 +25,7 @@ from transformers import (
     ViTConfig,
     ViTForImageClassification,
     ViTImageProcessor,
+    pipeline,
 )
 
 from brixa_flows.errors import (
@@ -41,7 +42,10 @@ from brixa_flows.serializers import (
     detect_framework,
     save_model_files,
 )
-from brixa_flows.serializers.transformers import TransformersSerializer
+from brixa_flows.serializers.transformers import (
+    LostAttributeWarning,
+    TransformersSerializer,
+)
 from brixa_flows.testing.fresh_process import shared_process
 
 WORDS = {word: i for i, word in enumerate(["[PAD]", "[UNK]", "good", "bad", "film"])}
@@ -154,6 +158,27 @@ def test_it_loads_as_a_pipeline(tmp_path, save, load, classifier, tokenizer):
     save(make_generator(GPT2Model), tmp_path / "bare")
     with pytest.raises(SerializationError, match="no pipeline is known for GPT2Model"):
         load(tmp_path / "bare", as_pipeline=True)
+    save(classifier, tmp_path / "alone")
+    with pytest.raises(SerializationError, match="pipeline.*Save it with tokenizer="):
+        load(tmp_path / "alone", as_pipeline=True)
+
+
+def test_a_pipeline_object_is_told_how_it_becomes_data(tmp_path, classifier, tokenizer):
+    made = pipeline("text-classification", model=classifier, tokenizer=tokenizer)
+    with pytest.warns(InsecureSerializationWarning, match="save its model with token"):
+        save_model_files(made, tmp_path)
+
+
+def test_an_attribute_that_is_not_saved_is_told(tmp_path, save, load):
+    model = make_classifier()
+    model.threshold, model.labels_of = 0.7, {"a": 1}
+    with pytest.warns(LostAttributeWarning, match="without.*threshold, labels_of"):
+        save(model, tmp_path / "v")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", LostAttributeWarning)
+        loaded = load(tmp_path / "v")
+        save(loaded.train().half(), tmp_path / "again")
+    assert not hasattr(loaded, "threshold")
 
 
 @pytest.mark.parametrize(

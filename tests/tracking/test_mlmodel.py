@@ -64,7 +64,7 @@ def version_directory(directory, model=None, inputs=FRAME, name="flights"):
     directory.mkdir(parents=True)
     schemas = infer_schemas(model, inputs)
     framework, saved = save_model_files(model, directory)
-    environment = environment_of(model)
+    environment = environment_of(model, framework)
     write_mlmodel(
         directory,
         name=name,
