@@ -89,6 +89,8 @@ def list_command(workspace: Workspace, json_output: bool) -> None:
     """List the deployments and how they are."""
     deployer = _deployer(workspace)
     found = [deployer.status(name) for name in deployer.list()]
+    if not found:
+        workspace.say_none("deployments")
     _print(found, json_output)
 
 
@@ -166,6 +168,8 @@ def up(workspace: Workspace) -> None:
         DeploymentError: If one of them did not become ready.
     """
     outcomes = _deployer(workspace).up()
+    if not outcomes:
+        workspace.say_none("deployments")
     for _, message in outcomes.values():
         click.echo(message)
     failed = [name for name, (success, _) in outcomes.items() if not success]

@@ -50,6 +50,9 @@ def list_command(
         for each in (registry.list_models() if name is None else [name])
         for version in registry.list_versions(each, constraint=constraint, stage=stage)
     ]
+    if not found:
+        asked = name or constraint or stage
+        workspace.say_none("versions like that" if asked else "models")
     if json_output:
         as_json(found)
         return

@@ -46,6 +46,8 @@ def search(
     page = workspace.registry.search(
         filter, order_by=order_by, max_results=max_results, page_token=page_token
     )
+    if not len(page):
+        workspace.say_none("versions like that")
     if json_output:
         as_json({"versions": list(page), "next_page_token": page.token})
         return

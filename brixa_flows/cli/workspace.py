@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
+from pathlib import Path
 from textwrap import wrap
 from typing import Any
 
@@ -61,6 +62,13 @@ class Workspace:
         return ModelRegistry(
             self.storage, tracking_uri=self._tracking_uri, settings=self.settings
         )
+
+    def say_none(self, what: str) -> None:
+        """Tell that nothing was found, and where it was looked for."""
+        root = getattr(self.storage, "root", None)
+        absent = isinstance(root, Path) and not root.is_dir()
+        hint = ", which does not exist; check --storage and BRXA_STORAGE_PATH" * absent
+        click.echo(f"there are no {what} in {self.storage.uri}{hint}", err=True)
 
 
 class _ModelRefType(click.ParamType[ModelRef]):

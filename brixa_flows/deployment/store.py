@@ -82,7 +82,8 @@ class DeploymentStore:
         """
         found = self.find(name)
         if found is None:
-            raise DeploymentNotFoundError(name, self.names())
+            where = f"in {self.storage.uri}"
+            raise DeploymentNotFoundError(name, self.names(), where)
         return found
 
     def put(self, config: DeploymentConfig, etag: str | None) -> str:

@@ -60,12 +60,15 @@ class InvalidDeploymentError(DeploymentError, ValueError):
 class DeploymentNotFoundError(DeploymentError, LookupError):
     """No deployment of that name."""
 
-    def __init__(self, name: str, known: Iterable[str] = ()) -> None:
+    def __init__(
+        self, name: str, known: Iterable[str] = (), where: str = "here"
+    ) -> None:
         known = tuple(known)
         super().__init__(
-            f"there is no deployment {name!r}; there are: {some_of(known)}",
+            f"there is no deployment {name!r} {where}; there are: {some_of(known)}",
             name=name,
             known=known,
+            where=where,
         )
 
 

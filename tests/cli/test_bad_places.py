@@ -114,3 +114,52 @@ def test_doctor_names_a_prefect_server_that_does_not_answer(
     assert broken["check"] == "prefect server"
     assert "http://127.0.0.1:9/api can't be reached" in broken["detail"]
     assert "prefect server start" in broken["detail"]
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("model list", "there are no models in {uri}, which does not exist; check "),
+        ("model list --stage production", "no versions like that in {uri}, which does"),
+        ("model show delays", "no model 'delays' in the registry at {uri}/models"),
+        ("model verify delays", "no model 'delays' in the registry at {uri}/models"),
+        ("model history delays", "no model 'delays' in the registry at {uri}/models"),
+        ("model search", "there are no versions like that in {uri}, which does"),
+        ("lineage show delays", "no model 'delays' in the registry at {uri}/models"),
+        ("drift history delays", "no model 'delays' in the registry at {uri}/models"),
+        ("deployment list", "there are no deployments in {uri}, which does not exist"),
+        ("deployment up", "there are no deployments in {uri}, which does not exist"),
+        ("deployment status d", "there is no deployment 'd' in {uri}"),
+    ],
+)
+def test_who_reads_a_storage_that_is_not_there_is_told_where_and_makes_none(
+    tmp_path: Path, run: Run, command: str, words: str
+) -> None:
+    mistyped = tmp_path / "mistyped"
+    _, out, err = run("--storage", str(mistyped), *command.split())
+    assert words.format(uri=mistyped.as_uri()) in err
+    assert "Traceback" not in out + err
+    assert not mistyped.exists()
+
+
+def test_a_list_without_entries_says_where_it_looked(tmp_path: Path, run: Run) -> None:
+    code, out, err = run("--storage", str(tmp_path), "model", "list", "--json")
+    assert (code, json.loads(out)) == (0, [])
+    assert err == f"there are no models in {tmp_path.as_uri()}\n"
+
+
+def test_a_storage_that_can_not_be_made_is_told_by_who_writes(run: Run) -> None:
+    code, out, _ = run("--storage", "/proc/nope", "doctor", "--json")
+    [told] = [item for item in json.loads(out) if item["check"] == "storage"]
+    assert (code, told["ok"]) == (1, False)
+    assert told["detail"] == (
+        "can't make the storage root /proc/nope: no folder can be made there; name "
+        "another storage root"
+    )
+
+
+def test_a_tracking_address_that_is_none_is_one_sentence_of_ours(run: Run) -> None:
+    code, _, err = run("--tracking-uri", "nonsense", "model", "show", "delays")
+    assert code == 1
+    assert "is 'nonsense', which names neither a server nor a database" in err
+    assert len(err.splitlines()) == 1
