@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ __all__ = [
     "frame_of",
     "matrix_of",
     "read_files",
+    "table_of",
     "type_names",
     "without_index",
 ]
@@ -53,6 +54,17 @@ def as_table(data: Any) -> pa.Table:
         ) from err
     _refuse_repeated(table.column_names)
     return without_index(table)
+
+
+def table_of(records: Sequence[Mapping[Any, Any]]) -> pa.Table:
+    """Records as a table; what a record lacks is missing there.
+
+    Raises:
+        DatasetError: If a column holds values of different types.
+    """
+    keys = list(dict.fromkeys(key for record in records for key in record))
+    _refuse_repeated([str(key) for key in keys])
+    return as_table({str(key): [each.get(key) for each in records] for key in keys})
 
 
 def _refuse_repeated(names: Sequence[str]) -> None:

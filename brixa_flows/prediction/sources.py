@@ -112,8 +112,8 @@ def open_source(dataset: Any, rows: int) -> Source:
         )
     raise DatasetError(
         f"a dataset of type {type(dataset).__qualname__} can't be read; give (X, y), a "
-        "DataFrame, an Arrow table, a mapping of columns, a CSV or Parquet path, a torch "
-        "or tf.data dataset, or an iterable of batches"
+        "DataFrame, an Arrow table, a mapping of columns, a list of records, a CSV or "
+        "Parquet path, a torch or tf.data dataset, or an iterable of batches"
     )
 
 
@@ -127,7 +127,18 @@ def _has_class(data: Any, name: str) -> bool:
 
 def _is_one_batch(data: Any, roots: set[str]) -> bool:
     pair = isinstance(data, tuple) and len(data) == 2
-    return pair or isinstance(data, Mapping) or bool(roots & set(_FRAME_ROOTS))
+    one = isinstance(data, Mapping) or bool(roots & set(_FRAME_ROOTS))
+    return pair or one or _is_records(data)
+
+
+def _is_records(data: Any) -> bool:
+    """Mappings of single values; a list of mappings of arrays is one of batches."""
+    return (
+        isinstance(data, list)
+        and bool(data)
+        and all(isinstance(record, Mapping) for record in data)
+        and all(np.ndim(value) == 0 for value in data[0].values())
+    )
 
 
 def _name_of(data: Any) -> str:
@@ -137,7 +148,7 @@ def _name_of(data: Any) -> str:
 
 def _chunk(data: Any) -> Chunk:
     """One batch of any form."""
-    if isinstance(data, list | tuple) and len(data) == 2:
+    if isinstance(data, list | tuple) and len(data) == 2 and not _is_records(data):
         inputs, labels = data
         name = getattr(labels, "name", None)
         chunk = _unlabelled(inputs)
@@ -153,6 +164,8 @@ def _chunk(data: Any) -> Chunk:
 def _unlabelled(data: Any) -> Chunk:
     if _roots(data) & set(_FRAME_ROOTS) and not hasattr(data, "__array_interface__"):
         return Chunk(table=_tables().as_table(data))
+    if _is_records(data):
+        return Chunk(table=_tables().table_of(data))
     if isinstance(data, Mapping):
         columns = {str(name): _as_numpy(part) for name, part in data.items()}
         if not columns:
@@ -181,8 +194,9 @@ def _as_numpy(data: Any) -> NDArray[Any]:
         raise DatasetError(f"the rows are not all of one shape: {err}") from err
     if array.ndim == 0:
         raise DatasetError(
-            f"a {type(data).__qualname__} can't be read as rows of inputs; give an "
-            "array of shape (n_samples, ...)"
+            f"a single {type(data).__qualname__} can't be read as rows of inputs; give "
+            "an array of shape (n_samples, ...), or a list of records such as "
+            "[{'a': 1.0}]"
         )
     return array
 

@@ -197,13 +197,17 @@ def infer_input_schema(X: Any) -> JsonSchema:
 def _as_array(X: Any) -> NDArray[Any]:
     if hasattr(X, "detach"):
         X = X.detach().cpu()
-    if not isinstance(X, Sequence) and not hasattr(X, "__array__"):
+    listed = isinstance(X, Sequence) and not isinstance(X, str | bytes)
+    if not listed and not (hasattr(X, "__array__") and np.ndim(X)):
         raise DatasetError(
             f"inputs of type {type(X).__qualname__} can't be read; give a DataFrame, an "
             "array, a mapping of arrays, an Arrow table or a list of texts"
         )
-    array = np.asarray(X)
-    if array.ndim == 0 or len(array) == 0:
+    try:
+        array = np.asarray(X)
+    except ValueError as err:
+        raise DatasetError(f"the inputs are not all of one shape: {err}") from err
+    if len(array) == 0:
         raise DatasetError("the inputs have no rows; give at least one")
     return array
 

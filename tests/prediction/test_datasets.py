@@ -56,6 +56,7 @@ def forms(folder: Path) -> dict[str, Any]:
     FRAME.to_csv(folder / "fruit.csv", index=False)
     return {
         "pandas": FRAME,
+        "records": FRAME.to_dict("records"),
         "polars": pl.from_pandas(FRAME),
         "lazy": pl.from_pandas(FRAME).lazy(),
         "arrow": table,
@@ -228,6 +229,27 @@ def test_rows_without_labels_are_read_when_none_are_asked_for() -> None:
     assert len(batch.inputs) == 5
 
 
+def test_records_that_lack_something_are_read_with_it_missing() -> None:
+    rows = [{"a": 1.5, "good": 1}, {"b": "x", "good": 0}]
+    (batch,) = as_batches(rows, target="good")
+    assert list(batch.inputs.columns) == ["a", "b"]
+    assert batch.inputs.isna().to_numpy().tolist() == [[False, True], [True, False]]
+    assert batch.labels is not None and batch.labels.tolist() == [1, 0]
+
+
+def test_two_records_are_not_a_pair_and_records_may_have_their_labels_beside() -> None:
+    records = FRAME[FEATURES].head(2).to_dict("records")
+    labelled = [{**record, "good": True} for record in records]
+    assert labels_of(as_batches(labelled, metadata=FRUIT, target="good")) == [True] * 2
+    (batch,) = as_batches((records, [0, 1]), metadata=FRUIT)
+    assert list(batch.inputs.columns) == FEATURES
+
+
+def test_a_list_of_mappings_of_arrays_is_one_of_batches() -> None:
+    one = {"a": np.arange(2.0), "y": np.array([0, 1])}
+    assert as_batches([one, one], target="y").rows == 4
+
+
 def broken_csv(folder: Path) -> Path:
     (folder / "broken.csv").write_text("a,b\n1,2\n1,2,3,4\n")
     return folder / "broken.csv"
@@ -256,7 +278,14 @@ def no_parquet(folder: Path) -> Path:
         (lambda folder: {}, None, "mapping of columns is empty"),
         (lambda folder: "nowhere/*.parquet", None, "no file 'nowhere/.*glob"),
         (lambda folder: 7, None, "a dataset of type int can't be read"),
-        (lambda folder: [3], None, "int can't be read as rows"),
+        (lambda folder: [3], None, "single int can't be read as rows"),
+        (
+            lambda folder: iter([{"a": 1.0, "b": 1}]),
+            "b",
+            r"single float can't be read as rows .* or a list of records such as \[",
+        ),
+        (lambda folder: [{"a": 1, "b": 1}, {"a": "x", "b": 0}], "b", "as a table"),
+        (lambda folder: [{"1": 1}, {1: 2}], "1", "two columns are called '1'"),
         (
             lambda folder: pd.DataFrame([[1, 2]], columns=["a", "a"]),
             "a",

@@ -122,6 +122,10 @@ def test_texts_and_mappings_of_arrays_have_schemas_too() -> None:
         (pd.DataFrame({"a": []}), "no rows"),
         ([], "no rows"),
         (3.5, "can't be read"),
+        ("hello", "inputs of type str can't be read; give .* or a list of texts"),
+        (b"hello", "inputs of type bytes can't be read"),
+        (np.float64(3), "inputs of type float64 can't be read"),
+        ([[1], [1, 2]], "not all of one shape"),
         (pd.DataFrame([[1, 2]], columns=["a", "a"]), "same name"),
     ],
 )
