@@ -13,6 +13,7 @@ from brixa_flows.deployment.config import (
     make_spec,
 )
 from brixa_flows.deployment.engines.autoscale import CpuAutoscaler
+from brixa_flows.deployment.engines.replica import Plan
 from brixa_flows.deployment.quantities import cpu_cores, memory_bytes
 from brixa_flows.errors import InvalidDeploymentError
 from brixa_flows.settings import BrixaSettings
@@ -159,3 +160,33 @@ def test_autoscaling_shrinks_only_after_the_window():
     assert scaler.decide(290, 4, 30) == 4
     assert scaler.decide(310, 4, 5) == 3, "the most that was wanted since 10"
     assert scaler.decide(700, 3, 0) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "same"),
+    [
+        ({"trust_policy": "strict"}, False),
+        ({"keys_path": "/other"}, False),
+        ({"digest": "sha256:bb"}, False),
+        ({"ready_timeout_seconds": 9.0}, True),
+        ({"config": {"replicas": 3}}, True),
+        ({"config": {"env_vars": {"A": "1"}}}, False),
+        ({"config": {"version": "1.0.1"}}, False),
+    ],
+    ids=str,
+)
+def test_running_replicas_are_kept_only_for_what_they_were_started_for(change, same):
+    config = DeploymentConfig(name="d", created_at=NOW, updated_at=NOW, **dict(spec()))
+    running = Plan(
+        config=config,
+        digest="sha256:aa",
+        model_storage_uri="file:///models",
+        registry_path="models",
+        trust_policy="default",
+        keys_path="/keys",
+        log_level="INFO",
+        ready_timeout_seconds=60.0,
+    )
+    if "config" in change:
+        change = {"config": config.model_copy(update=change["config"])}
+    assert running.model_copy(update=change).serves_like(running) is same

@@ -33,9 +33,13 @@ class Observer:
         name: Name of the deployment.
         fleet: Its replicas.
         metrics_path: Their counters.
+
+    Attributes:
+        fault: What last went wrong in the supervisor itself, as a sentence.
     """
 
     def __init__(self, name: str, fleet: Fleet, metrics_path: Path) -> None:
+        self.fault = ""
         self._name = name
         self._fleet = fleet
         self._metrics = MetricsFile(metrics_path)
@@ -90,7 +94,7 @@ class Observer:
             error_rate=failed / answered if answered else 0.0,
             p50_ms=_milliseconds(quantile_seconds(recent, 0.5)),
             p99_ms=_milliseconds(quantile_seconds(recent, 0.99)),
-            last_error=fleet.last_error,
+            last_error="; ".join(filter(None, (fleet.last_error, self.fault))),
             since=self._since,
             observed_at=datetime.now(UTC),
             pid=os.getpid(),

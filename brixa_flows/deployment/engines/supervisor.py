@@ -20,6 +20,7 @@ import secrets
 import signal
 import sys
 import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,8 @@ class Supervisor:
         self._changes: set[asyncio.Task[Any]] = set()
         self._autoscaler: CpuAutoscaler | None = None
         self._processes: dict[int, psutil.Process] = {}
+        self._there_at = time.monotonic()
+        self._written: tuple[object, ...] | None = None
 
     async def run(self) -> None:
         """Serve until the end."""
@@ -82,8 +85,8 @@ class Supervisor:
         port = control.sockets[0].getsockname()[1]
         self._runtime.write_record(SupervisorRecord(os.getpid(), port, self._token))
         tasks = [
-            asyncio.create_task(self._look_around()),
-            asyncio.create_task(self._autoscale()),
+            asyncio.create_task(self._repeat(self._look_around, _TICK_SECONDS)),
+            asyncio.create_task(self._repeat(self._autoscale, _AUTOSCALE_SECONDS)),
         ]
         await self._ending.wait()
         for task in (*tasks, *self._changes):
@@ -137,25 +140,39 @@ class Supervisor:
         await self._fleet.roll(plan)
         limits = plan.config.autoscaling
         self._autoscaler = CpuAutoscaler(limits) if limits else None
+        self._observer.fault = ""
         logger.info("serving %s %s", plan.config.model_name, plan.config.version)
 
     def _status(self) -> dict[str, Any]:
         return self._observer.status().model_dump(mode="json")
 
+    async def _repeat(
+        self, step: Callable[[], Awaitable[None]], every_seconds: float
+    ) -> None:
+        """Do a step for ever; one that fails is told once and tried again."""
+        told = ""
+        while not self._ending.is_set():
+            try:
+                await step()
+                told = ""
+            except Exception as err:  # noqa: B902 - told in the status and the log
+                fault = f"the supervisor failed in {step.__name__.strip('_')}: {err!r}"
+                self._observer.fault = fault
+                if fault != told:
+                    logger.exception(fault)
+                told = fault
+            await asyncio.sleep(every_seconds)
+
     async def _look_around(self) -> None:
         """Write what changed to ``status.json``; end when the deployment is gone."""
-        there_at = time.monotonic()
-        written: tuple[object, ...] | None = None
-        while not self._ending.is_set():
-            self._observer.sample()
-            if bool(self._changes) or await asyncio.to_thread(self._is_wanted):
-                there_at = time.monotonic()
-                if self._fleet.plan is not None and not self._changes:
-                    written = await self._write_status(written)
-            elif time.monotonic() - there_at > _GONE_SECONDS:
-                logger.warning("the config of %s is gone; ending", self._name)
-                self._ending.set()
-            await asyncio.sleep(_TICK_SECONDS)
+        self._observer.sample()
+        if bool(self._changes) or await asyncio.to_thread(self._is_wanted):
+            self._there_at = time.monotonic()
+            if self._fleet.plan is not None and not self._changes:
+                await self._write_status()
+        elif time.monotonic() - self._there_at > _GONE_SECONDS:
+            logger.warning("the config of %s is gone; ending", self._name)
+            self._ending.set()
 
     def _is_wanted(self) -> bool:
         if not self._runtime.path.exists():
@@ -168,35 +185,30 @@ class Supervisor:
             logger.warning("the storage does not answer: %s", err)
             return True
 
-    async def _write_status(
-        self, written: tuple[object, ...] | None
-    ) -> tuple[object, ...] | None:
+    async def _write_status(self) -> None:
         status = self._observer.status()
         facts = _facts(status)
-        if facts == written:
-            return written
+        if facts == self._written:
+            return
         try:
             await asyncio.to_thread(self._store.put_status, status)
         except StorageError as err:
             logger.warning("status.json was not written: %s", err)
-            return written
-        return facts
+            return
+        self._written = facts
 
     async def _autoscale(self) -> None:
-        while True:
-            await asyncio.sleep(_AUTOSCALE_SECONDS)
-            plan, ready = self._fleet.plan, self._fleet.ready
-            if self._autoscaler is None or plan is None or self._changes or not ready:
-                continue
-            used = self._cpu_percent([replica.pid for replica in ready if replica.pid])
-            asked = cpu_cores(plan.config.resources.cpu)
-            wanted = self._autoscaler.decide(
-                time.monotonic(), self._fleet.desired, used / asked / len(ready)
-            )
-            if wanted != self._fleet.desired:
-                logger.info("CPU asks for %d replicas", wanted)
-                with contextlib.suppress(ReplicaFailedError):
-                    await self._fleet.scale(wanted)
+        plan, ready = self._fleet.plan, self._fleet.ready
+        if self._autoscaler is None or plan is None or self._changes or not ready:
+            return
+        used = self._cpu_percent([replica.pid for replica in ready if replica.pid])
+        asked = cpu_cores(plan.config.resources.cpu)
+        wanted = self._autoscaler.decide(
+            time.monotonic(), self._fleet.desired, used / asked / len(ready)
+        )
+        if wanted != self._fleet.desired:
+            logger.info("CPU asks for %d replicas", wanted)
+            await self._fleet.scale(wanted)
 
     def _cpu_percent(self, pids: list[int]) -> float:
         """CPU used by the processes since the last call, in percent of one core."""
