@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 
 from brixa_flows.errors import TrackingUnavailableError
@@ -23,6 +25,8 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore::brixa_flows.errors.InsecureSerializationWarning"
 )
 
+LOOP = Path(__file__).parents[2] / "docs" / "loop.md"
+
 PREDICT = """
 import sys, warnings
 warnings.simplefilter("ignore")
@@ -32,6 +36,28 @@ rows = pd.read_parquet(sys.argv[1])
 print([int(value) for value in model.predict(rows)])
 print(model.metadata.signature.inputs.input_names())
 """
+
+
+def test_mlflow_logs_a_forest_as_the_loop_says_and_it_is_adopted(
+    tmp_path: Path, tracking_uri: str, frame: pd.DataFrame, labels: pd.Series
+) -> None:
+    import mlflow
+
+    [said] = re.findall(r'skops_trusted_types=\["([\w.]+)"\]', LOOP.read_text())
+    forest = RandomForestClassifier(2, random_state=0).fit(frame, labels)
+    given: dict[str, Any] = {"name": "model", "pip_requirements": ["scikit-learn"]}
+    mlflow.set_tracking_uri(tracking_uri)
+    experiment = mlflow.create_experiment("forests", (tmp_path / "runs").as_uri())
+    with mlflow.start_run(experiment_id=experiment) as run:
+        with pytest.raises(mlflow.MlflowException, match="untrusted types"):
+            mlflow.sklearn.log_model(forest, **given)
+        mlflow.sklearn.log_model(forest, skops_trusted_types=[said], **given)
+    registry = ModelRegistry(
+        LocalStorageNode(tmp_path / "storage"), tracking_uri=tracking_uri
+    )
+    registry.register_run(f"runs:/{run.info.run_id}/model", name="forest")
+    loaded = registry.load_model("forest", "1.0.0")
+    np.testing.assert_array_equal(loaded.predict(frame), forest.predict(frame))
 
 
 def test_what_mlflow_logged_is_adopted_and_served_by_mlflow_again(
