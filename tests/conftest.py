@@ -28,6 +28,9 @@ os.environ.update(
     DO_NOT_TRACK="1",
     OMP_NUM_THREADS="1",  # a worker a core: threads that spin take the others' time
     MLFLOW_DISABLE_TELEMETRY="true",
+    # A call that a test gave up goes on in its thread; random pauses between its tries
+    # would change the state that hypothesis replays elsewhere.
+    MLFLOW_HTTP_REQUEST_BACKOFF_JITTER="0",
     PREFECT_SERVER_ANALYTICS_ENABLED="false",
 )
 for _variable in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "BRXA_TRACKING_URI"):

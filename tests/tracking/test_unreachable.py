@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from brixa_flows.errors import TrackingError, TrackingUnavailableError
+from brixa_flows.errors import SettingsError, TrackingError, TrackingUnavailableError
 from brixa_flows.tracking import mlflow_access, open_store
 from tests.postgres import free_port
 
@@ -126,9 +126,13 @@ def test_a_database_whose_driver_no_extra_brings_is_told_without_an_extra(monkey
     assert "brixa-flows[" not in str(caught.value)
 
 
-@pytest.mark.parametrize("wrong", ["nonsense", "gopher://x/y"])
-def test_a_uri_that_mlflow_does_not_know_is_a_sentence(wrong, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("wrong", "error"), [("nonsense", SettingsError), ("gopher://x/y", TrackingError)]
+)
+def test_an_address_that_mlflow_does_not_know_is_a_sentence(
+    wrong, error, tmp_path, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(TrackingError) as caught:
+    with pytest.raises(error) as caught:
         open_store(wrong).ping()
     assert "\n" not in str(caught.value)
