@@ -7,7 +7,6 @@ from datetime import datetime
 
 from brixa_flows.refs import check_model_name
 from brixa_flows.registry.catalog import ModelCatalog
-from brixa_flows.registry.checking import Checker
 from brixa_flows.registry.diffing import VersionDiff, diff_versions
 from brixa_flows.registry.resolving import Spec
 from brixa_flows.registry.searching import Searcher, SearchPage
@@ -88,14 +87,6 @@ class QueryCatalog(ModelCatalog):
         """
         self._reader.standing(check_model_name(name))
         return snapshot(name, self._backends.journal.changes(name), when)
-
-    def check(self) -> list[str]:
-        """What people should know: aliases moved by hand in MLflow, damaged records.
-
-        Returns:
-            A sentence for each; empty if all is well. Nothing is changed.
-        """
-        return Checker(self._backends, self._reader).findings()
 
     def alias_history(self, name: str) -> list[AliasRecord]:
         """Every change of an own alias: who, when, why; oldest first."""

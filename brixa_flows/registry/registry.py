@@ -10,6 +10,7 @@ from brixa_flows.registry.adopting import Described, adoption_of
 from brixa_flows.registry.changing import Changer
 from brixa_flows.registry.describing import Describer
 from brixa_flows.registry.lineage import gather_lineage, lineage_context
+from brixa_flows.registry.maintained import MaintainedRegistry
 from brixa_flows.registry.metadata import (
     CodeRef,
     DatasetRef,
@@ -17,7 +18,6 @@ from brixa_flows.registry.metadata import (
     ParentRef,
     StageRecord,
 )
-from brixa_flows.registry.recovery import Recovery, RecoveryAction
 from brixa_flows.registry.registering import (
     Bump,
     Registrar,
@@ -27,7 +27,6 @@ from brixa_flows.registry.registering import (
     check_schemas,
 )
 from brixa_flows.registry.saving import Saver, SaveRequest
-from brixa_flows.registry.trusted_catalog import TrustedCatalog
 from brixa_flows.serializers.base import SaveOptions
 from brixa_flows.settings import BrixaSettings
 from brixa_flows.storage import StorageNode
@@ -37,7 +36,7 @@ from brixa_flows.versioning import ModelVersion
 __all__ = ["ModelRegistry"]
 
 
-class ModelRegistry(TrustedCatalog):
+class ModelRegistry(MaintainedRegistry):
     """Versions, stages and lineage of models.
 
     Bytes and the journal are in ``storage``; metrics, tags and what people look at are
@@ -362,11 +361,3 @@ class ModelRegistry(TrustedCatalog):
         """
         found = self._claimed(name, version)
         self._changer.delete(name, found, actor, reason)
-
-    def recover(self) -> list[RecoveryAction]:
-        """Finish or roll back what crashes interrupted; safe to repeat.
-
-        Returns:
-            What was repaired; empty if all is well.
-        """
-        return Recovery(self._backends, self._reader).run()
