@@ -9,7 +9,7 @@ from typing import Any
 
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
-from mlflow.entities import Run
+from mlflow.entities import LoggedModelStatus, Run
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 from mlflow.store.artifact.utils.models import _parse_model_uri
@@ -155,16 +155,32 @@ def _of_run(client: MlflowClient, run: Run, path: str) -> str:
     """A LoggedModel (MLflow 3) of that name, else the run's own artifacts."""
     outputs = run.outputs.model_outputs if run.outputs else []
     logged = [client.get_logged_model(output.model_id) for output in outputs]
-    for model in reversed(logged):
-        if model.name == path:
-            return str(model.artifact_location)
-    own = {item.path for item in client.list_artifacts(run.info.run_id, path)}
-    if f"{path}/MLmodel" not in own:
+    ready = [
+        model
+        for model in logged
+        if model.name == path and model.status == LoggedModelStatus.READY
+    ]
+    if ready:  # a name may be logged again, and an attempt that failed stays listed
+        newest = max(ready, key=lambda model: int(model.creation_timestamp))
+        return str(newest.artifact_location)
+    if not _holds_model(client, run, path):
+        there = some_of(f"{model.name} ({model.status})" for model in logged)
         raise TrackingError(
-            f"the run {run.info.run_id} has no model {path!r}; it has: "
-            f"{some_of(model.name for model in logged)}"
+            f"the run {run.info.run_id} has no model {path!r} that is READY; it has: "
+            f"{there}"
         )
     return f"{run.info.artifact_uri}/{path}"
+
+
+def _holds_model(client: MlflowClient, run: Run, path: str) -> bool:
+    """Whether a model is among the run's own artifacts, where MLflow 2 put it."""
+    try:
+        items = client.list_artifacts(run.info.run_id, path)
+    except MlflowException as err:
+        if error_code(err) not in MISSING:  # a model that was begun has no folder yet
+            raise
+        return False
+    return f"{path}/MLmodel" in {item.path for item in items}
 
 
 def _native_flavor(described: Model, uri: str) -> str:

@@ -8,6 +8,7 @@ import sys
 import pandas as pd
 import pytest
 from mlflow import MlflowClient
+from mlflow.entities import LoggedModelOutput
 from sklearn.linear_model import LogisticRegression
 
 from brixa_flows.errors import TrackingError
@@ -137,8 +138,34 @@ def test_a_model_that_was_logged_elsewhere_says_where_to_log(logged, missing):
 
 def test_a_run_says_which_models_it_has(logged):
     uri, run_id, _ = logged
-    with pytest.raises(TrackingError, match="no model 'other'; it has: .*model"):
+    with pytest.raises(
+        TrackingError,
+        match="no model 'other' that is READY; it has: .*model \\(READY\\)",
+    ):
         open_store(uri).adopt(f"runs:/{run_id}/other")
+
+
+@pytest.fixture
+def with_attempts(logged):
+    """The run with a later attempt to log its model, and another, that both failed."""
+    uri, run_id, model_id = logged
+    client = MlflowClient(uri, uri)
+    experiment = client.get_run(run_id).info.experiment_id
+    for name in ("model", "broken"):
+        attempt = client.create_logged_model(experiment, name, run_id)
+        client.log_outputs(run_id, [LoggedModelOutput(attempt.model_id, step=1)])
+    return uri, run_id
+
+
+def test_an_attempt_that_failed_hides_no_model_of_its_name(with_attempts):
+    uri, run_id = with_attempts
+    check(open_store(uri).adopt(f"runs:/{run_id}/model"), run_id)
+
+
+def test_a_model_that_was_never_finished_is_named_with_its_state(with_attempts):
+    uri, run_id = with_attempts
+    with pytest.raises(TrackingError, match=r"READY; it has: .*broken \(PENDING\)"):
+        open_store(uri).adopt(f"runs:/{run_id}/broken")
 
 
 def test_a_generic_model_is_refused(logged):
