@@ -39,7 +39,10 @@ class PromoteRequest(BaseModel):
     description="Asks a gate policy and moves the version to the stage, or refuses.",
 )
 def promote_model(request: PromoteRequest) -> None:
-    """Ask the policy, act on its answer, show, announce."""
+    """Ask the policy, act on its answer, show, announce.
+
+    Fails if production changed since the policy was asked; a repeated run asks again.
+    """
     decision = ask_policy(
         request.registry,
         request.policy,
@@ -66,6 +69,7 @@ def promote_model(request: PromoteRequest) -> None:
         request.stage,
         request.actor or f"flow run {runtime.flow_run.name}",
         f"the policy {request.policy} allows it",
+        (decision.production or "none") if request.stage == "production" else None,
     )
     promoted = ModelPromoted(
         name=request.name,

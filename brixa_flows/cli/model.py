@@ -158,6 +158,11 @@ def register_run(
 @click.argument("stage", type=_STAGES)
 @_actor_option
 @click.option("--reason", required=True, help="Why; kept for ever.")
+@click.option(
+    "--replacing",
+    metavar="VERSION",
+    help="Only if this one is in the stage now; none for nobody.",
+)
 @json_option
 @click.pass_obj
 def transition(
@@ -166,12 +171,15 @@ def transition(
     stage: str,
     actor: str | None,
     reason: str,
+    replacing: str | None,
     json_output: bool,
 ) -> None:
     """Move a version to another stage."""
     registry = workspace.registry
     version = registry.resolve(ref.name, ref.spec or "latest")
-    registry.transition(ref.name, version, stage, actor=actor, reason=reason)
+    registry.transition(
+        ref.name, version, stage, actor=actor, reason=reason, replacing=replacing
+    )
     metadata = registry.get_metadata(ref.name, version)
     _say(json_output, metadata, f"{ref.name} {version} is now in {stage}")
 

@@ -15,6 +15,7 @@
     │   └── ModelNotSavedError                       claimed, but no bytes yet
     ├── VersionExistsError         FileExistsError
     ├── StageTransitionError       ValueError
+    │   └── StageHolderError                         another one is there now
     ├── UnmetDependencyError       LookupError       another model is not here
     ├── UnknownNodeError           LookupError       not in a lineage graph
     ├── FrameworkMismatchError     TypeError
@@ -73,6 +74,7 @@ from brixa_flows.errors.models import (
     ModelNotSavedError,
     SchemaBumpWarning,
     SerializationError,
+    StageHolderError,
     StageTransitionError,
     UnknownNodeError,
     UnmetDependencyError,
@@ -135,6 +137,7 @@ __all__ = [
     "SettingsError",
     "SignatureError",
     "SigningKeyError",
+    "StageHolderError",
     "StageTransitionError",
     "StaleWriteError",
     "StorageError",

@@ -100,6 +100,24 @@ class StageTransitionError(BrixaError, ValueError):
         )
 
 
+class StageHolderError(StageTransitionError):
+    """Somebody else holds the stage than whom the version was to replace."""
+
+    def __init__(
+        self, name: str, version: object, stage: str, expected: str, holder: str
+    ) -> None:
+        BrixaError.__init__(
+            self,
+            f"{name} {version} was to replace {expected} in {stage}, but {holder} is "
+            f"there now; compare it with what is in {stage} and ask again",
+            name=name,
+            version=str(version),
+            stage=stage,
+            expected=expected,
+            holder=holder,
+        )
+
+
 class UnmetDependencyError(BrixaError, LookupError):
     """A version needs another model, and no version of that will do."""
 

@@ -135,12 +135,14 @@ class GateDecision:
         model_name: The model.
         version: Its version, as text.
         gates: What each gate said, in order.
+        production: Who was in production then, ``None`` for nobody.
     """
 
     policy: str
     model_name: str
     version: str
     gates: tuple[GateOutcome, ...]
+    production: str | None = None
 
     @property
     def allowed(self) -> bool:
@@ -159,6 +161,7 @@ class GateDecision:
             "model_name": self.model_name,
             "version": self.version,
             "allowed": self.allowed,
+            "production": self.production,
             "gates": [
                 {
                     "gate": outcome.gate.model_dump(exclude_defaults=True),
@@ -281,7 +284,11 @@ class GatePolicy(_Data):
             )
         outcomes = (_judge(gate, result, comparison) for gate in self.gates)
         return GateDecision(
-            self.name, result.model_name, str(result.version), tuple(outcomes)
+            self.name,
+            result.model_name,
+            str(result.version),
+            tuple(outcomes),
+            result.production,
         )
 
 

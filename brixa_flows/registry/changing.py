@@ -21,7 +21,7 @@ from brixa_flows.registry.projecting import project
 from brixa_flows.registry.reading import Reader, Standing
 from brixa_flows.registry.records import Change, Move, new_id, now
 from brixa_flows.registry.resolving import check_alias
-from brixa_flows.registry.stages import STAGES, Lifecycle
+from brixa_flows.registry.stages import NOBODY, STAGES, Lifecycle
 from brixa_flows.versioning import ModelVersion
 
 __all__ = ["Changer"]
@@ -46,9 +46,12 @@ class Changer:
         stage: str,
         actor: str | None,
         reason: str,
+        replacing: ModelVersion | str | None = None,
     ) -> StageRecord:
         """Move a version to a stage; see :meth:`ModelRegistry.transition`."""
         _check_words(actor, reason)
+        if replacing is not None and replacing != NOBODY:
+            replacing = ModelVersion.parse(replacing)
         standing = self._require_ready(name, version)
         if stage not in STAGES:
             raise StageTransitionError(
@@ -62,6 +65,8 @@ class Changer:
 
         def plan(lifecycle: Lifecycle) -> Change:
             _refuse_deleted(lifecycle, version)
+            if replacing is not None:
+                lifecycle.refuse_unless_held(version, stage, replacing)
             moves = lifecycle.plan_transition(version, stage, reason)
             return _change(lifecycle, "transition", version, actor, reason, moves)
 

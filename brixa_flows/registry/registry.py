@@ -294,6 +294,7 @@ class ModelRegistry(MaintainedRegistry):
         *,
         actor: str | None = None,
         reason: str = "",
+        replacing: ModelVersion | str | None = None,
     ) -> StageRecord:
         """Move a version to ``staging``, ``production`` or ``archived``.
 
@@ -305,6 +306,8 @@ class ModelRegistry(MaintainedRegistry):
             stage: Where to.
             actor: Who decides; the user of this process if not given.
             reason: Why; kept for ever.
+            replacing: Only if this version is in the stage at that moment, ``"none"``
+                for nobody: who you compared with. Without it, whoever is there.
 
         Returns:
             The record, with ``replaced`` if somebody was displaced.
@@ -312,9 +315,10 @@ class ModelRegistry(MaintainedRegistry):
         Raises:
             ModelNotSavedError: If it is registered but not saved.
             StageTransitionError: If that is not allowed; says what is.
+            StageHolderError: If another version is there than ``replacing``.
         """
         found = self._claimed(name, version)
-        return self._changer.transition(name, found, stage, actor, reason)
+        return self._changer.transition(name, found, stage, actor, reason, replacing)
 
     def rollback(
         self, name: str, *, actor: str | None = None, reason: str = ""

@@ -14,12 +14,20 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from brixa_flows.errors import StageTransitionError, some_of
+from brixa_flows.errors import (
+    InvalidMetadataError,
+    StageHolderError,
+    StageTransitionError,
+    some_of,
+)
 from brixa_flows.registry.metadata import Stage, StageRecord
 from brixa_flows.registry.records import Change, LostChange, Move, new_id
 from brixa_flows.versioning import ModelVersion
 
-__all__ = ["SINGLE_HOLDER", "STAGES", "TRANSITIONS", "Lifecycle", "fold"]
+__all__ = ["NOBODY", "SINGLE_HOLDER", "STAGES", "TRANSITIONS", "Lifecycle", "fold"]
+
+NOBODY = "none"
+"""Written where a version could stand: nothing is in the stage."""
 
 STAGES: tuple[Stage, ...] = ("staging", "production", "archived")
 SINGLE_HOLDER: tuple[Stage, ...] = ("staging", "production")
@@ -104,6 +112,25 @@ class Lifecycle:
         raise StageTransitionError(
             self.name, version, source or "none", str(target)[:80], remedy
         )
+
+    def refuse_unless_held(
+        self, version: ModelVersion, stage: str, expected: ModelVersion | str
+    ) -> None:
+        """Go on only if ``expected`` (``none`` is nobody) is in the stage.
+
+        Raises:
+            StageHolderError: If somebody else is, or nobody knows who.
+            InvalidMetadataError: If many versions may be in the stage.
+        """
+        held = next((each for each in SINGLE_HOLDER if each == stage), None)
+        if held is None:
+            raise InvalidMetadataError(
+                "replacing", f"has no use with {stage}, which has no single holder"
+            )
+        lost = self.doubt(held)
+        holder = f"whoever {lost.key} names" if lost else self.holder(held) or NOBODY
+        if holder != expected:
+            raise StageHolderError(self.name, version, held, str(expected), str(holder))
 
     def plan_rollback(
         self, usable: Iterable[ModelVersion], reason: str

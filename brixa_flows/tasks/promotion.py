@@ -108,7 +108,13 @@ def ask_policy(
 
 @task(task_run_name="{name} {version} to {stage}", cache_policy=NO_CACHE)
 def move_to_stage(
-    registry: str, name: str, version: str, stage: str, actor: str, reason: str
+    registry: str,
+    name: str,
+    version: str,
+    stage: str,
+    actor: str,
+    reason: str,
+    replacing: str | None = None,
 ) -> StageRecord:
     """Put a version into a stage; a version that is there already stays.
 
@@ -119,16 +125,20 @@ def move_to_stage(
         stage: Where it goes.
         actor: Who decided.
         reason: Why.
+        replacing: Whom it may displace: a version, or ``none`` for nobody. Without it,
+            whoever is there.
 
     Returns:
         The record of the change, this one or the earlier one that did it.
 
     Raises:
-        BrixaError: If the transition is not allowed.
+        BrixaError: If the transition is not allowed, or another version is there.
     """
     opened = open_registry(registry)
     if opened.get_metadata(name, version).stage != stage:
-        opened.transition(name, version, stage, actor=actor, reason=reason)
+        opened.transition(
+            name, version, stage, actor=actor, reason=reason, replacing=replacing
+        )
     record = next(
         change
         for change in reversed(opened.stage_history(name))

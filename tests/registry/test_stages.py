@@ -8,8 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from brixa_flows.errors import StageTransitionError
-from brixa_flows.registry.records import Change, new_id
+from brixa_flows.errors import (
+    InvalidMetadataError,
+    StageHolderError,
+    StageTransitionError,
+)
+from brixa_flows.registry.records import Change, LostChange, new_id
 from brixa_flows.registry.stages import STAGES, TRANSITIONS, Lifecycle, fold
 from brixa_flows.versioning import ModelVersion
 
@@ -138,6 +142,32 @@ def test_who_is_displaced_is_archived_and_told_by_whom() -> None:
     assert archived.reason == "superseded by 1.1.0"
     assert (promoted.version, promoted.replaced) == (new, old)
     assert archived.event_id != promoted.event_id
+
+
+def test_who_is_to_be_replaced_must_be_there() -> None:
+    one, two, three = VERSIONS[:3]
+    changes: list[Change] = []
+    fold("m", changes).refuse_unless_held(one, "production", "none")
+    step(changes, "production", one)
+    state = fold("m", changes)
+    state.refuse_unless_held(two, "production", one)
+    for wrong in (three, "none"):
+        with pytest.raises(StageHolderError, match="but 1.0.0 is there now"):
+            state.refuse_unless_held(two, "production", wrong)
+    with pytest.raises(StageHolderError, match="but none is there now"):
+        state.refuse_unless_held(two, "staging", one)
+    with pytest.raises(InvalidMetadataError, match="has no single holder"):
+        state.refuse_unless_held(two, "archived", one)
+
+
+def test_nobody_replaces_whom_a_lost_record_hides() -> None:
+    one, two = VERSIONS[:2]
+    changes: list[Change] = []
+    step(changes, "production", one)
+    lost = LostChange.at_key("models/m/_journal/changes/00000002.json", 2, "torn")
+    state = fold("m", [*changes, lost])
+    with pytest.raises(StageHolderError, match="whoever .*00000002.json names"):
+        state.refuse_unless_held(two, "production", one)
 
 
 def test_a_rollback_passes_over_versions_that_cannot_be_loaded() -> None:

@@ -10,12 +10,14 @@ import pandas as pd
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from brixa_flows.errors import OrchestrationError
-from brixa_flows.evaluation import Gate, GatePolicy, ModelEvaluator
+from brixa_flows.errors import OrchestrationError, StageHolderError
+from brixa_flows.evaluation import Gate, GateDecision, GatePolicy, ModelEvaluator
 from brixa_flows.registry import ModelRegistry
 from brixa_flows.storage.local import LocalStorageNode
-from brixa_flows.tasks.promotion import decide_now
+from brixa_flows.tasks import promotion
+from brixa_flows.tasks.promotion import decide_now, move_to_stage
 from brixa_flows.tracking.memory_store import MemoryTrackingStore
+from flows import promote_model as promoting
 from flows.retrain import RetrainRequest, retrain
 
 pytestmark = pytest.mark.filterwarnings(
@@ -85,6 +87,35 @@ def test_a_run_that_is_repeated_after_its_promotion_decides_as_before(
     compared = _compared(registry, rows)
     registry.transition("m", "1.0.2", "production", actor="ada")
     assert decide_now(registry, POLICY, "m", "1.0.2", "", compared).allowed
+
+
+@pytest.mark.parametrize("before", [None, "1.0.0"])
+def test_production_that_changes_behind_the_gates_fails_the_promotion(
+    registry: ModelRegistry, monkeypatch: pytest.MonkeyPatch, before: str | None
+) -> None:
+    """The flow itself, its tasks called plainly, on what it would open."""
+    policy = GatePolicy([Gate("accuracy", min=0.5)])
+    if before is not None:
+        registry.transition("m", before, "production", actor="ada")
+
+    def ask_while_another_is_promoted(*_asked: object) -> GateDecision:
+        decision = decide_now(registry, policy, "m", "1.0.2", "", {})
+        registry.transition("m", "1.0.1", "production", actor="bob")
+        return decision
+
+    monkeypatch.setattr(promoting, "ask_policy", ask_while_another_is_promoted)
+    monkeypatch.setattr(promoting, "publish_decision", lambda *_shown: None)
+    monkeypatch.setattr(promoting, "move_to_stage", move_to_stage.fn)
+    monkeypatch.setattr(promotion, "open_registry", lambda _block: registry)
+    request = promoting.PromoteRequest(name="m", version="1.0.2", actor="ada")
+    with pytest.raises(StageHolderError) as caught:
+        promoting.promote_model.fn(request)
+    assert str(caught.value) == (
+        f"m 1.0.2 was to replace {before or 'none'} in production, but 1.0.1 is there "
+        "now; compare it with what is in production and ask again"
+    )
+    assert str(registry.resolve("m", "production")) == "1.0.1"
+    assert registry.get_metadata("m", "1.0.2").stage is None
 
 
 def test_a_version_of_another_training_is_not_retrained_blindly(
