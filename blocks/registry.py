@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from prefect.blocks.core import Block
+
 from brixa_flows.blocks import BrixaRegistry
 from brixa_flows.settings import BrixaSettings
 
 NAME = "brixa"
 
 
-def registry() -> tuple[str, BrixaRegistry]:
-    """The registry of the environment, with an absolute folder if it is local."""
-    settings = BrixaSettings.load()
-    return NAME, BrixaRegistry.from_settings(settings)
+def registry() -> list[tuple[str, Block]]:
+    """The registry of the environment, after the storage and backend that it names.
+
+    A user, password or token of MLflow is typed in the UI; it stays over saves.
+    """
+    described = BrixaRegistry.from_settings(BrixaSettings.load())
+    return [
+        (NAME, described.storage),
+        (NAME, described.backend),
+        (NAME, described),
+    ]

@@ -18,7 +18,9 @@ class DeployRequest(BaseModel):
     deployment: str = Field(
         "", description="Name of the deployment; empty is that of the model."
     )
-    replicas: int = Field(1, ge=1, description="How many processes serve it.")
+    target: str = Field(
+        "", description="Brixa Serving Target block; empty takes the settings'."
+    )
     registry: str = Field("brixa", description="Brixa Registry block.")
 
 
@@ -34,7 +36,7 @@ def deploy_model(request: DeployRequest) -> None:
         request.name,
         request.version,
         request.deployment or request.name,
-        request.replicas,
+        request.target,
     )
     publish_deployment(deployed)
     announce(request.registry, deployed, deployed.event_id(runtime.flow_run.id))

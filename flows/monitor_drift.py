@@ -5,7 +5,12 @@ from __future__ import annotations
 from prefect import flow
 from pydantic import BaseModel, Field
 
-from brixa_flows.events import DriftDetected, EventPayload, WindowChecked
+from brixa_flows.events import (
+    DriftDetected,
+    EventPayload,
+    WindowChecked,
+    WindowClosed,
+)
 from brixa_flows.tasks.announcing import announce
 from brixa_flows.tasks.drift import judge_window, served_version
 from brixa_flows.tasks.reporting import publish_drift
@@ -19,10 +24,18 @@ class MonitorRequest(BaseModel):
     start: str = Field(description="Begin of the window, ISO 8601.")
     end: str = Field(description="End of the window, not included, ISO 8601.")
     kind: str = Field(
-        "window", description="hour, day, week, month or quarter; sample has no length."
+        "sample", description="hour, day, week, month or quarter; sample has no length."
     )
     data_uri: str = Field(description="Parquet of the rows.")
+    policy: str = Field(
+        "", description="Brixa Drift Policy block; without one every drift is an alarm."
+    )
     registry: str = Field("brixa", description="Brixa Registry block.")
+
+    def window(self) -> WindowClosed:
+        """The announcement that this came from."""
+        ours = {"registry", "policy"}
+        return WindowClosed.model_validate(self.model_dump(exclude=ours))
 
 
 @flow(
@@ -31,26 +44,20 @@ class MonitorRequest(BaseModel):
     description="Judges a window of traffic against the version's reference profile.",
 )
 def monitor_drift(request: MonitorRequest) -> None:
-    """Judge, show, announce an alarm or that all is quiet."""
+    """Judge, show, announce an alarm or that there is none."""
+    window = request.window()
     version = served_version(request.registry, request.deployment)
-    report, event_id = judge_window(
-        request.registry,
-        request.name,
-        version,
-        request.data_uri,
-        request.kind,
-        request.start,
-        request.end,
+    report, verdict, event_id = judge_window(
+        request.registry, version, window, request.policy
     )
-    window = f"{request.kind} from {request.start} to {request.end}"
-    publish_drift(request.name, version, window, report)
+    publish_drift(window, version, report, verdict)
     facts = {
-        **request.model_dump(exclude={"registry", "data_uri"}),
+        **window.model_dump(exclude={"data_uri"}),
         "version": version,
         "rows": report.rows,
     }
     event: EventPayload
-    if report.status == "drift":
+    if verdict.alarm:
         event = DriftDetected(**facts, columns=report.drifted, sentence=report.sentence)
     else:
         event = WindowChecked(**facts, status=report.status)

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from brixa_flows.events import EvaluationDataset, ModelRegistered, TrainingCompleted
 from brixa_flows.tasks.announcing import announce
-from brixa_flows.tasks.registration import adopt_training
+from brixa_flows.tasks.registration import adopt_training, sign_version
 from brixa_flows.tasks.reporting import publish_registration
 
 
@@ -41,10 +41,14 @@ class RegisterRequest(BaseModel):
     flow_run_id: str = Field("", description="Prefect flow run that trained it.")
     git_commit: str = Field("", description="Commit of the training code.")
     registry: str = Field("brixa", description="Brixa Registry block.")
+    signing_keys: str = Field(
+        "", description="Brixa Signing Keys block; empty leaves the version unsigned."
+    )
 
     def training(self) -> TrainingCompleted:
         """The announcement that this came from."""
-        return TrainingCompleted.model_validate(self.model_dump(exclude={"registry"}))
+        ours = {"registry", "signing_keys"}
+        return TrainingCompleted.model_validate(self.model_dump(exclude=ours))
 
 
 @flow(
@@ -53,8 +57,11 @@ class RegisterRequest(BaseModel):
     description="Registers, saves and seals what a training announced.",
 )
 def register_model(request: RegisterRequest) -> None:
-    """Adopt, show, announce."""
+    """Adopt, sign if a key is named, show, announce."""
     metadata = adopt_training(request.registry, request.training())
+    if request.signing_keys:
+        who = (metadata.name, str(metadata.version))
+        sign_version(request.registry, request.signing_keys, *who)
     publish_registration(request.registry, metadata)
     registered = ModelRegistered(
         name=metadata.name,

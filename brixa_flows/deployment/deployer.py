@@ -41,6 +41,7 @@ class ModelDeployer:
         registry: Where the models are.
         storage: Where deployments are kept; by default the registry's storage.
         engine: Plug-in name of the serving engine.
+        host: Address that new deployments bind; an old one keeps its own.
         ready_timeout_seconds: How long a version may take to load and warm up.
     """
 
@@ -50,6 +51,7 @@ class ModelDeployer:
         storage: StorageNode | None = None,
         *,
         engine: str = "local",
+        host: str = "127.0.0.1",
         ready_timeout_seconds: float = 180.0,
     ) -> None:
         self._registry = registry
@@ -58,6 +60,7 @@ class ModelDeployer:
             registry.layout.deployments_prefix,
         )
         self._engine_name = engine
+        self._host = host
         self._ready_timeout_seconds = ready_timeout_seconds
 
     def _engine(self, name: str) -> ServingEngine:
@@ -180,6 +183,7 @@ class ModelDeployer:
             config = DeploymentConfig(
                 name=name,
                 engine=self._engine_name,
+                host=self._host,
                 created_at=now,
                 updated_at=now,
                 **facts,

@@ -11,6 +11,7 @@
     findings.py    columns gone, new, retyped
     detector.py    DriftDetector, which puts it together
     report.py      DriftReport and its parts; markdown.py, html_page.py show it
+    policy.py      DriftPolicy: when a window that drifted is an alarm
 
 ``_arrow_reading``, ``_arrow_columns``, ``_building``, ``_parquet`` and ``_plots`` are
 the adapters to pyarrow and matplotlib.
@@ -18,6 +19,7 @@ the adapters to pyarrow and matplotlib.
 
 from brixa_flows.drift.base import DriftMethod, Measurement
 from brixa_flows.drift.detector import DriftDetector
+from brixa_flows.drift.policy import DriftPolicy, DriftVerdict, JudgedWindow
 from brixa_flows.drift.profile import DriftProfile
 from brixa_flows.drift.report import ColumnDrift, DriftReport, Finding
 from brixa_flows.drift.spread import ReferenceSpread
@@ -26,9 +28,12 @@ __all__ = [
     "ColumnDrift",
     "DriftDetector",
     "DriftMethod",
+    "DriftPolicy",
     "DriftProfile",
     "DriftReport",
+    "DriftVerdict",
     "Finding",
+    "JudgedWindow",
     "Measurement",
     "ReferenceSpread",
 ]

@@ -6,16 +6,16 @@ from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
 from brixa_flows.deployment import ModelDeployer
-from brixa_flows.errors import DeploymentError, DeploymentNotFoundError
+from brixa_flows.errors import DeploymentNotFoundError
 from brixa_flows.events import ModelDeployed
-from brixa_flows.tasks.opening import open_registry
+from brixa_flows.tasks.opening import load_target, open_registry
 
 __all__ = ["roll_out"]
 
 
 @task(task_run_name="roll {name} {version} out", cache_policy=NO_CACHE)
 def roll_out(
-    registry: str, name: str, version: str, deployment: str, replicas: int
+    registry: str, name: str, version: str, deployment: str, target: str = ""
 ) -> ModelDeployed:
     """Serve a version; returns when it answers, the old one serves until then.
 
@@ -24,7 +24,7 @@ def roll_out(
         name: The model.
         version: Its version.
         deployment: Name of the deployment, made or upgraded.
-        replicas: How many processes serve it.
+        target: Name of the serving target's block; empty is that of the settings.
 
     Returns:
         Where it answers and what it replaced.
@@ -32,14 +32,10 @@ def roll_out(
     Raises:
         DeploymentError: If it does not become ready.
     """
-    deployer = ModelDeployer(open_registry(registry))
+    opened, serving = open_registry(registry), load_target(target)
+    deployer = serving.deployer(opened)
     replaced = _served_version(deployer, deployment)
-    done, message = deployer.deploy(
-        model_name=name, version=version, name=deployment, replicas=replicas
-    )
-    get_run_logger().info(message)
-    if not done:
-        raise DeploymentError(message, deployment=deployment)
+    get_run_logger().info(serving.deploy(opened, name, version, deployment))
     return ModelDeployed(
         name=name,
         version=version,

@@ -9,60 +9,86 @@ from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
 from brixa_flows.deployment import ModelDeployer
-from brixa_flows.drift import DriftDetector, DriftProfile, DriftReport
+from brixa_flows.drift import (
+    DriftPolicy,
+    DriftProfile,
+    DriftReport,
+    DriftVerdict,
+    JudgedWindow,
+)
 from brixa_flows.errors import DriftError
-from brixa_flows.tasks.opening import open_registry
+from brixa_flows.events import WindowClosed
+from brixa_flows.registry import ModelRegistry
+from brixa_flows.tasks.opening import load_drift_policy, open_registry
 
-__all__ = ["SAMPLE", "JudgedWindow", "judge_window", "served_version"]
+__all__ = ["SAMPLE", "WindowFindings", "judge_window", "served_version"]
 
 SAMPLE = "sample"
 
 
-class JudgedWindow(NamedTuple):
-    """What was found, and the id that its record gives the event."""
+class WindowFindings(NamedTuple):
+    """What was found, whether it is an alarm, and the id that its record has."""
 
     report: DriftReport
+    verdict: DriftVerdict
     event_id: UUID
 
 
-@task(task_run_name="judge {data_uri}", cache_policy=NO_CACHE)
+@task(task_run_name="judge {window.data_uri}", cache_policy=NO_CACHE)
 def judge_window(
-    registry: str,
-    name: str,
-    version: str,
-    data_uri: str,
-    kind: str,
-    start: str,
-    end: str,
-) -> JudgedWindow:
+    registry: str, version: str, window: WindowClosed, policy: str = ""
+) -> WindowFindings:
     """Compare a window with the version's reference profile and record the report.
 
     Args:
         registry: Name of the registry's block.
-        name: The model.
         version: The version that served the window.
-        data_uri: Rows of the window.
-        kind: ``week``, ``month`` ... is judged against the spread of the reference's
-            own windows; ``sample`` has no length, so it is not.
-        start: Begin of the window, ISO 8601; recorded.
-        end: End of the window, not included, ISO 8601; recorded.
+        window: Its rows and times. One of the kind ``week``, ``month`` ... is judged
+            against the spread of the reference's own windows; ``sample`` has no
+            length, so it is not.
+        policy: Name of the drift policy's block; without one every drift is an alarm.
 
     Raises:
-        DriftError: If the version has no reference profile.
+        DriftError: If the version has no reference profile or the times are none.
     """
-    opened = open_registry(registry)
-    path = opened.reference_profile_path(name, version)
+    opened, rules = open_registry(registry), load_drift_policy(policy)
+    path = opened.reference_profile_path(window.name, version)
     if path is None:
         raise DriftError(
-            f"{name} {version} was saved without reference data, so nothing can be "
-            "compared with it; train with reference_uri= and register a new version"
+            f"{window.name} {version} was saved without reference data, so nothing can "
+            "be compared with it; train with reference_uri= and register a new version"
         )
-    window = None if kind == SAMPLE else kind
-    report = DriftDetector().detect(DriftProfile.load(path), data_uri, kind=window)
-    facts = {**report.to_dict(), "data_uri": data_uri, "start": start, "end": end}
-    record = opened.record_drift(name, version, facts)
-    get_run_logger().info("%s: %s", data_uri, report.sentence)
-    return JudgedWindow(report, UUID(record["event_id"]))
+    kind = None if window.kind == SAMPLE else window.kind
+    report = rules.detector().detect(
+        DriftProfile.load(path), window.data_uri, kind=kind, ignore=rules.ignore
+    )
+    verdict = _judge(opened, version, window, report, rules)
+    facts = {
+        **report.to_dict(),
+        "alarm": verdict.alarm,
+        "verdict": verdict.sentence,
+        "window": window.kind,
+        **window.model_dump(include={"deployment", "start", "end", "data_uri"}),
+    }
+    record = opened.record_drift(window.name, version, facts)
+    get_run_logger().info(
+        "%s: %s It is %s.", window.data_uri, report.sentence, verdict.sentence
+    )
+    return WindowFindings(report, verdict, UUID(record["event_id"]))
+
+
+def _judge(
+    registry: ModelRegistry,
+    version: str,
+    window: WindowClosed,
+    report: DriftReport,
+    rules: DriftPolicy,
+) -> DriftVerdict:
+    place = (window.deployment, window.kind, window.start, window.end)
+    found = JudgedWindow.of(*place, drifted=report.status == "drift")
+    records = registry.drift_reports(window.name, version) if rules.looks_back else []
+    earlier = [each for each in map(JudgedWindow.from_record, records) if each]
+    return rules.judge(found, earlier)
 
 
 @task(task_run_name="version behind {deployment}", cache_policy=NO_CACHE)

@@ -1,21 +1,36 @@
-"""The registry that a block describes, opened once in a process."""
+"""What block documents describe, by their names; the registry is opened once."""
 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import cast
+from typing import TypeVar, cast
 
 import httpx
+from prefect.blocks.core import Block
 from prefect.settings import get_current_settings
 
-from brixa_flows.blocks import BrixaGatePolicy, BrixaRegistry
+from brixa_flows.blocks import (
+    BrixaDriftPolicy,
+    BrixaGatePolicy,
+    BrixaRegistry,
+    BrixaServingTarget,
+    BrixaSigningKeys,
+)
+from brixa_flows.drift import DriftPolicy
 from brixa_flows.errors import OrchestrationError, PrefectUnavailableError
 from brixa_flows.evaluation import GatePolicy
 from brixa_flows.registry import ModelRegistry
 
-__all__ = ["load_policy", "open_registry"]
+__all__ = [
+    "load_drift_policy",
+    "load_policy",
+    "load_signing_keys",
+    "load_target",
+    "open_registry",
+]
 
 _REMEDY = "save the project's documents with `python -m blocks`, or make one in the UI"
+_Kind = TypeVar("_Kind", bound=Block)
 
 
 @lru_cache(maxsize=8)
@@ -26,17 +41,7 @@ def open_registry(block_name: str) -> ModelRegistry:
         OrchestrationError: If there is no such document.
         PrefectUnavailableError: If the server does not answer.
     """
-    try:
-        block = cast(BrixaRegistry, BrixaRegistry.load(block_name))
-    except ValueError as err:
-        raise OrchestrationError(
-            f"there is no Brixa Registry block called {block_name!r}; {_REMEDY}",
-            block=block_name,
-        ) from err
-    except httpx.TransportError as err:
-        url = get_current_settings().api.url or "(no PREFECT_API_URL)"
-        raise PrefectUnavailableError(url, str(err) or type(err).__name__) from err
-    return block.open()
+    return _load(BrixaRegistry, block_name).open()
 
 
 def load_policy(block_name: str) -> GatePolicy:
@@ -44,12 +49,52 @@ def load_policy(block_name: str) -> GatePolicy:
 
     Raises:
         OrchestrationError: If there is no such document.
+        PrefectUnavailableError: If the server does not answer.
     """
+    return _load(BrixaGatePolicy, block_name).policy(block_name)
+
+
+def load_drift_policy(block_name: str) -> DriftPolicy:
+    """The drift policy of a block document; without a name every drift is an alarm.
+
+    Raises:
+        OrchestrationError: If there is no such document.
+        PrefectUnavailableError: If the server does not answer.
+    """
+    return _load(BrixaDriftPolicy, block_name).policy() if block_name else DriftPolicy()
+
+
+def load_target(block_name: str) -> BrixaServingTarget:
+    """The serving target of a block document; without a name that of the settings.
+
+    Raises:
+        OrchestrationError: If there is no such document.
+        PrefectUnavailableError: If the server does not answer.
+    """
+    if not block_name:
+        return BrixaServingTarget()
+    return _load(BrixaServingTarget, block_name)
+
+
+def load_signing_keys(block_name: str) -> BrixaSigningKeys:
+    """The signing keys of the block document ``block_name``.
+
+    Raises:
+        OrchestrationError: If there is no such document.
+        PrefectUnavailableError: If the server does not answer.
+    """
+    return _load(BrixaSigningKeys, block_name)
+
+
+def _load(kind: type[_Kind], block_name: str) -> _Kind:
     try:
-        block = cast(BrixaGatePolicy, BrixaGatePolicy.load(block_name))
+        return cast(_Kind, kind.load(block_name))
     except ValueError as err:
+        what = kind.get_block_type_name()
         raise OrchestrationError(
-            f"there is no Brixa Gate Policy block called {block_name!r}; {_REMEDY}",
+            f"there is no {what} block called {block_name!r}; {_REMEDY}",
             block=block_name,
         ) from err
-    return block.policy(block_name)
+    except httpx.TransportError as err:
+        url = get_current_settings().api.url or "(no PREFECT_API_URL)"
+        raise PrefectUnavailableError(url, str(err) or type(err).__name__) from err

@@ -1,4 +1,4 @@
-"""Adopting a finished training as a version."""
+"""Adopting a finished training as a version, and signing it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from prefect.cache_policies import NO_CACHE
 
 from brixa_flows.events import TrainingCompleted
 from brixa_flows.registry import CodeRef, DatasetRef, ModelMetadata
-from brixa_flows.tasks.opening import open_registry
+from brixa_flows.tasks.opening import load_signing_keys, open_registry
 
-__all__ = ["adopt_training"]
+__all__ = ["adopt_training", "sign_version"]
 
 
 @task(task_run_name="adopt {training.model_uri}", cache_policy=NO_CACHE)
@@ -41,3 +41,20 @@ def adopt_training(registry: str, training: TrainingCompleted) -> ModelMetadata:
     )
     get_run_logger().info("%s %s is sealed", metadata.name, metadata.version)
     return metadata
+
+
+@task(task_run_name="sign {name} {version} by {keys}", cache_policy=NO_CACHE)
+def sign_version(registry: str, keys: str, name: str, version: str) -> None:
+    """Sign every file of a version; signatures of others stay.
+
+    Args:
+        registry: Name of the registry's block.
+        keys: Name of the block of the signing keys.
+        name: The model.
+        version: Its version.
+
+    Raises:
+        BrixaError: If the key can't be used.
+    """
+    load_signing_keys(keys).sign(open_registry(registry), name, version)
+    get_run_logger().info("%s %s is signed by %s", name, version, keys)

@@ -9,9 +9,9 @@ from typing import Any
 from prefect import get_run_logger
 from prefect.artifacts import create_markdown_artifact
 
-from brixa_flows.drift import DriftReport
+from brixa_flows.drift import DriftReport, DriftVerdict
 from brixa_flows.evaluation import Comparison, EvaluationResult, GateDecision
-from brixa_flows.events import ModelDeployed
+from brixa_flows.events import ModelDeployed, WindowClosed
 from brixa_flows.registry import ModelMetadata
 from brixa_flows.tasks import reports
 from brixa_flows.tasks.opening import open_registry
@@ -27,7 +27,6 @@ __all__ = [
 ]
 
 _LARGEST_BYTES = 1_000_000
-_PLOTS = 3
 
 
 def publish(kind: str, model: str, markdown: str, description: str) -> None:
@@ -81,18 +80,20 @@ def publish_deployment(deployed: ModelDeployed) -> None:
     publish("deployed", deployed.name, text, deployed.message)
 
 
-def publish_drift(name: str, version: str, window: str, report: DriftReport) -> None:
+def publish_drift(
+    window: WindowClosed, version: str, report: DriftReport, verdict: DriftVerdict
+) -> None:
     """Show what a window of traffic looks like against the reference.
 
     Args:
-        name: The model.
+        window: The window.
         version: The version that served it.
-        window: The window, in words.
         report: What was found.
+        verdict: Whether it is an alarm, and why.
     """
-    heading = f"The {window}, against what {name} {version} was trained on.\n\n"
-    text = heading + report.to_markdown(plots=_PLOTS)
-    publish("drift", name, text, f"the {window}: {report.sentence}")
+    text = reports.drift_report(window, version, report, verdict)
+    what = f"the {window.kind} from {window.start} to {window.end}: {report.sentence}"
+    publish("drift", window.name, text, what)
 
 
 def publish_retraining(name: str, decision: str) -> None:

@@ -8,17 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from brixa_flows.drift import DriftReport, DriftVerdict
 from brixa_flows.evaluation import Comparison, EvaluationResult, GateDecision
-from brixa_flows.events import ModelDeployed
+from brixa_flows.events import ModelDeployed, WindowClosed
 from brixa_flows.registry import LineageGraph, ModelMetadata
 
 __all__ = [
     "decision_report",
     "deployment_report",
+    "drift_report",
     "evaluation_report",
     "registration_report",
     "table",
 ]
+
+_PLOTS = 3
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -117,5 +121,20 @@ def deployment_report(deployed: ModelDeployed) -> str:
             f"brixa deployment status {deployed.deployment}",
             f"brixa deployment rollback {deployed.deployment}",
             "```",
+        ]
+    )
+
+
+def drift_report(
+    window: WindowClosed, version: str, report: DriftReport, verdict: DriftVerdict
+) -> str:
+    """What a window of traffic looks like, and whether it is an alarm."""
+    word = "An alarm" if verdict.alarm else "No alarm"
+    return "\n\n".join(
+        [
+            f"The {window.kind} from {window.start} to {window.end} of "
+            f"{window.deployment}, against what {window.name} {version} was trained on.",
+            f"**{word}**: {verdict.sentence}.",
+            report.to_markdown(plots=_PLOTS),
         ]
     )

@@ -18,6 +18,7 @@ _WITHOUT_SCHEME = ("databricks", "databricks-uc", "uc")
 def open_store(
     uri: str | None = None,
     *,
+    registry_uri: str | None = None,
     storage_root: Path | None = None,
     registry_folder: str = "models",
 ) -> TrackingStore:
@@ -32,17 +33,18 @@ def open_store(
 
     Args:
         uri: Any tracking URI of MLflow (``sqlite:///``, ``postgresql://``, ``http://``).
+        registry_uri: Where its model registry is, if it is elsewhere.
         storage_root: Root of a local storage; ``None`` for an object store.
         registry_folder: Folder of the registry below that root.
 
     Raises:
         SettingsError: If nothing says where the backend is, or the address is none.
     """
-    registry_uri: str | None = None
     chosen = uri or os.environ.get("BRXA_TRACKING_URI")
     if not chosen:
         chosen = os.environ.get("MLFLOW_TRACKING_URI")
-        registry_uri = os.environ.get("MLFLOW_REGISTRY_URI") if chosen else None
+        if chosen and not registry_uri:
+            registry_uri = os.environ.get("MLFLOW_REGISTRY_URI")
     folder = None if storage_root is None else storage_root / registry_folder / "_meta"
     if not chosen and folder is not None:
         chosen = embedded_uri(folder)

@@ -17,9 +17,19 @@ import pandas as pd
 import pytest
 from prefect.logging import disable_run_logger
 from prefect.settings import PREFECT_API_URL, temporary_settings
+from pydantic import SecretStr
 from sklearn.linear_model import LogisticRegression
 
-from brixa_flows.blocks import BrixaGatePolicy, BrixaRegistry
+from brixa_flows.blocks import (
+    BrixaDriftPolicy,
+    BrixaGatePolicy,
+    BrixaMlflowBackend,
+    BrixaRegistry,
+    BrixaServingTarget,
+    BrixaSigningKeys,
+    BrixaStorage,
+    save_documents,
+)
 from brixa_flows.demo import stack as stack_room
 from brixa_flows.demo.home import DemoHome
 from brixa_flows.demo.processes import ProcessKeeper
@@ -30,6 +40,7 @@ from brixa_flows.errors import OrchestrationError, PrefectUnavailableError
 from brixa_flows.evaluation import Gate, GatePolicy
 from brixa_flows.events import EvaluationDataset, TrainingCompleted, WindowClosed
 from brixa_flows.registry import ModelRegistry
+from brixa_flows.signing import KeyRing
 from brixa_flows.tasks.announcing import announce, announce_training_complete
 from brixa_flows.tasks.deployment import roll_out
 from brixa_flows.tasks.drift import judge_window, served_version
@@ -38,10 +49,16 @@ from brixa_flows.tasks.evaluation import (
     evaluate_version,
     evaluation_event_id,
 )
-from brixa_flows.tasks.opening import load_policy, open_registry
+from brixa_flows.tasks.opening import (
+    load_drift_policy,
+    load_policy,
+    load_signing_keys,
+    load_target,
+    open_registry,
+)
 from brixa_flows.tasks.outbox import Outbox
 from brixa_flows.tasks.promotion import ask_policy, move_to_stage
-from brixa_flows.tasks.registration import adopt_training
+from brixa_flows.tasks.registration import adopt_training, sign_version
 from brixa_flows.tasks.retraining import claim_retraining
 from tests.conftest import copy_template
 
@@ -114,11 +131,22 @@ def registry(
     rules = GatePolicy([Gate("roc_auc", min=0.8, not_worse_than="production")])
     open_registry.cache_clear()
     with temporary_settings({PREFECT_API_URL: stack.api.url}), disable_run_logger():
-        BrixaRegistry(
-            storage_path=str(folder / "storage"),
-            tracking_uri=f"sqlite:///{folder / 'mlflow.db'}",
-        ).save(BLOCK)
-        BrixaGatePolicy.from_policy(rules).save("production")
+        described = BrixaRegistry(
+            storage=BrixaStorage(path=str(folder / "storage")),
+            backend=BrixaMlflowBackend(
+                tracking_uri=f"sqlite:///{folder / 'mlflow.db'}"
+            ),
+        )
+        documents = [
+            (BLOCK, described.storage),
+            (BLOCK, described.backend),
+            (BLOCK, described),
+            ("production", BrixaGatePolicy.from_policy(rules)),
+            ("two-replicas", BrixaServingTarget(replicas=2, cpu="250m")),
+            ("two-of-two", BrixaDriftPolicy(needed=2, among=2)),
+        ]
+        for _ in range(2):
+            assert len([*save_documents(documents)]) == len(documents)
         opened = open_registry(BLOCK)
         yield opened
         deployer = ModelDeployer(opened)
@@ -229,31 +257,95 @@ def test_a_version_is_judged_promoted_and_then_is_what_others_are_compared_with(
     assert ask_policy.fn(*asked, "1.0.1", judged.dataset_digest, facts).allowed
 
 
-def test_a_version_is_rolled_out_and_answers(
+def test_a_version_is_rolled_out_and_answers_with_as_many_replicas_as_the_target_says(
     registry: ModelRegistry, name: str
 ) -> None:
-    deployed = roll_out.fn(BLOCK, name, "1.0.0", name, 1)
+    deployed = roll_out.fn(BLOCK, name, "1.0.0", name)
     assert deployed.replaced == ""
     assert served_version.fn(BLOCK, name) == "1.0.0"
     model = httpx.get(f"{deployed.endpoint}/v2/models/{name}", timeout=20).json()
     assert model["name"] == name
-    assert roll_out.fn(BLOCK, name, "1.0.0", name, 1).replaced == "1.0.0"
+    deployer = ModelDeployer(registry)
+    before = deployer.config(name)
+    assert before.replicas == registry.settings.default_replicas
+    assert roll_out.fn(BLOCK, name, "1.0.0", name, "two-replicas").replaced == "1.0.0"
+    after = deployer.config(name)
+    assert (after.replicas, after.resources.cpu) == (2, "250m")
+    assert after.resources.memory == before.resources.memory
+    roll_out.fn(BLOCK, name, "1.0.0", name)
+    assert deployer.config(name).replicas == 2  # a target that says nothing leaves it
+
+
+def test_a_new_version_is_signed_by_the_key_that_a_block_holds(
+    registry: ModelRegistry, name: str, tmp_path: Path
+) -> None:
+    ring = KeyRing(tmp_path / "keys")
+    ring.new("ci")
+    pem = SecretStr((ring.folder / "ci.pem").read_text())
+    BrixaSigningKeys(key="ci", pem=pem).save("ci", overwrite=True)
+    sign_version.fn(BLOCK, "ci", name, "1.0.0")
+    [check] = registry.verify(name, "1.0.0").signatures
+    assert check.verdict == "unknown"  # here, where nobody trusts that key
+    assert check.fingerprint == ring.keys()[0].fingerprint
+
+
+def test_what_a_person_typed_in_the_ui_stays_when_the_documents_are_saved_again(
+    registry: ModelRegistry,
+) -> None:
+    typed = BrixaMlflowBackend(
+        tracking_uri="http://mlflow.example", username="ada", password=SecretStr("pw")
+    )
+    typed.save("typed")
+    from_code = BrixaMlflowBackend(tracking_uri="http://other.example")
+    assert [*save_documents([("typed", from_code)])] == ["brixa-mlflow-backend/typed"]
+    stored = BrixaMlflowBackend.load("typed")
+    assert isinstance(stored, BrixaMlflowBackend)
+    assert stored.tracking_uri == "http://other.example"
+    assert (stored.username, stored.password.get_secret_value()) == ("ada", "pw")
+
+
+def _window(name: str, data: Path, rows: str, start: str, end: str) -> WindowClosed:
+    return WindowClosed(
+        name=name,
+        deployment=name,
+        kind="sample",
+        start=start,
+        end=end,
+        data_uri=str(data / f"{rows}.parquet"),
+    )
 
 
 def test_a_window_is_quiet_or_an_alarm_and_either_is_recorded(
     registry: ModelRegistry, name: str, data: Path
 ) -> None:
-    found = {}
-    for window in ("test", "warm"):
-        rows = str(data / f"{window}.parquet")
-        span = ("2013-03-01", "2013-04-01")
-        found[window] = judge_window.fn(BLOCK, name, "1.0.0", rows, "sample", *span)
+    span = ("2013-03-01", "2013-04-01")
+    found = {
+        rows: judge_window.fn(BLOCK, "1.0.0", _window(name, data, rows, *span))
+        for rows in ("test", "warm")
+    }
     assert found["test"].report.status == "ok"
+    assert not found["test"].verdict.alarm
     assert found["warm"].report.status == "drift"
+    assert found["warm"].verdict.alarm
     assert "a" in found["warm"].report.drifted
     assert "b" not in found["warm"].report.drifted
     recorded = [record["event_id"] for record in registry.drift_reports(name, "1.0.0")]
     assert recorded == [str(judged.event_id) for judged in found.values()]
+
+
+def test_a_policy_can_ask_for_two_windows_that_drift(
+    registry: ModelRegistry, name: str, data: Path
+) -> None:
+    spans = [("2013-03-01", "2013-04-01"), ("2013-04-01", "2013-05-01")]
+    alarms = [
+        judge_window.fn(
+            BLOCK, "1.0.0", _window(name, data, "warm", *span), "two-of-two"
+        ).verdict.alarm
+        for span in [*spans, spans[0]]
+    ]
+    assert alarms == [False, True, False]
+    kept = [record["alarm"] for record in registry.drift_reports(name, "1.0.0")]
+    assert kept == alarms
 
 
 def test_of_two_alarms_in_a_month_one_retrains(name: str) -> None:
@@ -326,10 +418,16 @@ def _wait_for_event(stack: PrefectStack, event: str, event_id: UUID) -> None:
 
 
 def test_an_unknown_block_says_how_to_make_one(registry: ModelRegistry) -> None:
-    with pytest.raises(OrchestrationError, match="'nope'; save the project's"):
-        open_registry("nope")
-    with pytest.raises(OrchestrationError, match="'nope'; save the project's"):
-        load_policy("nope")
+    loaders = (
+        open_registry,
+        load_policy,
+        load_drift_policy,
+        load_target,
+        load_signing_keys,
+    )
+    for load in loaders:
+        with pytest.raises(OrchestrationError, match="'nope'; save the project's"):
+            load("nope")
 
 
 def test_a_registry_that_is_opened_while_the_server_is_away_is_worth_another_try(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -19,10 +20,17 @@ from pydantic import HttpUrl
 
 import brixa_flows
 from blocks.policies import policies
-from brixa_flows.blocks import BrixaGatePolicy, BrixaRegistry
+from brixa_flows import blocks as blocks_room
+from brixa_flows.blocks import BrixaDriftPolicy, BrixaRegistry, BrixaStorage
+from brixa_flows.errors import DriftError
 from brixa_flows.settings import BrixaSettings
 
 PACKAGE = Path(brixa_flows.__file__).parent
+KINDS = [
+    kind
+    for kind in (getattr(blocks_room, name) for name in blocks_room.__all__)
+    if isinstance(kind, type) and issubclass(kind, Block)
+]
 
 
 class _QuietHandler(SimpleHTTPRequestHandler):
@@ -44,7 +52,7 @@ def logo_url() -> Iterator[str]:
 class TestBlocksAsPrefectWantsThem(BlockStandardTestSuite):
     """All of Prefect's suite; its logo test downloads what BRXA_LOGO_URL names."""
 
-    @pytest.fixture(params=[BrixaRegistry, BrixaGatePolicy])
+    @pytest.fixture(params=KINDS)
     def block(
         self,
         request: pytest.FixtureRequest,
@@ -76,18 +84,44 @@ def test_the_documentation_is_the_page_of_the_package() -> None:
     assert str(BrixaRegistry._documentation_url) == page
 
 
+def test_loading_the_block_types_loads_no_other_heavy_library() -> None:
+    """Prefect does it in each of its processes."""
+    code = (
+        "import sys, prefect, prefect.blocks.core\n"
+        "before = set(sys.modules)\n"
+        "import brixa_flows.blocks\n"
+        "print(*{name.partition('.')[0] for name in set(sys.modules) - before})"
+    )
+    printed = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    ).stdout
+    assert "brixa_flows" in printed.split()
+    assert not {"mlflow", "numpy", "pandas", "scipy", "sklearn"} & set(printed.split())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_field_of_a_form_offers_alternatives(kind: type[Block]) -> None:
+    schema = str(kind.model_json_schema())
+    assert not {"anyOf", "oneOf"} & set(re.findall(r"'(\w+)':", schema))
+
+
 def test_the_registry_of_the_environment_is_the_same_in_every_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     block = BrixaRegistry.from_settings(BrixaSettings(storage_path="./data"))
-    assert block.storage_path == str(tmp_path / "data")
+    assert block.storage.path == str(tmp_path / "data")
     bucket = BrixaSettings(storage_type="s3", storage_path="s3://bucket/x")
-    assert BrixaRegistry.from_settings(bucket).storage_path == "s3://bucket/x"
+    assert BrixaStorage.from_settings(bucket).path == "s3://bucket/x"
 
 
 def test_a_registry_block_opens_the_registry_it_describes(tmp_path: Path) -> None:
-    registry = BrixaRegistry(storage_path=str(tmp_path), trust_policy="strict").open()
+    storage = BrixaStorage(path=str(tmp_path))
+    registry = BrixaRegistry(storage=storage, trust_policy="strict").open()
     assert registry.storage.uri == tmp_path.as_uri()
     assert registry.settings.trust_policy == "strict"
 
@@ -99,3 +133,9 @@ def test_the_projects_policy_survives_the_trip_through_its_block() -> None:
         "roc_auc >= 0.6",
         "roc_auc better than production",
     ]
+
+
+def test_a_drift_policy_says_which_rules_can_not_be() -> None:
+    assert BrixaDriftPolicy(windows=["month"], needed=2, among=3).policy().among == 3
+    with pytest.raises(DriftError, match="4 windows of 3 can't drift"):
+        BrixaDriftPolicy(needed=4, among=3).policy()

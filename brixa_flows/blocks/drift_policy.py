@@ -1,0 +1,74 @@
+"""The block of a drift policy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from prefect.blocks.core import Block
+from pydantic import Field
+
+from brixa_flows.blocks.appearance import DOCUMENTATION, LOGO
+
+if TYPE_CHECKING:
+    from brixa_flows.drift import DriftPolicy
+
+__all__ = ["BrixaDriftPolicy"]
+
+WindowKind = Literal["hour", "day", "week", "month", "quarter", "sample"]
+
+
+class BrixaDriftPolicy(Block):
+    """Which windows of traffic raise an alarm.
+
+    Example:
+        Load a stored policy and see what it says:
+        ```python
+        from brixa_flows.blocks import BrixaDriftPolicy
+
+        policy = BrixaDriftPolicy.load("BLOCK_NAME").policy()
+        print(policy.detector().detect("training.parquet", "november.parquet"))
+        ```
+    """
+
+    _block_type_name = "Brixa Drift Policy"
+    _block_type_slug = "brixa-drift-policy"
+    _logo_url = LOGO
+    _documentation_url = DOCUMENTATION
+
+    min_rows: int = Field(
+        200, ge=1, description="A window with fewer rows is not judged."
+    )
+    alpha: float = Field(
+        0.05,
+        gt=0,
+        lt=1,
+        description="Share of false alarms, over all columns of a window.",
+    )
+    ignore: list[str] = Field(
+        [], description="Columns that are passed over: row ids, clocks, labels."
+    )
+    windows: list[WindowKind] = Field(
+        [],
+        description="Kinds of windows that can raise an alarm; others are only "
+        "reported. None of them means all.",
+    )
+    needed: int = Field(1, ge=1, description="How many windows must have drifted.")
+    among: int = Field(
+        1, ge=1, description="Among how many of the last windows of a kind."
+    )
+    cooldown_days: float = Field(
+        0,
+        ge=0,
+        description="Days from the end of one alarm's window to the end of the next "
+        "one's, at least; 0 lets each raise one.",
+    )
+
+    def policy(self) -> DriftPolicy:
+        """The policy that it describes.
+
+        Raises:
+            DriftError: If its rules contradict each other.
+        """
+        from brixa_flows.drift import DriftPolicy
+
+        return DriftPolicy(**self.model_dump(include=set(DriftPolicy.model_fields)))

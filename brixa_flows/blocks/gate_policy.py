@@ -1,0 +1,98 @@
+"""The block of a gate policy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from prefect.blocks.core import Block
+from pydantic import BaseModel, ConfigDict, Field
+
+from brixa_flows.blocks.appearance import DOCUMENTATION, LOGO
+
+if TYPE_CHECKING:
+    from brixa_flows.evaluation import Gate, GatePolicy
+
+__all__ = ["BrixaGatePolicy", "GateRule"]
+
+
+class GateRule(BaseModel):
+    """One condition of a policy; flat, so that its form is plain."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    metric: str = Field(description="Metric, named as in scikit-learn; auc is roc_auc.")
+    rule: Literal["min", "max", "not_worse_than", "better_than"] = Field(
+        description="Compare with a number (min, max) or with production."
+    )
+    value: float = Field(
+        0.0,
+        description="The number of min and max, else the margin to production.",
+    )
+
+    def to_gate(self) -> Gate:
+        """The gate that it describes.
+
+        Raises:
+            EvaluationError: If it makes no sense.
+        """
+        from brixa_flows.evaluation import Gate
+
+        if self.rule in ("min", "max"):
+            return Gate(self.metric, **{self.rule: self.value})
+        return Gate(self.metric, **{self.rule: "production"}, margin=self.value)
+
+    @classmethod
+    def of_gate(cls, gate: Gate) -> list[GateRule]:
+        """The rules that say the same as a gate."""
+        values = {
+            "min": gate.min,
+            "max": gate.max,
+            "not_worse_than": gate.margin if gate.not_worse_than else None,
+            "better_than": gate.margin if gate.better_than else None,
+        }
+        return [
+            cls.model_validate({"metric": gate.metric, "rule": rule, "value": value})
+            for rule, value in values.items()
+            if value is not None
+        ]
+
+
+class BrixaGatePolicy(Block):
+    """What a version must show before it may go into a stage.
+
+    Example:
+        Load a stored policy and ask it:
+        ```python
+        from brixa_flows.blocks import BrixaGatePolicy
+
+        policy = BrixaGatePolicy.load("BLOCK_NAME").policy("BLOCK_NAME")
+        print(policy.decide(result, comparison).to_markdown())
+        ```
+    """
+
+    _block_type_name = "Brixa Gate Policy"
+    _block_type_slug = "brixa-gate-policy"
+    _logo_url = LOGO
+    _documentation_url = DOCUMENTATION
+
+    rules: list[GateRule] = Field(description="All of them must hold.")
+
+    @classmethod
+    def from_policy(cls, policy: GatePolicy) -> BrixaGatePolicy:
+        """The block of a policy, for instance of one read from a file."""
+        return cls(
+            rules=[rule for gate in policy.gates for rule in GateRule.of_gate(gate)]
+        )
+
+    def policy(self, name: str = "") -> GatePolicy:
+        """The policy that it describes.
+
+        Args:
+            name: What reports call it.
+
+        Raises:
+            EvaluationError: If a rule makes no gate.
+        """
+        from brixa_flows.evaluation import GatePolicy
+
+        return GatePolicy([rule.to_gate() for rule in self.rules], name=name)

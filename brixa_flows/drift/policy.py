@@ -1,0 +1,195 @@
+"""When a window that drifted is an alarm; others are kept and reported only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from brixa_flows.drift.detector import DriftDetector
+from brixa_flows.errors import DriftError
+
+__all__ = ["DriftPolicy", "DriftVerdict", "JudgedWindow"]
+
+
+@dataclass(frozen=True)
+class JudgedWindow:
+    """A window of traffic and what was found.
+
+    Attributes:
+        deployment: Who served it.
+        kind: ``week``, ``month`` ...
+        start: Its begin, UTC.
+        end: Its end, not included, UTC.
+        drifted: Whether it differs from the reference.
+        alarm: Whether it was an alarm.
+    """
+
+    deployment: str
+    kind: str
+    start: datetime
+    end: datetime
+    drifted: bool
+    alarm: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        deployment: str,
+        kind: str,
+        start: str,
+        end: str,
+        *,
+        drifted: bool,
+        alarm: bool = False,
+    ) -> JudgedWindow:
+        """A window whose times are ISO 8601; without a zone they are UTC.
+
+        Raises:
+            DriftError: If they are none, or the end is not after the start.
+        """
+        begin, stop = _time(start), _time(end)
+        if stop <= begin:
+            raise DriftError(f"the window ends at {end}, not after its start {start}")
+        return cls(deployment, kind, begin, stop, drifted, alarm)
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> JudgedWindow | None:
+        """What a record of the registry's journal tells; ``None`` if of no window."""
+        texts = ("deployment", "window", "start", "end")
+        if not all(isinstance(record.get(name), str) for name in texts):
+            return None
+        return cls.of(
+            *(record[name] for name in texts),
+            drifted=record.get("status") == "drift",
+            alarm=record.get("alarm") is True,
+        )
+
+
+@dataclass(frozen=True)
+class DriftVerdict:
+    """Whether a window is an alarm, and why."""
+
+    alarm: bool
+    sentence: str
+
+
+class DriftPolicy(BaseModel):
+    """Rules for alarms; the defaults make one of each window that drifted.
+
+    Args:
+        **rules: The fields below.
+
+    Raises:
+        DriftError: If a rule can't be.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    min_rows: int = Field(200, ge=1, description="With fewer nothing is judged.")
+    alpha: float = Field(
+        0.05, gt=0, lt=1, description="Share of false alarms over all columns."
+    )
+    ignore: tuple[str, ...] = Field((), description="Columns that are passed over.")
+    windows: tuple[str, ...] = Field(
+        (), description="Kinds of windows that can be an alarm; none means all."
+    )
+    needed: int = Field(1, ge=1, description="How many windows must have drifted ...")
+    among: int = Field(1, ge=1, description="... among the last so many of the kind.")
+    cooldown_days: float = Field(
+        0, ge=0, description="From the end of one alarm's window to that of the next."
+    )
+
+    def __init__(self, **rules: Any) -> None:
+        try:
+            super().__init__(**rules)
+        except ValidationError as err:
+            first = err.errors()[0]
+            where = ".".join(map(str, first["loc"])) or "rules"
+            reason = first["msg"].removeprefix("Value error, ")
+            raise DriftError(f"the drift policy's {where}: {reason}") from err
+
+    @model_validator(mode="after")
+    def _check_order(self) -> DriftPolicy:
+        if self.needed > self.among:
+            raise ValueError(
+                f"{self.needed} windows of {self.among} can't drift; needed is at most "
+                "among"
+            )
+        return self
+
+    def detector(self) -> DriftDetector:
+        """The detector that judges a single window."""
+        return DriftDetector(min_rows=self.min_rows, alpha=self.alpha)
+
+    @property
+    def looks_back(self) -> bool:
+        """Whether earlier windows matter."""
+        return self.among > 1 or self.cooldown_days > 0
+
+    def judge(
+        self, window: JudgedWindow, earlier: Iterable[JudgedWindow] = ()
+    ) -> DriftVerdict:
+        """Whether a window is an alarm.
+
+        The answer is the same when the window is judged again later: only windows that
+        end before it count, in their own time and not the clock's.
+
+        Args:
+            window: What was found in it; its ``alarm`` is not looked at.
+            earlier: Windows of the same version, oldest record first.
+        """
+        if not window.drifted:
+            return DriftVerdict(False, "nothing to raise an alarm about")
+        if self.windows and window.kind not in self.windows:
+            return DriftVerdict(
+                False, f"a {window.kind} raises no alarm by this policy"
+            )
+        before = _before(window, earlier)
+        last = [each.drifted for each in before[len(before) - self.among + 1 :]]
+        drifted = 1 + sum(last if self.among > 1 else ())
+        if drifted < self.needed:
+            return DriftVerdict(
+                False,
+                f"{drifted} of the last {self.among} {window.kind}s drifted, and the "
+                f"policy asks for {self.needed}",
+            )
+        for each in reversed(before):
+            if each.alarm and window.end - each.end < self._cooldown:
+                return DriftVerdict(
+                    False,
+                    f"an alarm on the {window.kind} to {each.end:%Y-%m-%d} is less than "
+                    f"{self.cooldown_days:g} days older",
+                )
+        return DriftVerdict(True, "an alarm by the policy")
+
+    @property
+    def _cooldown(self) -> timedelta:
+        return timedelta(days=self.cooldown_days)
+
+
+def _before(
+    window: JudgedWindow, earlier: Iterable[JudgedWindow]
+) -> list[JudgedWindow]:
+    """Windows like this one that end before it, in order; of each the newest record."""
+    alike: dict[tuple[datetime, datetime], JudgedWindow] = {
+        (each.end, each.start): each
+        for each in earlier
+        if (each.deployment, each.kind) == (window.deployment, window.kind)
+        and each.end < window.end
+    }
+    return [alike[key] for key in sorted(alike)]
+
+
+def _time(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as err:
+        raise DriftError(
+            f"{text[:60]!r} is no time; write it such as 2026-11-01 or "
+            "2026-11-01T12:00:00+00:00"
+        ) from err
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,0 +1,103 @@
+"""When a window that drifted is an alarm."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from brixa_flows.drift import DriftPolicy, JudgedWindow
+from brixa_flows.errors import DriftError
+
+
+def _week(day: int, *, drifted: bool = True, alarm: bool = False) -> JudgedWindow:
+    start, end = f"2026-11-{day:02}", f"2026-11-{day + 7:02}"
+    return JudgedWindow.of("d", "week", start, end, drifted=drifted, alarm=alarm)
+
+
+def test_by_default_each_window_that_drifted_is_an_alarm_and_a_quiet_one_is_none() -> (
+    None
+):
+    policy = DriftPolicy()
+    assert policy.judge(_week(1)).alarm
+    assert not policy.judge(_week(1, drifted=False)).alarm
+    assert not policy.looks_back
+
+
+def test_a_kind_that_the_policy_does_not_name_is_only_reported() -> None:
+    verdict = DriftPolicy(windows=["month"]).judge(_week(1))
+    assert verdict.sentence == "a week raises no alarm by this policy"
+    assert not verdict.alarm
+
+
+def test_two_of_three_windows_must_drift_whatever_the_order_of_their_records() -> None:
+    policy = DriftPolicy(needed=2, among=3)
+    quiet, drifted, last = _week(1, drifted=False), _week(8), _week(15)
+    assert not policy.judge(drifted, [quiet]).alarm
+    earlier = [quiet, drifted]
+    random.Random(0).shuffle(earlier)
+    assert policy.judge(last, earlier).alarm
+    long_ago = [_week(1), _week(8, drifted=False), _week(9, drifted=False)]
+    verdict = policy.judge(last, long_ago)
+    assert not verdict.alarm
+    assert verdict.sentence == (
+        "1 of the last 3 weeks drifted, and the policy asks for 2"
+    )
+
+
+def test_judged_again_a_window_gets_the_same_verdict() -> None:
+    policy = DriftPolicy(needed=2, among=2, cooldown_days=30)
+    first, second = _week(1), _week(8)
+    assert not policy.judge(first, [first, second]).alarm
+    assert policy.judge(second, [first, second, _week(15)]).alarm
+
+
+def test_after_an_alarm_there_is_none_until_the_cooldown_is_over() -> None:
+    policy = DriftPolicy(cooldown_days=14)
+    alarm = _week(1, alarm=True)
+    verdict = policy.judge(_week(8), [alarm])
+    assert verdict.sentence == (
+        "an alarm on the week to 2026-11-08 is less than 14 days older"
+    )
+    assert policy.judge(_week(15), [alarm]).alarm
+    assert policy.judge(_week(8), [_week(1)]).alarm  # it drifted and was no alarm
+
+
+def test_other_deployments_and_kinds_do_not_count() -> None:
+    policy = DriftPolicy(cooldown_days=300)
+    facts = {"drifted": True, "alarm": True}
+    others = [
+        JudgedWindow.of("d", "month", "2026-10-01", "2026-11-01", **facts),
+        JudgedWindow.of("e", "week", "2026-11-01", "2026-11-08", **facts),
+    ]
+    assert policy.judge(_week(8), others).alarm
+
+
+def test_records_of_the_journal_are_read_and_those_of_no_window_passed_over() -> None:
+    record = {
+        "deployment": "d",
+        "window": "week",
+        "start": "2026-11-01T00:00:00+00:00",
+        "end": "2026-11-08",
+        "status": "drift",
+        "alarm": True,
+    }
+    assert JudgedWindow.from_record(record) == _week(1, alarm=True)
+    assert JudgedWindow.from_record({"status": "drift"}) is None
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "fault"),
+    [
+        ("yesterday", "2026-11-08", "'yesterday' is no time"),
+        ("2026-11-08", "2026-11-08", "not after its start"),
+    ],
+)
+def test_times_that_are_none_are_told(start: str, end: str, fault: str) -> None:
+    with pytest.raises(DriftError, match=fault):
+        JudgedWindow.of("d", "week", start, end, drifted=True)
+
+
+def test_rules_that_can_not_be_are_told() -> None:
+    with pytest.raises(DriftError, match="alpha: Input should be less than 1"):
+        DriftPolicy(alpha=2)
