@@ -76,6 +76,12 @@ class BrixaSettings(BaseSettings):
     default_memory: str = Field(
         "2Gi", description="Memory of a replica whose deployment names none."
     )
+    notification_block: str | None = Field(
+        None,
+        pattern=r"^[a-z0-9-]+/[a-z0-9-]+$",
+        description="Prefect notification block, TYPE/NAME, that tells people of drift "
+        "alarms, refused versions, waiting approvals and failed automations.",
+    )
     logo_url: str | None = Field(
         None,
         pattern=r"^https?://[^\s/]+/\S*$",

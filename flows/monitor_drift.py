@@ -5,14 +5,10 @@ from __future__ import annotations
 from prefect import flow
 from pydantic import BaseModel, Field
 
-from brixa_flows.events import (
-    DriftDetected,
-    EventPayload,
-    WindowChecked,
-    WindowClosed,
-)
+from brixa_flows.events import DriftDetected, WindowChecked, WindowClosed
 from brixa_flows.tasks.announcing import announce
 from brixa_flows.tasks.drift import judge_window, served_version
+from brixa_flows.tasks.notifying import tell_of_alarm
 from brixa_flows.tasks.reporting import publish_drift
 
 
@@ -56,9 +52,10 @@ def monitor_drift(request: MonitorRequest) -> None:
         "version": version,
         "rows": report.rows,
     }
-    event: EventPayload
-    if verdict.alarm:
-        event = DriftDetected(**facts, columns=report.drifted, sentence=report.sentence)
-    else:
-        event = WindowChecked(**facts, status=report.status)
-    announce(request.registry, event, event_id)
+    if not verdict.alarm:
+        checked = WindowChecked(**facts, status=report.status)
+        announce(request.registry, checked, event_id)
+        return
+    alarm = DriftDetected(**facts, columns=report.drifted, sentence=report.sentence)
+    announce(request.registry, alarm, event_id)
+    tell_of_alarm(alarm)

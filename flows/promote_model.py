@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 
 from brixa_flows.events import GateRefused, ModelPromoted
 from brixa_flows.tasks.announcing import announce
+from brixa_flows.tasks.notifying import tell_of_refusal
 from brixa_flows.tasks.promotion import ask_policy, move_to_stage
 from brixa_flows.tasks.reporting import publish_decision
 
@@ -61,6 +62,7 @@ def promote_model(request: PromoteRequest) -> None:
             reasons=decision.reasons,
         )
         announce(request.registry, refused, refused.event_id(runtime.flow_run.id))
+        tell_of_refusal(refused)
         return
     record = move_to_stage(
         request.registry,

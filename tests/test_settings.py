@@ -31,6 +31,7 @@ def test_the_defaults_are_those_of_the_specification():
         "default_replicas": 1,
         "default_cpu": "1",
         "default_memory": "2Gi",
+        "notification_block": None,
         "logo_url": None,
         "log_level": "INFO",
     }
@@ -48,6 +49,7 @@ def test_the_defaults_are_those_of_the_specification():
         ("BRXA_DEFAULT_REPLICAS", "3", "default_replicas", 3),
         ("BRXA_DEFAULT_CPU", "500m", "default_cpu", "500m"),
         ("BRXA_DEFAULT_MEMORY", "4Gi", "default_memory", "4Gi"),
+        ("BRXA_NOTIFICATION_BLOCK", "a-b/c", "notification_block", "a-b/c"),
         ("BRXA_LOGO_URL", "https://x.org/l.png", "logo_url", "https://x.org/l.png"),
         ("LOG_LEVEL", "DEBUG", "log_level", "DEBUG"),
         ("LOG_LEVEL", "warning", "log_level", "WARNING"),

@@ -39,7 +39,8 @@ def changed(tmp_path: Path) -> Callable[[Change], list[str]]:
 
 
 def test_the_projects_own_file_has_no_faults() -> None:
-    assert check_project_file(ROOT) == 7
+    flows = [*(ROOT / "flows").glob("[a-z]*.py")]
+    assert check_project_file(ROOT) == len(flows)  # each can be deployed
 
 
 def test_a_misspelt_trigger_key_is_named(changed: Callable[[Change], Any]) -> None:

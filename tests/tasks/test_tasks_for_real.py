@@ -5,7 +5,6 @@ The server's first port was taken between its choice and its use.
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -31,9 +30,6 @@ from brixa_flows.blocks import (
     save_documents,
 )
 from brixa_flows.demo import stack as stack_room
-from brixa_flows.demo.home import DemoHome
-from brixa_flows.demo.processes import ProcessKeeper
-from brixa_flows.demo.project import project_files
 from brixa_flows.demo.stack import PrefectStack
 from brixa_flows.deployment import ModelDeployer
 from brixa_flows.errors import OrchestrationError, PrefectUnavailableError
@@ -76,32 +72,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
-
-
-@pytest.fixture(scope="module")
-def taken_port() -> Iterator[int]:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        yield int(listener.getsockname()[1])
-
-
-@pytest.fixture(scope="module")
-def stack(
-    tmp_path_factory: pytest.TempPathFactory, taken_port: int
-) -> Iterator[PrefectStack]:
-    home = DemoHome(tmp_path_factory.mktemp("tasks") / "home")
-    home.make_fresh()
-    keeper = ProcessKeeper(home)
-    with pytest.MonkeyPatch.context() as patch:
-        ports = iter([taken_port, stack_room.free_port()])
-        patch.setattr(stack_room, "free_port", lambda: next(ports))
-        stack = PrefectStack(home, keeper, project_files())
-        try:
-            stack.start_server()
-            stack.wait_for_server()
-            yield stack
-        finally:
-            stack.close()
-            keeper.stop_all()
 
 
 @pytest.fixture(scope="module")

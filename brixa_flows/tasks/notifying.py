@@ -1,0 +1,111 @@
+"""Telling people, through any notification block of Prefect that the settings name.
+
+Who is told by ``BRXA_NOTIFICATION_BLOCK`` of the worker (``slack-webhook/team``). A
+message that can't be sent is a warning in the run's log and nothing else: the loop does
+not stop because a chat is down.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from contextlib import nullcontext
+from typing import Any, cast
+
+from prefect import get_run_logger, runtime, task
+from prefect.blocks.core import Block
+from prefect.cache_policies import NO_CACHE
+from prefect.utilities.asyncutils import run_coro_as_sync
+from prefect.utilities.urls import url_for
+
+from brixa_flows.events import DriftDetected, GateRefused
+from brixa_flows.settings import BrixaSettings
+
+__all__ = ["tell", "tell_of_alarm", "tell_of_refusal", "tell_of_waiting_approval"]
+
+_VARIABLE = "BRXA_NOTIFICATION_BLOCK"
+_ADDRESS = re.compile(r"(https?://[^/\s'\"]+)/[^\s'\"]*")
+
+
+@task(task_run_name="tell: {subject}", cache_policy=NO_CACHE)
+def tell(subject: str, text: str) -> bool:
+    """Send a message with a link to this run; never fails the run.
+
+    Args:
+        subject: One line.
+        text: What happened, and what to do.
+
+    Returns:
+        Whether it was sent; ``False`` too if no block is named.
+    """
+    block_name = BrixaSettings.load().notification_block
+    if not block_name:
+        return False
+    try:
+        _send(block_name, subject, text + _link_to_this_run())
+    except Exception as err:  # whatever a messenger of anybody's raises
+        get_run_logger().warning(
+            "nobody was told of %r: the block %s of %s did not send it (%s); look at it "
+            "under Blocks in the Prefect UI, or name another one",
+            subject,
+            block_name,
+            _VARIABLE,
+            _reason(err),
+        )
+        return False
+    get_run_logger().info("told %s: %s", block_name, subject)
+    return True
+
+
+def _reason(err: Exception) -> str:
+    """Why, in one line; addresses of webhooks are secrets, so only the host is said."""
+    said = str(getattr(err, "log", "")) or str(err)  # prefect's NotificationError
+    return _ADDRESS.sub(r"\1/...", " ".join(said.split())) or type(err).__name__
+
+
+def _send(block_name: str, subject: str, text: str) -> None:
+    block: Any = cast(Any, Block.load(block_name))
+    if not callable(getattr(block, "notify", None)):
+        raise TypeError("it is no notification block")
+    # Blocks on Apprise say nothing of a failure unless they are asked to.
+    with getattr(block, "raise_on_failure", nullcontext)():
+        sent = block.notify(body=text, subject=subject)
+        if inspect.iscoroutine(sent):
+            run_coro_as_sync(sent)
+
+
+def _link_to_this_run() -> str:
+    url = url_for("flow-run", runtime.flow_run.id) if runtime.flow_run.id else None
+    return f"\n\n{url}" if url else ""
+
+
+def tell_of_alarm(event: DriftDetected) -> bool:
+    """Tell of a window that drifted."""
+    columns = ", ".join(event.columns) or "none"
+    text = f"{event.message}\n\n{event.rows} rows; columns that changed: {columns}"
+    return tell(f"Drift alarm: {event.name} {event.version}", text)
+
+
+def tell_of_refusal(event: GateRefused) -> bool:
+    """Tell of a version that a policy kept out of a stage."""
+    text = "\n- ".join([f"{event.message}:", *event.reasons])
+    return tell(f"Refused: {event.name} {event.version}", text)
+
+
+def tell_of_waiting_approval(
+    name: str, version: str, stage: str, until: str = ""
+) -> bool:
+    """Tell that a paused run waits for a person's decision.
+
+    Args:
+        name: The model.
+        version: The candidate.
+        stage: Where it is to go.
+        until: When nobody's answer becomes a no, in words.
+    """
+    deadline = f" until {until}; after that it is not promoted" if until else ""
+    text = (
+        f"{name} {version} passed its gates and waits for a person's decision about "
+        f"{stage}{deadline}. Answer on the page of the run, or with: brixa approve"
+    )
+    return tell(f"Approval wanted: {name} {version} to {stage}", text)

@@ -1,0 +1,25 @@
+"""Tell people something, through the notification block that the settings name."""
+
+from __future__ import annotations
+
+from prefect import flow
+from pydantic import BaseModel, Field
+
+from brixa_flows.tasks import notifying
+
+
+class TellRequest(BaseModel):
+    """What to say."""
+
+    subject: str = Field(description="One line.")
+    text: str = Field("", description="What happened, and what to do.")
+
+
+@flow(
+    name="tell",
+    flow_run_name="tell: {request.subject}",
+    description="Sends a message through the block that BRXA_NOTIFICATION_BLOCK names.",
+)
+def tell(request: TellRequest) -> None:
+    """Send it; a message that can't be sent is a warning in the log."""
+    notifying.tell(request.subject, request.text)

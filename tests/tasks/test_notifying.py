@@ -1,0 +1,187 @@
+"""People are told through real notification blocks; a silent messenger stops nothing."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from prefect import flow
+from prefect.blocks.notifications import (
+    CustomWebhookNotificationBlock,
+    MattermostWebhook,
+)
+from prefect.blocks.system import Secret
+from prefect.settings import PREFECT_API_URL, temporary_settings
+from pydantic import SecretStr
+
+from brixa_flows.demo.stack import PrefectStack
+from brixa_flows.errors import SettingsError
+from brixa_flows.events import DriftDetected, GateRefused
+from brixa_flows.settings import BrixaSettings
+from brixa_flows.tasks import notifying
+from flows.tell import TellRequest, tell
+
+VARIABLE = "BRXA_NOTIFICATION_BLOCK"
+
+pytestmark = [
+    pytest.mark.slow(seconds=15),
+    pytest.mark.timeout(300),
+    # prefect 3.8 (2026-11) leaves sockets of its clients to the garbage collector.
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+]
+
+
+class Chat(ThreadingHTTPServer):
+    """A team's chat: keeps what is posted, or is out of order."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.heard: list[dict[str, str]] = []
+        self.works = True
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Chat
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.server.works:
+            self.server.heard.append(json.loads(body))
+        self.send_response(200 if self.server.works else 500)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture(scope="module")
+def open_chat() -> Iterator[Chat]:
+    with Chat() as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+@pytest.fixture
+def chat(open_chat: Chat) -> Chat:
+    open_chat.heard.clear()
+    open_chat.works = True
+    return open_chat
+
+
+@pytest.fixture(scope="module", autouse=True)
+def blocks(stack: PrefectStack, open_chat: Chat) -> Iterator[None]:
+    """Blocks of two kinds that write to the chat, and one that can't write at all."""
+    port = open_chat.server_port
+    with temporary_settings({PREFECT_API_URL: stack.api.url}):
+        CustomWebhookNotificationBlock(
+            name="team",
+            url=f"http://127.0.0.1:{port}/s3cret",
+            json_data={"subject": "{{subject}}", "text": "{{body}}"},
+        ).save("team")
+        MattermostWebhook(
+            hostname="127.0.0.1", port=port, token=SecretStr("abc123")
+        ).save("team")
+        Secret(value=SecretStr("x")).save("team")
+        yield
+
+
+@flow
+def _all_that_people_are_told() -> list[bool]:
+    told = [notifying.tell_of_waiting_approval("m", "1.0.1", "production", "noon")]
+    alarm = DriftDetected(
+        name="m",
+        version="1.0.0",
+        deployment="m",
+        start="2013-04-01",
+        end="2013-05-01",
+        kind="month",
+        rows=9,
+        columns=["temp", "dewp"],
+        sentence="2 of 16 columns drifted.",
+    )
+    told.append(notifying.tell_of_alarm(alarm))
+    refused = GateRefused(
+        name="m",
+        version="1.0.1",
+        stage="production",
+        policy="strict",
+        reasons=["roc_auc is 0.5"],
+    )
+    return [*told, notifying.tell_of_refusal(refused)]
+
+
+def test_people_are_told_what_happened_and_where_to_look(
+    chat: Chat, monkeypatch: pytest.MonkeyPatch, stack: PrefectStack
+) -> None:
+    monkeypatch.setenv(VARIABLE, "custom-webhook/team")
+    assert _all_that_people_are_told() == [True, True, True]
+    approval, alarm, refusal = chat.heard
+    assert approval["subject"] == "Approval wanted: m 1.0.1 to production"
+    assert "until noon; after that it is not promoted" in approval["text"]
+    assert alarm["subject"] == "Drift alarm: m 1.0.0"
+    assert "2 of 16 columns drifted." in alarm["text"]
+    assert "temp, dewp" in alarm["text"]
+    assert refusal["subject"] == "Refused: m 1.0.1"
+    assert "- roc_auc is 0.5" in refusal["text"]
+    for message in chat.heard:
+        assert message["text"].rpartition("\n")[2].startswith(f"{stack.ui_url}/runs/")
+
+
+def test_a_deployed_flow_tells_what_an_automation_gives_it(
+    chat: Chat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(VARIABLE, "mattermost-webhook/team")
+    tell(TellRequest(subject="An automation failed", text="no such deployment"))
+    [message] = chat.heard
+    assert "An automation failed" in message["text"]
+    assert "no such deployment" in message["text"]
+
+
+@pytest.mark.parametrize(
+    ("block", "reason"),
+    [
+        ("custom-webhook/team", "500"),
+        ("mattermost-webhook/team", "500"),
+        ("secret/team", "it is no notification block"),
+        ("slack-webhook/nobody", "slack-webhook/nobody"),
+    ],
+)
+def test_a_message_that_is_not_sent_is_a_warning_with_its_remedy_and_fails_no_run(
+    chat: Chat,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    block: str,
+    reason: str,
+) -> None:
+    chat.works = False
+    monkeypatch.setenv(VARIABLE, block)
+    monkeypatch.setattr(
+        notifying, "get_run_logger", lambda: logging.getLogger("a run's log")
+    )
+    assert notifying.tell.fn("the roof is on fire", "run") is False
+    [warning] = [
+        record.getMessage() for record in caplog.records if record.name == "a run's log"
+    ]
+    assert warning.startswith("nobody was told of 'the roof is on fire'")
+    assert reason in warning and VARIABLE in warning and "in the Prefect UI" in warning
+    assert "s3cret" not in warning
+
+
+def test_nobody_is_told_where_no_block_is_named(
+    chat: Chat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(VARIABLE, raising=False)
+    assert notifying.tell.fn("s", "t") is False
+    assert chat.heard == []
+
+
+def test_a_name_that_names_no_kind_of_block_is_a_settings_error() -> None:
+    with pytest.raises(SettingsError, match=VARIABLE):
+        BrixaSettings.check({VARIABLE: "team"})
