@@ -243,6 +243,14 @@ SERIALIZERS = PluginRegistry(
             framework="sklearn",
             data_formats=frozenset({"skops"}),
         ),
+        Plugin(
+            "mlflow",
+            "brixa_flows.serializers.mlflow_model:MlflowSerializer",
+            handles=(
+                "brixa_flows.serializers.logged.MlflowModel",
+                "mlflow.pyfunc.PyFuncModel",
+            ),
+        ),
         Plugin("pickle", "brixa_flows.serializers.pickled:PickleSerializer"),
     ),
 )

@@ -49,17 +49,23 @@ class PyfuncModel:
         self._model = model
         self._serializer = serializer
         self._takes_texts = _takes_texts(manifest)
+        # A PyFuncModel that MLflow logged answers in its own form, to its own parameters.
+        generic = hasattr(model, "unwrap_python_model")
+        self._answer = getattr(serializer, "answer", None) if generic else None
 
     def predict(self, model_input: Any, params: dict[str, Any] | None = None) -> Any:
         """The predicted values, of shape (n_samples, ...).
 
         Args:
             model_input: A DataFrame, an array, a mapping of arrays or a list of texts.
-            params: Not used by any of our frameworks; must be empty.
+            params: For a model that MLflow logged as a ``PyFuncModel``; none of our
+                frameworks uses any.
 
         Raises:
             DatasetError: If the inputs are not what the model takes.
         """
+        if self._answer is not None:
+            return self._answer(self._model, model_input, params)
         if params:
             raise DatasetError(
                 f"the model takes no parameters, but got {sorted(params)}; call "

@@ -135,6 +135,9 @@ def _type(schema: Any) -> str:
     type=click.Choice(["major", "minor", "patch"]),
     help="Override the bump that the schemas ask for.",
 )
+@click.option(
+    "--reference", is_flag=True, help="Copy no files: keep their address and digests."
+)
 @json_option
 @click.pass_obj
 def register_run(
@@ -144,13 +147,21 @@ def register_run(
     model_type: str,
     description: str,
     bump: Bump | None,
+    reference: bool,
     json_output: bool,
 ) -> None:
     """Adopt the model that a training logged to MLflow (runs:/ID/model)."""
     metadata = workspace.registry.register_run(
-        model_uri, name=name, model_type=model_type, description=description, bump=bump
+        model_uri,
+        name=name,
+        copy=not reference,
+        model_type=model_type,
+        description=description,
+        bump=bump,
     )
-    _say(json_output, metadata, f"registered {metadata.name} {metadata.version}")
+    where = f", its files stay at {metadata.external_uri}" if reference else ""
+    done = f"registered {metadata.name} {metadata.version}{where}"
+    _say(json_output, metadata, done)
 
 
 @model.command("transition")

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypedDict
 
+from brixa_flows.errors import DatasetError
 from brixa_flows.registry.lineage import as_refs
 from brixa_flows.registry.metadata import CodeRef, DatasetRef, ParentRef
 from brixa_flows.registry.reference import example_from
 from brixa_flows.registry.registering import Bump, Schemas
+from brixa_flows.registry.saving import SaveRequest
 from brixa_flows.registry.schemas import infer_schemas
-from brixa_flows.serializers import detect_framework
+from brixa_flows.serializers import detect_framework, serializer_named
+from brixa_flows.serializers.base import SaveOptions
+from brixa_flows.serializers.logged import MLFLOW, MlflowModel, MlflowSource
 from brixa_flows.tracking import AdoptableModel
+from brixa_flows.tracking.signature_reading import schemas_of
 from brixa_flows.versioning import ModelVersion
 
-__all__ = ["Adoption", "Described", "adoption_of"]
+__all__ = ["Adoption", "Described", "Said", "adoption_of"]
 
 _COMMIT_TAG = "mlflow.source.git.commit"
 _REPOSITORY_TAG = "mlflow.source.git.repoURL"
@@ -49,47 +54,88 @@ class AdoptedFacts(TypedDict):
 
 
 @dataclass(frozen=True)
+class Said:
+    """What the caller says of a logged model, which wins over what its run says."""
+
+    model_type: str = ""
+    reference: Any = None
+    target: str | None = None
+    datasets: Iterable[DatasetRef | Mapping[str, Any]] = ()
+    hyperparameters: Mapping[str, Any] | None = None
+    metrics: Mapping[str, float] | None = None
+
+
+@dataclass(frozen=True)
 class Adoption:
     """What a logged model brings along, joined with what the caller says.
 
     Attributes:
         facts: What is registered.
-        input_example: Inputs as the model takes them, if there are any.
+        request: What is saved.
         code: Code that trained it, if its run tells.
     """
 
     facts: AdoptedFacts
-    input_example: Any
+    request: SaveRequest
     code: CodeRef | None
 
 
-def adoption_of(
-    found: AdoptableModel,
-    model_type: str,
-    reference: Any,
-    datasets: Iterable[DatasetRef | Mapping[str, Any]],
-    hyperparameters: Mapping[str, Any] | None,
-    metrics: Mapping[str, float] | None,
-) -> Adoption:
-    """Join what was logged with what the caller says, which wins."""
-    example = found.input_example
-    if example is None:
-        example = example_from(found.model, reference)
-    schemas: Schemas = (None, None)
-    if example is not None:
-        schemas = infer_schemas(found.model, example)
-    given = as_refs("datasets", DatasetRef, datasets)
+def adoption_of(found: AdoptableModel, said: Said, *, copy: bool) -> Adoption:
+    """Load what was logged and join it with what the caller says.
+
+    Args:
+        found: The model, its files on this machine.
+        said: By the caller.
+        copy: Keep the files; else their address and digests.
+    """
+    opened: MlflowModel = serializer_named(MLFLOW).open_folder(  # type: ignore[attr-defined]
+        found.directory, f"the model at {found.uri}"
+    )
+    if not copy:
+        source = MlflowSource(found.uri, found.location, found.server)
+        opened = replace(opened, source=source)
+    whole = opened.whole or not copy
+    example, schemas = _seen(opened, said.reference)
     facts = AdoptedFacts(
-        model_type=model_type or _type_of(found.model),
-        framework=detect_framework(found.model),
+        model_type=said.model_type or _type_of(opened.model),
+        framework=MLFLOW if whole else detect_framework(opened.model),
         input_schema=schemas[0],
         output_schema=schemas[1],
-        hyperparameters={**found.params, **(hyperparameters or {})},
-        metrics={**found.metrics, **(metrics or {})},
-        datasets=given or _logged_datasets(found),
+        hyperparameters={**found.params, **(said.hyperparameters or {})},
+        metrics={**found.metrics, **(said.metrics or {})},
+        datasets=as_refs("datasets", DatasetRef, said.datasets)
+        or _logged_datasets(found),
         run_id=found.run_id,
     )
-    return Adoption(facts, example, _logged_code(found))
+    request = SaveRequest(
+        opened if whole else opened.model,
+        SaveOptions(input_example=example),
+        said.reference,
+        said.target,
+        external_uri=None if opened.source is None else opened.source.location,
+        signature=opened.signature if whole else None,
+    )
+    return Adoption(facts, request, _logged_code(found))
+
+
+def _seen(opened: MlflowModel, reference: Any) -> tuple[Any, Schemas]:
+    """An example, and the schemas that it shows, else those of the signature.
+
+    A model that MLflow alone can call is known by its signature; whether an example
+    of it has the form of ours is no reason to refuse it.
+    """
+    example = opened.input_example
+    if example is None:
+        example = example_from(opened.model, reference)
+    signed = schemas_of(opened.signature)
+    if example is None or (opened.whole and signed[0] is not None):
+        return None if opened.whole else example, signed
+    try:
+        return example, infer_schemas(opened.model, example)
+    except DatasetError:
+        if not opened.whole:
+            raise
+        return None, signed
 
 
 def _logged_datasets(found: AdoptableModel) -> tuple[DatasetRef, ...]:

@@ -70,6 +70,7 @@ def _facts(core: Core, mutable: Mutable, saved: SavedModel) -> list[tuple[str, A
         ("Type", core.model_type),
         ("Framework", core.framework),
         ("Format", f"{saved.format} ({risk})"),
+        ("Files", _files(core)),
         ("Owner", mutable.owner),
         ("License", core.license),
         ("Tags", tags),
@@ -81,6 +82,12 @@ def _facts(core: Core, mutable: Mutable, saved: SavedModel) -> list[tuple[str, A
         asked = f"asks for {bump.needed} after {bump.against}, made {bump.made}"
         facts.append(("Schema change", f"{asked}: {'; '.join(bump.changes)}"))
     return [(label, value) for label, value in facts if value]
+
+
+def _files(core: Core) -> str:
+    if core.external_uri is None:
+        return ""
+    return f"kept by reference only, at {core.external_uri}"
 
 
 def _tags(mutable: Mutable) -> list[tuple[str, str]]:

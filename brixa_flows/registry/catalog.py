@@ -23,7 +23,7 @@ from brixa_flows.registry.reading import Reader
 from brixa_flows.registry.resolving import Spec, exact, resolve
 from brixa_flows.registry.stages import STAGES
 from brixa_flows.registry.tracing import Tracer
-from brixa_flows.serializers import load_model_files
+from brixa_flows.serializers import check_source, load_model_files
 from brixa_flows.serializers.base import LoadOptions
 from brixa_flows.settings import BrixaSettings
 from brixa_flows.signing import KeyRing
@@ -252,12 +252,15 @@ class ModelCatalog:
     def verify(self, name: str, version: ModelVersion | str) -> Verification:
         """Check every file of a version, its recorded digest, and who signed it.
 
+        Of a model that is kept by reference, the files are fetched and checked too.
+
         Raises:
             DamagedArtifactError: If something differs; names the file.
             MissingExtraError: If it is signed, keys are trusted here and the extra
                 ``sign`` is not installed.
         """
         found = self._opener.checked(name, self._found(name, version))
+        check_source(found.manifest)
         return self._opener.worth(found)
 
     def reference_profile_path(

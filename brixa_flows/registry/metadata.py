@@ -157,6 +157,8 @@ class ModelMetadata(_Value):
         run_id: The version's own run in the tracking backend.
         digest: ``sha256:...`` of its manifest once saved.
         size_bytes: Size of its files once saved.
+        external_uri: Where the model's files are, if only a reference to them is kept
+            (``register_run(..., copy=False)``).
         has_reference: A drift profile of its reference data was saved with it.
         created_at: When its number was claimed, UTC.
         saved_at: When its bytes were sealed, UTC.
@@ -183,6 +185,7 @@ class ModelMetadata(_Value):
     run_id: str | None = None
     digest: str | None = None
     size_bytes: int | None = None
+    external_uri: str | None = None
     has_reference: bool = False
     created_at: datetime
     saved_at: datetime | None = None

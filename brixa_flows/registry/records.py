@@ -116,6 +116,7 @@ class Core(BaseModel):
     dependencies: dict[str, str] = Field(default_factory=dict)
     created_at: datetime
     schema_bump: SchemaBump | None = None
+    external_uri: str | None = None
 
 
 class Mutable(BaseModel):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Unpack
 
 from brixa_flows.refs import check_model_name
-from brixa_flows.registry.adopting import Described, adoption_of
+from brixa_flows.registry.adopting import Described, Said, adoption_of
 from brixa_flows.registry.changing import Changer
 from brixa_flows.registry.describing import Describer
 from brixa_flows.registry.lineage import gather_lineage, lineage_context
@@ -182,6 +184,7 @@ class ModelRegistry(MaintainedRegistry):
         model_uri: str,
         *,
         name: str,
+        copy: bool = True,
         model_type: str = "",
         reference: Any = None,
         target: str | None = None,
@@ -194,11 +197,17 @@ class ModelRegistry(MaintainedRegistry):
     ) -> ModelMetadata:
         """Register and save a model that a training logged to the tracking backend.
 
-        Parameters, metrics, datasets and commit come from its run; what is given wins.
+        Loads it once, which runs what was pickled in it. A model of a framework that we
+        know is saved as :meth:`save_model` would; any other, and one with code of its
+        own, is kept as MLflow wrote it (framework ``mlflow``). Parameters, metrics,
+        datasets and commit come from its run; what is given wins.
 
         Args:
-            model_uri: ``runs:/RUN_ID/model`` or ``models:/MODEL_ID``.
+            model_uri: ``runs:/RUN_ID/model``, ``models:/MODEL_ID``, or a version of
+                MLflow's own registry: ``models:/NAME/3``, ``models:/NAME@ALIAS``.
             name: Model.
+            copy: Keep its files here; ``False`` keeps their address and digests, and
+                each load fetches and checks them (``external_uri`` in the metadata).
             model_type: What it does; asked of the model if not given.
             reference: Data that later traffic is compared with (a Parquet path too).
             target: Label column of ``reference``, which is not profiled.
@@ -210,23 +219,25 @@ class ModelRegistry(MaintainedRegistry):
             **described: As in :meth:`register_model`: description, tags, bump ...
 
         Raises:
-            TrackingError: If there is no such model, or its flavor can't be loaded.
+            TrackingError: If there is no such model.
+            SerializationError: If it can't be loaded here.
+            MissingExtraError: If an extra brings its library.
         """
         check_model_name(name)
-        logged = self.tracking.adopt(model_uri)
-        adopted = adoption_of(
-            logged, model_type, reference, datasets, hyperparameters, metrics
-        )
-        with lineage_context(flow_run_id=flow_run_id, code=code or adopted.code):
-            version = self.register_model(name, **adopted.facts, **described).version
-        example = adopted.input_example
-        try:
-            return self.save_model(
-                name, version, logged.model, example, reference, target=target
-            )
-        except BaseException:
-            self._registrar.withdraw(name, version)
-            raise
+        said = Said(model_type, reference, target, datasets, hyperparameters, metrics)
+        with TemporaryDirectory(prefix="brixa-adopt-") as folder:
+            logged = self.tracking.adopt(model_uri, Path(folder))
+            adopted = adoption_of(logged, said, copy=copy)
+            with lineage_context(flow_run_id=flow_run_id, code=code or adopted.code):
+                version = self.register_model(
+                    name, **adopted.facts, **described
+                ).version
+            try:
+                claim = self._reader.claim(name, version)
+                return self._saver.save(claim, adopted.request)
+            except BaseException:
+                self._registrar.withdraw(name, version)
+                raise
 
     def update(
         self,

@@ -61,12 +61,23 @@ _PARTS = ("major", "minor", "patch")
 
 @dataclass(frozen=True)
 class SaveRequest:
-    """What is saved: the model, and what the caller gave with it."""
+    """What is saved: the model, and what the caller gave with it.
+
+    Attributes:
+        model: The object.
+        options: How it is written.
+        reference: Data that becomes the drift profile.
+        target: Label column of it.
+        external_uri: Where the model's files stay, if they are not copied.
+        signature: MLflow's own, where that says more than the schemas can.
+    """
 
     model: Any
     options: SaveOptions
     reference: Any = None
     target: str | None = None
+    external_uri: str | None = None
+    signature: Mapping[str, Any] | None = None
 
 
 class Saver:
@@ -168,7 +179,9 @@ class Saver:
 
     def _final_core(self, claim: Claim, request: SaveRequest, framework: str) -> Core:
         """The core as registered, completed by what the model and its data show."""
-        core = claim.core.model_copy(update={"framework": framework})
+        core = claim.core.model_copy(
+            update={"framework": framework, "external_uri": request.external_uri}
+        )
         example = request.options.input_example
         if example is None:
             example = example_from(request.model, request.reference)
@@ -219,6 +232,7 @@ class Saver:
             output_schema=core.output_schema,
             environment=environment,
             input_example=request.options.input_example,
+            signature=request.signature,
         )
 
     def _commit(
@@ -341,6 +355,7 @@ def _facts(core: Core, lineage: Lineage) -> dict[str, str]:
         tags.MODEL_TYPE: core.model_type,
         tags.TRAINING_RUN: lineage.run_id,
         tags.FLOW_RUN: lineage.flow_run_id,
+        tags.EXTERNAL_URI: core.external_uri,
     }
     if lineage.code is not None:
         dirty = "+dirty" if lineage.code.dirty else ""

@@ -27,6 +27,7 @@ from brixa_flows.serializers.base import (
     Serializer,
 )
 from brixa_flows.serializers.environment import environment_of
+from brixa_flows.serializers.logged import MLFLOW
 from brixa_flows.serializers.manifest import (
     MANIFEST_NAME,
     ArtifactManifest,
@@ -55,6 +56,7 @@ __all__ = [
     "Serializer",
     "build_manifest",
     "canonical_framework",
+    "check_source",
     "check_trust",
     "depends_on_signature",
     "detect_framework",
@@ -182,6 +184,17 @@ def load_model_files(
             f"serializer {saved.serializer!r}"
         )
     return serializer.load(directory, saved, options)
+
+
+def check_source(manifest: ArtifactManifest) -> None:
+    """Check the files of a model whose version keeps only a reference to them.
+
+    Raises:
+        DamagedArtifactError: If they are gone or not those that were registered.
+        TrackingUnavailableError: If the server that has them does not answer.
+    """
+    if manifest.saved.serializer == MLFLOW:
+        serializer_named(MLFLOW).check_source(manifest.saved)  # type: ignore[attr-defined]
 
 
 def _framework_of(plugin: Plugin) -> str:

@@ -8,6 +8,8 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from brixa_flows.serializers.logged import MlflowModel
+
 __all__ = ["environment_of"]
 
 _ALWAYS = ("brixa-flows", "numpy")
@@ -37,7 +39,7 @@ def environment_of(model: Any, framework: str) -> dict[str, str]:
     modules.append(_MODULES.get(framework, framework))
     wanted = list(_ALWAYS)
     for module in dict.fromkeys(modules):
-        if module not in sys.stdlib_module_names:
+        if module not in sys.stdlib_module_names and module != "brixa_flows":
             wanted.extend(_PACKAGES.get(module, (module,)))
     found = {"python": platform.python_version()}
     for package in wanted:
@@ -45,6 +47,8 @@ def environment_of(model: Any, framework: str) -> dict[str, str]:
             found[package] = _installed(package)
         except (PackageNotFoundError, ValueError):
             continue
+    if isinstance(model, MlflowModel):
+        found |= model.environment  # what it was logged with, not what is here
     return found
 
 

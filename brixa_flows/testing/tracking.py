@@ -260,7 +260,7 @@ class TrackingStoreContract:
     ) -> None:
         for call in (
             lambda: store.log_metrics("0" * 32, {"f1": 1.0}),
-            lambda: store.adopt(f"runs:/{'0' * 32}/model"),
+            lambda: store.adopt(f"runs:/{'0' * 32}/model", tmp_path),
         ):
             with pytest.raises(TrackingError) as caught:
                 call()

@@ -81,27 +81,25 @@ class AdoptableModel:
 
     Attributes:
         uri: What it was asked for by.
-        model: The live object, loaded by the flavor that logged it.
-        flavor: That flavor (``sklearn``, ``pytorch`` ...).
+        directory: Its files, on this machine.
+        location: Where the backend keeps them (``file:///...``, ``s3://...``).
+        server: Address of the MLflow server that hands them out, if one does.
         run_id: The training run that made it.
         params: The run's parameters.
         metrics: The run's metrics.
         datasets: The run's dataset inputs.
         tags: The run's tags.
-        input_example: The example logged with it, if any.
-        extras: What came with it: ``tokenizer``, ``image_processor`` ...
     """
 
     uri: str
-    model: Any
-    flavor: str
-    run_id: str | None
+    directory: Path
+    location: str
+    server: str = ""
+    run_id: str | None = None
     params: dict[str, str] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
     datasets: tuple[TrackedDataset, ...] = ()
     tags: dict[str, str] = field(default_factory=dict)
-    input_example: Any = None
-    extras: dict[str, Any] = field(default_factory=dict)
 
 
 class TrackingStore(Protocol):
@@ -263,10 +261,15 @@ class TrackingStore(Protocol):
         """
         ...
 
-    def adopt(self, model_uri: str) -> AdoptableModel:
-        """Load a model that somebody logged (``runs:/ID/model``, ``models:/ID``).
+    def adopt(self, model_uri: str, folder: Path) -> AdoptableModel:
+        """Bring the files of a model that somebody logged, with what its run says.
+
+        Args:
+            model_uri: ``runs:/ID/model``, ``models:/ID``, or a version or alias of the
+                backend's own (``models:/NAME/3``, ``models:/NAME@ALIAS``).
+            folder: Where files go that are not on this machine.
 
         Raises:
-            TrackingError: If there is none, or its flavor can't be loaded here.
+            TrackingError: If there is none.
         """
         ...

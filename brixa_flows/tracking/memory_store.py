@@ -233,7 +233,7 @@ class MemoryTrackingStore:
         with self._lock:
             return dict(self._model(name).aliases)
 
-    def adopt(self, model_uri: str) -> AdoptableModel:
+    def adopt(self, model_uri: str, folder: Path) -> AdoptableModel:
         """What :meth:`offer` put there."""
         with self._lock:
             if model_uri in self._offered:

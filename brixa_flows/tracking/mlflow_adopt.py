@@ -1,17 +1,13 @@
-"""Models that somebody logged to MLflow, with ``log_model`` or autolog."""
+"""Finds models that somebody logged to MLflow, with ``log_model`` or autolog."""
 
 from __future__ import annotations
 
-import importlib
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
 from mlflow.entities import LoggedModelStatus, Run
 from mlflow.exceptions import MlflowException
-from mlflow.models import Model
 from mlflow.store.artifact.utils.models import _parse_model_uri
 from mlflow.utils.uri import is_local_uri
 
@@ -21,31 +17,14 @@ from brixa_flows.tracking.mlflow_access import without_credentials
 from brixa_flows.tracking.mlflow_runs import datasets_of, error_code
 from brixa_flows.tracking.mlflow_versions import MISSING
 
-__all__ = ["FetchedModel", "fetch_logged_model", "load_fetched_model"]
+__all__ = ["fetch_logged_model"]
 
-_GENERIC_FLAVOR = "python_function"
-_KEPT_OF_PIPELINE = ("tokenizer", "image_processor", "feature_extractor", "processor")
 _FORMS = "runs:/RUN_ID/model, models:/MODEL_ID, models:/NAME/3 or models:/NAME@ALIAS"
-
-
-@dataclass(frozen=True)
-class FetchedModel:
-    """A logged model whose files are on this machine.
-
-    Attributes:
-        uri: What it was asked for by.
-        folder: Its files.
-        run: The run that made it, if any.
-    """
-
-    uri: str
-    folder: Path
-    run: Run | None
 
 
 def fetch_logged_model(
     client: MlflowClient, model_uri: str, download_folder: Path
-) -> FetchedModel:
+) -> AdoptableModel:
     """Find the model through ``client`` alone and bring its files here.
 
     MLflow's own resolution of ``models:/`` asks the process's global tracking URI.
@@ -66,45 +45,23 @@ def fetch_logged_model(
             dst_path=str(download_folder) if remote else None,
             tracking_uri=client.tracking_uri,
         )
-    )
+    ).resolve()
     if not (folder / "MLmodel").is_file():
         raise TrackingError(
             f"there is no MLflow model at {model_uri}: no file MLmodel in {location}"
         )
-    return FetchedModel(model_uri, folder, client.get_run(run_id) if run_id else None)
-
-
-def load_fetched_model(fetched: FetchedModel) -> AdoptableModel:
-    """Load it by its native flavor, which runs what was pickled by whoever logged it.
-
-    Raises:
-        TrackingError: If it has no native flavor or its library is not here.
-    """
-    described = Model.load(str(fetched.folder))
-    flavor = _native_flavor(described, fetched.uri)
-    try:
-        loader = importlib.import_module(f"mlflow.{flavor}")
-        model = loader.load_model(str(fetched.folder))
-    except ImportError as err:
-        raise TrackingError(
-            f"the model at {fetched.uri} has the flavor {flavor!r}, whose library is "
-            f"not installed here ({err}); install it and call again"
-        ) from err
-    extras: dict[str, Any] = {}
-    if flavor == "transformers":
-        model, extras = _of_pipeline(model)
-    run = fetched.run
+    run = client.get_run(run_id) if run_id else None
+    server = client.tracking_uri if client.tracking_uri.startswith("http") else ""
     return AdoptableModel(
-        uri=fetched.uri,
-        model=model,
-        flavor=flavor,
+        uri=model_uri,
+        directory=folder,
+        location=location if remote else folder.as_uri(),
+        server=without_credentials(server),
         run_id=None if run is None else str(run.info.run_id),
         params={} if run is None else dict(run.data.params),
         metrics={} if run is None else dict(run.data.metrics),
         datasets=() if run is None else datasets_of(run),
         tags={} if run is None else dict(run.data.tags),
-        input_example=_example_of(described, fetched.folder),
-        extras=extras,
     )
 
 
@@ -126,6 +83,8 @@ def _locate(client: MlflowClient, model_uri: str) -> tuple[str, str | None]:
     """Where the files are, and the run that made them."""
     if model_uri.startswith("runs:/"):
         run_id, _, path = model_uri.removeprefix("runs:/").strip("/").partition("/")
+        if not run_id or not path:
+            raise TrackingError(f"{model_uri!r} names no model of a run: give {_FORMS}")
         return _of_run(client, client.get_run(run_id), path), run_id
     if not model_uri.startswith("models:/"):
         raise TrackingError(f"{model_uri!r} is no URI of a logged model: give {_FORMS}")
@@ -181,26 +140,3 @@ def _holds_model(client: MlflowClient, run: Run, path: str) -> bool:
             raise
         return False
     return f"{path}/MLmodel" in {item.path for item in items}
-
-
-def _native_flavor(described: Model, uri: str) -> str:
-    native = [name for name in described.flavors if name != _GENERIC_FLAVOR]
-    if not native:
-        raise TrackingError(
-            f"the model at {uri} has only the flavor {_GENERIC_FLAVOR!r}, which hides "
-            "the object inside; log it with its framework's flavor, such as "
-            "mlflow.sklearn.log_model"
-        )
-    return str(native[0])
-
-
-def _of_pipeline(pipeline: Any) -> tuple[Any, dict[str, Any]]:
-    parts = {name: getattr(pipeline, name, None) for name in _KEPT_OF_PIPELINE}
-    kept = {name: part for name, part in parts.items() if part is not None}
-    return pipeline.model, kept
-
-
-def _example_of(described: Model, folder: Path) -> Any:
-    if described.saved_input_example_info is None:
-        return None
-    return described.load_input_example(str(folder))

@@ -6,7 +6,6 @@ Open it with :func:`brixa_flows.tracking.open_store`.
 from __future__ import annotations
 
 import functools
-import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -29,11 +28,7 @@ from brixa_flows.tracking import tags as keys
 from brixa_flows.tracking.base import AdoptableModel, TrackedDataset, TrackedVersion
 from brixa_flows.tracking.limits import check_metrics
 from brixa_flows.tracking.mlflow_access import MlflowAccess, with_installed_driver
-from brixa_flows.tracking.mlflow_adopt import (
-    FetchedModel,
-    fetch_logged_model,
-    load_fetched_model,
-)
+from brixa_flows.tracking.mlflow_adopt import fetch_logged_model
 from brixa_flows.tracking.mlflow_first_use import open_client, place_of_runs
 from brixa_flows.tracking.mlflow_tagging import set_version_tag
 
@@ -233,13 +228,9 @@ class MlflowTrackingStore:
         """Alias -> semantic version."""
         return versions.aliases_of(self._client, name)
 
-    def adopt(self, model_uri: str) -> AdoptableModel:
-        """Load a model that somebody logged, with what its run says."""
-        with tempfile.TemporaryDirectory(prefix="brixa-adopt-") as folder:
-            return load_fetched_model(self._fetch(model_uri, Path(folder)))
-
     @_bounded
-    def _fetch(self, model_uri: str, folder: Path) -> FetchedModel:
+    def adopt(self, model_uri: str, folder: Path) -> AdoptableModel:
+        """Bring the files of a model that somebody logged."""
         try:
             return fetch_logged_model(self._client, model_uri, folder)
         except OSError as err:

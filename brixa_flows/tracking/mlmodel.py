@@ -42,6 +42,7 @@ def write_mlmodel(
     output_schema: Mapping[str, Any] | None,
     environment: Mapping[str, str],
     input_example: Any = None,
+    signature: Mapping[str, Any] | None = None,
 ) -> None:
     """Write ``MLmodel``, ``requirements.txt`` and ``python_env.yaml``.
 
@@ -58,6 +59,7 @@ def write_mlmodel(
         environment: Installed version by package, and ``python``.
         input_example: A DataFrame or array; its first five rows are kept as MLflow's
             input example. Any other form is left out.
+        signature: MLflow's own, instead of what the schemas say.
     """
     python = environment.get("python", platform.python_version())
     content: dict[str, Any] = {
@@ -76,9 +78,9 @@ def write_mlmodel(
         "model_uuid": uuid.uuid4().hex,
         "utc_time_created": str(datetime.now(UTC).replace(tzinfo=None)),
     }
-    signature = signature_of(input_schema, output_schema)
+    signature = signature or signature_of(input_schema, output_schema)
     if signature is not None:
-        content["signature"] = signature
+        content["signature"] = dict(signature)
     example = _write_example(directory, input_example)
     if example is not None:
         content["saved_input_example_info"] = example

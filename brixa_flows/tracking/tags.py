@@ -18,6 +18,7 @@ __all__ = [
     "CODE_COMMIT",
     "CUSTOM",
     "DIGEST",
+    "EXTERNAL_URI",
     "FLOW_RUN",
     "FRAMEWORK",
     "MODEL",
@@ -59,6 +60,8 @@ TRAINING_RUN = "brixa.training_run"
 """The MLflow run that trained the model, where that is another one."""
 FLOW_RUN = "brixa.flow_run"
 """The Prefect flow run that made the version."""
+EXTERNAL_URI = "brixa.external_uri"
+"""Where the files are of a model that is kept by reference only."""
 CODE_COMMIT = "brixa.code_commit"
 """Git commit of the code that trained it, with ``+dirty`` where it was changed."""
 

@@ -82,6 +82,11 @@ def test_files_verify_and_lineage_is_drawn(run: Run) -> None:
         (("model", "show", "../etc"), 2, "can't be the name of a model"),
         (("model", "delete", "delays", "--reason", "x"), 2, "the exact version"),
         (("model", "register-run", "runs:/abc/model", "--name", "m"), 1, "abc"),
+        (
+            ("model", "register-run", "runs:/abc/m", "--name", "m", "--reference"),
+            1,
+            "abc",
+        ),
         (("model", "evaluate", "delays", "none.csv"), 1, "there is no file"),
         (("drift", "check", "delays", "none.parquet"), 1, "there is no data"),
         (("deployment", "status", "nope"), 1, "there is no deployment 'nope'"),

@@ -159,11 +159,17 @@ def test_a_failed_adoption_gives_its_number_back(
     registry: ModelRegistry,
     tracking: MemoryTrackingStore,
     classifier: LogisticRegression,
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    import mlflow
+
     from brixa_flows.tracking import AdoptableModel
 
-    tracking.offer(AdoptableModel("runs:/1/model", classifier, "sklearn", "1"))
+    logged = tmp_path / "logged"
+    mlflow.sklearn.save_model(classifier, logged, pip_requirements=["scikit-learn"])
+    found = AdoptableModel("runs:/1/model", logged, logged.as_uri(), run_id="1")
+    tracking.offer(found)
 
     def fail(*args: object, **kwargs: object) -> None:
         raise TrackingUnavailableError(tracking.uri, "away")
@@ -173,9 +179,9 @@ def test_a_failed_adoption_gives_its_number_back(
         with pytest.raises(TrackingUnavailableError):
             registry.register_run("runs:/1/model", name="m")
     assert registry.list_models() == []
-    found = registry.register_run("runs:/1/model", name="m")
-    assert str(found.version) == "1.0.0"
-    assert (found.model_type, found.lineage.run_id) == ("classification", "1")
+    saved = registry.register_run("runs:/1/model", name="m")
+    assert str(saved.version) == "1.0.0"
+    assert (saved.model_type, saved.lineage.run_id) == ("classification", "1")
 
 
 @pytest.mark.parametrize(
