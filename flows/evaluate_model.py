@@ -13,6 +13,7 @@ from brixa_flows.tasks.evaluation import (
     evaluation_event_id,
 )
 from brixa_flows.tasks.reporting import publish_evaluation
+from brixa_flows.tasks.run_page import progress
 
 
 class EvaluateRequest(BaseModel):
@@ -39,14 +40,20 @@ class EvaluateRequest(BaseModel):
 def evaluate_model(request: EvaluateRequest) -> None:
     """Judge on each dataset, compare on the last, show, announce."""
     who = (request.registry, request.name, request.version)
-    results = [
-        evaluate_version(*who, dataset, request.target, request.metrics)
-        for dataset in request.evaluations
-    ]
+    steps = len(request.evaluations) + 1
+    what = f"judging {request.name} {request.version}"
+    results = []
+    with progress("evaluating", request.name, what, steps) as step:
+        for dataset in request.evaluations:
+            results.append(
+                evaluate_version(*who, dataset, request.target, request.metrics)
+            )
+            step()
+        comparison = compare_with_production(
+            *who, request.evaluations[-1], request.target, request.metrics
+        )
+        step()
     decisive = results[-1]
-    comparison = compare_with_production(
-        *who, request.evaluations[-1], request.target, request.metrics
-    )
     publish_evaluation(results, comparison)
     evaluated = ModelEvaluated(
         name=request.name,

@@ -20,6 +20,7 @@ from brixa_flows.events import EvaluationDataset
 from brixa_flows.registry import DatasetRef
 from brixa_flows.tasks.announcing import announce_training_complete
 from brixa_flows.tasks.opening import open_registry
+from brixa_flows.tasks.reporting import publish_training
 
 TARGET = "late"
 
@@ -90,6 +91,7 @@ def train(request: TrainRequest) -> None:
     split = split_months(request)
     fitted = fit(split, request.candidate)
     logged = log_model(request, fitted)
+    publish_training(request.name, fitted.description, fitted.metrics, logged.model_uri)
     next_month = month_after(request.last_month)
     months = {"first_month": request.first_month, "last_month": request.last_month}
     announce_training_complete(

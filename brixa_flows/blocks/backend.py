@@ -11,7 +11,7 @@ import os
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from prefect.blocks.core import Block
-from pydantic import ConfigDict, Field, SecretStr
+from pydantic import Field, SecretStr
 
 from brixa_flows.blocks.appearance import DOCUMENTATION, LOGO
 from brixa_flows.errors import SettingsError
@@ -45,9 +45,6 @@ class BrixaMlflowBackend(Block):
     _block_type_slug = "brixa-mlflow-backend"
     _logo_url = LOGO
     _documentation_url = DOCUMENTATION
-
-    # What the form of a registry calls it.
-    model_config = ConfigDict(title="MLflow backend")
 
     tracking_uri: str = Field(
         "",

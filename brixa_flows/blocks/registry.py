@@ -37,10 +37,10 @@ class BrixaRegistry(Block):
     _logo_url = LOGO
     _documentation_url = DOCUMENTATION
 
-    storage: BrixaStorage = Field(description="Where the files are.")
-    backend: BrixaMlflowBackend = Field(
-        default_factory=BrixaMlflowBackend, description="Where the tracking data are."
-    )
+    # Without a description and with the title of its class: with another one, Prefect's
+    # form asks for JSON instead of offering the documents that are there.
+    storage: BrixaStorage
+    backend: BrixaMlflowBackend = Field(default_factory=BrixaMlflowBackend)
     model_registry_path: str = Field(
         "models", description="Folder of the registry below the storage root."
     )

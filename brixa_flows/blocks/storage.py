@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prefect.blocks.core import Block
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from brixa_flows.blocks.appearance import DOCUMENTATION, LOGO
 from brixa_flows.settings import BrixaSettings
@@ -34,9 +34,6 @@ class BrixaStorage(Block):
     _block_type_slug = "brixa-storage"
     _logo_url = LOGO
     _documentation_url = DOCUMENTATION
-
-    # What the form of a registry calls it.
-    model_config = ConfigDict(title="Storage")
 
     path: str = Field(
         "./data",

@@ -176,7 +176,7 @@ class GateDecision:
         """A heading with the decision and a table of the gates."""
         word = "allowed" if self.allowed else "refused"
         lines = [
-            f"## {self.model_name} {self.version}: {word} by {self.policy}",
+            f"## {self.model_name} {self.version}: {word} by the policy {self.policy}",
             "",
             "| gate | passed | why |",
             "|---|---|---|",

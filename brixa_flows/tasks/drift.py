@@ -34,7 +34,9 @@ class WindowFindings(NamedTuple):
     event_id: UUID
 
 
-@task(task_run_name="judge {window.data_uri}", cache_policy=NO_CACHE)
+@task(
+    task_run_name="judge the {window.kind} from {window.start}", cache_policy=NO_CACHE
+)
 def judge_window(
     registry: str, version: str, window: WindowClosed, policy: str = ""
 ) -> WindowFindings:

@@ -79,8 +79,15 @@ def _link_to_this_run() -> str:
     return f"\n\n{url}" if url else ""
 
 
+def _somebody_listens() -> bool:
+    """Without a block a task that does nothing would stand on each run's page."""
+    return BrixaSettings.load().notification_block is not None
+
+
 def tell_of_alarm(event: DriftDetected) -> bool:
     """Tell of a window that drifted."""
+    if not _somebody_listens():
+        return False
     columns = ", ".join(event.columns) or "none"
     text = f"{event.message}\n\n{event.rows} rows; columns that changed: {columns}"
     return tell(f"Drift alarm: {event.name} {event.version}", text)
@@ -88,6 +95,8 @@ def tell_of_alarm(event: DriftDetected) -> bool:
 
 def tell_of_refusal(event: GateRefused) -> bool:
     """Tell of a version that a policy kept out of a stage."""
+    if not _somebody_listens():
+        return False
     text = "\n- ".join([f"{event.message}:", *event.reasons])
     return tell(f"Refused: {event.name} {event.version}", text)
 
@@ -103,6 +112,8 @@ def tell_of_waiting_approval(
         stage: Where it is to go.
         until: When nobody's answer becomes a no, in words.
     """
+    if not _somebody_listens():
+        return False
     deadline = f" until {until}; after that it is not promoted" if until else ""
     text = (
         f"{name} {version} passed its gates and waits for a person's decision about "

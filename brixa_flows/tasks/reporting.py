@@ -14,7 +14,9 @@ from brixa_flows.evaluation import Comparison, EvaluationResult, GateDecision
 from brixa_flows.events import ModelDeployed, WindowClosed
 from brixa_flows.registry import ModelMetadata
 from brixa_flows.tasks import reports
+from brixa_flows.tasks.assets import materialize_version
 from brixa_flows.tasks.opening import open_registry
+from brixa_flows.tasks.run_page import artifact_address, artifact_key, tag_run
 
 __all__ = [
     "publish",
@@ -24,32 +26,65 @@ __all__ = [
     "publish_evaluation",
     "publish_registration",
     "publish_retraining",
+    "publish_training",
 ]
 
 _LARGEST_BYTES = 1_000_000
+_PLOT = re.compile(r"!\[[^\]]*\]\(data:[^)]*\)")
 
 
-def publish(kind: str, model: str, markdown: str, description: str) -> None:
+def publish(
+    kind: str, model: str, markdown: str, description: str, version: str = ""
+) -> None:
     """Show a report as an artifact of the run, linked from its log.
 
     Args:
         kind: What the report is about; with ``model`` it makes the artifact's key.
         model: Name of the model.
-        markdown: The report; one over 1 MB is cut, since the UI can't show it.
+        markdown: The report; one over 1 MB loses its plots, and its end if need be,
+            since the UI can't show it.
         description: One line for lists.
+        version: Version of the model; the run is tagged with both.
     """
-    key = re.sub(r"[^a-z0-9]+", "-", f"{kind} {model}".lower()).strip("-")
-    text = markdown.encode()[:_LARGEST_BYTES].decode(errors="ignore")
-    create_markdown_artifact(text, key=key, description=description)
-    get_run_logger().info("%s (report: artifact %s)", description, key)
+    key = artifact_key(kind, model)
+    artifact_id = create_markdown_artifact(
+        _small_enough(markdown), key=key, description=description
+    )
+    if version:
+        tag_run(model, version)
+    place = artifact_address(artifact_id) or f"artifact {key}"
+    get_run_logger().info("%s\nReport: %s", description, place)
+
+
+def _small_enough(markdown: str) -> str:
+    if len(markdown.encode()) > _LARGEST_BYTES:
+        markdown = _PLOT.sub("(a plot was left out: the report is too large)", markdown)
+    return markdown.encode()[:_LARGEST_BYTES].decode(errors="ignore")
+
+
+def publish_training(
+    name: str, description: str, metrics: Mapping[str, float], model_uri: str
+) -> None:
+    """Show what was trained and how it did in the training's own eyes.
+
+    Args:
+        name: Model that gets a new version.
+        description: What was trained, in words.
+        metrics: What the training measured.
+        model_uri: Where MLflow keeps it.
+    """
+    text = reports.training_report(name, description, metrics, model_uri)
+    publish("trained", name, text, f"trained {name}: {description}")
 
 
 def publish_registration(registry: str, metadata: ModelMetadata) -> None:
-    """Show what a new version is and where it comes from."""
-    graph = open_registry(registry).lineage(metadata.name, metadata.version)
-    what = f"{metadata.name} {metadata.version} is registered"
-    text = reports.registration_report(metadata, graph)
-    publish("registered", metadata.name, text, what)
+    """Show what a new version is and where it comes from, as an asset too."""
+    opened, version = open_registry(registry), str(metadata.version)
+    graph = opened.lineage(metadata.name, version)
+    what = f"{metadata.name} {version} is registered"
+    text = reports.registration_report(metadata, graph, opened.tracking.uri)
+    publish("registered", metadata.name, text, what, version)
+    materialize_version(metadata)
 
 
 def publish_evaluation(
@@ -59,7 +94,7 @@ def publish_evaluation(
     judged = results[-1]
     what = f"{judged.model_name} {judged.version} on {judged.dataset.name}"
     text = reports.evaluation_report(results, comparison)
-    publish("evaluated", judged.model_name, text, what)
+    publish("evaluated", judged.model_name, text, what, str(judged.version))
 
 
 def publish_decision(
@@ -71,13 +106,14 @@ def publish_decision(
     compared = Comparison.from_dict(comparison) if comparison else None
     word = "allowed" if decision.allowed else "refused"
     text = reports.decision_report(decision, compared, graph)
-    publish("decided", name, text, f"{name} {version}: {word} by {decision.policy}")
+    what = f"{name} {version}: {word} by the policy {decision.policy}"
+    publish("decided", name, text, what, version)
 
 
 def publish_deployment(deployed: ModelDeployed) -> None:
     """Show where a version answers."""
     text = reports.deployment_report(deployed)
-    publish("deployed", deployed.name, text, deployed.message)
+    publish("deployed", deployed.name, text, deployed.message, deployed.version)
 
 
 def publish_drift(
@@ -93,7 +129,7 @@ def publish_drift(
     """
     text = reports.drift_report(window, version, report, verdict)
     what = f"the {window.kind} from {window.start} to {window.end}: {report.sentence}"
-    publish("drift", window.name, text, what)
+    publish("drift", window.name, text, what, version)
 
 
 def publish_retraining(name: str, decision: str) -> None:

@@ -6,12 +6,14 @@ inline SVG do not.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from urllib.parse import quote
 
 from brixa_flows.drift import DriftReport, DriftVerdict
 from brixa_flows.evaluation import Comparison, EvaluationResult, GateDecision
 from brixa_flows.events import ModelDeployed, WindowClosed
 from brixa_flows.registry import LineageGraph, ModelMetadata
+from brixa_flows.tasks.run_page import flow_run_link, reports_link
 
 __all__ = [
     "decision_report",
@@ -20,6 +22,7 @@ __all__ = [
     "evaluation_report",
     "registration_report",
     "table",
+    "training_report",
 ]
 
 _PLOTS = 3
@@ -39,7 +42,22 @@ def _mermaid(graph: LineageGraph) -> str:
     return f"## Lineage\n\n```mermaid\n{graph.to_mermaid().strip()}\n```\n"
 
 
-def registration_report(metadata: ModelMetadata, graph: LineageGraph) -> str:
+def training_report(
+    name: str, description: str, metrics: Mapping[str, float], model_uri: str
+) -> str:
+    """What was trained, and how it did in the training's own eyes."""
+    rows = [(metric, f"{value:.4f}") for metric, value in metrics.items()]
+    parts = [
+        f"# A model for {name} was trained",
+        f"{description[:1].upper()}{description[1:]}; MLflow keeps it as `{model_uri}`.",
+        table(("metric", "value"), rows) if rows else "The training measured nothing.",
+    ]
+    return "\n\n".join(parts)
+
+
+def registration_report(
+    metadata: ModelMetadata, graph: LineageGraph, tracking_uri: str
+) -> str:
     """What a new version is and where it comes from."""
     lineage = metadata.lineage
     facts = [
@@ -53,7 +71,8 @@ def registration_report(metadata: ModelMetadata, graph: LineageGraph) -> str:
         ),
         ("commit", f"`{lineage.code.commit}`" if lineage.code else "unknown"),
         ("training run in MLflow", f"`{lineage.run_id}`"),
-        ("training run in Prefect", f"`{lineage.flow_run_id}`"),
+        ("training run in Prefect", _flow_run(lineage.flow_run_id)),
+        ("versions in MLflow", _in_mlflow(tracking_uri, metadata.name)),
         ("drift profile", "saved with it" if metadata.has_reference else "none"),
         *((f"{name} at training", f"{x:.4f}") for name, x in metadata.metrics.items()),
     ]
@@ -68,6 +87,17 @@ def registration_report(metadata: ModelMetadata, graph: LineageGraph) -> str:
             _mermaid(graph),
         ]
     )
+
+
+def _flow_run(run_id: str | None) -> str:
+    return flow_run_link(run_id) if run_id else "unknown"
+
+
+def _in_mlflow(tracking_uri: str, model: str) -> str:
+    """A link to MLflow's page of a model; a database has none."""
+    if not tracking_uri.startswith(("http://", "https://")):
+        return f"`{tracking_uri}`"
+    return f"[{model}]({tracking_uri.rstrip('/')}/#/models/{quote(model)})"
 
 
 def evaluation_report(
@@ -108,13 +138,15 @@ def decision_report(
 def deployment_report(deployed: ModelDeployed) -> str:
     """Where a version answers and how to ask it."""
     replaced = deployed.replaced
-    before = f"It replaced {replaced}." if replaced else "Nothing was served before."
+    earlier = reports_link("deployed", deployed.name, "what was deployed when")
+    before = f"It replaced {replaced}" if replaced else "Nothing was served before"
     base = f"{deployed.endpoint.rstrip('/')}/v2/models/{deployed.name}"
     return "\n".join(
         [
             f"# {deployed.name} {deployed.version} answers at {deployed.endpoint}",
             "",
-            before,
+            f"{before}; {earlier}. It predicts at [`/docs`]({deployed.endpoint}/docs), and "
+            f"{deployed.deployment} can be looked at and rolled back:",
             "",
             "```",
             f"curl {base}",
@@ -129,12 +161,13 @@ def drift_report(
     window: WindowClosed, version: str, report: DriftReport, verdict: DriftVerdict
 ) -> str:
     """What a window of traffic looks like, and whether it is an alarm."""
-    word = "An alarm" if verdict.alarm else "No alarm"
+    word = "A drift alarm" if verdict.alarm else "No drift alarm"
+    why = "" if verdict.alarm else f" No alarm: {verdict.sentence}."
     return "\n\n".join(
         [
+            f"# {word} about {window.name} {version}",
             f"The {window.kind} from {window.start} to {window.end} of "
-            f"{window.deployment}, against what {window.name} {version} was trained on.",
-            f"**{word}**: {verdict.sentence}.",
+            f"{window.deployment} against what {version} was trained on.{why}",
             report.to_markdown(plots=_PLOTS),
         ]
     )

@@ -265,6 +265,6 @@ def test_a_policy_is_a_field_of_other_models() -> None:
 def test_the_decision_reads_well() -> None:
     decision = POLICY.decide(result(f1=0.7, roc_auc=0.9))
     text = decision.to_markdown()
-    assert "flowers 1.1.0: refused by promotion" in text
+    assert "flowers 1.1.0: refused by the policy promotion" in text
     assert "| f1 >= 0.8 | no | f1 is 0.7000 on 500 rows, below the least" in text
     assert json.loads(json.dumps(decision.to_dict()))["allowed"] is False

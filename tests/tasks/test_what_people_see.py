@@ -1,4 +1,7 @@
-"""People are told through real notification blocks; a silent messenger stops nothing."""
+"""What people are told through real notification blocks, and find on a run's page.
+
+A messenger that is silent stops nothing.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,13 @@ import json
 import logging
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
+import httpx
 import pytest
-from prefect import flow
+from prefect import flow, runtime
 from prefect.blocks.notifications import (
     CustomWebhookNotificationBlock,
     MattermostWebhook,
@@ -18,11 +24,14 @@ from prefect.blocks.system import Secret
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from pydantic import SecretStr
 
-from brixa_flows.demo.stack import PrefectStack
+from brixa_flows.demo.stack import PrefectStack, wait_until
 from brixa_flows.errors import SettingsError
 from brixa_flows.events import DriftDetected, GateRefused
+from brixa_flows.registry import DatasetRef, Lineage, ModelMetadata, ParentRef
 from brixa_flows.settings import BrixaSettings
-from brixa_flows.tasks import notifying
+from brixa_flows.tasks import notifying, reporting
+from brixa_flows.tasks.assets import materialize_version, version_asset
+from brixa_flows.tasks.run_page import flow_run_link, progress
 from flows.tell import TellRequest, tell
 
 VARIABLE = "BRXA_NOTIFICATION_BLOCK"
@@ -185,3 +194,89 @@ def test_nobody_is_told_where_no_block_is_named(
 def test_a_name_that_names_no_kind_of_block_is_a_settings_error() -> None:
     with pytest.raises(SettingsError, match=VARIABLE):
         BrixaSettings.check({VARIABLE: "team"})
+
+
+METADATA = ModelMetadata(
+    name="m",
+    version="1.0.1",
+    model_type="classification",
+    framework="sklearn",
+    description="rain or shine",
+    metrics={"auc": 0.8},
+    digest="sha256:ab",
+    lineage=Lineage(
+        datasets=(
+            DatasetRef(name="rows", uri="s3://bucket/rows.parquet"),
+            DatasetRef(name="more", uri="/data/with space.parquet"),
+        ),
+        parents=(ParentRef(name="base", version="2.0.0"),),
+    ),
+    created_at=datetime.now(UTC),
+)
+
+
+@flow
+def _a_run_with_a_report() -> str:
+    with progress("judging", "m", "judging m 1.0.1", steps=4) as step:
+        for _ in range(3):
+            step()
+    reporting.publish("judged", "m", "# m 1.0.1 is good", "m 1.0.1 is good", "1.0.1")
+    materialize_version(METADATA)
+    return str(runtime.flow_run.id)
+
+
+def _find(stack: PrefectStack, kind: str, **query: Any) -> list[dict[str, Any]]:
+    answer = httpx.post(f"{stack.api.url}/{kind}/filter", json=query, timeout=20)
+    found: list[dict[str, Any]] = answer.raise_for_status().json()
+    return found
+
+
+def test_a_run_has_a_report_that_its_log_leads_to_a_bar_and_tags(
+    stack: PrefectStack, caplog: pytest.LogCaptureFixture
+) -> None:
+    run_id = _a_run_with_a_report()
+    of_run = {"flow_run": {"id": {"any_": [run_id]}}}
+    shown = {
+        found["type"]: found
+        for found in _find(
+            stack, "artifacts", **{"artifacts": {"flow_run_id": {"any_": [run_id]}}}
+        )
+    }
+    report, bar = shown["markdown"], shown["progress"]
+    assert (report["key"], report["data"]) == ("judged-m", "# m 1.0.1 is good")
+    assert (bar["description"], bar["data"]) == ("judging m 1.0.1", 75)
+    [run] = _find(stack, "flow_runs", flow_runs=of_run["flow_run"])
+    assert {"model:m", "version:1.0.1"} <= set(run["tags"])
+    address = f"{stack.ui_url}/artifacts/artifact/{report['id']}"
+    assert f"m 1.0.1 is good\nReport: {address}" in caplog.messages
+    assert (
+        flow_run_link(run_id) == f"[`{run_id}`]({stack.ui_url}/runs/flow-run/{run_id})"
+    )
+
+
+def test_a_new_version_is_an_asset_made_from_others(stack: PrefectStack) -> None:
+    _a_run_with_a_report()
+    event = "prefect.asset.materialization.succeeded"
+    found: list[dict[str, Any]] = []
+
+    def arrived() -> bool:
+        query = {"filter": {"event": {"name": [event]}}, "limit": 1}
+        answer = httpx.post(f"{stack.api.url}/events/filter", json=query, timeout=20)
+        found[:] = answer.raise_for_status().json()["events"]
+        return bool(found)
+
+    wait_until(arrived, 30, f"the event {event}")
+    [made] = found
+    assert made["resource"]["prefect.resource.id"] == "brixa://models/m/1.0.1"
+    assert made["payload"]["metrics"] == {"auc": 0.8}
+    related = {item["prefect.resource.id"] for item in made["related"]}
+    assert {"brixa://models/base/2.0.0", "s3://bucket/rows.parquet"} <= related
+    assert version_asset(METADATA).properties.description == "rain or shine"
+
+
+def test_a_report_that_the_ui_could_not_show_loses_its_plots() -> None:
+    plot = f"![temp](data:image/png;base64,{'A' * 1_100_000})"
+    kept = reporting._small_enough(f"# Drift\n\n{plot}\n\nthe end")
+    assert kept.startswith("# Drift") and kept.endswith("the end")
+    assert "a plot was left out" in kept
+    assert len(reporting._small_enough("é" * 1_000_000).encode()) <= 1_000_000

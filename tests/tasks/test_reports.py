@@ -1,0 +1,92 @@
+"""Reports read like reports: what was decided and why, with links and plots."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from brixa_flows.drift import DriftDetector, DriftReport, DriftVerdict
+from brixa_flows.events import ModelDeployed, WindowClosed
+from brixa_flows.registry import Lineage, LineageGraph, ModelMetadata
+from brixa_flows.tasks import reports
+
+WINDOW = WindowClosed(
+    name="m",
+    deployment="m-prod",
+    start="2026-10-01",
+    end="2026-11-01",
+    kind="month",
+    data_uri="rows.parquet",
+)
+
+
+@pytest.fixture(scope="module")
+def drifted() -> DriftReport:
+    rows = np.random.default_rng(0).normal(size=1000)
+    before, after = pd.DataFrame({"a": rows}), pd.DataFrame({"a": rows + 3})
+    return DriftDetector().detect(before, after)
+
+
+def test_a_drift_report_begins_with_the_alarm_and_shows_the_plot(
+    drifted: DriftReport,
+) -> None:
+    text = reports.drift_report(WINDOW, "1.0.0", drifted, DriftVerdict(True, "so"))
+    assert text.startswith("# A drift alarm about m 1.0.0\n")
+    assert "The month from 2026-10-01 to 2026-11-01 of m-prod against" in text
+    assert "](data:image/png;base64," in text
+
+
+def test_drift_that_is_no_alarm_says_why(drifted: DriftReport) -> None:
+    verdict = DriftVerdict(False, "1 of the last 3 months drifted")
+    text = reports.drift_report(WINDOW, "1.0.0", drifted, verdict)
+    assert text.startswith("# No drift alarm about m 1.0.0\n")
+    assert "No alarm: 1 of the last 3 months drifted." in text
+
+
+@pytest.mark.parametrize(
+    ("tracking_uri", "shown"),
+    [
+        ("http://mlflow.example:5000/", "[m](http://mlflow.example:5000/#/models/m)"),
+        ("sqlite:////data/mlflow.db", "`sqlite:////data/mlflow.db`"),
+    ],
+)
+def test_a_registration_leads_to_mlflow_where_that_has_pages(
+    tracking_uri: str, shown: str
+) -> None:
+    metadata = ModelMetadata(
+        name="m",
+        version="1.0.0",
+        model_type="classification",
+        metrics={"auc": 0.81234},
+        lineage=Lineage(run_id="a1", flow_run_id="of another orchestrator"),
+        created_at=datetime.now(UTC),
+    )
+    graph = LineageGraph((), ())
+    text = reports.registration_report(metadata, graph, tracking_uri)
+    assert f"| versions in MLflow | {shown} |" in text
+    assert "| training run in Prefect | `of another orchestrator` |" in text
+    assert "| auc at training | 0.8123 |" in text
+
+
+def test_a_deployment_says_where_it_answers_and_what_it_replaced() -> None:
+    deployed = ModelDeployed(
+        name="m",
+        version="1.0.1",
+        deployment="m-prod",
+        endpoint="http://127.0.0.1:8000",
+        replaced="1.0.0",
+    )
+    text = reports.deployment_report(deployed)
+    assert "It replaced 1.0.0" in text
+    assert "(http://127.0.0.1:8000/docs)" in text
+    assert "brixa deployment rollback m-prod" in text
+
+
+def test_a_training_report_shows_what_was_measured() -> None:
+    text = reports.training_report("m", "trees", {"auc": 0.7}, "runs:/a/model")
+    assert "Trees; MLflow keeps it as `runs:/a/model`." in text
+    assert "| auc | 0.7000 |" in text
+    assert "measured nothing" in reports.training_report("m", "trees", {}, "x")
