@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = [
     "EVENTS",
+    "ApprovalWaiting",
     "DriftDetected",
     "EvaluationDataset",
     "EventPayload",
@@ -154,6 +155,23 @@ class ModelEvaluated(EventPayload):
     comparison: dict[str, Any] = Field(default_factory=dict)
 
 
+class ApprovalWaiting(EventPayload):
+    """A run waits for a person to say whether a version may go into a stage."""
+
+    event = "brixa.approval.waiting"
+    says = "{name} {version} may go into {stage} if a person says so until {deadline}"
+    labels = {"brixa.version": "version", "brixa.stage": "stage"}
+
+    version: str
+    stage: str
+    policy: str
+    replaces: str = Field("", description="The version that is there now, if any.")
+    tell: str = Field("", description="Whom the policy wants to be asked.")
+    deadline: str = Field(description="After it nothing is promoted; ISO 8601.")
+    flow_run_id: str = Field(description="The run that waits.")
+    url: str = Field("", description="Where the Prefect UI shows it.")
+
+
 class ModelPromoted(EventPayload):
     """A version went into a stage."""
 
@@ -169,10 +187,10 @@ class ModelPromoted(EventPayload):
 
 
 class GateRefused(EventPayload):
-    """A policy kept a version out of a stage."""
+    """A gate, a person or a person's silence kept a version out of a stage."""
 
     event = "brixa.model.refused"
-    says = "{name} {version} stays out of {stage}: the policy {policy} refused it"
+    says = "{name} {version} stays out of {stage} by the policy {policy}"
     labels = {"brixa.version": "version", "brixa.stage": "stage"}
 
     version: str
@@ -254,6 +272,7 @@ EVENTS: dict[str, type[EventPayload]] = {
         TrainingCompleted,
         ModelRegistered,
         ModelEvaluated,
+        ApprovalWaiting,
         ModelPromoted,
         GateRefused,
         ModelDeployed,

@@ -1,4 +1,8 @@
-"""Put a version into a stage if a policy allows it."""
+"""Put a version into a stage if a policy, and a person if it asks one, allow it.
+
+A run that waits for a person starts again from the top with the answer, so the gates
+are asked again: what is in production may have changed meanwhile.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,7 @@ from pydantic import BaseModel, Field
 from brixa_flows.events import GateRefused, ModelPromoted
 from brixa_flows.tasks.announcing import announce
 from brixa_flows.tasks.notifying import tell_of_refusal
-from brixa_flows.tasks.promotion import ask_policy, move_to_stage
+from brixa_flows.tasks.promotion import ask_policy, ask_somebody, move_to_stage
 from brixa_flows.tasks.reporting import publish_decision
 
 
@@ -33,14 +37,25 @@ class PromoteRequest(BaseModel):
     actor: str = Field("", description="Who asks; empty is this flow run.")
     registry: str = Field("brixa", description="Brixa Registry block.")
 
+    def refused(self, reasons: list[str]) -> GateRefused:
+        """The event that it was refused."""
+        return GateRefused(
+            name=self.name,
+            version=self.version,
+            stage=self.stage,
+            policy=self.policy,
+            reasons=reasons,
+        )
+
 
 @flow(
     name="promote_model",
     flow_run_name="promote {request.name} {request.version} to {request.stage}",
-    description="Asks a gate policy and moves the version to the stage, or refuses.",
+    description="Asks a gate policy, and a person if the policy says so, and moves the "
+    "version to the stage or refuses.",
 )
 def promote_model(request: PromoteRequest) -> None:
-    """Ask the policy, act on its answer, show, announce.
+    """Ask the policy and perhaps a person, act on the answers, show, announce.
 
     Fails if production changed since the policy was asked; a repeated run asks again.
     """
@@ -52,25 +67,29 @@ def promote_model(request: PromoteRequest) -> None:
         request.dataset_digest,
         request.comparison,
     )
-    publish_decision(request.registry, decision, request.comparison)
-    if not decision.allowed:
-        refused = GateRefused(
-            name=request.name,
-            version=request.version,
-            stage=request.stage,
-            policy=request.policy,
-            reasons=decision.reasons,
-        )
+    answer = ask_somebody(
+        request.registry,
+        decision,
+        request.stage,
+        request.dataset_digest,
+        request.comparison,
+    )
+    said = answer.sentence if answer else ""
+    publish_decision(request.registry, decision, request.comparison, said)
+    refusals = decision.reasons or [said] * bool(answer and not answer.approves)
+    if refusals:
+        refused = request.refused(refusals)
         announce(request.registry, refused, refused.event_id(runtime.flow_run.id))
         tell_of_refusal(refused)
         return
+    actor = request.actor or f"flow run {runtime.flow_run.name}"
     record = move_to_stage(
         request.registry,
         request.name,
         request.version,
         request.stage,
-        request.actor or f"flow run {runtime.flow_run.name}",
-        f"the policy {request.policy} allows it",
+        answer.actor if answer else actor,
+        answer.reason if answer else f"the policy {request.policy} allows it",
         (decision.production or "none") if request.stage == "production" else None,
     )
     promoted = ModelPromoted(

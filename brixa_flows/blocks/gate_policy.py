@@ -76,12 +76,24 @@ class BrixaGatePolicy(Block):
     _documentation_url = DOCUMENTATION
 
     rules: list[GateRule] = Field(description="All of them must hold.")
+    approval_hours: float = Field(
+        0.0,
+        ge=0,
+        description="How long a person has to say yes once the rules hold; 0 asks "
+        "nobody.",
+    )
+    approval_tell: str = Field(
+        "", description="Whom the question is for, as people say it."
+    )
 
     @classmethod
     def from_policy(cls, policy: GatePolicy) -> BrixaGatePolicy:
         """The block of a policy, for instance of one read from a file."""
+        asked = policy.approval
         return cls(
-            rules=[rule for gate in policy.gates for rule in GateRule.of_gate(gate)]
+            rules=[rule for gate in policy.gates for rule in GateRule.of_gate(gate)],
+            approval_hours=asked.hours if asked else 0.0,
+            approval_tell=asked.tell if asked else "",
         )
 
     def policy(self, name: str = "") -> GatePolicy:
@@ -93,6 +105,10 @@ class BrixaGatePolicy(Block):
         Raises:
             EvaluationError: If a rule makes no gate.
         """
-        from brixa_flows.evaluation import GatePolicy
+        from brixa_flows.evaluation import ApprovalRule, GatePolicy
 
-        return GatePolicy([rule.to_gate() for rule in self.rules], name=name)
+        approval = None
+        if self.approval_hours:
+            approval = ApprovalRule(hours=self.approval_hours, tell=self.approval_tell)
+        gates = [rule.to_gate() for rule in self.rules]
+        return GatePolicy(gates, name=name, approval=approval)

@@ -10,6 +10,7 @@ from typing import TextIO
 import click
 
 from brixa_flows import __version__
+from brixa_flows.cli.approve import approve
 from brixa_flows.cli.deployment import deployment
 from brixa_flows.cli.doctor import doctor
 from brixa_flows.cli.drift import drift
@@ -65,7 +66,9 @@ def _warn_in_a_line(
 
 for command in (search, diff, sign, verify, scan):
     model.add_command(command)
-for command in (model, key, trust, deployment, drift, lineage, doctor, demo, init):
+for command in (model, key, trust, deployment, drift, lineage, approve, doctor):
+    brixa.add_command(command)
+for command in (demo, init):
     brixa.add_command(command)
 
 

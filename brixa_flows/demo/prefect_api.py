@@ -97,9 +97,16 @@ class PrefectApi:
         except httpx.TransportError:
             return False
 
-    def create_pool(self, name: str, job_template: dict[str, Any]) -> None:
+    def create_pool(
+        self, name: str, job_template: dict[str, Any], concurrency_limit: int
+    ) -> None:
         """Make a process work pool; one that is there stays."""
-        pool = {"name": name, "type": "process", "base_job_template": job_template}
+        pool = {
+            "name": name,
+            "type": "process",
+            "base_job_template": job_template,
+            "concurrency_limit": concurrency_limit,
+        }
         answer = self._http.post("/work_pools/", json=pool)
         if answer.status_code != httpx.codes.CONFLICT:
             answer.raise_for_status()

@@ -27,6 +27,7 @@ _WORKER = "prefect worker"
 _SERVER_SECONDS = 120.0
 _STEP_SECONDS = 120.0
 _ATTEMPTS = 3
+_FLOWS_AT_A_TIME = 3
 
 
 def free_port() -> int:
@@ -119,7 +120,7 @@ class PrefectStack:
         Raises:
             OrchestrationError: If a step fails; quotes its log.
         """
-        self.api.create_pool(POOL, self._job_template())
+        self.api.create_pool(POOL, self._job_template(), _FLOWS_AT_A_TIME)
         self._start("blocks", ["-m", "blocks"])
         self._start(
             "prefect deploy", ["-m", "prefect", "--no-prompt", "deploy", "--all"]
@@ -140,10 +141,14 @@ class PrefectStack:
         variables["working_dir"]["default"] = str(self._project)
         return template
 
-    def start_worker(self, limit: int = 3) -> None:
-        """Start a process worker that runs at most ``limit`` flows at a time."""
+    def start_worker(self) -> None:
+        """Start a process worker.
+
+        How many flows run at a time is the pool's business: a worker of Prefect 3.8 with
+        a ``--limit`` dies when a suspended run is resumed before its process has ended.
+        """
         pool = ["--pool", POOL, "--type", "process", "--name", "demo"]
-        command = ["-m", "prefect", "worker", "start", *pool, "--limit", str(limit)]
+        command = ["-m", "prefect", "worker", "start", *pool]
         self._start(_WORKER, command)
 
     def wait_for_worker(self) -> None:

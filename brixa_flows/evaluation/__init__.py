@@ -2,7 +2,13 @@
 
 from brixa_flows.evaluation.compare import Comparison, MetricComparison
 from brixa_flows.evaluation.evaluator import ModelEvaluator
-from brixa_flows.evaluation.gates import Gate, GateDecision, GateOutcome, GatePolicy
+from brixa_flows.evaluation.gates import (
+    ApprovalRule,
+    Gate,
+    GateDecision,
+    GateOutcome,
+    GatePolicy,
+)
 from brixa_flows.evaluation.intervals import Interval
 from brixa_flows.evaluation.metrics import METRICS, Metric, canonical_metric
 from brixa_flows.evaluation.results import (
@@ -13,6 +19,7 @@ from brixa_flows.evaluation.results import (
 
 __all__ = [
     "METRICS",
+    "ApprovalRule",
     "Comparison",
     "DatasetFacts",
     "EvaluationResult",

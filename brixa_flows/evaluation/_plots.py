@@ -9,20 +9,23 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from brixa_flows.evaluation.compare import Comparison
 from brixa_flows.evaluation.results import EvaluationResult
 
-__all__ = ["pictures"]
+__all__ = ["comparison_picture", "pictures"]
 
 _INK = "#1f4e8c"
 _GUIDE = "#8a93a3"
 _WARM = "#c4571b"
 _NUMBERS_IN_CELLS = 12
+_Drawn = TypeVar("_Drawn", EvaluationResult, Comparison)
 
 
 def pictures(result: EvaluationResult) -> Iterator[tuple[str, str]]:
@@ -42,9 +45,29 @@ def pictures(result: EvaluationResult) -> Iterator[tuple[str, str]]:
             yield captions[name], _draw(drawer, result)
 
 
-def _draw(
-    drawer: Callable[[Axes, EvaluationResult], None], result: EvaluationResult
-) -> str:
+def comparison_picture(comparison: Comparison) -> str:
+    """Data URI of the gains over the baseline with their 95 % intervals."""
+    return _draw(_gains, comparison)
+
+
+def _gains(axes: Axes, comparison: Comparison) -> None:
+    names = list(comparison.metrics)
+    found = list(comparison.metrics.values())
+    bounds = np.array([each.gain for each in found])
+    sign = np.array([1 if each.higher_is_better else -1 for each in found])
+    gains = sign * np.array([each.difference for each in found])
+    errors = np.abs(bounds - gains[:, np.newaxis]).T
+    rows = np.arange(len(names))[::-1]
+    axes.axvline(0, ls="--", color=_GUIDE, lw=1)
+    axes.errorbar(gains, rows, xerr=errors, fmt="o", color=_INK, capsize=4)
+    axes.set_yticks(rows, names)
+    axes.set_ylim(-0.6, len(names) - 0.4)
+    axes.grid(axis="x", color="#e3e6eb")
+    axes.set_xlabel("gain, right of 0 is better (95 % interval)")
+    axes.set_title(f"{comparison.candidate} against {comparison.baseline}")
+
+
+def _draw(drawer: Callable[[Axes, _Drawn], None], result: _Drawn) -> str:
     figure = Figure(figsize=(5, 4.2), dpi=130, layout="constrained")
     axes = FigureCanvasAgg(figure).figure.add_subplot()
     axes.spines[["top", "right"]].set_visible(False)

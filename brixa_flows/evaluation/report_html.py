@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 from html import escape
 
+from brixa_flows.evaluation.pictures import pictures_of
 from brixa_flows.evaluation.results import EvaluationResult, SliceResult
 
 __all__ = ["render_html"]
@@ -39,10 +39,9 @@ footer { color: #7a8392; font-size: 13px; margin-top: 32px; }
 def render_html(result: EvaluationResult) -> str:
     """The report as one HTML page, with pictures as data URIs."""
     title = escape(f"{result.model_name} {result.version}: evaluation")
-    plots = importlib.import_module("brixa_flows.evaluation._plots")
     figures = "".join(
         f'<figure><img src="{uri}" alt="{escape(caption)}"></figure>'
-        for caption, uri in plots.pictures(result)
+        for caption, uri in pictures_of(result)
     )
     notes = "".join(f'<p class="note">{escape(note)}</p>' for note in result.warnings)
     body = [

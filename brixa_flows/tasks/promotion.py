@@ -17,10 +17,19 @@ from brixa_flows.evaluation import (
     GatePolicy,
 )
 from brixa_flows.registry import ModelRegistry, StageRecord
+from brixa_flows.registry.metadata import Stage
+from brixa_flows.tasks.approving import Answer, Question, ask_person
 from brixa_flows.tasks.evaluation import version_in_production
 from brixa_flows.tasks.opening import load_policy, open_registry
+from brixa_flows.tasks.reports import approval_report
 
-__all__ = ["ask_policy", "decide_now", "move_to_stage", "recorded_evaluation"]
+__all__ = [
+    "ask_policy",
+    "ask_somebody",
+    "decide_now",
+    "move_to_stage",
+    "recorded_evaluation",
+]
 
 
 def recorded_evaluation(
@@ -101,9 +110,48 @@ def ask_policy(
         dataset_digest,
         comparison,
     )
-    verdict = "allows" if decision.allowed else "refuses"
-    get_run_logger().info("the policy %s %s %s %s", policy, verdict, name, version)
+    get_run_logger().info("%s %s: %s by %s", name, version, decision.verdict, policy)
     return decision
+
+
+def ask_somebody(
+    registry: str,
+    decision: GateDecision,
+    stage: Stage,
+    dataset_digest: str,
+    comparison: Mapping[str, Any],
+) -> Answer | None:
+    """Wait for a person's answer if the policy asks one and it is not done already.
+
+    Call it from a flow; see :func:`brixa_flows.tasks.approving.ask_person`.
+
+    Args:
+        registry: Name of the registry's block.
+        decision: What the policy said.
+        stage: Where the version is to go.
+        dataset_digest: The rows whose evaluation decided.
+        comparison: Comparison with production; may be empty.
+
+    Returns:
+        The answer, or ``None`` if nobody has to be asked.
+    """
+    if decision.verdict != "waiting":
+        return None
+    opened = open_registry(registry)
+    name, version = decision.model_name, decision.version
+    if opened.get_metadata(name, version).stage == stage:
+        return None  # a run that goes on after a crash has had its answer
+    there = opened.list_versions(name, stage=stage)
+    holder = str(there[0].version) if there else ""
+
+    question = Question(decision, stage, holder)
+
+    def report() -> str:
+        result = recorded_evaluation(opened, name, version, dataset_digest)
+        compared = Comparison.from_dict(comparison) if comparison else None
+        return approval_report(question.title, decision, result, compared, holder)
+
+    return ask_person(registry, question, report)
 
 
 @task(task_run_name="{name} {version} to {stage}", cache_policy=NO_CACHE)

@@ -98,16 +98,26 @@ def publish_evaluation(
 
 
 def publish_decision(
-    registry: str, decision: GateDecision, comparison: Mapping[str, Any]
+    registry: str,
+    decision: GateDecision,
+    comparison: Mapping[str, Any],
+    answer: str,
 ) -> None:
-    """Show what a policy decided."""
+    """Show what a policy decided, and what a person said to it.
+
+    Args:
+        registry: Name of the registry's block.
+        decision: The decision of the gates.
+        comparison: With production, as the event carried it; may be empty.
+        answer: Who said what, if a person was asked.
+    """
     name, version = decision.model_name, decision.version
     graph = open_registry(registry).lineage(name, version)
     compared = Comparison.from_dict(comparison) if comparison else None
-    word = "allowed" if decision.allowed else "refused"
-    text = reports.decision_report(decision, compared, graph)
-    what = f"{name} {version}: {word} by the policy {decision.policy}"
-    publish("decided", name, text, what, version)
+    text = reports.decision_report(decision, compared, graph, answer)
+    what = f"{name} {version}: {decision.verdict} by the policy {decision.policy}"
+    said = f"{name} {version}, {answer}" if answer else what
+    publish("decided", name, text, said, version)
 
 
 def publish_deployment(deployed: ModelDeployed) -> None:

@@ -11,11 +11,13 @@ from urllib.parse import quote
 
 from brixa_flows.drift import DriftReport, DriftVerdict
 from brixa_flows.evaluation import Comparison, EvaluationResult, GateDecision
+from brixa_flows.evaluation.pictures import gains_picture, pictures_of
 from brixa_flows.events import ModelDeployed, WindowClosed
 from brixa_flows.registry import LineageGraph, ModelMetadata
 from brixa_flows.tasks.run_page import flow_run_link, reports_link
 
 __all__ = [
+    "approval_report",
     "decision_report",
     "deployment_report",
     "drift_report",
@@ -26,9 +28,10 @@ __all__ = [
 ]
 
 _PLOTS = 3
+_PICTURES = 2
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+def table(header: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
     """A markdown table; pipes and line breaks in cells are made harmless."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join("| " + " | ".join(map(_cell, line)) + " |" for line in lines)
@@ -125,11 +128,64 @@ def evaluation_report(
     return "\n\n".join(parts)
 
 
-def decision_report(
-    decision: GateDecision, comparison: Comparison | None, graph: LineageGraph
+def approval_report(
+    title: str,
+    decision: GateDecision,
+    result: EvaluationResult,
+    comparison: Comparison | None,
+    holder: str,
 ) -> str:
-    """What a policy decided and why."""
+    """What a person must see to say whether a version may go on.
+
+    Narrow, since the form of a waiting run is.
+    """
+    pictures = pictures_of(result)[-_PICTURES:]
+    parts = [
+        f"# {title[:1].upper()}{title[1:]}",
+        f"The gates of the policy {decision.policy} have passed:",
+        "\n".join(f"- **{each.gate}**: {each.sentence}" for each in decision.gates),
+    ]
+    if comparison is None:
+        parts.append("There is no comparison with another version.")
+    else:
+        pictures.insert(0, gains_picture(comparison))
+        parts.append(_verdicts(comparison))
+    if comparison is not None and holder != str(comparison.baseline):
+        parts.append(
+            f"> The comparison is with {comparison.baseline}, but "
+            f"{holder or 'no version'} is there now."
+        )
+    parts += [f"![{caption}]({uri})" for caption, uri in pictures]
+    return "\n\n".join(parts)
+
+
+def _verdicts(comparison: Comparison) -> str:
+    rows = [
+        (
+            found.metric,
+            f"{found.baseline:.4f}",
+            f"{found.candidate:.4f}",
+            found.verdict.replace("_", " "),
+        )
+        for found in comparison.metrics.values()
+    ]
+    facts = comparison.dataset
+    header = ("metric", comparison.baseline, comparison.candidate, "verdict")
+    told = [f"> {warning}" for warning in comparison.warnings]
+    where = f"On the same {facts.rows} rows of {facts.name}:"
+    return "\n\n".join([where, table(header, rows), *told])
+
+
+def decision_report(
+    decision: GateDecision,
+    comparison: Comparison | None,
+    graph: LineageGraph,
+    answer: str,
+) -> str:
+    """What a policy decided and why, and what a person answered, if one was asked."""
     parts = [decision.to_markdown()]
+    if answer:
+        parts.append(f"A person was asked. {answer}")
     if comparison is not None:
         parts.append(comparison.to_markdown())
     return "\n\n".join([*parts, _mermaid(graph)])

@@ -21,8 +21,14 @@ from pydantic import HttpUrl
 import brixa_flows
 from blocks.policies import policies
 from brixa_flows import blocks as blocks_room
-from brixa_flows.blocks import BrixaDriftPolicy, BrixaRegistry, BrixaStorage
+from brixa_flows.blocks import (
+    BrixaDriftPolicy,
+    BrixaGatePolicy,
+    BrixaRegistry,
+    BrixaStorage,
+)
 from brixa_flows.errors import DriftError
+from brixa_flows.evaluation import Gate, GatePolicy
 from brixa_flows.settings import BrixaSettings
 
 PACKAGE = Path(brixa_flows.__file__).parent
@@ -124,6 +130,15 @@ def test_a_registry_block_opens_the_registry_it_describes(tmp_path: Path) -> Non
     registry = BrixaRegistry(storage=storage, trust_policy="strict").open()
     assert registry.storage.uri == tmp_path.as_uri()
     assert registry.settings.trust_policy == "strict"
+
+
+def test_a_policy_that_asks_a_person_survives_the_trip_through_its_block() -> None:
+    asks = GatePolicy([Gate("f1", min=0.8)], name="p", approval={"hours": 2.5})
+    block = BrixaGatePolicy.from_policy(asks)
+    assert block.approval_hours == 2.5
+    assert block.policy("p") == asks
+    silent = BrixaGatePolicy.from_policy(GatePolicy([Gate("f1", min=0.8)]))
+    assert silent.approval_hours == 0 and silent.policy().approval is None
 
 
 def test_the_projects_policy_survives_the_trip_through_its_block() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from pydantic import BaseModel
 
 from brixa_flows.errors import EvaluationError
 from brixa_flows.evaluation.compare import Comparison, MetricComparison
-from brixa_flows.evaluation.gates import Gate, GatePolicy
+from brixa_flows.evaluation.gates import ApprovalRule, Gate, GatePolicy
 from brixa_flows.evaluation.intervals import Interval
 from brixa_flows.evaluation.metrics import METRICS, MetricValues
 from brixa_flows.evaluation.results import DatasetFacts, EvaluationResult
@@ -268,3 +269,48 @@ def test_the_decision_reads_well() -> None:
     assert "flowers 1.1.0: refused by the policy promotion" in text
     assert "| f1 >= 0.8 | no | f1 is 0.7000 on 500 rows, below the least" in text
     assert json.loads(json.dumps(decision.to_dict()))["allowed"] is False
+
+
+def test_a_policy_that_asks_a_person_opens_no_gate_by_itself() -> None:
+    asks = GatePolicy([Gate("f1", min=0.8)], name="p", approval={"hours": 2})
+    decision = asks.decide(result(f1=0.9))
+    assert decision.verdict == "waiting" and not decision.allowed
+    assert decision.reasons == []
+    assert "allowed by the policy p, which asks a person" in decision.to_markdown()
+    assert decision.to_dict()["verdict"] == "waiting"
+    strict = GatePolicy([Gate("f1", min=0.99)], approval=ApprovalRule())
+    assert strict.decide(result(f1=0.9)).verdict == "refused"
+
+
+@pytest.mark.parametrize("suffix", ["yaml", "toml"])
+def test_an_approval_is_kept_in_a_file(tmp_path: Path, suffix: str) -> None:
+    file = tmp_path / f"policy.{suffix}"
+    texts = {
+        "yaml": "gates: [{metric: f1, min: 0.8}]\napproval: {hours: 1.5, tell: leads}\n",
+        "toml": "[[gates]]\nmetric = 'f1'\nmin = 0.8\n[approval]\nhours = 1.5\n"
+        "tell = 'leads'\n",
+    }
+    file.write_text(texts[suffix])
+    policy = GatePolicy.from_file(file)
+    assert policy.approval == ApprovalRule(hours=1.5, tell="leads")
+    assert policy.approval is not None and policy.approval.timeout_seconds == 5400
+    assert GatePolicy.from_dict(policy.to_dict()) == policy
+
+
+@pytest.mark.parametrize(
+    ("approval", "words"),
+    [
+        ("{hours: 0}", "hours: Input should be greater than 0"),
+        ("{hours: .nan}", "hours: Input should be"),
+        ("{hour: 3}", "unknown key 'hour'"),
+        ("true", "valid dictionary"),
+        ("", "the approval is empty; say how long a person has"),
+    ],
+)
+def test_an_approval_that_is_none_is_never_left_out_in_silence(
+    tmp_path: Path, approval: str, words: str
+) -> None:
+    file = tmp_path / "policy.yaml"
+    file.write_text(f"gates: [{{metric: f1, min: 0.8}}]\napproval: {approval}\n")
+    with pytest.raises(EvaluationError, match=re.escape(words)):
+        GatePolicy.from_file(file)

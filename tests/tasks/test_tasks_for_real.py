@@ -1,7 +1,4 @@
-"""The tasks of the loop on a real Prefect server, MLflow, storage and endpoint.
-
-The server's first port was taken between its choice and its use.
-"""
+"""The tasks of the loop on a real Prefect server, MLflow, storage and endpoint."""
 
 from __future__ import annotations
 

@@ -1,0 +1,145 @@
+"""One gate: what a version must show, what the gate said, and who is asked besides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from brixa_flows.errors import EvaluationError
+
+__all__ = ["ApprovalRule", "Gate", "GateOutcome", "PolicyData", "as_evaluation_error"]
+
+
+@contextmanager
+def as_evaluation_error(where: str) -> Iterator[None]:
+    """Say pydantic's list of faults in one sentence."""
+    try:
+        yield
+    except ValidationError as err:
+        faults = "; ".join(_fault(fault) for fault in err.errors())
+        raise EvaluationError(f"{where} {faults}") from err
+
+
+def _fault(fault: Mapping[str, Any]) -> str:
+    message = str(fault["msg"]).removeprefix("Value error, ")
+    place = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] == "extra_forbidden":
+        return f"has an unknown key {place!r}"
+    if place == "gates":
+        return (
+            "needs a list of at least one gate, such as Gate('f1', min=0.8) or "
+            "{'metric': 'f1', 'min': 0.8}"
+        )
+    if fault["type"] == "string_too_short":
+        return f"has an empty {place}; give it a name"
+    return f"{place}: {message}" if place else message
+
+
+class PolicyData(BaseModel):
+    """Strict and frozen: a misspelt key is an error, never ignored."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class ApprovalRule(PolicyData):
+    """A person is asked once every gate has passed.
+
+    Args:
+        **given: The fields below.
+
+    Raises:
+        EvaluationError: If a field is none; says which.
+    """
+
+    hours: float = Field(
+        24.0,
+        gt=0,
+        le=24 * 365,
+        description="How long a person has; then nothing is promoted.",
+    )
+    tell: str = Field(
+        "", max_length=500, description="Whom the question is for, as people say it."
+    )
+
+    def __init__(self, **given: Any) -> None:
+        with as_evaluation_error("the approval"):
+            BaseModel.__init__(self, **given)
+
+    @property
+    def timeout_seconds(self) -> int:
+        """The time to answer, at least a second."""
+        return max(1, round(self.hours * 3600))
+
+
+class Gate(PolicyData):
+    """One condition on one metric.
+
+    Args:
+        metric: Its name; ``auc`` is ``roc_auc``.
+        **conditions: The fields below.
+
+    Raises:
+        EvaluationError: If the conditions make no gate; says which and what to write.
+    """
+
+    metric: str = Field(min_length=1, description="Name; auc is roc_auc.")
+    min: float | None = Field(None, description="The value must be at least this.")
+    max: float | None = Field(None, description="The value must be at most this.")
+    not_worse_than: Literal["production"] | None = Field(
+        None, description="The loss against it is surely at most the margin."
+    )
+    better_than: Literal["production"] | None = Field(
+        None, description="The gain over it is surely more than the margin."
+    )
+    margin: float = Field(0.0, ge=0, description="In units of the metric.")
+
+    def __init__(self, metric: str = "", **conditions: Any) -> None:
+        with as_evaluation_error(f"the gate on {metric!r}"):
+            BaseModel.__init__(self, metric=metric, **conditions)
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Gate:
+        if self.min is None and self.max is None and not self.is_relative:
+            raise ValueError(
+                "has no condition; give min=, max=, not_worse_than='production' or "
+                "better_than='production'"
+            )
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"has min {self.min} above max {self.max}; swap them")
+        if self.margin and not self.is_relative:
+            raise ValueError("has a margin but nothing to compare with; drop margin=")
+        return self
+
+    @property
+    def is_relative(self) -> bool:
+        """Whether it compares with production."""
+        return bool(self.not_worse_than or self.better_than)
+
+    def __str__(self) -> str:
+        margin = f" by {self.margin:g}" if self.margin else ""
+        parts = [
+            f">= {self.min:g}" if self.min is not None else "",
+            f"<= {self.max:g}" if self.max is not None else "",
+            f"not worse than {self.not_worse_than}{margin}" * bool(self.not_worse_than),
+            f"better than {self.better_than}{margin}" * bool(self.better_than),
+        ]
+        return f"{self.metric} " + " and ".join(part for part in parts if part)
+
+
+@dataclass(frozen=True)
+class GateOutcome:
+    """What one gate said.
+
+    Attributes:
+        gate: The gate.
+        passed: Whether it lets the version through.
+        sentence: Why, with the numbers.
+    """
+
+    gate: Gate
+    passed: bool
+    sentence: str

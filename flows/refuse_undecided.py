@@ -1,0 +1,37 @@
+"""Announce that nobody answered: the end of a promotion that waited for a person.
+
+Prefect itself fails a run that waited too long; no process of ours is there to say so.
+"""
+
+from __future__ import annotations
+
+from prefect import flow, get_run_logger
+from pydantic import BaseModel, Field
+
+from brixa_flows.tasks.announcing import announce
+from brixa_flows.tasks.answering import undecided_run
+from brixa_flows.tasks.notifying import tell_of_refusal
+from flows.promote_model import PromoteRequest
+
+
+class UndecidedRequest(BaseModel):
+    """The promotion that failed."""
+
+    flow_run: str = Field(description="Its flow run: the id, or as events name it.")
+
+
+@flow(
+    name="refuse_undecided",
+    description="Announces brixa.model.refused for a promotion that nobody decided.",
+)
+def refuse_undecided(request: UndecidedRequest) -> None:
+    """Look whether it waited for a person, and announce that nobody answered."""
+    undecided = undecided_run(request.flow_run)
+    if undecided is None:
+        get_run_logger().info("%s failed otherwise; see its log", request.flow_run)
+        return
+    parameters, reason = undecided
+    promotion = PromoteRequest.model_validate(parameters["request"])
+    refused = promotion.refused([reason])
+    announce(promotion.registry, refused, refused.event_id(request.flow_run, reason))
+    tell_of_refusal(refused)
