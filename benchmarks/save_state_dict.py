@@ -58,6 +58,7 @@ def main() -> None:
             (folder / "plain").unlink(missing_ok=True)
             for old in versions:
                 registry.delete_version("state", old)
+            registry.collect_garbage(remove=True)
             versions.clear()
             if side == "ours":
                 versions.append(

@@ -11,7 +11,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from brixa_flows.errors import DamagedArtifactError, DatasetError
+from brixa_flows.errors import (
+    DamagedArtifactError,
+    DatasetError,
+    VersionNotFoundError,
+)
 from brixa_flows.registry.layout import Layout
 from brixa_flows.registry.vouching import Vouchers, keys_of, vouchers_for
 from brixa_flows.serializers import (
@@ -28,6 +32,7 @@ from brixa_flows.serializers import (
 )
 from brixa_flows.settings import BrixaSettings
 from brixa_flows.storage.local import LocalStorageNode
+from brixa_flows.tracking import TrackingStore, tags
 from brixa_flows.tracking.opening import open_store_in_use
 from brixa_flows.versioning import ModelVersion
 
@@ -88,7 +93,9 @@ def _load_pyfunc(path: str) -> PyfuncModel:
     _check_place(directory, manifest)
     verify_manifest(directory, manifest)
     settings = BrixaSettings.load()
-    recorded, policy = _recorded_digest(manifest), settings.trust_policy
+    store = open_store_in_use()
+    _refuse_deleted(manifest, store)
+    recorded, policy = _recorded_digest(manifest, store), settings.trust_policy
     vouchers = Vouchers()
     if depends_on_signature(manifest, recorded_digest=recorded, policy=policy):
         vouchers = _vouchers(directory, manifest, settings)
@@ -103,12 +110,27 @@ def _load_pyfunc(path: str) -> PyfuncModel:
     return PyfuncModel(model, serializer_named(manifest.saved.serializer), manifest)
 
 
-def _recorded_digest(manifest: ArtifactManifest) -> str | None:
-    store = open_store_in_use()
+def _recorded_digest(
+    manifest: ArtifactManifest, store: TrackingStore | None
+) -> str | None:
     if store is None:
         return None
     core = manifest.core
     return store.recorded_digest(str(core.get("name")), str(core.get("version")))
+
+
+def _refuse_deleted(manifest: ArtifactManifest, store: TrackingStore | None) -> None:
+    """The files of a deleted version stay for a while, and MLflow shows it for ever.
+
+    Raises:
+        VersionNotFoundError: If it was deleted.
+    """
+    if store is None:
+        return
+    name, version = str(manifest.core.get("name")), str(manifest.core.get("version"))
+    shown = store.get_version(name, version)
+    if shown is not None and shown.facts.get(tags.STATE) == "deleted":
+        raise VersionNotFoundError(name, version, (), f"{version} was deleted")
 
 
 def _vouchers(

@@ -241,16 +241,23 @@ def history(
 @click.argument("ref", type=MODEL_REF)
 @_actor_option
 @click.option("--reason", required=True, help="Why; kept for ever.")
+@click.option("--force", is_flag=True, help="Also if others could need it again.")
 @click.pass_obj
-def delete(workspace: Workspace, ref: ModelRef, actor: str | None, reason: str) -> None:
+def delete(
+    workspace: Workspace, ref: ModelRef, actor: str | None, reason: str, force: bool
+) -> None:
     """Delete the exact version NAME@VERSION; its number is never used again.
+
+    Its files stay until brixa gc --remove.
 
     Raises:
         click.UsageError: If no version is named.
     """
     if ref.spec is None:
         raise click.UsageError("name the exact version: NAME@VERSION")
-    workspace.registry.delete_version(ref.name, ref.spec, actor=actor, reason=reason)
+    workspace.registry.delete_version(
+        ref.name, ref.spec, actor=actor, reason=reason, force=force
+    )
     click.echo(f"deleted {ref.name} {ref.spec}", err=True)
 
 

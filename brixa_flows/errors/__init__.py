@@ -14,6 +14,7 @@
     ├── VersionNotFoundError       LookupError
     │   └── ModelNotSavedError                       claimed, but no bytes yet
     ├── VersionExistsError         FileExistsError
+    ├── VersionInUseError          ValueError        somebody needs what is deleted
     ├── StageTransitionError       ValueError
     │   └── StageHolderError                         another one is there now
     ├── UnmetDependencyError       LookupError       another model is not here
@@ -80,6 +81,7 @@ from brixa_flows.errors.models import (
     UnmetDependencyError,
     UntrustedArtifactError,
     VersionExistsError,
+    VersionInUseError,
     VersionNotFoundError,
 )
 from brixa_flows.errors.services import (
@@ -149,5 +151,6 @@ __all__ = [
     "UnsafeKeyError",
     "UntrustedArtifactError",
     "VersionExistsError",
+    "VersionInUseError",
     "VersionNotFoundError",
 ]

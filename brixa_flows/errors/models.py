@@ -84,6 +84,19 @@ class VersionExistsError(BrixaError, FileExistsError):
         )
 
 
+class VersionInUseError(BrixaError, ValueError):
+    """A version that somebody needs, and that therefore is not deleted."""
+
+    def __init__(self, name: str, version: object, why: str, remedy: str) -> None:
+        super().__init__(
+            f"{name} {version} is not deleted, because {why}; {remedy}",
+            name=name,
+            version=str(version),
+            why=why,
+            remedy=remedy,
+        )
+
+
 class StageTransitionError(BrixaError, ValueError):
     """A stage change that the transition table does not allow."""
 

@@ -10,10 +10,12 @@
     signatures  who signed files    trust_records    who vouched, when and why
     registering saving opening changing describing adopting recovery
     trusting vouching searching diffing timeline checking: one task each
+    in_use      who needs a version    garbage     what nobody needs
     lineage     what went in            graph       questions both ways
 """
 
 from brixa_flows.registry.diffing import VersionDiff
+from brixa_flows.registry.garbage import Garbage
 from brixa_flows.registry.graph import LineageGraph
 from brixa_flows.registry.lineage import git_state, lineage_context
 from brixa_flows.registry.metadata import (
@@ -39,6 +41,7 @@ __all__ = [
     "CodeRef",
     "DatasetRef",
     "FeatureRef",
+    "Garbage",
     "Lineage",
     "LineageGraph",
     "ModelMetadata",

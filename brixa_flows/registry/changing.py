@@ -12,9 +12,11 @@ from collections.abc import Callable
 from brixa_flows.errors import (
     ModelNotSavedError,
     StageTransitionError,
+    VersionExistsError,
     VersionNotFoundError,
 )
 from brixa_flows.registry.backends import Backends
+from brixa_flows.registry.in_use import refuse_if_needed
 from brixa_flows.registry.inputs import as_text
 from brixa_flows.registry.metadata import StageRecord
 from brixa_flows.registry.projecting import project
@@ -113,25 +115,47 @@ class Changer:
         project(self._backends, self._reader, name)
 
     def delete(
-        self, name: str, version: ModelVersion, actor: str | None, reason: str
+        self,
+        name: str,
+        version: ModelVersion,
+        actor: str | None,
+        reason: str,
+        *,
+        force: bool = False,
     ) -> None:
-        """Put a tombstone on a version and remove its files."""
+        """Put a tombstone on a version; see the registry."""
         _check_words(actor, reason)
         standing = self._reader.standing(name)
         if version not in standing.claimed:
             raise VersionNotFoundError(name, str(version), standing.ready)
+        _refuse_deleted(standing.lifecycle, version)
+        _refuse_in_production(standing.lifecycle, version)
+        refuse_if_needed(self._backends, self._reader, standing, version, force=force)
+        if version in standing.sealed:
+            self._backends.tracking.ping()
+        self._bury(name, version, actor, reason)
 
+    def bury_unsaved(self, name: str, version: ModelVersion, actor: str | None) -> None:
+        """Give up a number under which nothing was saved.
+
+        Raises:
+            VersionExistsError: If it was saved meanwhile, or is being saved.
+        """
+        self._bury(name, version, actor, "never saved", only_unsaved=True)
+
+    def _bury(
+        self,
+        name: str,
+        version: ModelVersion,
+        actor: str | None,
+        reason: str,
+        *,
+        only_unsaved: bool = False,
+    ) -> None:
         def plan(lifecycle: Lifecycle) -> Change:
             _refuse_deleted(lifecycle, version)
+            _refuse_in_production(lifecycle, version)
             source = lifecycle.stages.get(version)
-            if source == "production":
-                raise StageTransitionError(
-                    name,
-                    version,
-                    "production",
-                    "deleted",
-                    "promote another version or archive this one first",
-                )
             move = Move(
                 version=version,
                 source=source,
@@ -142,16 +166,14 @@ class Changer:
             moves = (move,) if source is not None else ()
             return _change(lifecycle, "delete", version, actor, reason, moves)
 
-        if version in standing.sealed:
-            self._backends.tracking.ping()
-        # The lease keeps a save from publishing files that nobody would remove.
+        # The lease keeps a save from publishing files that nobody could load.
         with self._backends.leases.hold(name, version):
+            if only_unsaved:
+                state = self._reader.standing(name).state(version)
+                if state != "registered":
+                    raise VersionExistsError(name, version, f"is {state} by now")
             self._backends.journal.append_change(name, plan)
             project(self._backends, self._reader, name)
-            prefix = self._backends.layout.version_prefix(name, version)
-            self._backends.storage.delete(prefix)
-            signatures = self._backends.layout.signature_key(name, version)
-            self._backends.storage.delete(signatures)
 
     def _append(self, name: str, plan: Callable[[Lifecycle], Change]) -> StageRecord:
         change, lifecycle = self._backends.journal.append_change(name, plan)
@@ -183,6 +205,17 @@ def _refuse_deleted(lifecycle: Lifecycle, version: ModelVersion) -> None:
     if version in lifecycle.deleted:
         raise VersionNotFoundError(
             lifecycle.name, str(version), (), f"{version} was deleted"
+        )
+
+
+def _refuse_in_production(lifecycle: Lifecycle, version: ModelVersion) -> None:
+    if lifecycle.stages.get(version) == "production":
+        raise StageTransitionError(
+            lifecycle.name,
+            version,
+            "production",
+            "deleted",
+            "promote another version or archive this one first",
         )
 
 

@@ -57,7 +57,6 @@ class RecoveryAction(BaseModel):
         "completed",
         "discarded",
         "quarantined",
-        "removed",
         "set aside",
         "metadata written",
         "stages shown",
@@ -146,10 +145,7 @@ class Recovery:
         died = backends.leases.drop_dead(name, version)
         prefix = backends.layout.version_prefix(name, version)
         published = backends.storage.stat(f"{prefix}/{MANIFEST_NAME}") is not None
-        if state == "deleted" and published:
-            backends.storage.delete(prefix)
-            yield _action(claim, "removed", "it was deleted")
-        elif state == "registered" and published:
+        if state == "registered" and published:
             yield from self._complete_alone(claim, prefix)
         elif died:
             yield _action(claim, "discarded", "the save ended before its files counted")

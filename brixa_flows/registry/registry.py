@@ -368,11 +368,24 @@ class ModelRegistry(MaintainedRegistry):
         *,
         actor: str | None = None,
         reason: str = "",
+        force: bool = False,
     ) -> None:
-        """Remove a version's files; its number is never used again.
+        """Put a tombstone on a version: nothing loads it, its number is never reused.
+
+        Its aliases go; its files stay until :meth:`collect_garbage`.
+
+        Args:
+            name: Model.
+            version: Exact version.
+            actor: Who decides; the user of this process if not given.
+            reason: Why; kept for ever.
+            force: Also if a deployment could roll back to it, or another model needs
+                it by constraint and no other version will do.
 
         Raises:
             StageTransitionError: If it is in production.
+            VersionInUseError: If a deployment serves it, or somebody needs it.
+            DamagedArtifactError: If the files of a deployment can't be read.
         """
         found = self._claimed(name, version)
-        self._changer.delete(name, found, actor, reason)
+        self._changer.delete(name, found, actor, reason, force=force)

@@ -190,6 +190,11 @@ class LocalStorageNode:
         with self._explain("clean up", "staging"):
             return self._scratch.discard_abandoned()
 
+    def abandoned(self) -> tuple[int, int]:
+        """How many staging directories of dead processes there are, and their bytes."""
+        with self._explain("look at", "staging"):
+            return self._scratch.abandoned()
+
     def publish(self, directory: Path, prefix: str) -> None:
         """Make a directory visible; see :meth:`.StorageNode.publish`.
 

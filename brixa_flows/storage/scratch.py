@@ -101,13 +101,29 @@ class Scratch:
     def discard_abandoned(self) -> int:
         """Remove the directories of owners that died; returns how many there were."""
         found = 0
-        for path in [*(self.folder / "tmp").glob("*/")]:
+        for path in self._unlocked_for_long():
             with suppress(OSError):  # its owner lives, or another removed it
+                self._discard_unless_locked(path)
+                found += 1
+        return found
+
+    def abandoned(self) -> tuple[int, int]:
+        """How many directories of owners that died there are, and their bytes."""
+        count = size_bytes = 0
+        for path in self._unlocked_for_long():
+            with suppress(OSError), self._only_unlocked(path):
+                count += 1
+                files = [each.lstat() for each in path.rglob("*")]
+                size_bytes += sum(each.st_size for each in files)
+        return count, size_bytes
+
+    def _unlocked_for_long(self) -> Iterator[Path]:
+        """Directories whose owner had the time to lock them."""
+        for path in [*(self.folder / "tmp").glob("*/")]:
+            with suppress(OSError):
                 # An owner makes the directory and takes its lock right after.
                 if time.time() - path.lstat().st_ctime > _LOCKED_WITHIN_SECONDS:
-                    self._discard_unless_locked(path)
-                    found += 1
-        return found
+                    yield path
 
     def _sweep(self) -> None:
         """Remove what processes that died long ago have left."""
@@ -123,9 +139,15 @@ class Scratch:
             self._discard_unless_locked(path)
 
     def _discard_unless_locked(self, path: Path) -> None:
+        with self._only_unlocked(path):
+            self.discard(path)
+
+    @contextmanager
+    def _only_unlocked(self, path: Path) -> Iterator[None]:
+        """Go on if its owner died; an ``OSError`` if it lives."""
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self.discard(path)
+            yield
         finally:
             os.close(descriptor)

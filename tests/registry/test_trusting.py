@@ -317,12 +317,14 @@ def test_without_the_extra_strict_says_what_to_install(
     assert registry.load_model("m") is not None, "recorded versions need no signature"
 
 
-def test_deleting_a_version_takes_its_signatures_along(
+def test_garbage_of_a_version_is_its_signatures_too(
     registry: ModelRegistry, save: Any, storage: LocalStorageNode
 ) -> None:
     save("m")
     registry.sign("m", "1.0.0", key="ada")
     registry.delete_version("m", "1.0.0", reason="old")
+    assert bundle_of(storage).exists()
+    registry.collect_garbage(remove=True)
     assert not bundle_of(storage).exists()
     with pytest.raises(VersionNotFoundError, match="was deleted"):
         registry.trust("m", "1.0.0", actor="ada", reason="x")
