@@ -24,6 +24,7 @@ __all__ = [
     "publish_deployment",
     "publish_drift",
     "publish_evaluation",
+    "publish_ranking",
     "publish_registration",
     "publish_retraining",
     "publish_training",
@@ -95,6 +96,18 @@ def publish_evaluation(
     what = f"{judged.model_name} {judged.version} on {judged.dataset.name}"
     text = reports.evaluation_report(results, comparison)
     publish("evaluated", judged.model_name, text, what, str(judged.version))
+
+
+def publish_ranking(results: Sequence[EvaluationResult], metric: str) -> None:
+    """Show many versions that were judged on the same rows, the best first.
+
+    Args:
+        results: One a version.
+        metric: What ranks them.
+    """
+    first = results[0]
+    what = f"{len(results)} versions of {first.model_name} on {first.dataset.name}"
+    publish("ranked", first.model_name, reports.ranking_report(results, metric), what)
 
 
 def publish_decision(

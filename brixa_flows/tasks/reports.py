@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from brixa_flows.drift import DriftReport, DriftVerdict
 from brixa_flows.evaluation import Comparison, EvaluationResult, GateDecision
+from brixa_flows.evaluation.metrics import METRICS, canonical_metric
 from brixa_flows.evaluation.pictures import gains_picture, pictures_of
 from brixa_flows.events import ModelDeployed, WindowClosed
 from brixa_flows.registry import LineageGraph, ModelMetadata
@@ -22,6 +23,7 @@ __all__ = [
     "deployment_report",
     "drift_report",
     "evaluation_report",
+    "ranking_report",
     "registration_report",
     "table",
     "training_report",
@@ -128,6 +130,33 @@ def evaluation_report(
     return "\n\n".join(parts)
 
 
+def ranking_report(results: Sequence[EvaluationResult], metric: str) -> str:
+    """Versions that were judged on the same rows, the best by a metric first."""
+    name = canonical_metric(metric)
+    rises = name not in METRICS or METRICS[name].higher_is_better
+    best = sorted(results, key=lambda each: each.metrics[name], reverse=rises)
+    shown = list(best[0].metrics)
+    rows = [
+        [each.version, *(_with_interval(each, metric) for metric in shown)]
+        for each in best
+    ]
+    first = best[0]
+    return "\n\n".join(
+        [
+            f"# {first.model_name} {first.version} is best by {name}",
+            f"{len(best)} versions on the same {first.rows} rows of "
+            f"{first.dataset.name}, with 95 % intervals.",
+            table(("version", *shown), rows),
+        ]
+    )
+
+
+def _with_interval(result: EvaluationResult, metric: str) -> str:
+    interval = result.intervals.get(metric)
+    shown = f"{result.metrics[metric]:.4f}"
+    return f"{shown} ({interval})" if interval is not None else shown
+
+
 def approval_report(
     title: str,
     decision: GateDecision,
@@ -219,11 +248,12 @@ def drift_report(
     """What a window of traffic looks like, and whether it is an alarm."""
     word = "A drift alarm" if verdict.alarm else "No drift alarm"
     why = "" if verdict.alarm else f" No alarm: {verdict.sentence}."
+    _, _, findings = report.to_markdown(plots=_PLOTS).partition("\n\n")  # its heading
     return "\n\n".join(
         [
             f"# {word} about {window.name} {version}",
             f"The {window.kind} from {window.start} to {window.end} of "
             f"{window.deployment} against what {version} was trained on.{why}",
-            report.to_markdown(plots=_PLOTS),
+            findings,
         ]
     )

@@ -9,9 +9,12 @@ import pandas as pd
 import pytest
 
 from brixa_flows.drift import DriftDetector, DriftReport, DriftVerdict
+from brixa_flows.evaluation import EvaluationResult
+from brixa_flows.evaluation.results import DatasetFacts
 from brixa_flows.events import ModelDeployed, WindowClosed
 from brixa_flows.registry import Lineage, LineageGraph, ModelMetadata
 from brixa_flows.tasks import reports
+from brixa_flows.versioning import ModelVersion
 
 WINDOW = WindowClosed(
     name="m",
@@ -37,6 +40,7 @@ def test_a_drift_report_begins_with_the_alarm_and_shows_the_plot(
     assert text.startswith("# A drift alarm about m 1.0.0\n")
     assert "The month from 2026-10-01 to 2026-11-01 of m-prod against" in text
     assert "](data:image/png;base64," in text
+    assert text.count("\n# ") == 0  # one heading
 
 
 def test_drift_that_is_no_alarm_says_why(drifted: DriftReport) -> None:
@@ -90,3 +94,28 @@ def test_a_training_report_shows_what_was_measured() -> None:
     assert "Trees; MLflow keeps it as `runs:/a/model`." in text
     assert "| auc | 0.7000 |" in text
     assert "measured nothing" in reports.training_report("m", "trees", {}, "x")
+
+
+def _judged(version: str, loss: float) -> EvaluationResult:
+    return EvaluationResult(
+        model_name="m",
+        version=ModelVersion.parse(version),
+        task="binary",
+        dataset=DatasetFacts(name="held-out", digest="d", rows=10),
+        metrics={"log_loss": loss, "roc_auc": loss},
+        intervals={},
+        evaluated_at=datetime.now(UTC),
+    )
+
+
+@pytest.mark.parametrize(
+    ("metric", "best", "worst"),
+    [("log_loss", "1.0.1", "1.0.0"), ("auc", "1.0.0", "1.0.1")],
+)
+def test_a_ranking_has_the_best_first_whichever_way_its_metric_goes(
+    metric: str, best: str, worst: str
+) -> None:
+    results = [_judged("1.0.0", 0.5), _judged("1.0.1", 0.2)]
+    text = reports.ranking_report(results, metric)
+    assert text.startswith(f"# m {best} is best by ")
+    assert text.index(f"| {best} |") < text.index(f"| {worst} |")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
@@ -53,6 +55,8 @@ from brixa_flows.tasks.outbox import Outbox
 from brixa_flows.tasks.promotion import ask_policy, move_to_stage
 from brixa_flows.tasks.registration import adopt_training, sign_version
 from brixa_flows.tasks.retraining import claim_retraining
+from brixa_flows.tasks.task_runners import RunnerName
+from flows.evaluate_versions import EvaluateVersionsRequest, evaluate_versions
 from tests.conftest import copy_template
 
 BLOCK = "brixa"
@@ -222,6 +226,42 @@ def test_a_version_is_judged_promoted_and_then_is_what_others_are_compared_with(
     assert not decision.allowed
     facts = compared.to_dict()
     assert ask_policy.fn(*asked, "1.0.1", judged.dataset_digest, facts).allowed
+
+
+def _if_installed(runner: str) -> Any:
+    """Dask and Ray are large and in no other extra; each is tested where it is."""
+    absent = find_spec(f"prefect_{runner}") is None
+    reason = f"the extra {runner} is not installed"
+    return pytest.param(runner, marks=pytest.mark.skipif(absent, reason=reason))
+
+
+@pytest.mark.parametrize(
+    "runner", ["threads", _if_installed("dask"), _if_installed("ray")]
+)
+def test_many_versions_are_judged_side_by_side_and_ranked(
+    registry: ModelRegistry,
+    stack: PrefectStack,
+    training: TrainingCompleted,
+    name: str,
+    held_out: EvaluationDataset,
+    runner: RunnerName,
+) -> None:
+    adopt_training.fn(BLOCK, training)
+    request = EvaluateVersionsRequest(
+        name=name,
+        evaluation=held_out,
+        target="late",
+        metrics=["roc_auc"],
+        runner=runner,
+        registry=BLOCK,
+    )
+    evaluate_versions(request)
+    for version in ("1.0.0", "1.0.1"):
+        assert len(registry.evaluations(name, version)) == 1
+    query = {"artifacts": {"key": {"any_": [f"ranked-{name}"]}}}
+    url = f"{stack.api.url}/artifacts/filter"
+    [report] = httpx.post(url, json=query, timeout=20).raise_for_status().json()
+    assert "2 versions on the same 400 rows of held-out" in report["data"]
 
 
 def test_a_version_is_rolled_out_and_answers_with_as_many_replicas_as_the_target_says(

@@ -1,0 +1,34 @@
+"""Which versions of a model can be judged."""
+
+from __future__ import annotations
+
+from prefect import get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+
+from brixa_flows.errors import VersionNotFoundError
+from brixa_flows.tasks.opening import open_registry
+
+__all__ = ["ready_versions"]
+
+
+@task(task_run_name="versions of {name} in {constraint}", cache_policy=NO_CACHE)
+def ready_versions(registry: str, name: str, constraint: str) -> list[str]:
+    """Versions that are saved and satisfy a constraint, oldest first.
+
+    Args:
+        registry: Name of the registry's block.
+        name: The model.
+        constraint: Such as ``^1.2``; ``*`` takes all but pre-releases.
+
+    Raises:
+        VersionNotFoundError: If there is none.
+    """
+    found = [
+        str(metadata.version)
+        for metadata in open_registry(registry).list_versions(name, constraint)
+        if metadata.state == "ready"
+    ]
+    if not found:
+        raise VersionNotFoundError(name, constraint, ())
+    get_run_logger().info("%s of %s in %s", len(found), name, constraint)
+    return found
