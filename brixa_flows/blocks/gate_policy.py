@@ -96,7 +96,7 @@ class BrixaGatePolicy(Block):
             approval_tell=asked.tell if asked else "",
         )
 
-    def policy(self, name: str = "") -> GatePolicy:
+    def policy(self, name: str = "policy") -> GatePolicy:
         """The policy that it describes.
 
         Args:
