@@ -7,7 +7,7 @@ DEMO_HOME ?= .brixa-demo
 WORKERS ?= auto
 LINT := .venv-lint
 TF := .venv-tf
-SOURCES := brixa_flows brixa flows blocks tests benchmarks
+SOURCES := brixa_flows brixa flows blocks tests benchmarks docs
 
 # Nothing that we run here phones home.
 export DO_NOT_TRACK = 1
@@ -18,7 +18,7 @@ export HF_HUB_OFFLINE = 1
 export PIP_QUIET = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-stop test setup tf-environment check bench format wheel-check clean
+.PHONY: help demo demo-stop test setup tf-environment check bench screenshots format wheel-check clean
 
 help:
 	@echo "make demo         the whole loop on real data; KEEP=1 leaves the UIs up"
@@ -26,6 +26,7 @@ help:
 	@echo "make test         the test suite; ARGS='-k name' is passed to pytest"
 	@echo "make check        format, lint, types, architecture"
 	@echo "make bench        the benchmarks"
+	@echo "make screenshots  the pictures of README and docs, from a demo in Chromium"
 	@echo "make setup        every extra and all that tests need, into $(VENV)"
 	@echo "make format       black and isort, in place"
 	@echo "make tf-environment  transformers 4 with TensorFlow models, for their test"
@@ -94,6 +95,9 @@ format: $(LINT)/.created
 
 bench: $(VENV)/.bench
 	@for program in benchmarks/[a-z]*.py; do echo "== $$program"; $(BIN)/python $$program || exit 1; done
+
+screenshots: $(VENV)/.all
+	@$(BIN)/python -m docs.screenshots $(if $(KEPT),--home $(KEPT))
 
 # The wheel in an environment of its own, with nothing but what it asks for.
 wheel-check: $(VENV)/.all

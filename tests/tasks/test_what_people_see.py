@@ -5,16 +5,20 @@ A messenger that is silent stops nothing.
 
 from __future__ import annotations
 
+import base64
 import json
 import logging
+import shutil
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from PIL import Image
 from prefect import flow, runtime
 from prefect.blocks.notifications import (
     CustomWebhookNotificationBlock,
@@ -24,6 +28,7 @@ from prefect.blocks.system import Secret
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from pydantic import SecretStr
 
+from brixa_flows.blocks import BrixaRegistry, BrixaStorage
 from brixa_flows.demo.stack import PrefectStack, wait_until
 from brixa_flows.errors import SettingsError
 from brixa_flows.events import DriftDetected, GateRefused
@@ -32,7 +37,9 @@ from brixa_flows.settings import BrixaSettings
 from brixa_flows.tasks import notifying, reporting
 from brixa_flows.tasks.assets import materialize_version, version_asset
 from brixa_flows.tasks.run_page import flow_run_link, progress
+from docs.browser import Browser
 from flows.tell import TellRequest, tell
+from tests.requirements_present import require
 
 VARIABLE = "BRXA_NOTIFICATION_BLOCK"
 
@@ -216,11 +223,11 @@ METADATA = ModelMetadata(
 
 
 @flow
-def _a_run_with_a_report() -> str:
+def _a_run_with_a_report(text: str = "# m 1.0.1 is good") -> str:
     with progress("judging", "m", "judging m 1.0.1", steps=4) as step:
         for _ in range(3):
             step()
-    reporting.publish("judged", "m", "# m 1.0.1 is good", "m 1.0.1 is good", "1.0.1")
+    reporting.publish("judged", "m", text, "m 1.0.1 is good", "1.0.1")
     materialize_version(METADATA)
     return str(runtime.flow_run.id)
 
@@ -231,21 +238,22 @@ def _find(stack: PrefectStack, kind: str, **query: Any) -> list[dict[str, Any]]:
     return found
 
 
+def _artifacts(stack: PrefectStack, run_id: str) -> dict[str, dict[str, Any]]:
+    """What a run shows, by kind."""
+    of_run = {"flow_run_id": {"any_": [run_id]}}
+    found = _find(stack, "artifacts", artifacts=of_run)
+    return {artifact["type"]: artifact for artifact in found}
+
+
 def test_a_run_has_a_report_that_its_log_leads_to_a_bar_and_tags(
     stack: PrefectStack, caplog: pytest.LogCaptureFixture
 ) -> None:
     run_id = _a_run_with_a_report()
-    of_run = {"flow_run": {"id": {"any_": [run_id]}}}
-    shown = {
-        found["type"]: found
-        for found in _find(
-            stack, "artifacts", **{"artifacts": {"flow_run_id": {"any_": [run_id]}}}
-        )
-    }
+    shown = _artifacts(stack, run_id)
     report, bar = shown["markdown"], shown["progress"]
     assert (report["key"], report["data"]) == ("judged-m", "# m 1.0.1 is good")
     assert (bar["description"], bar["data"]) == ("judging m 1.0.1", 75)
-    [run] = _find(stack, "flow_runs", flow_runs=of_run["flow_run"])
+    [run] = _find(stack, "flow_runs", flow_runs={"id": {"any_": [run_id]}})
     assert {"model:m", "version:1.0.1"} <= set(run["tags"])
     address = f"{stack.ui_url}/artifacts/artifact/{report['id']}"
     assert f"m 1.0.1 is good\nReport: {address}" in caplog.messages
@@ -280,3 +288,40 @@ def test_a_report_that_the_ui_could_not_show_loses_its_plots() -> None:
     assert kept.startswith("# Drift") and kept.endswith("the end")
     assert "a plot was left out" in kept
     assert len(reporting._small_enough("é" * 1_000_000).encode()) <= 1_000_000
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    program = shutil.which("chromium") or shutil.which("google-chrome")
+    require("Chromium", program is not None)
+    with Browser(str(program)) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("ui", ["", "/v2"])
+def test_the_form_of_a_registry_offers_the_storages_that_are_there(
+    stack: PrefectStack, browser: Browser, ui: str
+) -> None:
+    BrixaStorage(path="/somewhere").save("team", overwrite=True)
+    BrixaRegistry.register_type_and_schema()
+    page = f"{stack.ui_url}{ui}/blocks/catalog/brixa-registry/create"
+    shown = browser.open(page, "BrixaStorage", "Trust Policy")
+    assert shown.count("Add") == 2  # for a storage and for a backend, and no JSON
+    assert "Where files of models, deployments and the registry's journal" in shown
+
+
+def test_a_report_is_drawn_with_its_plots_and_its_lineage(
+    stack: PrefectStack, browser: Browser, tmp_path: Path
+) -> None:
+    Image.new("RGB", (9, 9)).save(tmp_path / "plot.png")
+    plot = base64.b64encode((tmp_path / "plot.png").read_bytes()).decode()
+    plot = f"![temp](data:image/png;base64,{plot})"
+    text = f"# Alarm\n\n{plot}\n\n```mermaid\nflowchart LR\n  a --> b\n```\n"
+    report = _artifacts(stack, _a_run_with_a_report(text))["markdown"]
+    browser.open(f"{stack.ui_url}/v2/artifacts/artifact/{report['id']}", "Alarm")
+    count = "document.querySelectorAll('{}').length"
+    wait_until(
+        lambda: bool(browser.run(count.format("svg[id^=mermaid]"))), 20, "the lineage"
+    )
+    assert browser.run(count.format('img[src^="data:image/png"]')) == 1
+    assert browser.picture(tmp_path / "seen.png").stat().st_size > 5000
