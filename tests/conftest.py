@@ -15,14 +15,19 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.backends import (
+    Backend,
+    copy_template,
+    shared_mlflow_server,
+    shared_postgres,
+)
 
 os.environ.update(
     DO_NOT_TRACK="1",
@@ -73,9 +78,7 @@ def mlflow_template_db(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     Made once for all xdist workers, behind a lock in their common base folder.
     """
-    base = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        base = base.parent
+    base = _folder_of_run(tmp_path_factory)
     template = base / "mlflow-template.db"
     with (base / "mlflow-template.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -97,13 +100,46 @@ def tracking_uri(mlflow_template_db: Path, tmp_path: Path) -> str:
     return f"sqlite:///{database}"
 
 
-def copy_template(template: Path, database: Path) -> None:
-    """Copy the template; runs of its Default experiment go beside the copy."""
-    shutil.copy(template, database)
-    connection = sqlite3.connect(database)
-    with connection:
-        connection.execute(
-            "UPDATE experiments SET artifact_location = ? WHERE name = 'Default'",
-            (str(database.parent / "mlruns" / "0"),),
-        )
-    connection.close()
+def _folder_of_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that all xdist workers of this run have in common."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
+@pytest.fixture(scope="session")
+def postgres_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """URI of a database that the whole run shares, skipped where absent."""
+    with shared_postgres(_folder_of_run(tmp_path_factory)) as backend:
+        yield backend.uri
+
+
+@pytest.fixture(scope="session")
+def mlflow_server(
+    tmp_path_factory: pytest.TempPathFactory, mlflow_template_db: Path
+) -> Iterator[Backend]:
+    """An MLflow server on sqlite that the whole run shares."""
+    run = _folder_of_run(tmp_path_factory)
+    with shared_mlflow_server(run, "server", mlflow_template_db) as backend:
+        yield backend
+
+
+@pytest.fixture(scope="session")
+def mlflow_server_uri(mlflow_server: Backend) -> str:
+    """Its address; use model names of your own."""
+    return mlflow_server.uri
+
+
+@pytest.fixture(scope="session")
+def mlflow_server_database(mlflow_server: Backend) -> str:
+    """URI of the sqlite file behind it."""
+    return mlflow_server.database
+
+
+@pytest.fixture(scope="session")
+def postgres_server_uri(
+    tmp_path_factory: pytest.TempPathFactory, postgres_uri: str
+) -> Iterator[str]:
+    """Address of an MLflow server on the database of ``postgres_uri``."""
+    run = _folder_of_run(tmp_path_factory)
+    with shared_mlflow_server(run, "postgres-server", postgres_uri) as backend:
+        yield backend.uri

@@ -8,13 +8,11 @@ import shutil
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from tests.requirements_present import require
 
-__all__ = ["free_port", "private_cluster"]
+__all__ = ["free_port", "start_cluster"]
 
 
 def free_port() -> int:
@@ -24,13 +22,15 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-@contextmanager
-def private_cluster() -> Iterator[str]:
-    """URI of an empty database; the server ends with the context.
+def start_cluster() -> tuple[str, int, Path]:
+    """Start a server of our own.
 
     Skips by name where PostgreSQL is absent. As root it runs as ``postgres`` or
     ``nobody``, because PostgreSQL refuses root; so its folder is not below pytest's,
     which are closed to others.
+
+    Returns:
+        URI of an empty database, the server's process, and its folder.
     """
     programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
     found = programs[-1] if programs else None
@@ -38,19 +38,15 @@ def private_cluster() -> Iterator[str]:
         found = Path(on_path).parent
     require("PostgreSQL (initdb, pg_ctl)", found is not None)
     assert found is not None
-    with tempfile.TemporaryDirectory(prefix="brixa-test-postgres-") as name:
-        folder, as_user = Path(name), _unprivileged(Path(name))
-        port, data = free_port(), folder / "data"
-        _run(
-            [found / "initdb", "-D", data, "-A", "trust", "-U", "brixa", "-N"], as_user
-        )
-        options = f"-p {port} -c listen_addresses=127.0.0.1 -k '' -c fsync=off"
-        control = [found / "pg_ctl", "-D", data, "-w"]
-        _run([*control, "-l", folder / "log", "-o", options, "start"], as_user)
-        try:
-            yield f"postgresql://brixa:secret@127.0.0.1:{port}/postgres"
-        finally:
-            _run([*control, "-m", "immediate", "stop"], as_user)
+    folder = Path(tempfile.mkdtemp(prefix="brixa-test-postgres-"))
+    as_user = _unprivileged(folder)
+    port, data = free_port(), folder / "data"
+    _run([found / "initdb", "-D", data, "-A", "trust", "-U", "brixa", "-N"], as_user)
+    options = f"-p {port} -c listen_addresses=127.0.0.1 -k '' -c fsync=off"
+    started = [found / "pg_ctl", "-D", data, "-w", "-l", folder / "log", "-o", options]
+    _run([*started, "start"], as_user)
+    pid = int((data / "postmaster.pid").read_text().splitlines()[0])
+    return f"postgresql://brixa:secret@127.0.0.1:{port}/postgres", pid, folder
 
 
 def _unprivileged(folder: Path) -> dict[str, object]:

@@ -108,7 +108,8 @@ def _split(given: Iterable[object]) -> dict[str, str]:
 
 
 def _checked(name: str, rest: str) -> str:
-    rest = as_text(f"dependencies[{name!r}]", rest).strip()
+    rest = as_text(f"dependencies[{name[:80]!r}]", rest).strip()
+    as_text("dependencies", name)
     try:
         if _is_model(rest):
             check_model_name(name)

@@ -7,6 +7,7 @@ made anew from storage.
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -32,9 +33,12 @@ from brixa_flows.registry.reading import Reader, mutable_of
 from brixa_flows.registry.records import Claim, Mutable, Seal
 from brixa_flows.registry.saving import tracked_dataset
 from brixa_flows.tracking import TrackedVersion
+from brixa_flows.tracking.limits import check_characters
 from brixa_flows.versioning import ModelVersion
 
 __all__ = ["Describer"]
+
+_BARE_NAME = re.compile(r"[^\W_][\w .-]{0,127}")
 
 
 class Describer:
@@ -120,12 +124,12 @@ class Describer:
         self, name: str, version: ModelVersion, filename: str, content: str | bytes
     ) -> None:
         """Keep a report beside the version's run; see the registry."""
-        if Path(filename).name != filename or filename in ("", ".", ".."):
-            raise InvalidMetadataError("filename", f"is {filename!r}; give a bare name")
+        _check_filename(filename)
+        data = _as_bytes(content)
         seal = self._saved(name, version)
         with tempfile.TemporaryDirectory(prefix="brixa-report-") as folder:
             path = Path(folder) / filename
-            path.write_bytes(content.encode() if isinstance(content, str) else content)
+            path.write_bytes(data)
             self._backends.tracking.log_artifact(seal.run_id, path, "reports")
 
     def record(
@@ -177,6 +181,26 @@ class Describer:
         self._backends.journal.change_mutable(claim, present)
 
 
+def _check_filename(filename: object) -> None:
+    if not isinstance(filename, str) or not _BARE_NAME.fullmatch(filename):
+        shown = str(filename)[:80]
+        raise InvalidMetadataError(
+            "filename",
+            f"is {shown!r}; give a bare name of 1 to 128 letters, digits, spaces, "
+            "dots, dashes or underscores that begins with a letter or digit",
+        )
+
+
+def _as_bytes(content: object) -> bytes:
+    if isinstance(content, bytes):
+        return content
+    if not isinstance(content, str):
+        kind = type(content).__name__
+        raise InvalidMetadataError("content", f"is a {kind}; give a text or bytes")
+    check_characters("content", content)
+    return content.encode()
+
+
 def _split_tags(
     tags: Mapping[str, str | None] | Iterable[str] | None,
 ) -> tuple[dict[str, str], list[str]]:
@@ -184,4 +208,5 @@ def _split_tags(
     if not isinstance(tags, Mapping):
         return as_tags(tags), []
     gone = [key for key, value in tags.items() if value is None]
+    as_tags(gone)
     return as_tags({k: v for k, v in tags.items() if v is not None}), gone

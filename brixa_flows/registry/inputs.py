@@ -27,6 +27,8 @@ __all__ = [
 ]
 
 _DEEPEST = 64
+_LONGEST_INTEGER_BITS = 1024
+"""As large as a float; readers of JSON stop at some thousand digits."""
 
 
 def as_text(field: str, value: object, *, required: bool = False) -> str:
@@ -51,8 +53,9 @@ def as_tags(tags: Mapping[str, Any] | Iterable[str] | None) -> dict[str, str]:
     """
     if tags is None:
         return {}
-    if isinstance(tags, str):
-        raise InvalidMetadataError("tags", "is a text; give a list or a mapping")
+    if isinstance(tags, str) or not isinstance(tags, Iterable):
+        kind = type(tags).__name__
+        raise InvalidMetadataError("tags", f"is a {kind}; give a list or a mapping")
     pairs = tags.items() if isinstance(tags, Mapping) else ((tag, "") for tag in tags)
     found: dict[str, str] = {}
     for key, value in pairs:
@@ -60,6 +63,7 @@ def as_tags(tags: Mapping[str, Any] | Iterable[str] | None) -> dict[str, str]:
             raise InvalidMetadataError("tags", f"has {key!r}, which is no text")
         if not isinstance(value, str | int | float | bool):
             raise InvalidMetadataError("tags", f"has {key!r} = {value!r}: give a text")
+        _check_integer("tags", f"tags[{key!r}]", value)
         found[key] = str(value)
     check_user_tags(found)
     return found
@@ -80,7 +84,12 @@ def as_metrics(metrics: Mapping[str, Any] | None) -> dict[str, float]:
             raise InvalidMetadataError(
                 "metrics", f"has {name!r} = {str(value)[:80]!r}: give a number"
             )
-        found[name] = float(value)
+        try:
+            found[name] = float(value)
+        except OverflowError as err:
+            raise InvalidMetadataError(
+                "metrics", f"has {name!r}, which is too large for a float"
+            ) from err
     check_metrics(found)
     return found
 
@@ -135,6 +144,13 @@ def _mapping(field: str, values: Mapping[str, Any] | None) -> dict[str, Any]:
     return dict(values)
 
 
+def _check_integer(field: str, place: str, value: object) -> None:
+    if isinstance(value, int) and value.bit_length() > _LONGEST_INTEGER_BITS:
+        raise InvalidMetadataError(
+            field, f"at {place}: is an integer of over 300 digits; write it as a text"
+        )
+
+
 def _plain(value: Any, field: str, place: str, depth: int) -> Any:
     if depth > _DEEPEST:
         raise InvalidMetadataError(field, f"at {place}: is nested too deep")
@@ -160,6 +176,7 @@ def _plain(value: Any, field: str, place: str, depth: int) -> Any:
         raise InvalidMetadataError(field, f"at {place}: {value} is not JSON")
     if isinstance(value, str):
         check_characters(place, value)
+    _check_integer(field, place, value)
     if value is None or isinstance(value, str | bool | int | float):
         return value
     raise InvalidMetadataError(

@@ -14,8 +14,13 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from brixa_flows.errors import InvalidMetadataError
-from brixa_flows.registry.inputs import as_text
+from brixa_flows.errors import (
+    InvalidMetadataError,
+    InvalidNameError,
+    InvalidVersionError,
+)
+from brixa_flows.refs import check_model_name
+from brixa_flows.registry.inputs import as_json_object, as_text
 from brixa_flows.registry.metadata import (
     CodeRef,
     DatasetRef,
@@ -23,10 +28,12 @@ from brixa_flows.registry.metadata import (
     Lineage,
     ParentRef,
 )
+from brixa_flows.versioning import ModelVersion
 
 __all__ = ["as_refs", "gather_lineage", "git_state", "lineage_context"]
 
 _GIT_TIMEOUT_SECONDS = 5
+_MOST_ROWS = 2**63 - 1
 _STATUS = ("status", "--porcelain=v2", "--branch", "--untracked-files=no")
 _ORIGIN = ("config", "--get", "remote.origin.url")
 _COMMIT = "# branch.oid "
@@ -57,15 +64,18 @@ def lineage_context(
         datasets: Data that goes in.
         parents: Model versions that the new ones are made from.
         run_id: MLflow run that trains.
+
+    Raises:
+        InvalidMetadataError: If one can't be read or kept; names it.
     """
     outer = _CONTEXT.get(Lineage())
     merged = Lineage(
         datasets=(*outer.datasets, *as_refs("datasets", DatasetRef, datasets)),
         features=(*outer.features, *as_refs("features", FeatureRef, features)),
         parents=(*outer.parents, *as_refs("parents", ParentRef, parents)),
-        code=code or outer.code,
-        run_id=run_id or outer.run_id,
-        flow_run_id=flow_run_id or outer.flow_run_id,
+        code=as_refs("code", CodeRef, [code])[0] if code else outer.code,
+        run_id=_id("run_id", run_id) or outer.run_id,
+        flow_run_id=_id("flow_run_id", flow_run_id) or outer.flow_run_id,
     )
     token = _CONTEXT.set(merged)
     try:
@@ -98,7 +108,7 @@ def gather_lineage(
         features=context.features,
         parents=_distinct((*context.parents, *made_from)),
         code=context.code or git_state(Path.cwd()),
-        run_id=as_text("run_id", run_id) if run_id else context.run_id,
+        run_id=_id("run_id", run_id) or context.run_id,
         flow_run_id=context.flow_run_id,
     )
 
@@ -118,8 +128,13 @@ def _parent(given: ParentRef | Mapping[str, Any] | str) -> Any:
     return {"name": name, "version": version}
 
 
-def _refuse_single(field: str, given: Iterable[Any]) -> None:
-    if isinstance(given, str | Mapping | BaseModel):
+def _id(field: str, given: str | None) -> str | None:
+    return None if given is None else as_text(field, given)
+
+
+def _refuse_single(field: str, given: object) -> None:
+    single = isinstance(given, str | Mapping | BaseModel)
+    if single or not isinstance(given, Iterable):
         raise InvalidMetadataError(field, "is a single value; give a list")
 
 
@@ -142,10 +157,34 @@ def as_refs(field: str, kind: type[_Ref], given: Iterable[Any]) -> tuple[_Ref, .
                 f"at {field}[{index}]{'.' + place if place else ''}: {first['msg']}; "
                 f"give a {kind.__name__} or a mapping of its fields",
             ) from err
-        for name, value in vars(found[-1]).items():
-            if isinstance(value, str):
-                as_text(f"{field}[{index}].{name}", value)
+        _check_ref(f"{field}[{index}]", found[-1])
     return tuple(found)
+
+
+def _check_ref(place: str, ref: BaseModel) -> None:
+    for name, value in vars(ref).items():
+        if isinstance(value, str):
+            as_text(f"{place}.{name}", value)
+        elif isinstance(value, Mapping):
+            as_json_object(f"{place}.{name}", value)
+    if isinstance(ref, DatasetRef):
+        as_text(f"{place}.name", ref.name, required=True)
+        if ref.rows is not None and not 0 <= ref.rows <= _MOST_ROWS:
+            raise InvalidMetadataError(
+                f"{place}.rows", f"is {str(ref.rows)[:40]}; give a number of rows"
+            )
+    if isinstance(ref, ParentRef):
+        _check_parent(place, ref)
+
+
+def _check_parent(place: str, ref: ParentRef) -> None:
+    try:
+        check_model_name(ref.name)
+        ModelVersion.parse(ref.version)
+    except (InvalidNameError, InvalidVersionError) as err:
+        raise InvalidMetadataError(
+            place, f"is no version: {err}; give NAME@VERSION such as base@1.2.0"
+        ) from err
 
 
 def git_state(path: Path) -> CodeRef | None:

@@ -93,7 +93,9 @@ def check_core(
         name=check_model_name(name),
         version=_FIRST,
         model_type=as_text("model_type", model_type, required=True),
-        framework=canonical_framework(framework),
+        framework=canonical_framework(
+            None if framework is None else as_text("framework", framework)
+        ),
         input_schema=schemas[0],
         output_schema=schemas[1],
         hyperparameters=as_json_object("hyperparameters", hyperparameters),

@@ -11,6 +11,7 @@ from brixa_flows.refs import check_model_name
 from brixa_flows.registry.adopting import Described, Said, adoption_of
 from brixa_flows.registry.changing import Changer
 from brixa_flows.registry.describing import Describer
+from brixa_flows.registry.inputs import as_text
 from brixa_flows.registry.lineage import gather_lineage, lineage_context
 from brixa_flows.registry.maintained import MaintainedRegistry
 from brixa_flows.registry.metadata import (
@@ -224,6 +225,7 @@ class ModelRegistry(MaintainedRegistry):
             MissingExtraError: If an extra brings its library.
         """
         check_model_name(name)
+        as_text("model_uri", model_uri, required=True)
         said = Said(model_type, reference, target, datasets, hyperparameters, metrics)
         with TemporaryDirectory(prefix="brixa-adopt-") as folder:
             logged = self.tracking.adopt(model_uri, Path(folder))

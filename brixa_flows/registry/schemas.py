@@ -47,7 +47,9 @@ def check_schema(field: str, schema: object) -> JsonSchema | None:
         kind = type(schema).__name__
         raise InvalidSchemaError(field, f"is a {kind}; give a JSON Schema as a mapping")
     try:
-        plain: JsonSchema = json.loads(json.dumps(dict(schema), allow_nan=False))
+        text = json.dumps(dict(schema), allow_nan=False, ensure_ascii=False)
+        text.encode()  # half of a surrogate pair is in no file
+        plain: JsonSchema = json.loads(text)
     except (TypeError, ValueError, RecursionError) as err:
         raise InvalidSchemaError(field, f"is not JSON: {err}") from err
     dialect = plain.get("$schema", _DIALECT)

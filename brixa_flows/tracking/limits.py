@@ -16,6 +16,7 @@ from brixa_flows.errors import InvalidMetadataError
 __all__ = [
     "LONGEST_KEY",
     "LONGEST_TEXT",
+    "NAME_RULE",
     "check_characters",
     "check_length",
     "check_metrics",
@@ -28,14 +29,14 @@ LONGEST_TEXT = 5000
 
 _NEVER_KEPT = re.compile("[\x00\ud800-\udfff]")
 _EXTRA_LETTERS = frozenset("_-. :/")
-_NAME_RULE = (
+NAME_RULE = (
     f"a name is 1 to {LONGEST_KEY} letters, digits, '_', '-', '.', ' ', ':' and '/' "
     "and no path with '..' or a '/' at an end, such as recall_at_10 or f1/macro"
 )
 
 
 def is_name(text: str) -> bool:
-    """Whether MLflow takes ``text`` as the name of a metric or parameter."""
+    """Whether MLflow takes ``text`` as the name of a metric, parameter or tag."""
     plain = all(each.isalnum() or each in _EXTRA_LETTERS for each in text)
     is_path = posixpath.normpath(text) != text or text.startswith(("..", "/"))
     return plain and 1 <= len(text) <= LONGEST_KEY and not is_path and text != "."
@@ -49,7 +50,7 @@ def check_metrics(metrics: Mapping[str, float]) -> None:
     """
     for name, value in metrics.items():
         if not is_name(name):
-            raise InvalidMetadataError("metrics", f"has {name[:80]!r}: {_NAME_RULE}")
+            raise InvalidMetadataError("metrics", f"has {name[:80]!r}: {NAME_RULE}")
         if not math.isfinite(value):
             raise InvalidMetadataError(
                 "metrics", f"has {name!r} = {value}: only finite numbers are kept"

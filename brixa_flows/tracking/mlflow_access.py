@@ -4,12 +4,16 @@ MLflow's own HTTP client retries for four minutes and SQLAlchemy for two when no
 answers. Its settings for that are environment variables of the whole process, which
 belong to the user. So a backend behind a network is asked for a sign of life before a
 call and again while a call takes long; only one that stays silent ends the call.
+
+Of writers that meet in a database MLflow fails some: sqlite is locked, PostgreSQL finds
+a deadlock, two insert the same row. Whoever lost is rolled back, so it tries again.
 """
 
 from __future__ import annotations
 
 import contextvars
 import logging
+import random
 import re
 import socket
 import threading
@@ -52,6 +56,14 @@ _DEFAULT_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 _KIND_WITH_EXTRA = "postgresql"
 _SILENT = re.compile(r"API request to \S+ failed with (timeout )?exception")
 _GONE = ("TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED")
+_PAUSES_SECONDS = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.5, 3.0)
+_CALLS_AT_ONCE = 5
+_LOST_A_RACE = re.compile(
+    "database is locked|deadlock (detected|found)|could not serialize"
+    r"|unique constraint|duplicate (key|entry)|giving up after \d+ attempts"
+    "|queuepool limit|too many clients|connection slots are reserved",
+    re.IGNORECASE,
+)
 
 
 class MlflowAccess:
@@ -66,6 +78,9 @@ class MlflowAccess:
         self._uri = uri
         self._parts = urlsplit(uri)
         self._seen_alive = float("-inf")
+        # A call of MLflow may hold two connections of its pool of 15, and waits for
+        # the second while it holds the first.
+        self._turns = threading.BoundedSemaphore(_CALLS_AT_ONCE)
 
     @property
     def is_http(self) -> bool:
@@ -90,17 +105,34 @@ class MlflowAccess:
     def call(self, function: Callable[[], _Result]) -> _Result:
         """The result of ``function``, which calls MLflow.
 
+        Args:
+            function: Called again if it lost a race against another writer.
+
         Raises:
             TrackingUnavailableError: If the backend shows no sign of life.
             TrackingError: If MLflow refuses; its reason is in the sentence.
         """
+        for pause_seconds in _PAUSES_SECONDS:
+            try:
+                return self._call_once(function)
+            except (MlflowException, SQLAlchemyError) as err:
+                if not _LOST_A_RACE.search(str(err)):
+                    raise self._translated(err) from err
+            time.sleep(pause_seconds * random.uniform(0.5, 1.5))
         try:
+            return self._call_once(function)
+        except (MlflowException, SQLAlchemyError) as err:
+            raise self._translated(err) from err
+
+    def _call_once(self, function: Callable[[], _Result]) -> _Result:
+        if self.is_http:
+            self.check_alive()
+            return self._watch(function)
+        with self._turns:
             if not self.is_remote:
                 return function()
             self.check_alive()
             return self._watch(function)
-        except (MlflowException, SQLAlchemyError) as err:
-            raise self._translated(err) from err
 
     def check_alive(self, *, again: bool = False) -> None:
         """Return if the backend showed a sign of life, now or right before.

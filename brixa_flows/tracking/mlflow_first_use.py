@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from mlflow import MlflowClient
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+from sqlalchemy import create_engine, text
+from sqlalchemy.pool import NullPool
 
 from brixa_flows.errors import TrackingError
 from brixa_flows.tracking.mlflow_access import quiet_migrations
 
-__all__ = ["local_path", "open_client", "place_of_runs"]
+__all__ = ["local_path", "open_client", "place_of_runs", "place_that_fits"]
+
+_FIRST_USE_LOCK = 0x42726978615F3031
+"""Ours among the advisory locks of a PostgreSQL database."""
+_LONGEST_RUN_FOLDER = 200
+_RUN_ID_AND_ARTIFACTS = len("/") + 32 + len("/artifacts")
+_SHORT_NAME = 16
 
 
 def open_client(
@@ -23,7 +32,8 @@ def open_client(
     """A client whose database is created and migrated.
 
     MLflow creates tables with no lock, so that of six processes five fail; a file
-    lock beside a sqlite file lets them in one after another.
+    lock beside a sqlite file, and an advisory lock in PostgreSQL, lets them in one
+    after another.
 
     Args:
         tracking_uri: Tracking URI of MLflow.
@@ -34,6 +44,7 @@ def open_client(
     with (
         _alone(_sqlite_file(tracking_uri)),
         _alone(_other_file(tracking_uri, registry_uri)),
+        _alone_in_postgres(tracking_uri),
     ):
         if artifact_location is not None:
             quiet_migrations()
@@ -54,6 +65,22 @@ def place_of_runs(uri: str, folder: Path | None) -> str | None:
     file = _sqlite_file(uri)
     beside = folder.resolve() if folder is not None else file and file.parent
     return None if beside is None else (beside / "mlruns").as_uri()
+
+
+def place_that_fits(place: str, name: str) -> str:
+    """Where files of a model's runs go, short enough for a database's columns.
+
+    Raises:
+        TrackingError: If the place itself is too long.
+    """
+    for folder in (name, hashlib.sha256(name.encode()).hexdigest()[:_SHORT_NAME]):
+        if len(f"{place}/{folder}") + _RUN_ID_AND_ARTIFACTS <= _LONGEST_RUN_FOLDER:
+            return f"{place}/{folder}"
+    most = _LONGEST_RUN_FOLDER - _RUN_ID_AND_ARTIFACTS - _SHORT_NAME - 1
+    raise TrackingError(
+        f"the folder {place} for files of runs has {len(place)} characters, and MLflow "
+        f"keeps {most} of them in this database; use a storage root with a shorter path"
+    )
 
 
 def local_path(source: str) -> Path | None:
@@ -94,4 +121,15 @@ def _alone(database: Path | None) -> Iterator[None]:
         ) from err
     with lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@contextlib.contextmanager
+def _alone_in_postgres(uri: str) -> Iterator[None]:
+    if not urlsplit(uri).scheme.startswith("postgresql"):
+        yield
+        return
+    with create_engine(uri, poolclass=NullPool).connect() as connection:
+        lock = text("SELECT pg_advisory_xact_lock(:key)")
+        connection.execute(lock, {"key": _FIRST_USE_LOCK})
         yield

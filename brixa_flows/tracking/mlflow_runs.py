@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
 import json
+import re
 import time
 from collections.abc import Iterable, Mapping
 from itertools import islice
@@ -17,6 +19,7 @@ from mlflow.entities import (
     Metric,
     Param,
     Run,
+    RunStatus,
 )
 from mlflow.exceptions import MlflowException
 
@@ -27,11 +30,13 @@ from brixa_flows.tracking.limits import LONGEST_KEY, is_name
 __all__ = [
     "as_metrics",
     "as_params",
+    "create",
     "datasets_of",
     "ensure_experiment",
     "ensure_model_of",
     "error_code",
     "find_experiment",
+    "finish",
     "has_dataset",
     "log_to_run",
     "own_run",
@@ -42,12 +47,17 @@ _LONGEST_PARAM = 500
 _LONGEST_DIGEST = 36
 _LONGEST_DATASET_NAME = 500
 _LONGEST_CONTEXT = 500
+_LONGEST_SOURCE_TYPE = 36
 _LONGEST_SOURCE = 60_000
 _PARAMS_A_CALL = 100
 _METRICS_A_CALL = 1000
 _RUNS_A_PAGE = 1000
-_EVALUATED = "brixa-evaluated"
+_NO_LETTERS_OF_MODELS = re.compile("[/:.%\"']")
+_MODEL_VERSIONS_TAG = "mlflow.modelVersions"
+_KIND_TAG = {"mlflow.experimentKind": "custom_model_development"}
+"""Else MLflow's UI shows the pages of an experiment with prompts and agents."""
 _CONTEXT_TAG = "mlflow.data.context"
+_USER_TAG = "mlflow.user"
 _ALLOWED_IN_KEYS = frozenset("_-. /")
 
 
@@ -71,7 +81,9 @@ def ensure_experiment(
     found = client.get_experiment_by_name(experiment)
     if found is None:
         try:
-            return str(client.create_experiment(experiment, artifact_location))
+            return str(
+                client.create_experiment(experiment, artifact_location, _KIND_TAG)
+            )
         except MlflowException as err:
             found = client.get_experiment_by_name(experiment)
             if found is None or error_code(err) != "RESOURCE_ALREADY_EXISTS":
@@ -107,6 +119,28 @@ def own_run(client: MlflowClient, experiment_id: str, version: str) -> Run | Non
     return next(iter(own_runs(client, experiment_id, version)), None)
 
 
+def create(
+    client: MlflowClient,
+    experiment_id: str,
+    name: str,
+    version: str,
+    digest: str,
+    tags: Mapping[str, str],
+) -> Run:
+    """Create the own run of a version, by whoever runs this process."""
+    ours = {keys.MODEL: name, keys.VERSION: version, keys.DIGEST: digest}
+    all_tags = {_USER_TAG: _user(), **tags, **ours}
+    return client.create_run(experiment_id, tags=all_tags, run_name=f"{name} {version}")
+
+
+def _user() -> str:
+    """Whom MLflow shows as the creator of a run."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a user id without a name, as in some containers
+        return "unknown"
+
+
 def log_to_run(
     client: MlflowClient,
     run_id: str,
@@ -126,6 +160,18 @@ def log_to_run(
     inputs = [_as_input(dataset) for dataset in datasets]
     if inputs:
         client.log_inputs(run_id, inputs)
+
+
+def finish(client: MlflowClient, run_id: str) -> None:
+    """Say that a run ended, and nothing on standard output.
+
+    On a server ``MlflowClient.set_terminated`` prints two lines there, where a command
+    prints its JSON.
+    """
+    now_milliseconds = int(time.time() * 1000)
+    client._tracking_client.store.update_run_info(
+        run_id, RunStatus.FINISHED, now_milliseconds, None
+    )
 
 
 def as_params(params: Mapping[str, Any]) -> list[Param]:
@@ -176,11 +222,15 @@ def ensure_model_of(client: MlflowClient, run: Run) -> str:
     for output in run.outputs.model_outputs if run.outputs else ():
         return str(output.model_id)
     known = (keys.MODEL, keys.VERSION, keys.DIGEST)
+    tags = {key: run.data.tags[key] for key in known if key in run.data.tags}
+    name = f"{tags.get(keys.MODEL, 'model')}-{tags.get(keys.VERSION, '')}"
+    registered = client.search_model_versions(f"run_id = {run.info.run_id!r}")
+    shown = [{"name": each.name, "version": int(each.version)} for each in registered]
     logged = client.create_logged_model(
         run.info.experiment_id,
-        name=_EVALUATED,
+        name=_NO_LETTERS_OF_MODELS.sub("_", name),
         source_run_id=run.info.run_id,
-        tags={key: run.data.tags[key] for key in known if key in run.data.tags},
+        tags={**tags, _MODEL_VERSIONS_TAG: json.dumps(shown)},
     )
     client.finalize_logged_model(logged.model_id, "READY")
     client.log_outputs(run.info.run_id, [LoggedModelOutput(logged.model_id, 0)])
@@ -206,13 +256,18 @@ def _as_input(tracked: TrackedDataset) -> DatasetInput:
     dataset = Dataset(
         name=tracked.name[:_LONGEST_DATASET_NAME],
         digest=tracked.digest[:_LONGEST_DIGEST],
-        source_type=tracked.uri.partition("://")[0] if "://" in tracked.uri else "code",
+        source_type=_source_type(tracked.uri),
         source=json.dumps({"uri": tracked.uri[:_LONGEST_SOURCE]}),
         profile=json.dumps(profile),
     )
     return DatasetInput(
         dataset, [InputTag(_CONTEXT_TAG, tracked.context[:_LONGEST_CONTEXT])]
     )
+
+
+def _source_type(uri: str) -> str:
+    scheme, found, _ = uri.partition("://")
+    return scheme[:_LONGEST_SOURCE_TYPE] if found else "code"
 
 
 def _as_tracked(given: DatasetInput) -> TrackedDataset:

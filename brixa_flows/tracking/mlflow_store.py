@@ -29,8 +29,11 @@ from brixa_flows.tracking.base import AdoptableModel, TrackedDataset, TrackedVer
 from brixa_flows.tracking.limits import check_metrics
 from brixa_flows.tracking.mlflow_access import MlflowAccess, with_installed_driver
 from brixa_flows.tracking.mlflow_adopt import fetch_logged_model
-from brixa_flows.tracking.mlflow_first_use import open_client, place_of_runs
-from brixa_flows.tracking.mlflow_tagging import set_version_tag
+from brixa_flows.tracking.mlflow_first_use import (
+    open_client,
+    place_of_runs,
+    place_that_fits,
+)
 
 __all__ = ["MlflowTrackingStore", "store_in_use"]
 
@@ -138,7 +141,8 @@ class MlflowTrackingStore:
     ) -> TrackedVersion:
         """Make the version visible, all tags in one call."""
         keys.check_user_tags(tags or {})
-        all_tags = {**(tags or {}), **(facts or {}), keys.VERSION: version}
+        # MLflow's list of versions shows the first tags best, and its own number.
+        all_tags = {keys.VERSION: version, **(tags or {}), **(facts or {})}
         if owner:
             all_tags[keys.OWNER] = owner
         if custom:
@@ -273,7 +277,9 @@ class MlflowTrackingStore:
                 "where files of runs go; use an MLflow server (http://...) with an "
                 "artifact store, or a local storage root"
             )
-        return None if place is None else f"{place}/{name}"
+        if place is None or self._access.is_embedded:
+            return None if place is None else f"{place}/{name}"
+        return place_that_fits(place, name)
 
     @_bounded
     def _read_something(self) -> None:
@@ -291,15 +297,7 @@ class MlflowTrackingStore:
             return found
         if found is not None:
             self._make_way(name, version, found, digest)
-        all_tags = {
-            **tags,
-            keys.MODEL: name,
-            keys.VERSION: version,
-            keys.DIGEST: digest,
-        }
-        return self._client.create_run(
-            experiment_id, tags=all_tags, run_name=f"{name} {version}"
-        )
+        return runs.create(self._client, experiment_id, name, version, digest, tags)
 
     def _make_way(self, name: str, version: str, found: Run, digest: str) -> None:
         """Remove the run of an earlier attempt, whose version never got visible."""
@@ -322,7 +320,7 @@ class MlflowTrackingStore:
         runs.log_to_run(
             self._client, run_id, params=params, metrics=metrics, datasets=datasets
         )
-        self._client.set_terminated(run_id, "FINISHED")
+        runs.finish(self._client, run_id)
 
     @_bounded
     def _log(
@@ -377,7 +375,7 @@ class MlflowTrackingStore:
             if value is None:
                 self._models.delete_model_version_tag(name, number, key)
             else:
-                set_version_tag(self._models, name, number, key, value)
+                self._models.set_model_version_tag(name, number, key, value)
 
 
 def store_in_use() -> MlflowTrackingStore | None:

@@ -28,6 +28,7 @@ __all__ = [
 MISSING = ("RESOURCE_DOES_NOT_EXIST", "NOT_FOUND")
 _VERSIONS_A_PAGE = 1000
 _UPLOAD_FOLDER = "model"
+_CARD = "README.md"
 
 
 def create(client: MlflowClient, name: str, **facts: Any) -> ModelVersion:
@@ -94,12 +95,14 @@ def acceptable_source(
     """A source that the backend takes.
 
     A server refuses local folders but those of the run itself, so with ``uploads`` the
-    files go there.
+    files go there. Else only the model card does, for those who look at the run.
     """
     local = local_path(source)
     if local is None:
         return source
     if not uploads:
+        if (local / _CARD).is_file():
+            client.log_artifact(run.info.run_id, str(local / _CARD))
         return local.as_uri()
     client.log_artifacts(run.info.run_id, str(local), _UPLOAD_FOLDER)
     return f"{run.info.artifact_uri}/{_UPLOAD_FOLDER}"

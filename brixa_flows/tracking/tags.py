@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from brixa_flows.errors import InvalidMetadataError
-from brixa_flows.tracking.limits import check_characters
+from brixa_flows.tracking.limits import NAME_RULE, check_characters, is_name
 
 __all__ = [
     "CODE_COMMIT",
@@ -66,10 +66,7 @@ CODE_COMMIT = "brixa.code_commit"
 """Git commit of the code that trained it, with ``+dirty`` where it was changed."""
 
 _RESERVED = (PREFIX, "mlflow.")
-_LONGEST_KEY = 250
 _LONGEST_VALUE = 100_000
-_KEY_RULE = "letters, digits, '_', '-', '.', ' ', ':' and '/'"
-_KEY_EXTRA = frozenset("_-. :/")
 
 
 def experiment_of(name: str) -> str:
@@ -88,13 +85,8 @@ def check_user_tags(tags: Mapping[str, str | None]) -> None:
             raise InvalidMetadataError(
                 "tags", f"has {key!r}: keys that begin with {_RESERVED} are reserved"
             )
-        if not 1 <= len(key) <= _LONGEST_KEY or not all(
-            letter.isalnum() or letter in _KEY_EXTRA for letter in key
-        ):
-            raise InvalidMetadataError(
-                "tags",
-                f"has {key[:80]!r}: a key is 1 to {_LONGEST_KEY} of {_KEY_RULE}",
-            )
+        if not is_name(key):
+            raise InvalidMetadataError("tags", f"has {key[:80]!r}: {NAME_RULE}")
         if value is not None:
             check_characters(f"tags[{key!r}]", value)
         if value is not None and len(value) > _LONGEST_VALUE:
@@ -112,7 +104,9 @@ def dump_custom(custom: Mapping[str, Any]) -> str:
         InvalidMetadataError: If it is no JSON or too long for a tag.
     """
     try:
-        text = json.dumps(custom, sort_keys=True, allow_nan=False)
+        text = json.dumps(
+            custom, sort_keys=True, allow_nan=False, ensure_ascii=False
+        )  # people read it in MLflow
     except (TypeError, ValueError) as err:
         raise InvalidMetadataError("custom", f"is no JSON: {err}") from err
     if len(text) > _LONGEST_VALUE:

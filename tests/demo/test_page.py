@@ -5,8 +5,6 @@ from __future__ import annotations
 import html
 import json
 import re
-import shutil
-import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,19 +21,8 @@ from brixa_flows.evaluation import ModelEvaluator
 from brixa_flows.registry import ModelRegistry
 from brixa_flows.storage.local import LocalStorageNode
 from brixa_flows.tracking.memory_store import MemoryTrackingStore
-from tests.requirements_present import require
+from tests.browser import page_after_loading
 
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--proxy-server=127.0.0.1:9",  # nobody listens: the browser's own calls end here
-    "--virtual-time-budget=2000",
-]
 # What the page asked for, whether it came or not, and the width of each decoded image.
 PROBE = """<script>addEventListener("load", () => document.body.dataset.seen =
 JSON.stringify({
@@ -61,22 +48,13 @@ class Seen:
 @pytest.fixture
 def browse(tmp_path: Path) -> Callable[[str], Seen]:
     """Opens HTML from a file in Chromium."""
-    browser = shutil.which("chromium") or shutil.which("google-chrome")
-    require("Chromium", browser is not None)
 
     def open_page(page_html: str) -> Seen:
         path = tmp_path / "page.html"
         path.write_text(page_html.replace("</head>", PROBE + "</head>"), "utf-8")
-        profile = f"--user-data-dir={tmp_path / 'profile'}"
-        done = subprocess.run(
-            [str(browser), *FLAGS, profile, "--dump-dom", path.as_uri()],
-            capture_output=True,
-            text=True,
-            timeout=90,
-        )
-        assert done.returncode == 0, done.stderr
-        [seen] = re.findall(r'data-seen="([^"]*)"', done.stdout)
-        return Seen(done.stdout, **json.loads(html.unescape(seen)))
+        dom = page_after_loading(path.as_uri(), tmp_path / "profile", 2000)
+        [seen] = re.findall(r'data-seen="([^"]*)"', dom)
+        return Seen(dom, **json.loads(html.unescape(seen)))
 
     return open_page
 

@@ -1,12 +1,13 @@
 """Run as a script: real processes that race or are killed, on a real MLflow backend.
 
-``python process_driver.py SCENARIO STORAGE_ROOT TRACKING_URI`` prints one JSON object.
-It imports everything heavy once and forks then, and opens MLflow itself only after its children are gone,
-because a database connection does not survive a fork.
+``python process_driver.py SCENARIO STORAGE_ROOT TRACKING_URI ...`` prints a JSON object
+for each pair. It imports everything heavy once and forks then, and opens a backend itself
+only after its children are gone, because a connection does not survive a fork.
 """
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -23,14 +24,17 @@ import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
 from sklearn.linear_model import LogisticRegression
 
 import brixa_flows.tracking.mlflow_store  # noqa: F401
-from brixa_flows.errors import BrixaError
-from brixa_flows.registry import ModelRegistry
+from brixa_flows.errors import VersionExistsError
+from brixa_flows.registry import CodeRef, ModelRegistry, lineage_context
 from brixa_flows.storage.local import LocalStorageNode
 
 warnings.simplefilter("ignore")
 
 MODEL = LogisticRegression().fit([[0.0], [1.0]], [0, 1])
-PROCESSES = 4
+PROCESSES = 16
+_RUN = f"{os.getpid()}-{time.time_ns()}"  # servers are shared with other tests
+SHARED, WANTED = f"shared-{_RUN}", f"wanted-{_RUN}"
+WAITING, STAGED = f"waiting-{_RUN}", f"staged-{_RUN}"
 
 
 def fork(work: Callable[[], Any], result: Path | None = None) -> int:
@@ -140,36 +144,19 @@ def crash(root: str, uri: str) -> dict[str, Any]:
 
 
 def race(root: str, uri: str) -> dict[str, Any]:
-    """Several processes do the same at once, on a backend nobody has opened."""
+    """Many processes do the same at once, on a backend nobody has opened."""
     folder = Path(root)
+    folder.mkdir()
     go = folder / "go"
 
     def compete(number: int) -> dict[str, Any]:
         registry = open_registry(root, uri)
         while not go.exists():
             time.sleep(0.001)
-        numbers = [
-            str(registry.register_model("shared", "t").version) for _ in range(5)
-        ]
-        try:
-            registry.register_model("wanted", "t", version="3.1.4")
-            won = True
-        except BrixaError as err:
-            won = False
-            assert type(err).__name__ == "VersionExistsError", err
-        try:
-            registry.save_model("waiting", "1.0.0", MODEL)
-            saved = True
-        except BrixaError as err:
-            saved = False
-            assert type(err).__name__ == "VersionExistsError", err
-        own = f"1.0.{number}"
-        registry.register_model("staged", "t", version=own)
-        registry.save_model("staged", own, MODEL)
-        registry.transition("staged", own, "production", actor=str(number))
-        return {"numbers": numbers, "won": won, "saved": saved}
+        with lineage_context(code=CodeRef(commit="c0ffee")):  # asks no git
+            return _compete(registry, number)
 
-    open_registry(root, uri).register_model("waiting", "t")
+    open_registry(root, uri).register_model(WAITING, "t")
     results = [folder / f"result-{number}.json" for number in range(PROCESSES)]
     children = [
         fork(lambda number=number: compete(number), result)
@@ -177,22 +164,48 @@ def race(root: str, uri: str) -> dict[str, Any]:
     ]
     go.write_text("")
     codes = [os.waitpid(child, 0)[1] for child in children]
+    if any(codes):
+        return {"codes": codes}
     registry = open_registry(root, uri)
-    holders = registry.list_versions("staged", stage="production")
-    history = registry.stage_history("staged")
-    registry.verify("waiting", "1.0.0")
+    history = registry.stage_history(STAGED)
+    registry.verify(WAITING, "1.0.0")
+    index = json.loads(registry.storage.read("models/_meta/_registry.json")[0])
     return {
         "codes": codes,
         "answers": [json.loads(result.read_text()) for result in results],
-        "holders": [str(each.version) for each in holders],
-        "alias": registry.tracking.aliases("staged"),
-        "last": str([r for r in history if r.target == "production"][-1].version),
-        "records": len(history),
-        "index": json.loads(registry.storage.read("models/_meta/_registry.json")[0]),
+        "metrics": [v.metrics for v in registry.list_versions(STAGED)],
+        "moves": [[str(r.version), r.source, r.target] for r in history],
+        "alias": registry.tracking.aliases(STAGED),
+        "shown": {v.version: v.stage for v in registry.tracking.list_versions(STAGED)},
+        "index": index["models"],
+        "found": registry.check(),
         "recovered": [str(action) for action in registry.recover()],
     }
 
 
+def _compete(registry: ModelRegistry, number: int) -> dict[str, Any]:
+    numbers = [str(registry.register_model(SHARED, "t").version) for _ in range(3)]
+    won = _wins(lambda: registry.register_model(WANTED, "t", version="3.1.4"))
+    saved = _wins(lambda: registry.save_model(WAITING, "1.0.0", MODEL))
+    version = registry.register_model(STAGED, "t").version
+    registry.save_model(STAGED, version, {"rule": number})
+    data = {"name": f"month-{number % 4}", "digest": f"sha256:{number % 4}"}
+    registry.log_metrics(STAGED, version, {"f1": number}, data)
+    registry.transition(STAGED, version, "production", actor=str(number))
+    return {"numbers": numbers, "won": won, "saved": saved}
+
+
+def _wins(act: Callable[[], object]) -> bool:
+    try:
+        act()
+    except VersionExistsError:
+        return False
+    return True
+
+
 if __name__ == "__main__":
+    gc.freeze()  # else each child copies the pages of all that was imported
     scenario = {"crash": crash, "race": race}[sys.argv[1]]
-    print(json.dumps(scenario(*sys.argv[2:])))
+    places = iter(sys.argv[2:])
+    for place in places:
+        print(json.dumps(scenario(place, next(places))), flush=True)

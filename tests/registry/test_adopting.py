@@ -30,8 +30,8 @@ from brixa_flows.prediction.predictor import ModelPredictor
 from brixa_flows.registry import ModelRegistry
 from brixa_flows.settings import BrixaSettings
 from brixa_flows.storage.local import LocalStorageNode
+from tests.backends import running_server
 from tests.registry.logging_script import ROWS
-from tests.tracking.conftest import running_server
 
 pytestmark = [
     pytest.mark.filterwarnings(

@@ -46,7 +46,7 @@ from brixa_flows.tasks.answering import answer_approval, waiting_approvals
 from brixa_flows.tasks.opening import open_registry
 from flows.promote_model import PromoteRequest, promote_model
 from flows.refuse_undecided import UndecidedRequest, refuse_undecided
-from tests.conftest import copy_template
+from tests.backends import copy_template
 
 BLOCK = "asks-people"
 ACCURATE = Gate("accuracy", min=0.6)

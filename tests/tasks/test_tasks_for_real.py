@@ -57,7 +57,7 @@ from brixa_flows.tasks.registration import adopt_training, sign_version
 from brixa_flows.tasks.retraining import claim_retraining
 from brixa_flows.tasks.task_runners import RunnerName
 from flows.evaluate_versions import EvaluateVersionsRequest, evaluate_versions
-from tests.conftest import copy_template
+from tests.backends import copy_template
 
 BLOCK = "brixa"
 ROWS = 400

@@ -22,6 +22,7 @@ TRAINING_SCRIPT = """
 import json, pathlib, sys
 import mlflow, pandas as pd
 from mlflow.models import infer_signature
+from sklearn.linear_model import LogisticRegression
 
 frame = pd.DataFrame(json.loads(sys.argv[1]))
 labels = json.loads(sys.argv[2])

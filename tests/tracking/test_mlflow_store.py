@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 
 import mlflow
 import pytest
@@ -171,41 +169,3 @@ def test_the_fluent_state_and_the_environment_stay_as_they_were(store):
     assert not mlflow.is_tracking_uri_set()
     after = {key: value for key, value in os.environ.items() if "MLFLOW" in key}
     assert after == before
-
-
-SIX = """
-import os, sys, traceback
-from brixa_flows.tracking import open_store
-import brixa_flows.tracking.mlflow_store
-
-def use(number):
-    store = open_store(sys.argv[1])
-    store.open_run("m", f"1.{number}.0", digest="d", params={}, metrics={})
-    print(store.recorded_digest("m", f"1.{number}.0"), flush=True)
-
-children = []
-for number in range(6):
-    child = os.fork()
-    if child == 0:
-        try:
-            use(number)
-        except BaseException:
-            traceback.print_exc()
-        os._exit(0)
-    children.append(child)
-for child in children:
-    os.waitpid(child, 0)
-"""
-
-
-def test_six_processes_open_a_new_database_at_once(tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", SIX, f"sqlite:///{tmp_path}/new/m.db"],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        cwd=tmp_path,
-    )
-    assert done.stdout.split() == ["d"] * 6, done.stderr[-3000:]
-    assert done.stderr == "", "creating the tables says nothing to the terminal"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["new"]

@@ -1,8 +1,6 @@
 """A version directory is a valid MLflow model."""
 
 import json
-import subprocess
-import sys
 import warnings
 
 import numpy as np
@@ -27,9 +25,7 @@ from brixa_flows.registry.schemas import infer_schemas
 from brixa_flows.serializers import (
     build_manifest,
     environment_of,
-    read_manifest,
     save_model_files,
-    verify_manifest,
     write_manifest,
 )
 from brixa_flows.tracking import open_store
@@ -214,38 +210,6 @@ def test_schemas_become_signatures_that_mlflow_reads(schema, expected):
 )
 def test_a_schema_that_mlflow_has_no_words_for_gives_no_signature(schema):
     assert signature_of(schema, {"type": "number"}) is None
-
-
-ELSEWHERE = """
-import sys, json, warnings
-warnings.simplefilter("ignore")
-import mlflow, pandas as pd
-frame = pd.DataFrame(json.loads(sys.argv[1]))
-for uri in sys.argv[2:]:
-    mlflow.set_tracking_uri(uri)
-    model = mlflow.pyfunc.load_model("models:/flights@production")
-    print(json.dumps(list(model.predict(frame))))
-"""
-
-
-@pytest.mark.xdist_group("mlflow-server")
-def test_another_process_predicts_and_knows_only_the_tracking_uri(
-    tmp_path, tracking_uri, mlflow_server_uri
-):
-    directory = tmp_path / "models" / "flights" / "1.0.0"
-    manifest = version_directory(directory)
-    for uri in (tracking_uri, mlflow_server_uri):
-        publish(open_store(uri), directory, manifest)
-    rows = FRAME.to_json(orient="records")
-    command = [sys.executable, "-c", ELSEWHERE, rows, tracking_uri, mlflow_server_uri]
-    done = subprocess.run(
-        command, capture_output=True, text=True, timeout=120, cwd=tmp_path
-    )
-    expected = list(pipeline().predict(FRAME))
-    answers = [json.loads(line) for line in done.stdout.splitlines()]
-    assert answers == [expected, expected], done.stderr[-3000:]
-    assert (directory / "registered_model_meta").exists(), "MLflow's note"
-    verify_manifest(directory, read_manifest(directory))
 
 
 @pytest.mark.xdist_group("mlflow-server")
