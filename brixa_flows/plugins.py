@@ -47,6 +47,8 @@ class Plugin:
         aliases: Other names it answers to.
         framework: Of a serializer: what its models are registered as, if not ``name``.
         data_formats: Of a serializer: the formats that run no stored code on load.
+        checked_formats: Of a serializer: the formats that run code and that it reads
+            through ``open_held`` alone, so that it needs no private copy of large files.
         class_packages: Of a serializer: packages whose classes a data format may name
             and have built with any arguments; a class from elsewhere is code.
     """
@@ -59,6 +61,7 @@ class Plugin:
     aliases: tuple[str, ...] = ()
     framework: str | None = None
     data_formats: frozenset[str] = frozenset()
+    checked_formats: frozenset[str] = frozenset()
     class_packages: frozenset[str] = frozenset()
 
 
@@ -200,6 +203,7 @@ SERIALIZERS = PluginRegistry(
             handles_if_registered=("builtins.dict", "builtins.list"),
             aliases=("torch",),
             data_formats=frozenset({"safetensors"}),
+            checked_formats=frozenset({"cloudpickle", "pt2"}),
             class_packages=frozenset({"timm", "torch.nn", "torchvision"}),
         ),
         Plugin(
@@ -235,6 +239,7 @@ SERIALIZERS = PluginRegistry(
             "brixa_flows.serializers.sklearn:SklearnSerializer",
             handles=("sklearn.base.BaseEstimator",),
             aliases=("scikit-learn",),
+            checked_formats=frozenset({"cloudpickle", "joblib"}),
         ),
         Plugin(
             "skops",
@@ -251,7 +256,11 @@ SERIALIZERS = PluginRegistry(
                 "mlflow.pyfunc.PyFuncModel",
             ),
         ),
-        Plugin("pickle", "brixa_flows.serializers.pickled:PickleSerializer"),
+        Plugin(
+            "pickle",
+            "brixa_flows.serializers.pickled:PickleSerializer",
+            checked_formats=frozenset({"cloudpickle", "pickle"}),
+        ),
     ),
 )
 

@@ -179,7 +179,7 @@ class DamagedArtifactError(BrixaError, ValueError):
 
     def __init__(self, where: str, file: str, reason: str) -> None:
         super().__init__(
-            f"{where}: the file {file!r} {reason}; nothing of it was read. Restore the "
+            f"{where}: the file {file!r} {reason}; nothing of it is used. Restore the "
             "file from a backup, or roll back to another version",
             where=where,
             file=file,

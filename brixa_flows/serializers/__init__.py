@@ -27,6 +27,7 @@ from brixa_flows.serializers.base import (
     Serializer,
 )
 from brixa_flows.serializers.environment import environment_of
+from brixa_flows.serializers.held import hold_files
 from brixa_flows.serializers.logged import MLFLOW
 from brixa_flows.serializers.manifest import (
     MANIFEST_NAME,
@@ -40,6 +41,7 @@ from brixa_flows.serializers.protocol import PROTOCOL
 from brixa_flows.serializers.trust import (
     check_trust,
     depends_on_signature,
+    reading_of,
     tier_of,
     warn_insecure,
 )
@@ -168,9 +170,11 @@ def load_model_files(
 ) -> Any:
     """Read the model of a verified and trusted directory.
 
-    Call ``verify_manifest`` and ``check_trust`` before: this parses.
+    Call ``verify_manifest`` and ``check_trust`` before: this parses. Who can write the
+    directory meanwhile does not get other bytes parsed (see :mod:`.held`).
 
     Raises:
+        DamagedArtifactError: If a file was changed since it was verified.
         SerializationError: If it can't be read with what is installed here.
         DeviceUnavailableError: If the device is absent; lists those present.
         MissingExtraError: If the framework's library is not installed.
@@ -183,7 +187,8 @@ def load_model_files(
             f"as_pipeline is for Hugging Face models; {manifest.label} was saved by the "
             f"serializer {saved.serializer!r}"
         )
-    return serializer.load(directory, saved, options)
+    with hold_files(directory, manifest, reading_of(saved)) as held:
+        return serializer.load(held, saved, options)
 
 
 def check_source(manifest: ArtifactManifest) -> None:

@@ -18,6 +18,7 @@ XGBOOST = Plugin(
     "brixa_flows.serializers.xgboost:XGBoostSerializer",
     extra="xgboost",
     handles=("xgboost.core.Booster", "xgboost.sklearn.XGBModel"),
+    checked_formats=frozenset({"cloudpickle"}),
 )
 
 LIGHTGBM = Plugin(
@@ -25,6 +26,7 @@ LIGHTGBM = Plugin(
     "brixa_flows.serializers.lightgbm:LightGBMSerializer",
     extra="lightgbm",
     handles=("lightgbm.basic.Booster", "lightgbm.sklearn.LGBMModel"),
+    checked_formats=frozenset({"cloudpickle", "text"}),
 )
 
 ONNX = Plugin(

@@ -33,7 +33,15 @@ from typing import NamedTuple
 
 from brixa_flows.serializers.progress import progress
 
-__all__ = ["LINK_OR_SPECIAL", "KnownDigests", "hash_files", "times_are_true"]
+__all__ = [
+    "LINK_OR_SPECIAL",
+    "FileIdentity",
+    "KnownDigests",
+    "hash_files",
+    "known_identity",
+    "open_no_link",
+    "times_are_true",
+]
 
 LINK_OR_SPECIAL = "is a link or special file"
 _CHUNK_BYTES = 2**18
@@ -50,8 +58,8 @@ _MOUNTS = Path("/proc/self/mountinfo")
 Advance = Callable[[int], None]
 
 
-class _Identity(NamedTuple):
-    """What tells an unchanged file from any other."""
+class FileIdentity(NamedTuple):
+    """What tells an unchanged file from any other, if its times are true."""
 
     device: int
     inode: int
@@ -60,7 +68,7 @@ class _Identity(NamedTuple):
     ctime_ns: int
 
     @classmethod
-    def of(cls, descriptor: int) -> _Identity:
+    def of(cls, descriptor: int) -> FileIdentity:
         facts = os.fstat(descriptor)
         times = facts.st_mtime_ns, facts.st_ctime_ns
         return cls(facts.st_dev, facts.st_ino, facts.st_size, *times)
@@ -75,7 +83,7 @@ class KnownDigests:
 
     def __init__(self, at_most: int = _KNOWN_AT_MOST) -> None:
         self._at_most = at_most
-        self._digests: dict[_Identity, str] = {}
+        self._digests: dict[FileIdentity, str] = {}
         self._lock = Lock()
 
     def __len__(self) -> int:
@@ -83,7 +91,7 @@ class KnownDigests:
 
     def sha256(self, descriptor: int, advance: Advance) -> str:
         """Digest of an open file, from its start; remembered where that is safe."""
-        found = _Identity.of(descriptor)
+        found = FileIdentity.of(descriptor)
         if found.size_bytes < _LARGE_BYTES:
             return _sha256(descriptor, advance)
         known = self._recall(found)
@@ -92,18 +100,23 @@ class KnownDigests:
             return known
         settled = _is_settled(descriptor, found)
         digest = _sha256(descriptor, advance)
-        if settled and _Identity.of(descriptor) == found:
+        if settled and FileIdentity.of(descriptor) == found:
             self._remember(found, digest)
         return digest
 
-    def _recall(self, identity: _Identity) -> str | None:
+    def identity(self, descriptor: int, sha256: str) -> FileIdentity | None:
+        """What an open file is known by, if its digest is known to be ``sha256``."""
+        found = FileIdentity.of(descriptor)
+        return found if self._recall(found) == sha256 else None
+
+    def _recall(self, identity: FileIdentity) -> str | None:
         with self._lock:
             digest = self._digests.pop(identity, None)
             if digest is not None:
                 self._digests[identity] = digest  # used last
             return digest
 
-    def _remember(self, identity: _Identity, digest: str) -> None:
+    def _remember(self, identity: FileIdentity, digest: str) -> None:
         with self._lock:
             self._digests[identity] = digest
             if len(self._digests) > self._at_most:
@@ -111,6 +124,29 @@ class KnownDigests:
 
 
 _KNOWN = KnownDigests()
+
+
+def known_identity(descriptor: int, sha256: str) -> FileIdentity | None:
+    """The identity of an open file that this process hashed to ``sha256`` before.
+
+    As long as the file has it, its bytes are those that were hashed: a change of one
+    shows in the identity before it can be read. ``None`` for a file that is small, was
+    not hashed, or whose changes would not show.
+    """
+    return _KNOWN.identity(descriptor, sha256)
+
+
+def open_no_link(path: Path) -> int:
+    """Open a regular file for reading.
+
+    Raises:
+        OSError: If it can't be read; with ``ELOOP`` if it is a link or special file.
+    """
+    descriptor = os.open(path, _OPEN)
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return descriptor
+    os.close(descriptor)
+    raise OSError(errno.ELOOP, LINK_OR_SPECIAL, str(path))
 
 
 def hash_files(
@@ -167,7 +203,7 @@ def times_are_true(descriptor: int, mounts: Path = _MOUNTS) -> bool:
     return False
 
 
-def _is_settled(descriptor: int, found: _Identity) -> bool:
+def _is_settled(descriptor: int, found: FileIdentity) -> bool:
     """Every change of the file from now on will show in its identity."""
     if time.time_ns() - found.ctime_ns < _SETTLED_AFTER_NANOSECONDS:
         return False
@@ -182,10 +218,8 @@ def _is_settled(descriptor: int, found: _Identity) -> bool:
 
 def _hash_file(directory: Path, path: str, advance: Advance) -> tuple[int, str]:
     try:
-        descriptor = os.open(directory / path, _OPEN)
+        descriptor = open_no_link(directory / path)
         try:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise OSError(errno.ELOOP, "special file")
             digest = _KNOWN.sha256(descriptor, advance)
             return os.fstat(descriptor).st_size, digest
         finally:

@@ -32,11 +32,17 @@ from brixa_flows.serializers.keras_custom import (
     import_listed,
     path_of,
 )
+from brixa_flows.serializers.keras_lost import lost_attributes
+from brixa_flows.serializers.lost import warn_of_lost
 from brixa_flows.serializers.pickling import dump_by_value, unpickle, unreadable
 
 __all__ = ["KerasSerializer", "UnbuiltModelWarning"]
 
 _FILE = "model.keras"
+_KEEP_IT = (
+    "make them arguments of a class of your own that get_config() gives back, or keep "
+    "them in the tags of the version"
+)
 _INPUT_ERRORS = (KeyError, RuntimeError, TypeError, ValueError)
 
 
@@ -59,6 +65,7 @@ class KerasSerializer:
         path = directory / _FILE
         _write(model, path)
         custom = custom_objects_of(model, path)
+        warn_of_lost(model, lost_attributes(model, custom), _KEEP_IT)
         because = _why_code(custom, path)
         if because:
             return _beside_its_classes(path, custom, because)

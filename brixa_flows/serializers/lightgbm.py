@@ -31,6 +31,7 @@ from brixa_flows.serializers.boosted import (
 )
 from brixa_flows.serializers.devices import refuse_all_but_cpu
 from brixa_flows.serializers.formats import choose_format
+from brixa_flows.serializers.held import open_held
 from brixa_flows.serializers.pickled import predict_by_methods, save_by_value
 from brixa_flows.serializers.pickling import unpickle, unreadable
 
@@ -101,7 +102,8 @@ class LightGBMSerializer:
         if saved.format == "cloudpickle":
             return unpickle(path)
         try:
-            booster = lightgbm.Booster(model_str=path.read_text(encoding="utf-8"))
+            with open_held(path) as file:
+                booster = lightgbm.Booster(model_str=file.read().decode())
             booster.best_iteration = int(saved.config["best_iteration"])
             kind = _class_named(saved.config["class"])
             return (

@@ -25,6 +25,7 @@ from brixa_flows.serializers.base import (
 )
 from brixa_flows.serializers.devices import choose_device
 from brixa_flows.serializers.formats import choose_format
+from brixa_flows.serializers.held import origin_of
 from brixa_flows.serializers.pickling import unreadable
 
 __all__ = ["ONE_FILE_BYTES", "ONNXSerializer"]
@@ -32,6 +33,7 @@ __all__ = ["ONE_FILE_BYTES", "ONNXSerializer"]
 # A protobuf message ends at 2 GiB; what is larger has its weights in a file beside it.
 ONE_FILE_BYTES = 2**31 - 2**20
 _FILE, _FOLDER, _WEIGHTS = "model.onnx", "model", "weights.bin"
+_FOLDER_OPTION = "session.model_external_initializers_file_folder_path"
 _LABELS = ("classlabels_strings", "classlabels_int64s", "classlabels_ints")
 _TYPES = {
     "tensor(bool)": np.bool_,
@@ -99,9 +101,10 @@ class ONNXSerializer:
                     raise ValueError(
                         f"it has weights in {file!r}, outside of the version"
                     )
-            session = onnxruntime.InferenceSession(str(path), providers=providers)
+            session = _session(path, proto if allowed else None, providers)
         except _RUNTIME_ERRORS as err:
             raise unreadable(path, err) from err
+        session.brixa_origin = origin_of(path)  # the path it has will be gone
         session.brixa_labels = saved.config.get("labels")
         return session
 
@@ -131,9 +134,25 @@ class ONNXSerializer:
         return Prediction(values, scores, tuple(labels))
 
 
+def _session(path: Path, beside: Any, providers: list[str]) -> Any:
+    """A session of one file, or of the graph ``beside`` its weights.
+
+    ONNX Runtime takes weights from below a folder only, and follows links before it looks.
+    """
+    if beside is None:
+        return onnxruntime.InferenceSession(str(path), providers=providers)
+    options = onnxruntime.SessionOptions()
+    options.add_session_config_entry(_FOLDER_OPTION, str(origin_of(path).parent))
+    return onnxruntime.InferenceSession(
+        beside.SerializeToString(), options, providers=providers
+    )
+
+
 def _proto_of(model: Any) -> Any:
     if isinstance(model, onnx.ModelProto):
         return model
+    if hasattr(model, "brixa_origin"):
+        return onnx.load(model.brixa_origin)
     # Nothing public tells what a session was made of.
     content = model._model_bytes
     if content is not None:

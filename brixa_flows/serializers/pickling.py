@@ -15,6 +15,7 @@ from typing import Any
 import cloudpickle
 
 from brixa_flows.errors import SerializationError
+from brixa_flows.serializers.held import open_held
 from brixa_flows.serializers.object_parts import parts_of
 
 __all__ = [
@@ -143,7 +144,7 @@ def unpickle(path: Path) -> Any:
         SerializationError: If a class of it is not installed, or it is no pickle.
     """
     try:
-        with path.open("rb") as file:
+        with open_held(path) as file:
             return pickle.load(file)
     except UNPICKLING_ERRORS as err:
         raise unreadable(path, err) from err

@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import cloudpickle
 import torch
 from torch import nn
 from torch.export import ExportedProgram
@@ -34,13 +33,6 @@ from brixa_flows.serializers.module_recipe import (
     named_tensors,
     recipe_of,
 )
-from brixa_flows.serializers.pickling import (
-    PICKLE_PROTOCOL,
-    PICKLING_ERRORS,
-    UNPICKLING_ERRORS,
-    unpicklable,
-    unreadable,
-)
 from brixa_flows.serializers.safetensors_file import (
     SHARD_BYTES,
     CantHold,
@@ -54,6 +46,7 @@ from brixa_flows.serializers.tensor_structure import (
     restore_views,
 )
 from brixa_flows.serializers.torch_devices import floating_dtype, torch_device
+from brixa_flows.serializers.torch_pickled import load_by_value, save_by_value
 from brixa_flows.serializers.torch_predicting import call, evaluating
 from brixa_flows.serializers.torch_programs import (
     load_program,
@@ -156,7 +149,7 @@ class PyTorchSerializer:
     ) -> SavedModel:
         chosen = choose_format(options, self.framework, ("safetensors", "cloudpickle"))
         if chosen == "cloudpickle":
-            return _save_by_value(model, directory, "cloudpickle was asked for")
+            return save_by_value(model, directory, "cloudpickle was asked for")
         try:
             return self._save_by_recipe(model, directory)
         except (NoRecipe, CantHold) as err:
@@ -165,7 +158,7 @@ class PyTorchSerializer:
                     f"the {type(model).__qualname__} can't be saved as safetensors: "
                     f"{err}; leave format= out to use cloudpickle"
                 ) from err
-            return _save_by_value(model, directory, str(err))
+            return save_by_value(model, directory, str(err))
 
     def _save_by_recipe(self, model: nn.Module, directory: Path) -> SavedModel:
         recipe = recipe_of(model)
@@ -259,38 +252,12 @@ def _load_state_dict(
     return restore(config["structure"], tensors)
 
 
-def _save_by_value(model: nn.Module, directory: Path, because: str) -> SavedModel:
-    try:
-        torch.save(
-            model,
-            directory / "model.pt",
-            pickle_module=cloudpickle,
-            pickle_protocol=PICKLE_PROTOCOL,
-        )
-    except PICKLING_ERRORS as err:
-        raise unpicklable(model, err, by_value=True) from err
-    config = {"because": because}
-    return SavedModel("pytorch", "cloudpickle", "code", "model.pt", config)
-
-
-def _load_by_value(path: Path, config: Mapping[str, Any]) -> nn.Module:
-    try:
-        model = torch.load(path, map_location="cpu", weights_only=False, mmap=True)
-    except (*UNPICKLING_ERRORS, RuntimeError) as err:
-        raise unreadable(path, err) from err
-    if not isinstance(model, nn.Module):
-        raise SerializationError(
-            f"{path.name} holds a {type(model).__qualname__}, no torch module"
-        )
-    return model
-
-
 def _load_script(path: Path, config: Mapping[str, Any]) -> nn.Module:
     return load_script(path)
 
 
 _MODULE_LOADERS: Mapping[str, Callable[[Path, Mapping[str, Any]], nn.Module]] = {
     "safetensors": _load_by_recipe,
-    "cloudpickle": _load_by_value,
+    "cloudpickle": load_by_value,
     "torchscript": _load_script,
 }

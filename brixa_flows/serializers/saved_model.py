@@ -23,6 +23,7 @@ from brixa_flows.serializers.base import (
 )
 from brixa_flows.serializers.devices import choose_device
 from brixa_flows.serializers.formats import choose_format
+from brixa_flows.serializers.held import keep_held
 from brixa_flows.serializers.pickling import unreadable
 
 __all__ = ["SavedModelSerializer"]
@@ -82,9 +83,12 @@ class SavedModelSerializer:
         path = directory / saved.entry
         try:
             with tf.device(device):
-                return tf.saved_model.load(str(path))
+                model = tf.saved_model.load(str(path))
         except _ERRORS as err:
             raise unreadable(path, err) from err
+        if any((path / "assets").iterdir() if (path / "assets").exists() else ()):
+            keep_held(path, model)  # it reads its assets by path when it is saved again
+        return model
 
     def predict(self, model: Any, inputs: ModelInputs) -> Prediction:
         """Call the model, or its signature if it was loaded; the first output counts.

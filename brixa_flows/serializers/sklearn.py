@@ -11,9 +11,8 @@ import errno
 from pathlib import Path
 from typing import Any
 
-import joblib
 import pandas as pd
-from joblib.numpy_pickle import NumpyPickler
+from joblib.numpy_pickle import NumpyPickler, NumpyUnpickler
 
 from brixa_flows.errors import DatasetError
 from brixa_flows.plugins import SERIALIZERS
@@ -27,6 +26,7 @@ from brixa_flows.serializers.base import (
 )
 from brixa_flows.serializers.devices import refuse_all_but_cpu
 from brixa_flows.serializers.formats import choose_format
+from brixa_flows.serializers.held import map_path, open_held
 from brixa_flows.serializers.pickled import predict_by_methods, save_by_value
 from brixa_flows.serializers.pickling import (
     PICKLE_PROTOCOL,
@@ -117,8 +117,20 @@ class SklearnSerializer:
 def _load_mapped(path: Path) -> Any:
     try:
         # Copy on write: pages are shared, and partial_fit may still change an array.
-        return joblib.load(path, mmap_mode="c")
+        return _read(path, map_path(path), "c")
     except OSError as err:
         if err.errno not in _NO_MORE_MAPS:
             raise
-        return joblib.load(path)
+        return _read(path, None, None)
+
+
+def _read(path: Path, mapped_from: Path | None, mode: str | None) -> Any:
+    """As ``joblib.load``, but for what it reads and what it maps."""
+    with open_held(path) as file:
+        return NumpyUnpickler(
+            # An array notes the file that a path leads to, for workers of joblib.
+            mapped_from or path,
+            file,
+            ensure_native_byte_order=mapped_from is None,
+            mmap_mode=mode if mapped_from else None,
+        ).load()

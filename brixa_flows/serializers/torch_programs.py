@@ -15,6 +15,7 @@ from torch.export.passes import move_to_device_pass
 
 from brixa_flows.errors import SerializationError
 from brixa_flows.serializers.base import SavedModel
+from brixa_flows.serializers.held import open_held
 from brixa_flows.serializers.pickling import (
     PICKLING_ERRORS,
     UNPICKLING_ERRORS,
@@ -86,8 +87,8 @@ def load_program(
             "dtypes; export the module again in that dtype"
         )
     try:
-        with _ONE_AT_A_TIME:
-            program = torch.export.load(path)
+        with _ONE_AT_A_TIME, open_held(path) as file:
+            program = torch.export.load(file)
     except _UNREADABLE as err:
         raise unreadable(path, err) from err
     there = {str(each.device) for each in _tensors(program)}

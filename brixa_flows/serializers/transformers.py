@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import copy
 import threading
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from packaging.version import Version
 from safetensors import SafetensorError
 from transformers import PreTrainedModel
 
-from brixa_flows.errors import DatasetError, SerializationError, some_of
+from brixa_flows.errors import DatasetError, SerializationError
 from brixa_flows.serializers.base import (
     LoadOptions,
     ModelInputs,
@@ -29,8 +28,9 @@ from brixa_flows.serializers.base import (
     SavedModel,
     SaveOptions,
 )
-from brixa_flows.serializers.callers import callers_level
 from brixa_flows.serializers.formats import choose_format
+from brixa_flows.serializers.held import origin_of
+from brixa_flows.serializers.lost import warn_of_lost
 from brixa_flows.serializers.module_recipe import (
     NoRecipe,
     assign_tensors,
@@ -46,7 +46,7 @@ from brixa_flows.serializers.torch_devices import floating_dtype, torch_device
 from brixa_flows.serializers.torch_predicting import as_array, as_tensor, evaluating
 from brixa_flows.serializers.transformers_files import refuse_other_sources
 
-__all__ = ["LostAttributeWarning", "TransformersSerializer"]
+__all__ = ["TransformersSerializer"]
 
 _ENTRY = "model"
 # from_pretrained patches torch and its own classes meanwhile, for the whole process.
@@ -85,10 +85,6 @@ _OPTIONS = {
     "local_files_only": True,
     "dtype" if _NEW_NAMES else "torch_dtype": "auto",
 }
-
-
-class LostAttributeWarning(UserWarning):
-    """A Hugging Face model was saved without an attribute that somebody gave it."""
 
 
 class TransformersSerializer:
@@ -162,6 +158,7 @@ class TransformersSerializer:
                 )
         except Exception as err:  # tokenizers raises that itself
             raise unreadable(path, err) from err
+        model.name_or_path = str(origin_of(path))
         model = model.to(device=device, dtype=dtype).eval()
         return _pipeline(model) if options.as_pipeline else model
 
@@ -268,14 +265,12 @@ def _warn_of_lost(model: Any, twin: Any) -> None:
         for name in vars(model)
         if name not in known and not name.startswith(("_", "brixa_"))
     ]
-    if lost:
-        warnings.warn(
-            f"the {type(model).__name__} is saved without its attributes "
-            f"{some_of(lost)}; set them in its config (model.config.{lost[0]} = ...), "
-            "which is saved with it, or make them arguments of a class of your own",
-            LostAttributeWarning,
-            stacklevel=callers_level(),
-        )
+    warn_of_lost(
+        model,
+        lost,
+        f"set them in its config (model.config.{lost[0] if lost else ''} = ...), which "
+        "is saved with it, or make them arguments of a class of your own",
+    )
 
 
 def _refuse_other_state(model: Any, twin: Any) -> None:

@@ -19,12 +19,14 @@ from brixa_flows.errors import (
 from brixa_flows.plugins import SERIALIZERS
 from brixa_flows.serializers.base import SavedModel, Tier
 from brixa_flows.serializers.callers import callers_level
+from brixa_flows.serializers.held import Reading
 from brixa_flows.serializers.manifest import MANIFEST_NAME, ArtifactManifest
 
 __all__ = [
     "TrustPolicy",
     "check_trust",
     "depends_on_signature",
+    "reading_of",
     "tier_of",
     "warn_insecure",
 ]
@@ -50,6 +52,18 @@ def tier_of(saved: SavedModel) -> Tier:
     """
     formats = SERIALIZERS.get(saved.serializer).data_formats
     return "data" if saved.format in formats else "code"
+
+
+def reading_of(saved: SavedModel) -> Reading:
+    """How the files of a format are to be held while they are read.
+
+    Raises:
+        UnknownPluginError: If no such serializer is installed.
+    """
+    if tier_of(saved) == "data":
+        return "data"
+    checked = SERIALIZERS.get(saved.serializer).checked_formats
+    return "checked code" if saved.format in checked else "code"
 
 
 def check_trust(

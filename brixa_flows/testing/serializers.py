@@ -52,6 +52,8 @@ from brixa_flows.serializers import (
     Serializer,
     check_trust,
     detect_framework,
+    hashing,
+    held,
     load_model_files,
     save_model_files,
     serializer_named,
@@ -238,6 +240,51 @@ class SerializerContract:
         with pytest.raises(DamagedArtifactError) as caught:
             version.load()
         assert path in str(caught.value)
+
+    def test_a_file_that_is_swapped_after_its_check_is_refused_before_it_is_read(
+        self,
+        version: SavedVersion,
+        serializer: Serializer,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """By who can write the directory while it is loaded."""
+
+        def must_not_be_called(*_: Any) -> None:
+            raise AssertionError("a swapped file reached its parser")
+
+        monkeypatch.setattr(type(serializer), "load", must_not_be_called)
+        verify_manifest(version.directory, version.manifest)
+        for path in version.paths:
+            file = version.directory / path
+            content = file.read_bytes()
+            file.write_bytes(
+                bytes([*content[:-1], content[-1] ^ 1] if content else b"1")
+            )
+            with pytest.raises(DamagedArtifactError) as caught:
+                load_model_files(version.directory, version.manifest, self.cpu)
+            assert path in str(caught.value)
+            file.write_bytes(content)
+
+    @pytest.mark.parametrize("times_are_true", [True, False])
+    def test_large_files_are_read_as_small_ones_are(
+        self,
+        version: SavedVersion,
+        serializer: Serializer,
+        model: Any,
+        inputs: ModelInputs,
+        times_are_true: bool,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """As links to what was hashed, or from copies where these can't be checked."""
+        monkeypatch.setattr(held, "COPIED_UP_TO_BYTES", 0)
+        monkeypatch.setattr(hashing, "_LARGE_BYTES", 0)
+        monkeypatch.setattr(hashing, "_SETTLED_AFTER_NANOSECONDS", 0)
+        monkeypatch.setattr(hashing, "times_are_true", lambda _: times_are_true)
+        loaded = version.load(self.cpu)
+        expected = answer_of(serializer, model, inputs)
+        assert_same_prediction(
+            answer_of(serializer, loaded, inputs), expected, self.rtol
+        )
 
     def test_an_unknown_format_is_refused(
         self, model: Any, options: SaveOptions, tmp_path: Path

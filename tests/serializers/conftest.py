@@ -20,6 +20,7 @@ from brixa_flows.serializers import (
     build_manifest,
     check_trust,
     environment_of,
+    hashing,
     load_model_files,
     read_manifest,
     save_model_files,
@@ -71,6 +72,13 @@ def in_fresh_process(script: str, *arguments: object) -> str:
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout
+
+
+@pytest.fixture
+def settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files are as if they had been written long ago, on a disk of this machine."""
+    monkeypatch.setattr(hashing, "_SETTLED_AFTER_NANOSECONDS", 0)
+    monkeypatch.setattr(hashing, "times_are_true", lambda descriptor: True)
 
 
 @pytest.fixture(name="save")

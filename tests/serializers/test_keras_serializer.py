@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import warnings
 from dataclasses import replace
 
 import keras
@@ -24,6 +26,7 @@ from brixa_flows.serializers import (
     serializer_named,
 )
 from brixa_flows.serializers.keras import KerasSerializer, UnbuiltModelWarning
+from brixa_flows.serializers.lost import LostAttributeWarning
 
 X = np.random.default_rng(0).normal(size=(5, 4)).astype("float32")
 KERAS = KerasSerializer()
@@ -140,6 +143,71 @@ def test_absent_devices_and_dtypes_are_refused(tmp_path, save, load, sequential)
     with pytest.raises(SerializationError, match="dtype='float16'"):
         load(tmp_path, dtype="float16")
     assert load(tmp_path, device="cpu").built
+
+
+@pytest.mark.parametrize(
+    "make", [make_sequential, make_functional, make_own, make_subclassed]
+)
+def test_an_attribute_that_somebody_added_to_a_model_or_layer_is_not_lost_in_silence(
+    make, tmp_path, save
+):
+    model = make()
+    drawn = random.getstate()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", LostAttributeWarning)
+        save(model, tmp_path / "before")
+    assert random.getstate() == drawn  # the check draws no seeds of the user's
+    model.threshold = 0.7
+    model.layers[-1].labels_of = ["early", "late"]
+    layer = model.layers[-1].name
+    with pytest.warns(
+        LostAttributeWarning,
+        match=rf"without.*threshold, {layer}.labels_of.*get_config",
+    ) as got:
+        save(model, tmp_path / "after")
+    assert sum(each.category is LostAttributeWarning for each in got) == 1
+
+
+def test_a_value_that_was_changed_after_the_constructor_is_not_lost_in_silence(
+    tmp_path, save
+):
+    model = make_subclassed()
+    model.supports_jit = not model.supports_jit
+    with pytest.warns(
+        LostAttributeWarning, match="without its attributes supports_jit"
+    ):
+        save(model, tmp_path)
+
+
+class Cased(tf.Module):
+    """It looks words up in a file that is saved with it."""
+
+    def __init__(self, words):
+        super().__init__()
+        found = tf.lookup.TextFileInitializer(
+            words,
+            tf.string,
+            tf.lookup.TextFileIndex.WHOLE_LINE,
+            tf.int64,
+            tf.lookup.TextFileIndex.LINE_NUMBER,
+        )
+        self.table = tf.lookup.StaticHashTable(found, -1)
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
+    def __call__(self, words):
+        return self.table.lookup(words)
+
+
+def test_a_saved_model_that_has_assets_can_be_saved_again(tmp_path, save, load):
+    words = tmp_path / "words.txt"
+    words.write_text("late\nearly\n")
+    save(Cased(str(words)), tmp_path / "first")
+    words.unlink()
+    loaded = load(tmp_path / "first")
+    save(loaded, tmp_path / "second")
+    again = load(tmp_path / "second")
+    for model in (loaded, again):
+        assert list(model(tf.constant(["early", "never"])).numpy()) == [1, -1]
 
 
 class Scaled(tf.Module):

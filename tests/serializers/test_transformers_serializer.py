@@ -42,10 +42,8 @@ from brixa_flows.serializers import (
     detect_framework,
     save_model_files,
 )
-from brixa_flows.serializers.transformers import (
-    LostAttributeWarning,
-    TransformersSerializer,
-)
+from brixa_flows.serializers.lost import LostAttributeWarning
+from brixa_flows.serializers.transformers import TransformersSerializer
 from brixa_flows.testing.fresh_process import shared_process
 
 WORDS = {word: i for i, word in enumerate(["[PAD]", "[UNK]", "good", "bad", "film"])}
