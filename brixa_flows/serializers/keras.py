@@ -26,6 +26,7 @@ from brixa_flows.serializers.base import (
 from brixa_flows.serializers.callers import callers_level
 from brixa_flows.serializers.devices import choose_device
 from brixa_flows.serializers.formats import choose_format
+from brixa_flows.serializers.keras_blame import cannot_describe
 from brixa_flows.serializers.keras_custom import (
     custom_objects_of,
     has_lambda,
@@ -68,7 +69,7 @@ class KerasSerializer:
         warn_of_lost(model, lost_attributes(model, custom), _KEEP_IT)
         because = _why_code(custom, path)
         if because:
-            return _beside_its_classes(path, custom, because)
+            return _beside_its_classes(model, path, custom, because)
         registered = {name: path_of(each) for name, each in custom.items()}
         config = {"classes": sorted(registered.values()), "registered": registered}
         return SavedModel("tensorflow", "keras", "data", _FILE, config)
@@ -165,9 +166,7 @@ def _write(model: Any, path: Path) -> None:
             warnings.filterwarnings("ignore", message=".*not yet been built")
             model.save(path)
     except (NotImplementedError, TypeError, ValueError) as err:
-        raise SerializationError(
-            f"the {type(model).__name__} can't be saved as .keras: {err}"
-        ) from err
+        raise cannot_describe(model, err) from err
     if not model.built:
         warnings.warn(
             f"the {type(model).__name__} {model.name!r} is not built yet, so its "
@@ -179,11 +178,18 @@ def _write(model: Any, path: Path) -> None:
 
 
 def _beside_its_classes(
-    path: Path, custom: Mapping[str, Any], because: str
+    model: Any, path: Path, custom: Mapping[str, Any], because: str
 ) -> SavedModel:
     folder = path.parent / "model"
     folder.mkdir()
     path.rename(folder / _FILE)
-    dump_by_value(dict(custom), folder / "classes.pkl")
+    try:
+        dump_by_value(dict(custom), folder / "classes.pkl")
+    except SerializationError as err:
+        raise SerializationError(
+            f"the classes and functions of the {type(model).__name__} can't be saved by "
+            f"value: {err}",
+            **err.facts,
+        ) from err
     config = {"because": because}
     return SavedModel("tensorflow", "keras-cloudpickle", "code", "model", config)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import random
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -18,7 +19,7 @@ import keras
 
 from brixa_flows.errors import SerializationError
 
-__all__ = ["custom_objects_of", "has_lambda", "import_listed", "path_of"]
+__all__ = ["again", "custom_objects_of", "has_lambda", "import_listed", "path_of"]
 
 _LAMBDA = "<lambda>"
 _KERAS_PACKAGES = frozenset({"keras", "keras_hub", "keras_cv", "keras_nlp"})
@@ -34,6 +35,20 @@ def custom_objects_of(model: Any, path: Path) -> dict[str, Any]:
     live = {keras.saving.get_registered_name(each): each for each in _live(model)}
     names = _foreign_names(_config_of(path))
     return {name: live[name] for name in names if name in live}
+
+
+def again(part: Any, custom: Mapping[str, Any]) -> Any:
+    """A part of a model as its config gives it back, without what compile made."""
+    seeds = random.getstate()  # layers draw a seed each
+    try:
+        config = keras.saving.serialize_keras_object(part)
+        if isinstance(config, dict):
+            config.pop("compile_config", None)
+        return keras.saving.deserialize_keras_object(
+            config, custom_objects=dict(custom), safe_mode=False
+        )
+    finally:
+        random.setstate(seeds)
 
 
 def has_lambda(path: Path) -> bool:

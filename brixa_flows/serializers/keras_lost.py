@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import random
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import keras
+
+from brixa_flows.serializers.keras_blame import cannot_describe
+from brixa_flows.serializers.keras_custom import again
 
 __all__ = ["lost_attributes"]
 
@@ -21,18 +24,20 @@ _PASSING = frozenset(
         "optimizer",
         "stop_evaluating",
         "stop_predicting",
+        "predict_function",
         "stop_training",
+        "test_function",
+        "train_function",
     }
 )
-_PLAIN = (bool, int, float, str, type(None))
 
 
 def lost_attributes(model: Any, custom: Mapping[str, Any]) -> list[str]:
     """Attributes that a model or a layer of it has, and that no file keeps.
 
-    The model is built again from its config, without values: what the twin has not, or
-    has with another plain value, is lost. Nothing is said of a model that can't be
-    built so, of private names, and of layers that are not made by the constructor.
+    The model is built again from its config, without values where its layers allow it:
+    what the twin has not, or has with another plain value, is lost. Nothing is said of
+    private names, and of layers that are not made by the constructor.
 
     Args:
         model: The model.
@@ -40,10 +45,12 @@ def lost_attributes(model: Any, custom: Mapping[str, Any]) -> list[str]:
 
     Returns:
         Names, those of a layer behind the name of the layer.
+
+    Raises:
+        SerializationError: If its config does not give it back at all; names the
+            attribute to blame.
     """
     twin = _twin(model, custom)
-    if twin is None:
-        return []
     lost = list(_differences(model, twin))
     layers = model._flatten_layers(include_self=False)
     twins = list(twin._flatten_layers(include_self=False))
@@ -55,18 +62,15 @@ def lost_attributes(model: Any, custom: Mapping[str, Any]) -> list[str]:
 
 
 def _twin(model: Any, custom: Mapping[str, Any]) -> Any:
-    seeds = random.getstate()  # layers draw a seed each
     try:
-        config = keras.saving.serialize_keras_object(model)
-        config.pop("compile_config", None)
         with keras.StatelessScope(initialize_variables=False):
-            return keras.saving.deserialize_keras_object(
-                config, custom_objects=dict(custom), safe_mode=False
-            )
-    except Exception:  # a user's class may raise anything
-        return None
-    finally:
-        random.setstate(seeds)
+            return again(model, custom)
+    except Exception:  # a layer may make its variables in a way that has no values
+        pass
+    try:
+        return again(model, custom)
+    except Exception as err:  # a user's class may raise anything
+        raise cannot_describe(model, err, custom) from err
 
 
 def _differences(part: Any, twin: Any) -> Iterator[str]:
@@ -74,8 +78,13 @@ def _differences(part: Any, twin: Any) -> Iterator[str]:
     for name, value in vars(part).items():
         if name.startswith("_") or name in _PASSING:
             continue
-        if name not in others:
+        if name not in others or _plain(value) != _plain(others[name]):
             yield name
-        elif isinstance(value, _PLAIN) and isinstance(others[name], _PLAIN):
-            if value != others[name] and value == value:  # a NaN is no difference
-                yield name
+
+
+def _plain(value: Any) -> str | None:
+    """Text of plain values in any nesting; of other objects their class."""
+    try:
+        return json.dumps(value, default=lambda each: type(each).__qualname__)
+    except (TypeError, ValueError, RecursionError):  # of its keys, or it holds itself
+        return None

@@ -71,11 +71,16 @@ class LightGBMSerializer:
         try:
             booster = model if _is_booster(model) else model.booster_
             state = {} if _is_booster(model) else _state_of(model)
-            because = _no_data(model, state)
-            if because:
-                return by_value_or_refuse(
-                    self.framework, model, directory, options.format, because
-                )
+        except _ERRORS as err:
+            raise SerializationError(
+                f"the {type(model).__qualname__} can't be saved: {err}"
+            ) from err
+        because = _no_data(model, state)
+        if because:
+            return by_value_or_refuse(
+                self.framework, model, directory, options.format, because
+            )
+        try:
             # All trees, also those after the best one.
             booster.save_model(directory / _FILE, num_iteration=-1)
         except _ERRORS as err:

@@ -13,6 +13,7 @@ import numpy as np
 __all__ = ["parts_of"]
 
 _PROTOCOL = 5
+_OF_TORCH = ("_parameters", "_buffers", "_modules")
 _LEAVES = (type, str, bytes, int, float, complex, bool, type(None))
 
 
@@ -66,9 +67,9 @@ def _reduced(obj: Any) -> Iterator[tuple[str, Any]]:
     if not isinstance(reduced, tuple):
         return
     _, arguments, state, items, pairs = (*reduced, None, None, None)[:5]
-    yield from _state(state)
     yield from ((f"[{index}]", value) for index, value in enumerate(items or ()))
     yield from ((f"[{key!r}]", value) for key, value in pairs or ())
+    yield from _state(state)
     for index, argument in enumerate(arguments):
         if not isinstance(argument, type):  # the class is told with the object
             yield f"(argument {index})", argument
@@ -79,6 +80,17 @@ def _state(state: Any) -> Iterator[tuple[str, Any]]:
     slots = isinstance(state, tuple) and len(state) == 2
     for each in state if slots else (state,):
         if isinstance(each, dict):
-            yield from ((f".{name}", value) for name, value in each.items())
+            yield from _attributes(each)
         elif each is not None:
             yield ".__getstate__()", each
+
+
+def _attributes(state: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Those of the object first; then what torch keeps in dictionaries, by its names."""
+    inner = {
+        name: state[name] for name in _OF_TORCH if isinstance(state.get(name), dict)
+    }
+    yield from ((f".{name}", state[name]) for name in state if name not in inner)
+    for children in inner.values():
+        for name, child in children.items():
+            yield f"[{name}]" if str(name).isdigit() else f".{name}", child

@@ -22,6 +22,8 @@ __all__ = [
     "PICKLE_PROTOCOL",
     "PICKLING_ERRORS",
     "UNPICKLING_ERRORS",
+    "blame",
+    "pickles",
     "dump_by_value",
     "unpicklable",
     "unpickle",
@@ -87,7 +89,7 @@ def why_by_value(model: Any) -> str | None:
     try:
         scout.dump(model)
     except PICKLING_ERRORS:
-        path, culprit = _blame(model, _pickles)
+        path, culprit = blame(model, pickles)
         name = getattr(culprit, "__qualname__", type(culprit).__qualname__)
         return f"{path} ({name}) is nothing that another process can import"
     if scout.of_main:
@@ -119,8 +121,8 @@ def unpicklable(
         err: What pickle said.
         by_value: Whether cloudpickle was tried.
     """
-    attempt = _pickles_by_value if by_value else _pickles
-    path, culprit = _blame(model, attempt)
+    attempt = _pickles_by_value if by_value else pickles
+    path, culprit = blame(model, attempt)
     kind = type(culprit)
     remedy = (
         "remove it from the model or make it in __setstate__"
@@ -158,7 +160,8 @@ def unreadable(path: Path, err: BaseException) -> SerializationError:
     )
 
 
-def _pickles(obj: Any) -> bool:
+def pickles(obj: Any) -> bool:
+    """Whether pickle can write an object; nothing of it is kept."""
     try:
         _Scout().dump(obj)
     except PICKLING_ERRORS:
@@ -176,13 +179,24 @@ def _pickles_by_value(obj: Any) -> bool:
     return True
 
 
-def _blame(model: Any, pickles: Callable[[Any], bool]) -> tuple[str, Any]:
-    """Follow the parts that can't be pickled down to the smallest one."""
-    path, culprit = "model", model
+def blame(
+    model: Any, works: Callable[[Any], bool], path: str = "model"
+) -> tuple[str, Any]:
+    """Follow the parts that can't be written down to the smallest one.
+
+    Args:
+        model: What can't be written.
+        works: Whether a part can be.
+        path: What leads to ``model``.
+
+    Returns:
+        What leads to that part, and the part.
+    """
+    culprit = model
     seen = {id(model)}
     for _ in range(_LEVELS_AT_MOST):
         for suffix, part in parts_of(culprit):
-            if id(part) not in seen and not pickles(part):
+            if id(part) not in seen and not works(part):
                 seen.add(id(part))
                 path, culprit = path + suffix, part
                 break

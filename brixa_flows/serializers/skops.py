@@ -23,7 +23,7 @@ from brixa_flows.serializers.base import (
 )
 from brixa_flows.serializers.devices import refuse_all_but_cpu
 from brixa_flows.serializers.formats import choose_format
-from brixa_flows.serializers.pickling import PICKLING_ERRORS, unreadable
+from brixa_flows.serializers.pickling import PICKLING_ERRORS, blame, pickles, unreadable
 from brixa_flows.serializers.sklearn import SklearnSerializer
 from brixa_flows.serializers.skops_trees import check_trees
 
@@ -89,24 +89,22 @@ class SkopsSerializer:
                 our list; names the types.
         """
         choose_format(options, self.framework, ("skops",))
+        if not pickles(model):  # skops would take it apart, and close an open file
+            raise _refusal(model, "it can't be pickled", [])
         path = directory / _FILE
         try:
             skops.io.dump(model, path)
             foreign = _foreign_types(path)
         except (*PICKLING_ERRORS, BadZipFile) as err:
             path.unlink(missing_ok=True)
-            raise SerializationError(
-                f"the {type(model).__qualname__} can't be saved by skops: {err}; save it "
-                "without format= (joblib)"
-            ) from err
+            raise _refusal(model, f"skops says: {err}", []) from err
         if foreign:
             path.unlink()
-            raise SerializationError(
-                f"the {type(model).__qualname__} can't be saved as skops, because it has "
-                f"types that are not on the list of those that are safe to load: "
-                f"{some_of(foreign)}; save it without format= (joblib)",
-                types=foreign,
+            reason = (
+                "it has types that are not on the list of those that are safe to load: "
+                + some_of(foreign)
             )
+            raise _refusal(model, reason, foreign)
         return SavedModel("skops", "skops", "data", _FILE)
 
     def load(self, directory: Path, saved: SavedModel, options: LoadOptions) -> Any:
@@ -148,6 +146,29 @@ class SkopsSerializer:
 
 def _foreign_types(path: Path) -> list[str]:
     return sorted(set(skops.io.get_untrusted_types(file=path)) - OTHER_TYPES)
+
+
+def _refusal(model: Any, reason: str, types: list[str]) -> SerializationError:
+    place, culprit = blame(model, _is_of_ours)
+    kind = type(culprit)
+    name = getattr(culprit, "__qualname__", f"{kind.__module__}.{kind.__qualname__}")
+    return SerializationError(
+        f"the {type(model).__qualname__} can't be saved as skops because of its attribute "
+        f"{place} ({name}): {reason}; "
+        "save it without format= (joblib)",
+        attribute=place,
+        types=types,
+    )
+
+
+def _is_of_ours(part: Any) -> bool:
+    if not pickles(part):
+        return False
+    try:
+        types = skops.io.get_untrusted_types(data=skops.io.dumps(part))
+    except (*PICKLING_ERRORS, BadZipFile):
+        return False
+    return OTHER_TYPES.issuperset(types)
 
 
 def _refuse_compressed(path: Path) -> None:

@@ -16,6 +16,7 @@ from torch.export.passes import move_to_device_pass
 from brixa_flows.errors import SerializationError
 from brixa_flows.serializers.base import SavedModel
 from brixa_flows.serializers.held import open_held
+from brixa_flows.serializers.lost import warn_of_lost
 from brixa_flows.serializers.pickling import (
     PICKLING_ERRORS,
     UNPICKLING_ERRORS,
@@ -36,6 +37,12 @@ def save_script(model: torch.jit.ScriptModule, directory: Path) -> SavedModel:
     Raises:
         SerializationError: If torch can't write it.
     """
+    lost = [
+        name
+        for name, value in vars(model).items()
+        if not name.startswith("_") and not callable(value)
+    ]
+    warn_of_lost(model, lost, "register them on the module before it is scripted")
     try:
         torch.jit.save(model, directory / "model.pt")
     except PICKLING_ERRORS as err:

@@ -44,6 +44,7 @@ from brixa_flows.serializers.pytorch import PyTorchSerializer
 from brixa_flows.serializers.safetensors_file import SHARD_BYTES
 from brixa_flows.serializers.torch_devices import floating_dtype, torch_device
 from brixa_flows.serializers.torch_predicting import as_array, as_tensor, evaluating
+from brixa_flows.serializers.transformers_blame import cannot_write
 from brixa_flows.serializers.transformers_files import refuse_other_sources
 
 __all__ = ["TransformersSerializer"]
@@ -52,8 +53,15 @@ _ENTRY = "model"
 # from_pretrained patches torch and its own classes meanwhile, for the whole process.
 _LOADING = threading.Lock()
 _ATTACHED = ("tokenizer", "processor")
+_OPTIONAL = (*_ATTACHED, "generation_config")
 # What from_pretrained and quantizers note of how the model was loaded.
-_NOTES = ("hf_device_map", "hf_quantizer", "is_quantized", "quantization_method")
+_NOTES = (
+    "generation_config",
+    "hf_device_map",
+    "hf_quantizer",
+    "is_quantized",
+    "quantization_method",
+)
 _INPUT_ERRORS = (IndexError, KeyError, RuntimeError, TypeError, ValueError)
 _TASKS = {
     "ForAudioClassification": "audio-classification",
@@ -113,7 +121,6 @@ class TransformersSerializer:
         Raises:
             SerializationError: If it can't be written.
         """
-        name = type(model).__name__
         try:
             config = _config_of(model)
         except NoRecipe as err:
@@ -131,7 +138,8 @@ class TransformersSerializer:
             if options.generation_config is not None:
                 options.generation_config.save_pretrained(target)
         except (AttributeError, OSError, TypeError, ValueError) as err:
-            raise SerializationError(f"the {name} can't be saved: {err}") from err
+            attached = {kind: getattr(options, kind) for kind in _OPTIONAL}
+            raise cannot_write(model, attached, err) from err
         return SavedModel("transformers", "safetensors", "data", _ENTRY, config)
 
     def load(self, directory: Path, saved: SavedModel, options: LoadOptions) -> Any:
@@ -259,18 +267,24 @@ def _config_of(model: Any) -> dict[str, Any]:
 
 def _warn_of_lost(model: Any, twin: Any) -> None:
     """Say which attributes ``save_pretrained`` leaves out."""
-    known = {*vars(twin), *dir(type(model)), *_NOTES, "generation_config"}
+    twins = dict(twin.named_modules())
     lost = [
-        name
-        for name in vars(model)
-        if name not in known and not name.startswith(("_", "brixa_"))
+        f"{place}.{name}" if place else name
+        for place, module in model.named_modules()
+        for name in vars(module)
+        if not _is_given_back(name, module, twins[place])
     ]
     warn_of_lost(
         model,
         lost,
-        f"set them in its config (model.config.{lost[0] if lost else ''} = ...), which "
-        "is saved with it, or make them arguments of a class of your own",
+        "set them in its config (model.config.NAME = ...), which is saved with it, or "
+        "make them arguments of a class of your own",
     )
+
+
+def _is_given_back(name: str, module: Any, twin: Any) -> bool:
+    known = name in vars(twin) or hasattr(type(module), name) or name in _NOTES
+    return known or name.startswith(("_", "brixa_"))
 
 
 def _refuse_other_state(model: Any, twin: Any) -> None:
@@ -288,7 +302,7 @@ def _shapes(model: Any) -> dict[str, Any]:
 
 
 def _refuse_attachments(model: Any, options: SaveOptions, why: NoRecipe) -> None:
-    for name in (*_ATTACHED, "generation_config"):
+    for name in _OPTIONAL:
         if getattr(options, name) is not None:
             raise SerializationError(
                 f"{name}= can't be kept with this {type(model).__name__}, because it is "

@@ -26,12 +26,14 @@ from brixa_flows.serializers.boosted import (
 )
 from brixa_flows.serializers.devices import refuse_all_but_cpu
 from brixa_flows.serializers.formats import choose_format
+from brixa_flows.serializers.lost import warn_of_lost
 from brixa_flows.serializers.pickled import predict_by_methods, save_by_value
 from brixa_flows.serializers.pickling import unpickle, unreadable
 
 __all__ = ["XGBoostSerializer"]
 
 _PROBABILITIES = ("binary:logistic", "multi:softprob")
+_OF_FIT = {"evals_result_", "n_classes_"}
 _ERRORS = (KeyError, OSError, TypeError, ValueError, xgboost.core.XGBoostError)
 
 
@@ -59,6 +61,8 @@ class XGBoostSerializer:
                 self.framework, model, directory, options.format, because
             )
         path = directory / f"model.{chosen}"
+        lost = [name for name in _added(model) if not name.startswith("_")]
+        warn_of_lost(model, lost, "ask for format='cloudpickle', which keeps them")
         try:
             model.save_model(path)
         except (*_ERRORS, AttributeError) as err:
@@ -122,6 +126,14 @@ def _parameters(model: Any) -> dict[str, Any]:
         for name, value in model.get_params().items()
         if not _same(value, default.get(name))
     }
+
+
+def _added(model: Any) -> set[str]:
+    """Attributes that neither the constructor nor ``fit`` made."""
+    made = {"handle", *_OF_FIT}
+    if not isinstance(model, xgboost.Booster):
+        made.update(vars(type(model)()))
+    return set(vars(model)) - made
 
 
 def _same(value: Any, other: Any) -> bool:

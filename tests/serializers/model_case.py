@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
+from brixa_flows.plugins import SERIALIZERS
 from brixa_flows.serializers import ModelInputs, SaveOptions
 
 
@@ -22,6 +24,7 @@ class ModelCase:
         inputs: One batch.
         options: Save options by name, where the format is not chosen without.
         variant: Tells two models of one format apart.
+        shard_bytes: What a file of tensors holds at most, where several are wanted.
     """
 
     serializer: str
@@ -30,6 +33,7 @@ class ModelCase:
     inputs: ModelInputs | None
     options: Mapping[str, Callable[[], Any] | str] = field(default_factory=dict)
     variant: str = ""
+    shard_bytes: int | None = None
 
     def __str__(self) -> str:
         return "-".join(filter(None, (self.serializer, self.format, self.variant)))
@@ -47,6 +51,18 @@ class ModelCase:
             for name, option in self.options.items()
         }
         return SaveOptions(**made)
+
+    @contextmanager
+    def in_shards(self) -> Iterator[None]:
+        """Let its serializer make files of ``shard_bytes`` instead of 5 GB."""
+        whole = SERIALIZERS.load(self.serializer)
+        if self.shard_bytes:
+            in_shards = partial(whole, self.shard_bytes)
+            SERIALIZERS._loaded[self.serializer] = in_shards
+        try:
+            yield
+        finally:
+            SERIALIZERS._loaded[self.serializer] = whole
 
 
 def class_of_main(source: str, name: str, **names: Any) -> Any:

@@ -11,7 +11,8 @@ from brixa_flows.testing.serializers import SerializerContract
 class TestTorchFormats(SerializerContract):
     @pytest.fixture(params=CASES, ids=str)
     def case(self, request):
-        return request.param
+        with request.param.in_shards():
+            yield request.param
 
     @pytest.fixture
     def model(self, case):
@@ -28,3 +29,7 @@ class TestTorchFormats(SerializerContract):
     def test_it_is_in_the_format_of_its_row(self, case, version):
         saved = version.manifest.saved
         assert (saved.serializer, saved.format) == (case.serializer, case.format)
+
+    def test_it_is_in_several_files_where_its_row_says_so(self, case, version):
+        files = [each for each in version.paths if each.endswith(".safetensors")]
+        assert (len(files) > 1) == bool(case.shard_bytes)

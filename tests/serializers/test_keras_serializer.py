@@ -179,6 +179,37 @@ def test_a_value_that_was_changed_after_the_constructor_is_not_lost_in_silence(
         save(model, tmp_path)
 
 
+class Given(keras.layers.Layer):
+    """A layer that keeps what its constructor is given."""
+
+    def __init__(self, options, **others):
+        super().__init__(**others)
+        self.options = options
+
+    def call(self, x):
+        return x
+
+    def get_config(self):
+        return super().get_config() | {"options": self.options}
+
+
+def test_what_keras_describes_and_does_not_give_back_is_not_lost_in_silence(
+    tmp_path, save
+):
+    given = Given({"by": [each for each in "ab"]}, name="first")
+    save(keras.Sequential([keras.Input((4,)), given]), tmp_path / "plain")
+    given = Given({"by": [(each for each in "ab")]}, name="first")
+    with pytest.warns(LostAttributeWarning, match="its attributes first.options"):
+        save(keras.Sequential([keras.Input((4,)), given]), tmp_path / "other")
+
+
+def test_a_part_that_its_config_does_not_give_back_is_named(tmp_path, save):
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1, name="last")])
+    model.layers[0].get_config = lambda: {"name": "last", "units": (n for n in "1")}
+    with pytest.raises(SerializationError, match=r"model.last.units \(.*generator\)"):
+        save(model, tmp_path)
+
+
 class Cased(tf.Module):
     """It looks words up in a file that is saved with it."""
 

@@ -126,4 +126,28 @@ CASES = [
         IDS,
         {"tokenizer": make_tokenizer},
     ),
+    ModelCase(
+        "pytorch",
+        "safetensors",
+        seeded(make_trained),
+        X,
+        variant="sharded",
+        shard_bytes=64,
+    ),
+    ModelCase(
+        "pytorch",
+        "safetensors",
+        seeded(make_state),
+        None,
+        variant="state-sharded",
+        shard_bytes=64,
+    ),
+    ModelCase(
+        "transformers",
+        "safetensors",
+        seeded(make_classifier),
+        IDS,
+        variant="sharded",
+        shard_bytes=2000,
+    ),
 ]
