@@ -187,7 +187,8 @@ def load_model_files(
             f"as_pipeline is for Hugging Face models; {manifest.label} was saved by the "
             f"serializer {saved.serializer!r}"
         )
-    with hold_files(directory, manifest, reading_of(saved)) as held:
+    files = manifest.model_files
+    with hold_files(directory, files, manifest.label, reading_of(saved)) as held:
         return serializer.load(held, saved, options)
 
 

@@ -18,13 +18,14 @@ other numbers.
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import io
 import os
 import shutil
 import tempfile
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,7 +33,7 @@ from typing import BinaryIO, Literal, TypeAlias
 
 from brixa_flows.errors import DamagedArtifactError, SerializationError
 from brixa_flows.serializers.hashing import FileIdentity, known_identity, open_no_link
-from brixa_flows.serializers.manifest import ArtifactManifest, FileRecord
+from brixa_flows.serializers.manifest import FileRecord
 from brixa_flows.serializers.progress import progress
 
 __all__ = [
@@ -101,13 +102,14 @@ _VIEWS: dict[Path, _View] = {}
 
 @contextmanager
 def hold_files(
-    directory: Path, manifest: ArtifactManifest, reading: Reading
+    directory: Path, files: Mapping[str, FileRecord], label: str, reading: Reading
 ) -> Iterator[Path]:
-    """A directory with the files of the model as the manifest says, to be read from.
+    """A directory with files that are as they were hashed, to be read from.
 
     Args:
-        directory: The version directory; ``verify_manifest`` has hashed it.
-        manifest: What its files are.
+        directory: Where they are.
+        files: What was hashed, by relative path.
+        label: Whose files they are, for messages.
         reading: How the format is read.
 
     Yields:
@@ -121,15 +123,14 @@ def hold_files(
     view = _View(Path(tempfile.mkdtemp(prefix="brixa-load-")), directory)
     _VIEWS[view.folder] = view
     try:
-        for path, record in manifest.files.items():
-            if _is_of(manifest.saved.entry, path):
-                _hold(view, path, record, manifest.label, reading)
+        for path, record in files.items():
+            _hold(view, path, record, label, reading)
         yield view.folder
     except Exception as err:
-        _refuse_changed(view, manifest.label, err)
+        _refuse_changed(view, label, err)
         raise
     else:
-        _refuse_changed(view, manifest.label, None)
+        _refuse_changed(view, label, None)
     finally:
         if not view.kept:
             view.close()
@@ -176,15 +177,15 @@ def keep_held(path: Path, model: object) -> None:
     view = _view_of(path)
     if view:
         view.kept = True
-        weakref.finalize(model, view.close)
+        try:
+            weakref.finalize(model, view.close)
+        except TypeError:  # it takes no weak references
+            atexit.register(view.close)
 
 
 def _view_of(path: Path) -> _View | None:
-    return next((_VIEWS[each] for each in path.parents if each in _VIEWS), None)
-
-
-def _is_of(entry: str, path: str) -> bool:
-    return path == entry or path.startswith(entry + "/")
+    folders = (path, *path.parents)
+    return next((_VIEWS[each] for each in folders if each in _VIEWS), None)
 
 
 def _refuse_changed(view: _View, label: str, cause: BaseException | None) -> None:

@@ -19,7 +19,14 @@ import keras
 
 from brixa_flows.errors import SerializationError
 
-__all__ = ["again", "custom_objects_of", "has_lambda", "import_listed", "path_of"]
+__all__ = [
+    "again",
+    "custom_objects_of",
+    "has_lambda",
+    "import_listed",
+    "is_of_keras",
+    "path_of",
+]
 
 _LAMBDA = "<lambda>"
 _KERAS_PACKAGES = frozenset({"keras", "keras_hub", "keras_cv", "keras_nlp"})
@@ -35,6 +42,11 @@ def custom_objects_of(model: Any, path: Path) -> dict[str, Any]:
     live = {keras.saving.get_registered_name(each): each for each in _live(model)}
     names = _foreign_names(_config_of(path))
     return {name: live[name] for name in names if name in live}
+
+
+def is_of_keras(kind: type) -> bool:
+    """Whether Keras brings a class itself."""
+    return kind.__module__.partition(".")[0] in _KERAS_PACKAGES
 
 
 def again(part: Any, custom: Mapping[str, Any]) -> Any:

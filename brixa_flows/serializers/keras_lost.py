@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any
 
 import keras
 
 from brixa_flows.serializers.keras_blame import cannot_describe
-from brixa_flows.serializers.keras_custom import again
+from brixa_flows.serializers.keras_custom import again, is_of_keras
 
 __all__ = ["lost_attributes"]
 
@@ -36,8 +38,9 @@ def lost_attributes(model: Any, custom: Mapping[str, Any]) -> list[str]:
     """Attributes that a model or a layer of it has, and that no file keeps.
 
     The model is built again from its config, without values where its layers allow it:
-    what the twin has not, or has with another plain value, is lost. Nothing is said of
-    private names, and of layers that are not made by the constructor.
+    what the twin has not and no method of the class uses is lost, and in a class of
+    one's own what the twin has with another plain value. Nothing is said of private
+    names, and of layers that are not made by the constructor.
 
     Args:
         model: The model.
@@ -74,12 +77,26 @@ def _twin(model: Any, custom: Mapping[str, Any]) -> Any:
 
 
 def _differences(part: Any, twin: Any) -> Iterator[str]:
-    others = vars(twin)
+    others, own = vars(twin), not is_of_keras(type(part))
     for name, value in vars(part).items():
         if name.startswith("_") or name in _PASSING:
             continue
-        if name not in others or _plain(value) != _plain(others[name]):
+        if name not in others:
+            if name not in _names_in_code(type(part)):
+                yield name
+        elif own and _plain(value) != _plain(others[name]):
             yield name
+
+
+@cache
+def _names_in_code(kind: type) -> frozenset[str]:
+    """Attributes that the methods of a class use: who set others is somebody else."""
+    names: set[str] = set()
+    for each in kind.__mro__:
+        for method in vars(each).values():
+            code = getattr(inspect.unwrap(method), "__code__", None)
+            names.update(code.co_names if code else ())
+    return frozenset(names)
 
 
 def _plain(value: Any) -> str | None:

@@ -91,9 +91,7 @@ class ArtifactManifest(BaseModel):
             if not parts or path.startswith("/") or ".." in parts:
                 raise ValueError(f"the path {path[:200]!r} leaves the directory")
         entry = self.saved.entry
-        if not any(
-            path == entry or path.startswith(entry + "/") for path in self.files
-        ):
+        if not self.model_files:
             raise ValueError(f"the entry {entry[:200]!r} is not among the files")
         return self
 
@@ -131,6 +129,16 @@ class ArtifactManifest(BaseModel):
             copied.__dict__.pop("content", None)
             copied.__dict__.pop("digest", None)
         return copied
+
+    @property
+    def model_files(self) -> dict[str, FileRecord]:
+        """Those that the serializer wrote."""
+        entry = self.saved.entry
+        return {
+            path: record
+            for path, record in self.files.items()
+            if path == entry or path.startswith(entry + "/")
+        }
 
     @property
     def size_bytes(self) -> int:

@@ -34,7 +34,9 @@ from brixa_flows.serializers.base import (
 from brixa_flows.serializers.devices import refuse_all_but_cpu
 from brixa_flows.serializers.formats import choose_format
 from brixa_flows.serializers.hashing import hash_files
+from brixa_flows.serializers.held import hold_files, keep_held
 from brixa_flows.serializers.logged import MLFLOW, MlflowModel, MlflowSource
+from brixa_flows.serializers.manifest import FileRecord
 from brixa_flows.serializers.mlflow_loading import (
     files_below,
     load_folder,
@@ -116,15 +118,18 @@ class MlflowSerializer:
         """
         refuse_all_but_cpu(options, self.framework)
         if saved.format != _REFERENCE:
-            return load_folder(directory / saved.entry, "the model of MLflow")[0]
+            model, _ = load_folder(directory / saved.entry, "the model of MLflow")
+            keep_held(directory, model)  # it may read from it when it predicts
+            return model
         fetched, folder = _fetch(saved)
+        if fetched is None:
+            return _load_in_place(saved, folder)
         try:
             model, _ = load_folder(folder, _label(saved), _verified(saved, folder))
         except BaseException:
             _drop(fetched)
             raise
-        if fetched is not None:
-            remove_with(model, fetched)
+        remove_with(model, fetched)
         return model
 
     def check_source(self, saved: SavedModel) -> None:
@@ -191,6 +196,20 @@ def _fetch(saved: SavedModel) -> tuple[Path | None, Path]:
         reason = f"can't be fetched from where it was registered: {err}"
         raise DamagedArtifactError(_label(saved), source.location, reason) from err
     return fetched, Path(folder)
+
+
+def _load_in_place(saved: SavedModel, folder: Path) -> Any:
+    """From a copy that nobody else can write, as the files are not of the storage."""
+    label = _label(saved)
+    files = {
+        path: FileRecord(size_bytes=size, sha256=digest)
+        for path, (size, digest) in saved.config["files"].items()
+    }
+    _verified(saved, folder)
+    with hold_files(folder, files, label, "code") as held:
+        model, _ = load_folder(held, label)
+        keep_held(held, model)
+    return model
 
 
 def _check_answers(source: MlflowSource) -> None:

@@ -62,12 +62,11 @@ def scan_files(directory: Path, manifest: ArtifactManifest) -> ScanReport:
         manifest: What they are.
     """
     logging.getLogger("picklescan").setLevel(logging.CRITICAL)  # the report says it
-    entry = manifest.saved.entry
     return ScanReport(
         files=tuple(
             _scanned(directory, path)
-            for path, record in sorted(manifest.files.items())
-            if record.size_bytes and (path == entry or path.startswith(entry + "/"))
+            for path, record in sorted(manifest.model_files.items())
+            if record.size_bytes
         )
     )
 

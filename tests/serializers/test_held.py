@@ -53,6 +53,12 @@ def checked(directory: Path, content: bytes, saved: SavedModel) -> Path:
     return directory / saved.entry
 
 
+def held_of(path: Path, reading: held.Reading):
+    """The private directory for the version of a file."""
+    manifest = read_manifest(path.parent)
+    return hold_files(path.parent, manifest.model_files, manifest.label, reading)
+
+
 def overwrite(path: Path, content: bytes) -> None:
     """In place, with the old times."""
     facts = path.stat()
@@ -82,7 +88,7 @@ def test_code_that_is_changed_after_its_check_is_refused(
     path = checked(tmp_path / "v", OLD[:size], ANY)
     change(path, NEW[:size])
     with pytest.raises(DamagedArtifactError, match="model.bin.*after it was checked"):
-        with hold_files(path.parent, read_manifest(path.parent), reading):
+        with held_of(path, reading):
             pytest.fail("it reached its parser")
 
 
@@ -99,7 +105,7 @@ def test_code_that_is_changed_while_it_is_read_is_read_as_it_was_or_not_at_all(
     is_link = (reading, times) == ("checked code", "true")
     read = b""
     try:
-        with hold_files(path.parent, read_manifest(path.parent), reading) as folder:
+        with held_of(path, reading) as folder:
             assert (folder / "model.bin").is_symlink() == is_link
             with open_held(folder / "model.bin") as file:
                 read += file.read(100)
@@ -118,7 +124,7 @@ def test_data_that_is_changed_while_it_is_read_is_not_handed_out(
 ):
     path = checked(tmp_path / "v", OLD, ANY)
     with pytest.raises(DamagedArtifactError, match="model.bin.*while it was loaded"):
-        with hold_files(path.parent, read_manifest(path.parent), "data") as folder:
+        with held_of(path, "data") as folder:
             change(path, NEW)
             if change is replace:  # no other file takes the name
                 assert (folder / "model.bin").read_bytes() == OLD
@@ -129,7 +135,7 @@ def test_the_private_directory_is_ours_alone_and_knows_where_its_files_lie(
     tmp_path, views
 ):
     path = checked(tmp_path / "v", b"small", ANY)
-    with hold_files(path.parent, read_manifest(path.parent), "data") as folder:
+    with held_of(path, "data") as folder:
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
         assert origin_of(folder / "model.bin") == path
         assert sorted(each.name for each in folder.iterdir()) == ["model.bin"]
@@ -143,7 +149,7 @@ def test_a_file_that_becomes_a_link_or_vanishes_is_refused(kind, tmp_path, views
     if kind == "link":
         path.symlink_to("/etc/hostname")
     with pytest.raises(DamagedArtifactError, match="model.bin.*can't be read any more"):
-        with hold_files(path.parent, read_manifest(path.parent), "data"):
+        with held_of(path, "data"):
             pytest.fail("it reached its parser")
 
 
@@ -152,7 +158,7 @@ def test_without_descriptors_as_paths_the_file_itself_is_read(
 ):
     monkeypatch.setattr(held, "_DESCRIPTORS", tmp_path / "no-proc")
     path = checked(tmp_path / "v", OLD, ANY)
-    with hold_files(path.parent, read_manifest(path.parent), "data") as folder:
+    with held_of(path, "data") as folder:
         assert (folder / "model.bin").resolve() == path
 
 
@@ -162,7 +168,7 @@ def test_no_room_for_a_private_copy_is_told_with_the_remedy(tmp_path, views):
     resource.setrlimit(resource.RLIMIT_FSIZE, (LARGE // 2, limits[1]))
     try:
         with pytest.raises(SerializationError, match="File too large.*TMPDIR"):
-            with hold_files(path.parent, read_manifest(path.parent), "code"):
+            with held_of(path, "code"):
                 pytest.fail("it reached its parser")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
@@ -170,7 +176,7 @@ def test_no_room_for_a_private_copy_is_told_with_the_remedy(tmp_path, views):
 
 def test_a_held_file_can_be_sought_in_as_any_file(tmp_path, settled, views):
     path = checked(tmp_path / "v", bytes(range(256)) * (LARGE // 256), ANY)
-    with hold_files(path.parent, read_manifest(path.parent), "checked code") as folder:
+    with held_of(path, "checked code") as folder:
         with open_held(folder / "model.bin") as file, path.open("rb") as plain:
             for where in ((7, 0), (300_000, 1), (-9, 2), (-3, 1), (0, 2)):
                 assert file.seek(*where) == plain.seek(*where) == file.tell()
