@@ -23,6 +23,7 @@ __all__ = [
     "ModelEvaluated",
     "ModelPromoted",
     "ModelRegistered",
+    "ModelSoaked",
     "TrainingCompleted",
     "WindowChecked",
     "WindowClosed",
@@ -211,6 +212,28 @@ class ModelDeployed(EventPayload):
     endpoint: str
     replaced: str = ""
 
+    def resource(self) -> dict[str, str]:
+        """What it is about; ``NAME-staging`` says the stage that it serves too."""
+        suffix = self.deployment.removeprefix(f"{self.name}-")
+        stage = suffix if suffix in ("staging", "production") else ""
+        return {**super().resource(), "brixa.stage": stage}
+
+
+class ModelSoaked(EventPayload):
+    """A version held out under traffic in staging."""
+
+    event = "brixa.model.soaked"
+    says = "{name} {version} answered {requests} requests at {deployment} as it must"
+
+    version: str
+    deployment: str
+    requests: int
+    p99_ms: float
+    dataset_digest: str = Field(description="The rows whose evaluation decides.")
+    comparison: dict[str, Any] = Field(
+        default_factory=dict, description="With production as it is now, if any."
+    )
+
 
 class WindowClosed(EventPayload):
     """A stretch of traffic is over; whoever sent it says where its rows are."""
@@ -276,6 +299,7 @@ EVENTS: dict[str, type[EventPayload]] = {
         ModelPromoted,
         GateRefused,
         ModelDeployed,
+        ModelSoaked,
         WindowClosed,
         WindowChecked,
         DriftDetected,

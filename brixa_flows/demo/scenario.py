@@ -287,7 +287,7 @@ class Scenario:
         """Say that a window is over, as whoever sends the traffic does."""
         closed = WindowClosed(
             name=MODEL,
-            deployment=MODEL,
+            deployment=f"{MODEL}-production",
             start=window.start,
             end=window.end,
             kind=window.kind,

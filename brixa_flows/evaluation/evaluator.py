@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -63,6 +63,7 @@ class ModelEvaluator:
         task: Task | None = None,
         positive: Any = None,
         record: bool = True,
+        answers: Callable[[Any], Prediction] | None = None,
     ) -> EvaluationResult:
         """Judge a version on labelled data and keep the result with it.
 
@@ -81,12 +82,20 @@ class ModelEvaluator:
             task: Said instead of inferred.
             positive: The positive label of a binary task; else the second class.
             record: Whether to keep the result.
+            answers: Predicts in the version's place, such as an endpoint that serves
+                it; takes inputs in the form of the model.
 
         Raises:
             DatasetError: If the data can't be read or has no labels.
             EvaluationError: If labels, predictions or metrics don't fit.
         """
-        predictor = self._predictor(model_name, version)
+        predictor: ModelPredictor | _Elsewhere
+        if answers is None:
+            predictor = self._predictor(model_name, version)
+        else:
+            resolved = self._registry.resolve(model_name, version)
+            metadata = self._registry.get_metadata(model_name, resolved)
+            predictor = _Elsewhere(metadata, answers)
         batches = _open(dataset, target, predictor.metadata, dataset_name, slices)
         labels, (prediction,), columns = _predict([predictor], batches, slices)
         outcomes = _judge(predictor.metadata, labels, prediction, task, positive)
@@ -231,6 +240,14 @@ class ModelEvaluator:
             self._registry.log_report(name, version, f"{stem}.{suffix}", text)
 
 
+@dataclass(frozen=True)
+class _Elsewhere:
+    """Predicts for a version without loading it."""
+
+    metadata: ModelMetadata
+    predict: Callable[[Any], Prediction]
+
+
 @dataclass
 class _Collected:
     """Predictions of one model, batch after batch."""
@@ -251,7 +268,7 @@ class _Collected:
 
 
 def _predict(
-    predictors: Sequence[ModelPredictor],
+    predictors: Sequence[ModelPredictor | _Elsewhere],
     batches: LabelledBatches,
     columns: Iterable[str],
 ) -> tuple[NDArray[Any], list[Prediction], dict[str, NDArray[Any]]]:

@@ -1,0 +1,80 @@
+"""Let a version in staging stand under traffic before it may go into production."""
+
+from __future__ import annotations
+
+from prefect import flow, runtime
+from pydantic import BaseModel, Field
+
+from brixa_flows.events import EvaluationDataset, GateRefused, ModelSoaked
+from brixa_flows.tasks.announcing import announce
+from brixa_flows.tasks.evaluation import compare_with_production
+from brixa_flows.tasks.notifying import tell_of_refusal
+from brixa_flows.tasks.soaking import SoakRules, publish_soak, soak
+
+
+class SoakRequest(BaseModel):
+    """Which deployment, and what its version must stand."""
+
+    name: str = Field(description="Model.")
+    version: str = Field(description="Its version.")
+    deployment: str = Field("", description="Where it is; empty is NAME-staging.")
+    minutes: float = Field(10.0, ge=0, le=24 * 60, description="How long.")
+    requests: int = Field(
+        200, ge=1, le=1_000_000, description="Requests to send in that time."
+    )
+    max_error_share: float = Field(
+        0.0, ge=0, le=1, description="Share of requests that may fail."
+    )
+    max_p99_ms: float = Field(
+        1000.0, gt=0, description="What 99 of 100 answers must be faster than."
+    )
+    policy: str = Field(
+        "staging",
+        description="Brixa Gate Policy that judges the answers on labelled rows; empty "
+        "judges none.",
+    )
+    registry: str = Field("brixa", description="Brixa Registry block.")
+
+    def rules(self) -> SoakRules:
+        """What it must stand."""
+        return SoakRules(**self.model_dump(include=set(SoakRules.__annotations__)))
+
+
+@flow(
+    name="soak_model",
+    flow_run_name="soak {request.name} {request.version}",
+    description="Sends traffic to a version in staging and measures errors, latency and "
+    "answers.",
+)
+def soak_model(request: SoakRequest) -> None:
+    """Send, judge, show; compare with production as it is now, announce."""
+    deployment = request.deployment or f"{request.name}-staging"
+    who = (request.registry, request.name, request.version)
+    soaked = soak(*who, deployment, request.rules())
+    publish_soak(request.name, request.version, deployment, soaked)
+    if soaked.reasons:
+        refused = GateRefused(
+            name=request.name,
+            version=request.version,
+            stage="production",
+            policy=request.policy,
+            reasons=soaked.reasons,
+        )
+        announce(request.registry, refused, refused.event_id(runtime.flow_run.id))
+        tell_of_refusal(refused)
+        return
+    data = soaked.result.dataset
+    rows = EvaluationDataset(name=data.name, uri=data.uri)
+    comparison = compare_with_production(
+        *who, rows, data.target, list(soaked.result.metrics)
+    )
+    event = ModelSoaked(
+        name=request.name,
+        version=request.version,
+        deployment=deployment,
+        requests=soaked.requests,
+        p99_ms=soaked.p99_ms,
+        dataset_digest=data.digest,
+        comparison=comparison.to_dict() if comparison else {},
+    )
+    announce(request.registry, event, event.event_id(runtime.flow_run.id))
