@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from prefect import flow, runtime
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from brixa_flows.tasks.announcing import announce
 from brixa_flows.tasks.deployment import roll_out
 from brixa_flows.tasks.reporting import publish_deployment
+from brixa_flows.tasks.requests import FlowRequest
 
 
-class DeployRequest(BaseModel):
+class DeployRequest(FlowRequest):
     """Which version to serve, and where."""
 
     name: str = Field(description="Model.")

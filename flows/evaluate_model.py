@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from prefect import flow
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from brixa_flows.events import EvaluationDataset, ModelEvaluated
 from brixa_flows.tasks.announcing import announce
@@ -13,10 +13,11 @@ from brixa_flows.tasks.evaluation import (
     evaluation_event_id,
 )
 from brixa_flows.tasks.reporting import publish_evaluation
+from brixa_flows.tasks.requests import FlowRequest
 from brixa_flows.tasks.run_page import progress
 
 
-class EvaluateRequest(BaseModel):
+class EvaluateRequest(FlowRequest):
     """Which version to judge, on what."""
 
     name: str = Field(description="Model.")

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from prefect import flow
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from brixa_flows.evaluation import EvaluationResult
 from brixa_flows.events import EvaluationDataset
 from brixa_flows.tasks.evaluation import evaluate_version
 from brixa_flows.tasks.reporting import publish_ranking
+from brixa_flows.tasks.requests import FlowRequest
 from brixa_flows.tasks.task_runners import RunnerName, task_runner
 from brixa_flows.tasks.versions import ready_versions
 
 
-class EvaluateVersionsRequest(BaseModel):
+class EvaluateVersionsRequest(FlowRequest):
     """Which versions to judge, on what, and where."""
 
     name: str = Field(description="Model.")

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from prefect import flow
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from brixa_flows.events import DriftDetected, WindowChecked, WindowClosed
 from brixa_flows.tasks.announcing import announce
 from brixa_flows.tasks.drift import judge_window, served_version
 from brixa_flows.tasks.notifying import tell_of_alarm
 from brixa_flows.tasks.reporting import publish_drift
+from brixa_flows.tasks.requests import FlowRequest
 
 
-class MonitorRequest(BaseModel):
+class MonitorRequest(FlowRequest):
     """Which rows to look at."""
 
     name: str = Field(description="Model.")

@@ -10,16 +10,17 @@ from typing import Any, Literal
 from uuid import UUID
 
 from prefect import flow, runtime
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from brixa_flows.events import GateRefused, ModelPromoted
 from brixa_flows.tasks.announcing import announce
 from brixa_flows.tasks.notifying import tell_of_refusal
 from brixa_flows.tasks.promotion import ask_policy, ask_somebody, move_to_stage
 from brixa_flows.tasks.reporting import publish_decision
+from brixa_flows.tasks.requests import FlowRequest
 
 
-class PromoteRequest(BaseModel):
+class PromoteRequest(FlowRequest):
     """Which version, where to, by which rules."""
 
     name: str = Field(description="Model.")

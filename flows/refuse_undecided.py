@@ -6,15 +6,16 @@ Prefect itself fails a run that waited too long; no process of ours is there to 
 from __future__ import annotations
 
 from prefect import flow, get_run_logger
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from brixa_flows.tasks.announcing import announce
 from brixa_flows.tasks.answering import undecided_run
 from brixa_flows.tasks.notifying import tell_of_refusal
+from brixa_flows.tasks.requests import FlowRequest
 from flows.promote_model import PromoteRequest
 
 
-class UndecidedRequest(BaseModel):
+class UndecidedRequest(FlowRequest):
     """The promotion that failed."""
 
     flow_run: str = Field(description="Its flow run: the id, or as events name it.")
@@ -22,6 +23,7 @@ class UndecidedRequest(BaseModel):
 
 @flow(
     name="refuse_undecided",
+    flow_run_name="close {request.flow_run}",
     description="Announces brixa.model.refused for a promotion that nobody decided.",
 )
 def refuse_undecided(request: UndecidedRequest) -> None:

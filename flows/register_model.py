@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from prefect import flow
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from brixa_flows.events import EvaluationDataset, ModelRegistered, TrainingCompleted
 from brixa_flows.tasks.announcing import announce
 from brixa_flows.tasks.registration import adopt_training, sign_version
 from brixa_flows.tasks.reporting import publish_registration
+from brixa_flows.tasks.requests import FlowRequest
 
 
-class RegisterRequest(BaseModel):
+class RegisterRequest(FlowRequest):
     """What a training announced; every field as in brixa.training.completed."""
 
     name: str = Field(description="Model that gets a new version.")

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from prefect import flow
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from brixa_flows.demo.months import last_closed_month
 from brixa_flows.errors import OrchestrationError
 from brixa_flows.tasks.opening import open_registry
 from brixa_flows.tasks.reporting import publish_retraining
+from brixa_flows.tasks.requests import FlowRequest
 from brixa_flows.tasks.retraining import claim_retraining
 from flows.train import TrainRequest, train
 
 
-class RetrainRequest(BaseModel):
+class RetrainRequest(FlowRequest):
     """The alarm."""
 
     name: str = Field(description="Model.")

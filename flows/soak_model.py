@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from prefect import flow, runtime
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from brixa_flows.events import EvaluationDataset, GateRefused, ModelSoaked
 from brixa_flows.tasks.announcing import announce
 from brixa_flows.tasks.evaluation import compare_with_production
 from brixa_flows.tasks.notifying import tell_of_refusal
+from brixa_flows.tasks.requests import FlowRequest
 from brixa_flows.tasks.soaking import SoakRules, publish_soak, soak
 
 
-class SoakRequest(BaseModel):
+class SoakRequest(FlowRequest):
     """Which deployment, and what its version must stand."""
 
     name: str = Field(description="Model.")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from prefect import flow
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from brixa_flows.tasks import notifying
+from brixa_flows.tasks.requests import FlowRequest
 
 
-class TellRequest(BaseModel):
+class TellRequest(FlowRequest):
     """What to say."""
 
     subject: str = Field(description="One line.")

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from prefect import flow, get_run_logger, runtime, task
 from prefect.cache_policies import NO_CACHE
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from brixa_flows.demo.months import month_after, month_file
 from brixa_flows.events import EvaluationDataset
@@ -21,11 +21,12 @@ from brixa_flows.registry import DatasetRef
 from brixa_flows.tasks.announcing import announce_training_complete
 from brixa_flows.tasks.opening import open_registry
 from brixa_flows.tasks.reporting import publish_training
+from brixa_flows.tasks.requests import FlowRequest
 
 TARGET = "late"
 
 
-class TrainRequest(BaseModel):
+class TrainRequest(FlowRequest):
     """What to train, on what."""
 
     name: str = Field("flights-delay", description="Model that gets a new version.")

@@ -30,6 +30,7 @@ __all__ = [
 ]
 
 _REMEDY = "save the project's documents with `python -m blocks`, or make one in the UI"
+_INVALID = "failed validation"  # what Prefect says of a document of another schema
 _Kind = TypeVar("_Kind", bound=Block)
 
 
@@ -92,9 +93,24 @@ def _load(kind: type[_Kind], block_name: str) -> _Kind:
     except ValueError as err:
         what = kind.get_block_type_name()
         raise OrchestrationError(
-            f"there is no {what} block called {block_name!r}; {_REMEDY}",
+            f"there is no {what} block called {block_name!r}; {_remedy()}",
+            block=block_name,
+        ) from err
+    except RuntimeError as err:
+        if _INVALID not in str(err):
+            raise
+        what = kind.get_block_type_name()
+        raise OrchestrationError(
+            f"the {what} block {block_name!r} lacks what this release needs, or holds "
+            f"what it does not know; {_remedy()}",
             block=block_name,
         ) from err
     except httpx.TransportError as err:
         url = get_current_settings().api.url or "(no PREFECT_API_URL)"
         raise PrefectUnavailableError(url, str(err) or type(err).__name__) from err
+
+
+def _remedy() -> str:
+    """What to do about a block, with the page of the UI where it is done."""
+    ui_url = get_current_settings().ui_url
+    return f"{_REMEDY}: {ui_url}/blocks/catalog" if ui_url else _REMEDY

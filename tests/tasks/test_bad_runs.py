@@ -1,0 +1,199 @@
+"""Runs that can't do their work, on a real server: one sentence with the remedy each.
+
+The state's message is what the Prefect UI shows first and what notifications carry.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from prefect import Flow
+from prefect.client.orchestration import get_client
+from prefect.client.schemas import State
+from prefect.client.schemas.objects import StateType
+from prefect.logging import disable_run_logger
+from prefect.settings import PREFECT_API_URL, temporary_settings
+
+from brixa_flows.blocks import (
+    BrixaGatePolicy,
+    BrixaMlflowBackend,
+    BrixaRegistry,
+    BrixaStorage,
+    save_documents,
+)
+from brixa_flows.demo.stack import PrefectStack
+from brixa_flows.evaluation import Gate, GatePolicy
+from brixa_flows.events import EvaluationDataset
+from brixa_flows.tasks.opening import open_registry
+from flows.deploy_model import DeployRequest, deploy_model
+from flows.evaluate_model import EvaluateRequest, evaluate_model
+from flows.monitor_drift import MonitorRequest, monitor_drift
+from flows.promote_model import PromoteRequest, promote_model
+from flows.register_model import RegisterRequest, register_model
+from flows.retrain import RetrainRequest, retrain
+from flows.soak_model import SoakRequest, soak_model
+from tests.conftest import copy_template
+
+BLOCK, DEAD = "bad-runs", "dead-mlflow"
+
+pytestmark = [
+    pytest.mark.slow(seconds=20),
+    pytest.mark.timeout(300),
+    # prefect 3.8 (2026-11) leaves sockets of its clients to the garbage collector.
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+
+@pytest.fixture(scope="module")
+def dead_port() -> Iterator[int]:
+    """A port that nobody answers at, and nobody else takes meanwhile."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield int(bound.getsockname()[1])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def blocks(
+    stack: PrefectStack,
+    tmp_path_factory: pytest.TempPathFactory,
+    mlflow_template_db: Path,
+    dead_port: int,
+) -> Iterator[None]:
+    """A registry that lives, and one whose MLflow is dead."""
+    folder = tmp_path_factory.mktemp("registry")
+    copy_template(mlflow_template_db, folder / "mlflow.db")
+    addresses = {
+        BLOCK: f"sqlite:///{folder / 'mlflow.db'}",
+        DEAD: f"http://127.0.0.1:{dead_port}",
+    }
+    with temporary_settings({PREFECT_API_URL: stack.api.url}), disable_run_logger():
+        documents: list[Any] = []
+        for name, address in addresses.items():
+            storage = BrixaStorage(path=str(folder / name))
+            backend = BrixaMlflowBackend(tracking_uri=address)
+            registry = BrixaRegistry(storage=storage, backend=backend)
+            documents += [(name, storage), (name, backend), (name, registry)]
+        policy = GatePolicy([Gate("roc_auc", min=0.5)])
+        documents.append(("easy", BrixaGatePolicy.from_policy(policy)))
+        assert len([*save_documents(documents)]) == len(documents)
+        open_registry.cache_clear()
+        yield
+    open_registry.cache_clear()
+
+
+def _failure(flow: Flow[..., Any], request: Any) -> str:
+    """Run a flow that can't succeed; the message of its state."""
+    state: State[Any] = flow(request, return_state=True)
+    assert state.type == StateType.FAILED
+    message = state.message or ""
+    assert "\n" not in message
+    return message
+
+
+def _requests(registry: str, name: str) -> dict[Flow[..., Any], Any]:
+    """What an event about a model would start."""
+    who = {"name": name, "version": "1.0.0", "registry": registry}
+    window = {"start": "2026-01-01", "end": "2026-02-01", "kind": "month"}
+    return {
+        evaluate_model: EvaluateRequest(
+            **who, evaluations=[EvaluationDataset(name="rows", uri="rows.parquet")]
+        ),
+        promote_model: PromoteRequest(**who, policy="easy"),
+        deploy_model: DeployRequest(**who),
+        soak_model: SoakRequest(**who),
+        monitor_drift: MonitorRequest(
+            name=name, deployment=name, registry=registry, data_uri="x", **window
+        ),
+        retrain: RetrainRequest(**who, end="2026-02-01"),
+    }
+
+
+def test_an_event_about_an_unknown_model_fails_its_run_and_no_other() -> None:
+    for flow, request in _requests(BLOCK, "no-such-model").items():
+        message = _failure(flow, request)
+        assert "no-such-model" in message, (flow.name, message)
+
+
+def test_a_model_that_mlflow_does_not_have_is_told_with_its_address() -> None:
+    request = RegisterRequest(
+        name="churn", model_uri="runs:/nope/model", model_type="x", registry=BLOCK
+    )
+    assert "runs:/nope/model" in _failure(register_model, request)
+
+
+def test_a_missing_block_says_how_and_where_to_make_one(stack: PrefectStack) -> None:
+    for flow, request in _requests("no-such-block", "churn").items():
+        message = _failure(flow, request)
+        assert "no Brixa Registry block called 'no-such-block'" in message, flow.name
+        assert "`python -m blocks`" in message
+        assert f"{stack.ui_url}/blocks/catalog" in message
+
+
+def test_a_missing_policy_says_how_to_make_one() -> None:
+    request = PromoteRequest(
+        name="churn", version="1.0.0", policy="no-such-policy", registry=BLOCK
+    )
+    message = _failure(promote_model, request)
+    assert "no Brixa Gate Policy block called 'no-such-policy'" in message
+
+
+def test_a_block_of_another_release_says_that_it_has_to_be_saved_again(
+    stack: PrefectStack,
+) -> None:
+    kept = BrixaGatePolicy.from_policy(GatePolicy([Gate("roc_auc", min=0.5)]))
+    document = kept.save("spoilt")
+    damage = {"data": {"rules": "none"}, "merge_existing_data": True}
+    address = f"{stack.api.url}/block_documents/{document}"
+    httpx.patch(address, json=damage, timeout=20).raise_for_status()
+    request = PromoteRequest(
+        name="churn", version="1.0.0", policy="spoilt", registry=BLOCK
+    )
+    message = _failure(promote_model, request)
+    assert "the Brixa Gate Policy block 'spoilt' lacks what this release" in message
+
+
+def test_a_dead_mlflow_is_named_with_its_address(dead_port: int) -> None:
+    request = RegisterRequest(
+        name="churn", model_uri="runs:/some/model", model_type="x", registry=DEAD
+    )
+    message = _failure(register_model, request)
+    assert f"http://127.0.0.1:{dead_port}" in message
+    assert "check BRXA_TRACKING_URI and that the server runs" in message
+
+
+@pytest.mark.parametrize(
+    ("given", "word"),
+    [
+        ({"version": "1.0.0"}, "name"),
+        ({"name": "churn", "version": 3}, "version"),
+        ({"name": "churn", "version": "1.0.0", "stage": "moon"}, "stage"),
+        ({"name": "churn", "version": "1.0.0", "polcy": "easy"}, "polcy"),
+        ({"name": "churn", "version": "1.0.0", "comparison": []}, "comparison"),
+    ],
+)
+def test_wrong_parameters_are_refused_before_there_is_a_run(
+    stack: PrefectStack, given: dict[str, Any], word: str
+) -> None:
+    with get_client(sync_client=True) as client:
+        deployment = client.create_deployment(
+            client.create_flow(promote_model),
+            name="checks",
+            parameter_openapi_schema=_schema(promote_model),
+            enforce_parameter_schema=True,
+        )
+        address = f"{client.api_url}deployments/{deployment}/create_flow_run"
+        answer = httpx.post(
+            address, json={"parameters": {"request": given}}, timeout=20
+        )
+    assert answer.status_code == httpx.codes.CONFLICT
+    assert word in answer.text
+
+
+def _schema(flow: Flow[..., Any]) -> dict[str, Any]:
+    return dict(flow.parameters.model_dump_for_openapi())
