@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, TypedDict
 
-from brixa_flows.errors import DatasetError
+from brixa_flows.errors import DatasetError, InvalidVersionError, VersionExistsError
+from brixa_flows.registry.backends import Backends
 from brixa_flows.registry.lineage import as_refs
 from brixa_flows.registry.metadata import CodeRef, DatasetRef, ParentRef
 from brixa_flows.registry.reference import example_from
@@ -20,7 +22,7 @@ from brixa_flows.tracking import AdoptableModel
 from brixa_flows.tracking.signature_reading import schemas_of
 from brixa_flows.versioning import ModelVersion
 
-__all__ = ["Adoption", "Described", "Said", "adoption_of"]
+__all__ = ["Adoption", "Described", "Said", "adoption_of", "refuse_own"]
 
 _COMMIT_TAG = "mlflow.source.git.commit"
 _REPOSITORY_TAG = "mlflow.source.git.repoURL"
@@ -78,6 +80,23 @@ class Adoption:
     facts: AdoptedFacts
     request: SaveRequest
     code: CodeRef | None
+
+
+def refuse_own(found: AdoptableModel, backends: Backends) -> None:
+    """Go on unless the files are those of a version here, which would refer to itself.
+
+    Raises:
+        VersionExistsError: If they are; names the version.
+    """
+    root = f"{backends.storage.uri.rstrip('/')}/{backends.layout.root}/"
+    if not found.location.startswith(root):
+        return
+    name, _, rest = found.location.removeprefix(root).partition("/")
+    with suppress(InvalidVersionError):  # runs may keep their files below the root too
+        version = ModelVersion.parse(rest.partition("/")[0])
+        if backends.layout.is_model_directory(name):
+            reason = f"is what {found.uri} means, and in this registry already"
+            raise VersionExistsError(name, version, reason)
 
 
 def adoption_of(found: AdoptableModel, said: Said, *, copy: bool) -> Adoption:

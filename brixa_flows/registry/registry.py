@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Unpack
 
 from brixa_flows.refs import check_model_name
-from brixa_flows.registry.adopting import Described, Said, adoption_of
+from brixa_flows.registry.adopting import Described, Said, adoption_of, refuse_own
 from brixa_flows.registry.changing import Changer
 from brixa_flows.registry.describing import Describer
 from brixa_flows.registry.inputs import as_text
@@ -198,17 +198,14 @@ class ModelRegistry(MaintainedRegistry):
     ) -> ModelMetadata:
         """Register and save a model that a training logged to the tracking backend.
 
-        Loads it once, which runs what was pickled in it. A model of a framework that we
-        know is saved as :meth:`save_model` would; any other, and one with code of its
-        own, is kept as MLflow wrote it (framework ``mlflow``). Parameters, metrics,
+        Loads it once, which runs what was pickled in it. One that none of our formats
+        can hold is kept as MLflow wrote it (framework ``mlflow``). Parameters, metrics,
         datasets and commit come from its run; what is given wins.
 
         Args:
-            model_uri: ``runs:/RUN_ID/model``, ``models:/MODEL_ID``, or a version of
-                MLflow's own registry: ``models:/NAME/3``, ``models:/NAME@ALIAS``.
+            model_uri: ``runs:/RUN_ID/model``, ``models:/MODEL_ID``, ``models:/NAME/3``.
             name: Model.
-            copy: Keep its files here; ``False`` keeps their address and digests, and
-                each load fetches and checks them (``external_uri`` in the metadata).
+            copy: Keep its files; ``False`` keeps address and digests (``external_uri``).
             model_type: What it does; asked of the model if not given.
             reference: Data that later traffic is compared with (a Parquet path too).
             target: Label column of ``reference``, which is not profiled.
@@ -221,6 +218,7 @@ class ModelRegistry(MaintainedRegistry):
 
         Raises:
             TrackingError: If there is no such model.
+            VersionExistsError: If it is a version of this registry.
             SerializationError: If it can't be loaded here.
             MissingExtraError: If an extra brings its library.
         """
@@ -229,6 +227,7 @@ class ModelRegistry(MaintainedRegistry):
         said = Said(model_type, reference, target, datasets, hyperparameters, metrics)
         with TemporaryDirectory(prefix="brixa-adopt-") as folder:
             logged = self.tracking.adopt(model_uri, Path(folder))
+            refuse_own(logged, self._backends)
             adopted = adoption_of(logged, said, copy=copy)
             with lineage_context(flow_run_id=flow_run_id, code=code or adopted.code):
                 version = self.register_model(

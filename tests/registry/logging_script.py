@@ -24,6 +24,16 @@ LABELS = np.array([1, 0, 1, 0, 1, 0])
 SIGNED = infer_signature(ROWS, LABELS)
 KEPT = {"pip_requirements": ["numpy"]}
 
+TEXTS = ["good film", "bad film"]
+SHOUTING = """
+import mlflow
+
+class Shouting(mlflow.pyfunc.PythonModel):
+    def predict(self, context, model_input: list[str], params=None) -> list[str]:
+        return [text.upper() for text in model_input]
+
+mlflow.models.set_model(Shouting())
+"""
 HELPER = "FACTOR = 10\ndef scaled(values, by):\n    return [v * by * FACTOR for v in values]\n"
 
 
@@ -103,6 +113,36 @@ def keras() -> Any:
     return answers
 
 
+def transformers() -> Any:
+    from transformers import (
+        BertConfig,
+        BertForSequenceClassification,
+        BertTokenizerFast,
+        pipeline,
+    )
+
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "good", "bad", "film"]
+    Path("vocab.txt").write_text("\n".join(words))
+    small = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1}
+    config = BertConfig(vocab_size=len(words), intermediate_size=8, **small)
+    judge = pipeline(
+        "text-classification",
+        model=BertForSequenceClassification(config),
+        tokenizer=BertTokenizerFast(vocab_file="vocab.txt"),
+    )
+    mlflow.transformers.log_model(judge, name="model", input_example=TEXTS, **KEPT)
+    return [each["label"] for each in judge(TEXTS)]
+
+
+def from_code() -> Any:
+    """A model whose code is a file, not a pickle."""
+    Path("shouting.py").write_text(SHOUTING)
+    mlflow.pyfunc.log_model(
+        name="model", python_model="shouting.py", input_example=TEXTS, **KEPT
+    )
+    return [text.upper() for text in TEXTS]
+
+
 def custom() -> Any:
     class Custom(mlflow.pyfunc.PythonModel):
         """Has code of its own, a file and a setting: only its whole directory will do."""
@@ -164,6 +204,8 @@ FLAVORS: dict[str, Callable[[], Any]] = {
         onnx,
         pytorch,
         keras,
+        transformers,
+        from_code,
         pyfunc,
         unsigned,
     )

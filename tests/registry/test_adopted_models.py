@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from brixa_flows.errors import (
     TrackingError,
     TrackingUnavailableError,
     UntrustedArtifactError,
+    VersionExistsError,
 )
 from brixa_flows.evaluation import ModelEvaluator
 from brixa_flows.prediction.predictor import ModelPredictor
@@ -31,7 +33,7 @@ from brixa_flows.registry import ModelRegistry
 from brixa_flows.settings import BrixaSettings
 from brixa_flows.storage.local import LocalStorageNode
 from tests.backends import running_server
-from tests.registry.logging_script import ROWS
+from tests.registry.logging_script import ROWS, TEXTS, pyfunc
 
 pytestmark = [
     pytest.mark.filterwarnings(
@@ -48,8 +50,9 @@ NATIVE = {
     "onnx": "onnx",
     "pytorch": "pytorch",
     "keras": "tensorflow",
+    "transformers": "pytorch",
 }
-GENERIC = ("statsmodels", "pyfunc", "unsigned")
+GENERIC = ("statsmodels", "from_code", "pyfunc", "unsigned")
 SERVED = """
 import sys, warnings
 warnings.simplefilter("ignore")
@@ -121,6 +124,8 @@ def inputs_of(flavor: str) -> Any:
         "onnx": rows,
         "pytorch": rows,
         "keras": rows.astype("float32"),
+        "transformers": TEXTS,
+        "from_code": TEXTS,
     }.get(flavor, ROWS)
 
 
@@ -128,7 +133,10 @@ def check_predictions(registry: ModelRegistry, found: Any, answers: Any) -> Any:
     flavor = found.name.partition("-")[0]
     predictor = ModelPredictor.from_registry(registry, found.name)
     values = predictor.predict(inputs_of(flavor)).values
-    np.testing.assert_allclose(values.astype(float), answers, atol=1e-5)
+    if isinstance(answers[0], str):
+        assert values.tolist() == answers
+    else:
+        np.testing.assert_allclose(values, answers, atol=1e-5)
     return predictor.model
 
 
@@ -266,6 +274,18 @@ def test_the_trust_policy_holds_for_a_reference(moved: Any, backend: str) -> Non
         strict.load_model(name)
 
 
+def test_a_version_of_this_registry_is_not_adopted_again(
+    registry: ModelRegistry, adopt: Any
+) -> None:
+    name = adopt("sklearn").name
+    shown = registry.tracking.get_version(name, "1.0.0")
+    assert shown is not None
+    uri = f"models:/{name}/{shown.backend_version}"
+    with pytest.raises(VersionExistsError, match="1.0.0 is what models:.* already"):
+        registry.register_run(uri, name="again", copy=False)
+    assert registry.list_models() == [name]
+
+
 def test_a_pyfunc_object_without_its_files_is_refused(
     registry: ModelRegistry, adopt: Any
 ) -> None:
@@ -277,21 +297,29 @@ def test_a_pyfunc_object_without_its_files_is_refused(
 
 @pytest.mark.xdist_group("mlflow-server")
 def test_a_server_hands_out_what_is_adopted(
-    tmp_path: Path, mlflow_template_db: Path
+    tmp_path: Path, mlflow_template_db: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    import mlflow
+
+    monkeypatch.chdir(tmp_path)
     storage = LocalStorageNode(tmp_path / "storage")
     with running_server(tmp_path / "server", mlflow_template_db) as uri:
-        model_uri, answers = log_models(tmp_path, uri, "pyfunc")["pyfunc"]
+        mlflow.set_tracking_uri(uri)
+        logged = mlflow.create_experiment("logged")  # Default is older than the server
+        with mlflow.start_run(experiment_id=logged) as run:
+            with warnings.catch_warnings(action="ignore"):  # advice of MLflow
+                answers = pyfunc()
         registry = ModelRegistry(storage, tracking_uri=uri)
         for copy in (True, False):
-            found = registry.register_run(model_uri, name=f"pyfunc-{copy}", copy=copy)
+            found = registry.register_run(
+                f"runs:/{run.info.run_id}/model", name=f"pyfunc-{copy}", copy=copy
+            )
             check_predictions(registry, found, answers)
+        assert found.external_uri is not None
         assert found.external_uri.startswith("mlflow-artifacts:/")
-        place = f"models:/{found.name}/1"
-        printed = run_python(tmp_path, "-c", SERVED, place, str(SCRIPT.parent), uri=uri)
-        assert json.loads(printed.splitlines()[0]) == answers
-        serializer_error = r"server|127.0.0.1"
-    with pytest.raises(TrackingUnavailableError, match=serializer_error):
+        served = mlflow.pyfunc.load_model(f"models:/{found.name}/1")
+        assert served.predict(ROWS) == answers
+    with pytest.raises(TrackingUnavailableError, match="127.0.0.1"):
         registry.load_model(found.name)
 
 
