@@ -14,13 +14,20 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from brixa_flows.errors import InvalidMetadataError, TrackingError
-from brixa_flows.tracking import TrackedDataset, TrackedVersion, TrackingStore, tags
+from brixa_flows.tracking import (
+    TrackedDataset,
+    TrackedMeasurement,
+    TrackedVersion,
+    TrackingStore,
+    tags,
+)
 
 __all__ = ["TrackingStoreContract"]
 
@@ -50,7 +57,11 @@ class TrackingStoreContract:
         return folder.as_uri()
 
     def run(
-        self, store: TrackingStore, name: str, version: str, digest: str = _DIGEST
+        self,
+        store: TrackingStore,
+        name: str,
+        version: str,
+        digest: str | None = _DIGEST,
     ) -> str:
         """Open the version's own run."""
         return store.open_run(
@@ -109,12 +120,43 @@ class TrackingStoreContract:
         assert second != first
         assert store.recorded_digest(name, "1.0.0") == _OTHER
 
+    def test_a_run_that_was_replaced_makes_no_version(
+        self, store: TrackingStore, name: str, files: str
+    ) -> None:
+        first = self.run(store, name, "1.0.0")
+        self.run(store, name, "1.0.0", _OTHER)
+        with pytest.raises(TrackingError, match=first):
+            store.create_version(name, "1.0.0", source=files, run_id=first)
+        assert store.get_version(name, "1.0.0") is None
+
     def test_the_digest_of_a_visible_version_stands(
         self, store: TrackingStore, name: str, files: str
     ) -> None:
         self.create(store, name, "1.0.0", files)
         with pytest.raises(TrackingError, match="never overwritten"):
             self.run(store, name, "1.0.0", _OTHER)
+        assert store.recorded_digest(name, "1.0.0") == _DIGEST
+
+    def test_a_run_that_nobody_vouches_for_records_no_digest_until_somebody_does(
+        self, store: TrackingStore, name: str, files: str
+    ) -> None:
+        run_id = self.run(store, name, "1.0.0", None)
+        assert store.recorded_digest(name, "1.0.0") is None
+        assert self.run(store, name, "1.0.0", None) == run_id
+        created = store.create_version(name, "1.0.0", source=files, run_id=run_id)
+        assert (created.digest, created.run_id) == (None, run_id)
+        assert self.run(store, name, "1.0.0", _OTHER) == run_id
+        assert store.recorded_digest(name, "1.0.0") == _OTHER
+        for seen in (store.get_version(name, "1.0.0"), *store.list_versions(name)):
+            assert seen is not None
+            assert seen.digest == _OTHER
+        with pytest.raises(TrackingError, match="never overwritten"):
+            self.run(store, name, "1.0.0")
+
+    def test_a_recorded_digest_stands_where_nobody_vouches_again(
+        self, store: TrackingStore, name: str
+    ) -> None:
+        assert self.run(store, name, "1.0.0") == self.run(store, name, "1.0.0", None)
         assert store.recorded_digest(name, "1.0.0") == _DIGEST
 
     def test_a_created_version_is_read_back_whole(
@@ -129,7 +171,7 @@ class TrackingStoreContract:
             tags={"team": "ops", "nlp": ""},
             owner="ada",
             custom={"budget": [1, 2.5, None]},
-            facts={tags.FRAMEWORK: "sklearn"},
+            facts={tags.FRAMEWORK: "sklearn", tags.STAGE: "staging"},
         )
         assert isinstance(created.backend_version, str)
         assert store.get_version(name, "1.0.0-rc.1+build.5") == created
@@ -142,7 +184,7 @@ class TrackingStoreContract:
         assert created.owner == "ada"
         assert created.custom == {"budget": [1, 2.5, None]}
         assert created.facts == {tags.FRAMEWORK: "sklearn"}
-        assert created.stage is None
+        assert created.stage == "staging"
 
     def test_creating_a_version_twice_makes_one(
         self, store: TrackingStore, name: str, files: str
@@ -219,6 +261,28 @@ class TrackingStoreContract:
         seen = store.get_version(name, "1.0.0")
         assert seen is not None
         assert seen.metrics == {"f1": 0.25, "auc": 0.5}
+
+    def test_the_latest_metric_is_the_one_of_the_latest_moment(
+        self, store: TrackingStore, name: str
+    ) -> None:
+        saved = datetime(2026, 3, 1, 12, tzinfo=UTC)
+        later = [
+            TrackedMeasurement({"f1": 0.75}, saved + timedelta(days=3), _MARCH),
+            TrackedMeasurement({"f1": 0.5}, saved + timedelta(days=2)),
+        ]
+        run_id = store.open_run(
+            name,
+            "1.0.0",
+            digest=None,
+            params={},
+            metrics={"f1": 0.25},
+            at=saved,
+            later=later,
+        )
+        created = store.create_version(
+            name, "1.0.0", source="s3://bucket/m", run_id=run_id
+        )
+        assert created.metrics == {"f1": 0.75}
 
     @pytest.mark.parametrize("value", [float("nan"), float("inf")])
     def test_a_metric_that_is_no_finite_number_is_refused(

@@ -3,6 +3,7 @@
 from brixa_flows.tracking.base import (
     AdoptableModel,
     TrackedDataset,
+    TrackedMeasurement,
     TrackedVersion,
     TrackingStore,
 )
@@ -11,6 +12,7 @@ from brixa_flows.tracking.opening import open_store
 __all__ = [
     "AdoptableModel",
     "TrackedDataset",
+    "TrackedMeasurement",
     "TrackedVersion",
     "TrackingStore",
     "open_store",

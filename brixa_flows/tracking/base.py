@@ -15,10 +15,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-__all__ = ["AdoptableModel", "TrackedDataset", "TrackedVersion", "TrackingStore"]
+__all__ = [
+    "AdoptableModel",
+    "TrackedDataset",
+    "TrackedMeasurement",
+    "TrackedVersion",
+    "TrackingStore",
+]
 
 
 @dataclass(frozen=True)
@@ -38,6 +45,21 @@ class TrackedDataset:
     uri: str = ""
     rows: int | None = None
     context: str = "training"
+
+
+@dataclass(frozen=True)
+class TrackedMeasurement:
+    """Metrics of a moment, for a run that is made later.
+
+    Attributes:
+        metrics: Finite numbers by name.
+        at: When they were measured.
+        dataset: On what, if that is known.
+    """
+
+    metrics: Mapping[str, float]
+    at: datetime
+    dataset: TrackedDataset | None = None
 
 
 @dataclass(frozen=True)
@@ -128,26 +150,33 @@ class TrackingStore(Protocol):
         name: str,
         version: str,
         *,
-        digest: str,
+        digest: str | None,
         params: Mapping[str, Any],
         metrics: Mapping[str, float],
         datasets: Sequence[TrackedDataset] = (),
         tags: Mapping[str, str] | None = None,
+        at: datetime | None = None,
+        later: Sequence[TrackedMeasurement] = (),
     ) -> str:
         """Create the version's own run and record the digest of its files there.
 
         A run that exists for (name, version) with the same digest is returned as it is;
         one of an earlier attempt with another digest is replaced, unless the version is
-        visible already: then its digest stands and this is a ``TrackingError``.
+        visible already: then its digest stands and this is a ``TrackingError``. A run
+        without a digest is given this one. Without a digest the run that exists is
+        returned, whatever digest it has.
 
         Args:
             name: Model.
             version: Semantic version.
             digest: Digest of the manifest; this record is what trust rests on.
+                ``None`` if nobody vouches for the files.
             params: Hyperparameters; long values are shortened by the backend's limits.
             metrics: Finite numbers by name.
             datasets: Inputs of the training.
             tags: Our own ``brixa.`` facts (``tags.TRAINING_RUN`` ...).
+            at: When the version was saved, if not now.
+            later: Metrics that were measured since; of each name the latest counts.
 
         Returns:
             The run id.
@@ -155,7 +184,7 @@ class TrackingStore(Protocol):
         ...
 
     def recorded_digest(self, name: str, version: str) -> str | None:
-        """The digest recorded at save, ``None`` if nothing was saved here."""
+        """The digest recorded at save, ``None`` if nobody recorded one here."""
         ...
 
     def create_version(
@@ -173,7 +202,8 @@ class TrackingStore(Protocol):
     ) -> TrackedVersion:
         """Make the version visible in the backend, all tags in one call.
 
-        One that is visible already is returned as it is.
+        One that is visible already is returned as it is. A run that :meth:`open_run`
+        replaced since is a ``TrackingError``.
 
         Args:
             name: Model.
@@ -184,7 +214,7 @@ class TrackingStore(Protocol):
             tags: The user's tags.
             owner: Who answers for it.
             custom: Any JSON.
-            facts: Our own ``brixa.`` tags (``tags.FRAMEWORK`` ...).
+            facts: Our own ``brixa.`` tags (``tags.FRAMEWORK``, ``tags.STAGE`` ...).
         """
         ...
 

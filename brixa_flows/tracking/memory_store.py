@@ -9,12 +9,18 @@ import threading
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from brixa_flows.errors import TrackingError
 from brixa_flows.tracking import tags as keys
-from brixa_flows.tracking.base import AdoptableModel, TrackedDataset, TrackedVersion
+from brixa_flows.tracking.base import (
+    AdoptableModel,
+    TrackedDataset,
+    TrackedMeasurement,
+    TrackedVersion,
+)
 from brixa_flows.tracking.limits import check_metrics
 
 __all__ = ["MemoryRun", "MemoryTrackingStore"]
@@ -26,21 +32,37 @@ class MemoryRun:
 
     Attributes:
         run_id: Its id.
-        digest: The digest recorded at save.
+        digest: The digest recorded at save, ``None`` if nobody vouches.
         params: Parameters as text.
         metrics: Latest value by name.
         datasets: Inputs, those of later metrics included.
         tags: Tags, ours included.
         artifacts: Content by path.
+        measured_at: When each metric was measured.
     """
 
     run_id: str
-    digest: str
+    digest: str | None
     params: dict[str, str] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
     datasets: list[TrackedDataset] = field(default_factory=list)
     tags: dict[str, str] = field(default_factory=dict)
     artifacts: dict[str, bytes] = field(default_factory=dict)
+    measured_at: dict[str, datetime] = field(default_factory=dict)
+
+    def measure(
+        self,
+        metrics: Mapping[str, float],
+        at: datetime | None = None,
+        dataset: TrackedDataset | None = None,
+    ) -> None:
+        """Keep metrics where none of the same name is later."""
+        when = at or datetime.now(UTC)
+        for key, value in metrics.items():
+            if key not in self.metrics or when >= self.measured_at[key]:
+                self.metrics[key], self.measured_at[key] = float(value), when
+        if dataset is not None and dataset not in self.datasets:
+            self.datasets.append(dataset)
 
 
 @dataclass
@@ -76,17 +98,21 @@ class MemoryTrackingStore:
         name: str,
         version: str,
         *,
-        digest: str,
+        digest: str | None,
         params: Mapping[str, Any],
         metrics: Mapping[str, float],
         datasets: Sequence[TrackedDataset] = (),
         tags: Mapping[str, str] | None = None,
+        at: datetime | None = None,
+        later: Sequence[TrackedMeasurement] = (),
     ) -> str:
         """Create the version's own run, or return that of the same digest."""
         with self._lock:
             model = self._models.setdefault(name, _Model())
             existing = self.runs.get(model.own_runs.get(version, ""))
-            if existing is not None and existing.digest == digest:
+            if existing is not None and existing.digest is None:
+                existing.digest = digest
+            if existing is not None and digest in (None, existing.digest):
                 return existing.run_id
             if existing is not None and version in model.versions:
                 raise TrackingError(
@@ -94,20 +120,24 @@ class MemoryTrackingStore:
                     f"{existing.digest}, which is never overwritten by {digest}"
                 )
             check_metrics(metrics)
+            self.runs.pop(model.own_runs.get(version, ""), None)
             run = MemoryRun(
                 run_id=uuid.uuid4().hex,
                 digest=digest,
                 params={key: str(value) for key, value in params.items()},
-                metrics={key: float(value) for key, value in metrics.items()},
                 datasets=list(datasets),
                 tags={keys.MODEL: name, keys.VERSION: version, **(tags or {})},
             )
+            run.measure(metrics, at)
+            for each in later:
+                check_metrics(each.metrics)
+                run.measure(each.metrics, each.at, each.dataset)
             self.runs[run.run_id] = run
             model.own_runs[version] = run.run_id
             return run.run_id
 
     def recorded_digest(self, name: str, version: str) -> str | None:
-        """The digest recorded at save, ``None`` if nothing was saved here."""
+        """The digest recorded at save, ``None`` if nobody recorded one here."""
         with self._lock:
             run_id = self._model(name).own_runs.get(version)
             return None if run_id is None else self.runs[run_id].digest
@@ -130,6 +160,7 @@ class MemoryTrackingStore:
         with self._lock:
             model = self._models.setdefault(name, _Model())
             if version not in model.versions:
+                told = dict(facts or {})
                 model.versions[version] = TrackedVersion(
                     name=name,
                     version=version,
@@ -141,7 +172,8 @@ class MemoryTrackingStore:
                     tags=dict(tags or {}),
                     owner=owner or None,
                     custom=keys.load_custom(keys.dump_custom(custom or {})),
-                    facts=dict(facts or {}),
+                    stage=told.pop(keys.STAGE, None),
+                    facts=told,
                 )
             return self._seen(model.versions[version])
 
@@ -203,10 +235,7 @@ class MemoryTrackingStore:
         """Add metrics to a run."""
         check_metrics(metrics)
         with self._lock:
-            run = self._run(run_id)
-            run.metrics.update({key: float(value) for key, value in metrics.items()})
-            if dataset is not None and dataset not in run.datasets:
-                run.datasets.append(dataset)
+            self._run(run_id).measure(metrics, dataset=dataset)
 
     def log_artifact(self, run_id: str, path: Path, folder: str = "") -> None:
         """Keep the content of a file."""
@@ -255,4 +284,6 @@ class MemoryTrackingStore:
 
     def _seen(self, tracked: TrackedVersion) -> TrackedVersion:
         run = self.runs.get(tracked.run_id or "")
-        return replace(tracked, metrics=dict(run.metrics) if run else {})
+        if run is None:
+            return tracked
+        return replace(tracked, metrics=dict(run.metrics), digest=run.digest)

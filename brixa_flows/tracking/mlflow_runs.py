@@ -5,8 +5,8 @@ from __future__ import annotations
 import getpass
 import json
 import re
-import time
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
@@ -24,7 +24,7 @@ from mlflow.entities import (
 from mlflow.exceptions import MlflowException
 
 from brixa_flows.tracking import tags as keys
-from brixa_flows.tracking.base import TrackedDataset
+from brixa_flows.tracking.base import TrackedDataset, TrackedMeasurement
 from brixa_flows.tracking.limits import LONGEST_KEY, is_name
 
 __all__ = [
@@ -35,10 +35,12 @@ __all__ = [
     "ensure_experiment",
     "ensure_model_of",
     "error_code",
+    "fill",
     "find_experiment",
-    "finish",
     "has_dataset",
+    "log_metrics",
     "log_to_run",
+    "milliseconds",
     "own_run",
     "own_runs",
 ]
@@ -108,7 +110,7 @@ def own_runs(
             order_by=["attributes.start_time ASC"],
             page_token=token,
         )
-        runs.extend(run for run in page if keys.DIGEST in run.data.tags)
+        runs.extend(run for run in page if keys.MODEL in run.data.tags)
         token = page.token
         if not token:
             return runs
@@ -124,13 +126,20 @@ def create(
     experiment_id: str,
     name: str,
     version: str,
-    digest: str,
+    digest: str | None,
     tags: Mapping[str, str],
+    at: datetime | None = None,
 ) -> Run:
     """Create the own run of a version, by whoever runs this process."""
-    ours = {keys.MODEL: name, keys.VERSION: version, keys.DIGEST: digest}
-    all_tags = {_USER_TAG: _user(), **tags, **ours}
-    return client.create_run(experiment_id, tags=all_tags, run_name=f"{name} {version}")
+    all_tags = {_USER_TAG: _user(), **tags, keys.MODEL: name, keys.VERSION: version}
+    if digest is not None:
+        all_tags[keys.DIGEST] = digest
+    return client.create_run(
+        experiment_id,
+        start_time=None if at is None else milliseconds(at),
+        tags=all_tags,
+        run_name=f"{name} {version}",
+    )
 
 
 def _user() -> str:
@@ -139,6 +148,32 @@ def _user() -> str:
         return getpass.getuser()
     except (KeyError, OSError):  # a user id without a name, as in some containers
         return "unknown"
+
+
+def fill(
+    client: MlflowClient,
+    run_id: str,
+    *,
+    params: Mapping[str, Any],
+    metrics: Mapping[str, float],
+    datasets: Iterable[TrackedDataset],
+    at: datetime | None,
+    later: Iterable[TrackedMeasurement],
+) -> None:
+    """Log what a version's run has of its birth and since, and finish it.
+
+    One that is not finished is filled again: what is there already stays once.
+    """
+    log_to_run(
+        client,
+        run_id,
+        params=as_params(params),
+        metrics=as_metrics(metrics, at=at),
+        datasets=datasets,
+    )
+    for each in later:
+        log_metrics(client, run_id, each.metrics, each.dataset, each.at)
+    _finish(client, run_id, at or datetime.now(UTC))
 
 
 def log_to_run(
@@ -162,16 +197,32 @@ def log_to_run(
         client.log_inputs(run_id, inputs)
 
 
-def finish(client: MlflowClient, run_id: str) -> None:
+def _finish(client: MlflowClient, run_id: str, at: datetime) -> None:
     """Say that a run ended, and nothing on standard output.
 
     On a server ``MlflowClient.set_terminated`` prints two lines there, where a command
     prints its JSON.
     """
-    now_milliseconds = int(time.time() * 1000)
     client._tracking_client.store.update_run_info(
-        run_id, RunStatus.FINISHED, now_milliseconds, None
+        run_id, RunStatus.FINISHED, milliseconds(at), None
     )
+
+
+def log_metrics(
+    client: MlflowClient,
+    run_id: str,
+    metrics: Mapping[str, float],
+    dataset: TrackedDataset | None,
+    at: datetime | None = None,
+) -> None:
+    """Add metrics to a run, tied to a dataset where given."""
+    if dataset is None:
+        log_to_run(client, run_id, metrics=as_metrics(metrics, at=at))
+        return
+    run = client.get_run(run_id)
+    tied = as_metrics(metrics, dataset, ensure_model_of(client, run), at)
+    new = not has_dataset(run, dataset)
+    log_to_run(client, run_id, metrics=tied, datasets=[dataset] if new else [])
 
 
 def as_params(params: Mapping[str, Any]) -> list[Param]:
@@ -195,13 +246,14 @@ def as_metrics(
     metrics: Mapping[str, float],
     dataset: TrackedDataset | None = None,
     model_id: str | None = None,
+    at: datetime | None = None,
 ) -> list[Metric]:
-    """Metrics of now, tied to a dataset where given.
+    """Metrics of a moment (now), tied to a dataset where given.
 
     MLflow's databases keep the tie for metrics of a LoggedModel only, so ``model_id``
     goes with it.
     """
-    now_milliseconds = int(time.time() * 1000)
+    measured_at = milliseconds(at or datetime.now(UTC))
     tied: dict[str, str | None] = {}
     if dataset is not None:
         tied = {
@@ -209,9 +261,14 @@ def as_metrics(
             "dataset_digest": dataset.digest[:_LONGEST_DIGEST],
         }
     return [
-        Metric(name, float(value), now_milliseconds, 0, model_id=model_id, **tied)
+        Metric(name, float(value), measured_at, 0, model_id=model_id, **tied)
         for name, value in metrics.items()
     ]
+
+
+def milliseconds(moment: datetime) -> int:
+    """A moment as MLflow keeps it."""
+    return int(moment.timestamp() * 1000)
 
 
 def ensure_model_of(client: MlflowClient, run: Run) -> str:

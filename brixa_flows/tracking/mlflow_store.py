@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
@@ -25,7 +26,12 @@ from brixa_flows.errors import TrackingError
 from brixa_flows.tracking import mlflow_runs as runs
 from brixa_flows.tracking import mlflow_versions as versions
 from brixa_flows.tracking import tags as keys
-from brixa_flows.tracking.base import AdoptableModel, TrackedDataset, TrackedVersion
+from brixa_flows.tracking.base import (
+    AdoptableModel,
+    TrackedDataset,
+    TrackedMeasurement,
+    TrackedVersion,
+)
 from brixa_flows.tracking.limits import check_metrics
 from brixa_flows.tracking.mlflow_access import MlflowAccess, with_installed_driver
 from brixa_flows.tracking.mlflow_adopt import fetch_logged_model
@@ -34,6 +40,7 @@ from brixa_flows.tracking.mlflow_first_use import (
     place_of_runs,
     place_that_fits,
 )
+from brixa_flows.tracking.mlflow_own_run import OwnRuns
 
 __all__ = ["MlflowTrackingStore", "store_in_use"]
 
@@ -80,6 +87,8 @@ class MlflowTrackingStore:
         self._artifact_folder = artifact_folder
         self._lock = threading.Lock()
         self._opened: tuple[MlflowClient, ModelRegistryClient] | None = None
+        # A number that the caller has cached may be one of before a rebuild.
+        self._numbers: dict[tuple[str, str], str] = {}
 
     @property
     def uri(self) -> str:
@@ -99,32 +108,37 @@ class MlflowTrackingStore:
         name: str,
         version: str,
         *,
-        digest: str,
+        digest: str | None,
         params: Mapping[str, Any],
         metrics: Mapping[str, float],
         datasets: Sequence[TrackedDataset] = (),
         tags: Mapping[str, str] | None = None,
+        at: datetime | None = None,
+        later: Sequence[TrackedMeasurement] = (),
     ) -> str:
         """Create the version's own run, or complete or return that of the digest."""
-        check_metrics(metrics)
-        run = self._ensure_run(name, version, digest, dict(tags or {}))
+        for each in (metrics, *(measured.metrics for measured in later)):
+            check_metrics(each)
+        run = self._ensure_run(name, version, digest, dict(tags or {}), at)
         if run.info.status != "FINISHED":
-            self._fill_run(
-                run.info.run_id,
-                runs.as_params(params),
-                runs.as_metrics(metrics),
-                datasets,
-            )
+            facts = {
+                "params": params,
+                "metrics": metrics,
+                "datasets": datasets,
+                "at": at,
+                "later": later,
+            }
+            self._fill_run(run.info.run_id, facts)
         return str(run.info.run_id)
 
     @_bounded
     def recorded_digest(self, name: str, version: str) -> str | None:
-        """The digest on the version's own run, ``None`` if there is no run."""
+        """The digest on the version's own run, ``None`` if there is none."""
         experiment_id = runs.find_experiment(self._client, name)
         if experiment_id is None:
             return None
         run = runs.own_run(self._client, experiment_id, version)
-        return None if run is None else str(run.data.tags[keys.DIGEST])
+        return None if run is None else run.data.tags.get(keys.DIGEST)
 
     def create_version(
         self,
@@ -156,12 +170,12 @@ class MlflowTrackingStore:
         self, name: str, version: str, *, backend_version: str | None = None
     ) -> TrackedVersion | None:
         """What MLflow knows of the version, ``None`` if it knows nothing."""
-        found = versions.find(self._client, name, version, backend_version)
-        return (
-            None
-            if found is None
-            else versions.as_tracked(found, versions.run_of(self._client, found))
-        )
+        number = self._numbers.get((name, version), backend_version)
+        found = versions.find(self._client, name, version, number)
+        if found is None:
+            return None
+        self._numbers[name, version] = str(found.version)
+        return versions.as_tracked(found, versions.run_of(self._client, found))
 
     @_bounded
     def list_versions(self, name: str) -> list[TrackedVersion]:
@@ -169,11 +183,13 @@ class MlflowTrackingStore:
         experiment_id = runs.find_experiment(self._client, name)
         own = runs.own_runs(self._client, experiment_id) if experiment_id else []
         by_id = {run.info.run_id: run for run in own}
-        return [
+        listed = [
             versions.as_tracked(found, by_id.get(found.run_id))
             for found in versions.search(self._client, name)
             if keys.VERSION in found.tags
         ]
+        self._numbers |= {(name, each.version): each.backend_version for each in listed}
+        return listed
 
     def update_version(
         self,
@@ -287,53 +303,30 @@ class MlflowTrackingStore:
 
     @_bounded
     def _ensure_run(
-        self, name: str, version: str, digest: str, tags: dict[str, str]
+        self,
+        name: str,
+        version: str,
+        digest: str | None,
+        tags: dict[str, str],
+        at: datetime | None,
     ) -> Run:
-        experiment_id = runs.ensure_experiment(
-            self._client, name, self._artifacts_of(name)
-        )
-        found = runs.own_run(self._client, experiment_id, version)
-        if found is not None and found.data.tags[keys.DIGEST] == digest:
-            return found
-        if found is not None:
-            self._make_way(name, version, found, digest)
-        return runs.create(self._client, experiment_id, name, version, digest, tags)
-
-    def _make_way(self, name: str, version: str, found: Run, digest: str) -> None:
-        """Remove the run of an earlier attempt, whose version never got visible."""
-        if versions.find(self._client, name, version) is not None:
-            recorded = found.data.tags[keys.DIGEST]
-            raise TrackingError(
-                f"{name} {version} is recorded in {self.uri} with the digest "
-                f"{recorded}, which is never overwritten by {digest}"
-            )
-        self._client.delete_run(found.info.run_id)
+        place = self._artifacts_of(name)
+        experiment_id = runs.ensure_experiment(self._client, name, place)
+        own = OwnRuns(self._client, self._models, name, self.uri)
+        return own.ensure(experiment_id, version, digest, tags, at)
 
     @_bounded
-    def _fill_run(
-        self,
-        run_id: str,
-        params: list[Any],
-        metrics: list[Any],
-        datasets: Sequence[TrackedDataset],
-    ) -> None:
-        runs.log_to_run(
-            self._client, run_id, params=params, metrics=metrics, datasets=datasets
-        )
-        runs.finish(self._client, run_id)
+    def _fill_run(self, run_id: str, facts: Mapping[str, Any]) -> None:
+        runs.fill(self._client, run_id, **facts)
 
     @_bounded
     def _log(
-        self, run_id: str, metrics: Mapping[str, float], dataset: TrackedDataset | None
+        self,
+        run_id: str,
+        metrics: Mapping[str, float],
+        dataset: TrackedDataset | None,
     ) -> None:
-        client = self._client
-        if dataset is None:
-            runs.log_to_run(client, run_id, metrics=runs.as_metrics(metrics))
-            return
-        run = client.get_run(run_id)
-        tied = runs.as_metrics(metrics, dataset, runs.ensure_model_of(client, run))
-        new = not runs.has_dataset(run, dataset)
-        runs.log_to_run(client, run_id, metrics=tied, datasets=[dataset] if new else [])
+        runs.log_metrics(self._client, run_id, metrics, dataset)
 
     @_bounded
     def _ensure_version(
@@ -345,18 +338,24 @@ class MlflowTrackingStore:
         description: str,
         tags: dict[str, str],
     ) -> TrackedVersion:
-        run = self._client.get_run(run_id)
-        found = versions.find(self._client, name, version)
+        client, run = self._client, self._client.get_run(run_id)
+        if run.info.lifecycle_stage != "active":
+            raise TrackingError(
+                f"the run {run_id} of {name} {version} in {self.uri} was replaced or "
+                "deleted meanwhile"
+            )
+        found = versions.find(client, name, version)
         if found is None:
             source = versions.acceptable_source(
-                self._client, source, run, uploads=self._access.is_http
+                client, source, run, uploads=self._access.is_http
             )
+            digest = versions.digest_tag(run)
             found = versions.create(
-                self._client,
+                client,
                 name,
                 source=source,
                 run_id=run_id,
-                tags={**tags, keys.DIGEST: run.data.tags.get(keys.DIGEST, "")},
+                tags={**tags, **digest},
                 description=description or None,
             )
         return versions.as_tracked(found, run)

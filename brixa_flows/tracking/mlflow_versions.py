@@ -20,6 +20,7 @@ __all__ = [
     "aliases_of",
     "as_tracked",
     "create",
+    "digest_tag",
     "find",
     "run_of",
     "search",
@@ -106,6 +107,12 @@ def acceptable_source(
         return local.as_uri()
     client.log_artifacts(run.info.run_id, str(local), _UPLOAD_FOLDER)
     return f"{run.info.artifact_uri}/{_UPLOAD_FOLDER}"
+
+
+def digest_tag(run: Run) -> dict[str, str]:
+    """What a version repeats of the digest on its run; nothing if there is none."""
+    recorded = run.data.tags.get(keys.DIGEST)
+    return {} if recorded is None else {keys.DIGEST: recorded}
 
 
 def aliases_of(client: MlflowClient, name: str) -> dict[str, str]:
