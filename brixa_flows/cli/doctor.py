@@ -14,6 +14,7 @@ import click
 from brixa_flows.cli.workspace import Workspace, as_json, json_option, print_table
 from brixa_flows.errors import BrixaError, TrackingUnavailableError
 from brixa_flows.plugins import SERIALIZERS
+from brixa_flows.registry import RecoveryAction
 
 __all__ = ["doctor"]
 
@@ -32,14 +33,36 @@ class _Finding:
     default=".",
     help="Folder of prefect.yaml.",
 )
+@click.option(
+    "--fix", is_flag=True, help="Finish or roll back what a crash interrupted."
+)
+@click.option(
+    "--rebuild-tracking",
+    is_flag=True,
+    help="Make what MLflow lost anew from storage.",
+)
 @json_option
 @click.pass_obj
-def doctor(workspace: Workspace, project: str, json_output: bool) -> None:
+def doctor(
+    workspace: Workspace,
+    project: str,
+    fix: bool,
+    rebuild_tracking: bool,
+    json_output: bool,
+) -> None:
     """Check settings, storage, MLflow, Prefect and the project file.
 
-    Exits with 1 when one of them is broken.
+    Exits with 1 when one of them is broken. With --fix or --rebuild-tracking the
+    registry is repaired instead, and what was done is told; both are safe to repeat,
+    beside others at work too.
     """
-    checks: dict[str, Callable[[], str]] = {
+    if fix or rebuild_tracking:
+        registry = workspace.registry
+        actions = registry.rebuild_tracking() if rebuild_tracking else []
+        actions += registry.recover() if fix else []
+        _tell(actions, json_output)
+        return
+    checks: dict[str, Callable[[], str | list[str]]] = {
         "settings": lambda: _settings(workspace),
         "storage": lambda: _storage(workspace),
         "tracking": lambda: _tracking(workspace),
@@ -48,7 +71,7 @@ def doctor(workspace: Workspace, project: str, json_output: bool) -> None:
         "prefect server": _prefect_server,
         "prefect.yaml": lambda: _project_file(Path(project)),
     }
-    findings = [_run(name, check) for name, check in checks.items()]
+    findings = [each for name, check in checks.items() for each in _run(name, check)]
     if json_output:
         as_json([asdict(finding) for finding in findings])
     else:
@@ -64,11 +87,28 @@ def doctor(workspace: Workspace, project: str, json_output: bool) -> None:
         raise click.exceptions.Exit(1)
 
 
-def _run(name: str, check: Callable[[], str]) -> _Finding:
+def _run(name: str, check: Callable[[], str | list[str]]) -> list[_Finding]:
+    """What a check found: one thing that is well, or each that is not."""
     try:
-        return _Finding(name, True, check())
+        told = check()
     except BrixaError as err:
-        return _Finding(name, False, str(err))
+        return [_Finding(name, False, str(err))]
+    if isinstance(told, str):
+        return [_Finding(name, True, told)]
+    return [_Finding(name, False, problem) for problem in told]
+
+
+def _tell(actions: list[RecoveryAction], json_output: bool) -> None:
+    """Print what was repaired; exits with 1 if something is left to do."""
+    if json_output:
+        as_json(actions)
+    for action in () if json_output else actions:
+        click.echo(str(action))
+    left = sum(not action.repaired for action in actions)
+    rest = f", {left} left for a person to look at" if left else ""
+    click.echo(f"{len(actions) - left} repaired{rest}", err=True)
+    if left:
+        raise click.exceptions.Exit(1)
 
 
 def _settings(workspace: Workspace) -> str:
@@ -96,14 +136,14 @@ def _tracking(workspace: Workspace) -> str:
     return f"{tracking.uri} answers"
 
 
-def _registry(workspace: Workspace) -> str:
+def _registry(workspace: Workspace) -> str | list[str]:
     registry = workspace.registry
     try:
         findings = registry.check()
     except TrackingUnavailableError:  # told by the check of tracking
         return "not looked at, as MLflow does not answer"
     if findings:
-        raise BrixaError("; ".join(findings))
+        return findings
     return f"{len(registry.list_models())} models; MLflow shows what the journal says"
 
 

@@ -326,22 +326,6 @@ def report(workspace: Workspace, ref: ModelRef, output_format: str) -> None:
     click.echo(text)
 
 
-@model.command("recover")
-@json_option
-@click.pass_obj
-def recover(workspace: Workspace, json_output: bool) -> None:
-    """Finish or roll back what a crash interrupted; safe to repeat."""
-    actions = workspace.registry.recover()
-    if json_output:
-        as_json(actions)
-        return
-    for action in actions:
-        click.echo(str(action))
-    damaged = sum(action.action == "set aside" for action in actions)
-    aside = f", {damaged} can't be read and were set aside" if damaged else ""
-    click.echo(f"{len(actions) - damaged} repaired{aside}", err=True)
-
-
 def _say(json_output: bool, metadata: ModelMetadata, sentence: str) -> None:
     if json_output:
         as_json(metadata)

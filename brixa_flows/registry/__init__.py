@@ -9,7 +9,8 @@
     schemas     check and infer         schema_changes   the bump they ask for
     signatures  who signed files    trust_records    who vouched, when and why
     registering saving opening changing describing adopting recovery
-    trusting vouching searching diffing timeline checking: one task each
+    trusting vouching searching diffing timeline checking rebuilding: one task each
+    recording   run, version and seal   mirroring   what MLflow shows of a version
     in_use      who needs a version    garbage     what nobody needs
     lineage     what went in            graph       questions both ways
 """
@@ -29,8 +30,8 @@ from brixa_flows.registry.metadata import (
     Verification,
 )
 from brixa_flows.registry.opening import OpenedVersion
-from brixa_flows.registry.recovery import RecoveryAction
 from brixa_flows.registry.registry import ModelRegistry
+from brixa_flows.registry.repairs import RecoveryAction
 from brixa_flows.registry.schemas import infer_schemas
 from brixa_flows.registry.searching import SearchPage
 from brixa_flows.registry.timeline import AliasRecord, StageSnapshot

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 
+from brixa_flows.errors import some_of
 from brixa_flows.registry.journal import Journal
 from brixa_flows.registry.layout import Layout
 from brixa_flows.registry.leases import Leases
@@ -13,6 +15,7 @@ from brixa_flows.settings import BrixaSettings
 from brixa_flows.signing import KeyRing
 from brixa_flows.storage.base import StorageNode
 from brixa_flows.tracking import TrackingStore, open_store
+from brixa_flows.versioning import ModelVersion
 
 __all__ = ["Backends"]
 
@@ -76,4 +79,12 @@ class Backends:
             self._tracking_uri,
             storage_root=self._root,
             registry_folder=self.layout.root,
+        )
+
+    def lost(self, name: str, versions: Iterable[ModelVersion]) -> str:
+        """The sentence about versions that the tracking backend does not have."""
+        return (
+            f"the MLflow backend at {self.tracking.uri} does not have {name} "
+            f"{some_of(map(str, versions))}, which storage has; if that is the right "
+            "backend, brixa doctor --rebuild-tracking makes it anew from storage"
         )

@@ -19,6 +19,7 @@ from brixa_flows.registry.backends import Backends
 from brixa_flows.registry.in_use import refuse_if_needed
 from brixa_flows.registry.inputs import as_text
 from brixa_flows.registry.metadata import StageRecord
+from brixa_flows.registry.mirroring import shown_or_lost
 from brixa_flows.registry.projecting import project
 from brixa_flows.registry.reading import Reader, Standing
 from brixa_flows.registry.records import Change, Move, new_id, now
@@ -63,7 +64,7 @@ class Changer:
                 str(stage)[:80],
                 f"the stages are {', '.join(STAGES)}",
             )
-        self._backends.tracking.ping()
+        self._require_shown(name, version)
 
         def plan(lifecycle: Lifecycle) -> Change:
             _refuse_deleted(lifecycle, version)
@@ -84,6 +85,7 @@ class Changer:
             usable = [each for each in ready if each not in lifecycle.deleted]
             moves = lifecycle.plan_rollback(usable, reason)
             version = moves[-1].version
+            self._require_shown(name, version)
             return _change(lifecycle, "rollback", version, actor, reason, moves)
 
         return self._append(name, plan)
@@ -101,9 +103,10 @@ class Changer:
         check_alias(alias)
         if version is None:
             self._reader.standing(name)
+            self._backends.tracking.ping()
         else:
             self._require_ready(name, version)
-        self._backends.tracking.ping()
+            self._require_shown(name, version)
 
         def plan(lifecycle: Lifecycle) -> Change:
             if version is not None:
@@ -180,6 +183,13 @@ class Changer:
         project(self._backends, self._reader, name)
         event_id = change.moves[-1].event_id
         return next(each for each in lifecycle.history if each.event_id == event_id)
+
+    def _require_shown(self, name: str, version: ModelVersion) -> None:
+        """Nothing is decided that MLflow could not show."""
+        claim = self._reader.claim(name, version)
+        seal = self._backends.journal.read_seal(name, version)
+        if seal is not None:
+            shown_or_lost(self._backends, claim, seal)
 
     def _require_ready(self, name: str, version: ModelVersion) -> Standing:
         standing = self._reader.standing(name)

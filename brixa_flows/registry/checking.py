@@ -1,13 +1,20 @@
-"""Compares what MLflow shows with what the journal says; changes nothing."""
+"""Compares what MLflow shows with what storage says; changes nothing."""
 
 from __future__ import annotations
 
-from brixa_flows.errors import DamagedArtifactError
+from collections.abc import Mapping
+
+from brixa_flows.errors import DamagedArtifactError, some_of
 from brixa_flows.registry.backends import Backends
+from brixa_flows.registry.mirroring import listed, lost_of, untrusted_of
 from brixa_flows.registry.reading import Reader, Standing
 from brixa_flows.registry.stages import SINGLE_HOLDER
+from brixa_flows.serializers.manifest import MANIFEST_NAME
+from brixa_flows.tracking import TrackedVersion
 
 __all__ = ["Checker"]
+
+_FIX = "brixa doctor --fix"
 
 
 class Checker:
@@ -34,9 +41,68 @@ class Checker:
             found += [each.reason for each in standing.lifecycle.lost]
             found += self._unreadable(standing)
             found += map(str, self._backends.journal.damaged_records(name))
+            found += self._unfinished(standing)
             if standing.sealed:
-                found += self._moved_aliases(standing)
+                found += self._of_mlflow(standing)
+        return found + self._staging()
+
+    def _of_mlflow(self, standing: Standing) -> list[str]:
+        """What the backend does not show as it is."""
+        there = listed(self._backends, standing)
+        lost = lost_of(standing, there)
+        if lost:  # what else it shows of the model is made anew with them
+            return [self._backends.lost(standing.name, lost)]
+        found = self._moved_aliases(standing)
+        return found + self._untrusted(standing, there)
+
+    def _untrusted(
+        self, standing: Standing, there: Mapping[str, TrackedVersion]
+    ) -> list[str]:
+        versions = untrusted_of(self._backends, standing, there)
+        if not versions:
+            return []
+        return [
+            f"{standing.name}: MLflow recorded no digest of {some_of(versions)}, so what "
+            "can run code does not load by the default policy unless it is signed; "
+            "brixa trust --all --actor YOU --reason WHY vouches for them"
+        ]
+
+    def _unfinished(self, standing: Standing) -> list[str]:
+        """Saves that ended before they were complete."""
+        name, backends = standing.name, self._backends
+        dead = dict(backends.leases.dead(name))
+        found = []
+        for version in standing.claimed:
+            if standing.state(version) != "registered":
+                continue
+            prefix = backends.layout.version_prefix(name, version)
+            published = backends.storage.stat(f"{prefix}/{MANIFEST_NAME}") is not None
+            alive = published and backends.leases.alive(name, version) is not None
+            if version in dead or (published and not alive):
+                lease = dead.get(version)
+                by = f" by process {lease.pid} ({lease.host})" if lease else ""
+                found.append(
+                    f"{name} {version}: a save{by} ended before it was complete; {_FIX} "
+                    "completes it or clears it away"
+                )
+        for version in dead:
+            if version in standing.claimed and standing.state(version) != "registered":
+                found.append(
+                    f"{name} {version}: the lease of a process that ended is left; "
+                    f"{_FIX} removes it"
+                )
         return found
+
+    def _staging(self) -> list[str]:
+        """Half-written files of dead processes, where the storage node can tell."""
+        abandoned = getattr(self._backends.storage, "abandoned", None)
+        count, size_bytes = (0, 0) if abandoned is None else abandoned()
+        if not count:
+            return []
+        return [
+            f"{self._backends.storage.uri}: {count} unfinished directories of processes "
+            f"that ended take {size_bytes / 1e6:.1f} MB; {_FIX} removes them"
+        ]
 
     def _unreadable(self, standing: Standing) -> list[str]:
         journal, found = self._backends.journal, []
@@ -52,7 +118,7 @@ class Checker:
         """Aliases that somebody moved, added or removed by hand in MLflow."""
         name, lifecycle = standing.name, standing.lifecycle
         if self._backends.journal.projected(name) < lifecycle.number:
-            return [f"{name}: MLflow does not show the last changes; run recover()"]
+            return [f"{name}: MLflow does not show the last changes; run {_FIX}"]
         ours: dict[str, str] = {
             stage: str(holder)
             for stage in SINGLE_HOLDER

@@ -1,8 +1,7 @@
 """Changes what is said about a version, and keeps what was found out about it.
 
 The tracking backend is the authority of description, tags, custom, owner and metrics
-once a version is saved; ``{version}_meta.json`` follows it, so that the backend could be
-made anew from storage.
+once a version is saved; ``{version}_meta.json`` follows it.
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ from typing import Any
 from brixa_flows.errors import (
     InvalidMetadataError,
     ModelNotSavedError,
-    TrackingError,
     VersionNotFoundError,
 )
 from brixa_flows.registry.backends import Backends
@@ -29,10 +27,10 @@ from brixa_flows.registry.inputs import (
 )
 from brixa_flows.registry.lineage import as_refs
 from brixa_flows.registry.metadata import DatasetRef
-from brixa_flows.registry.reading import Reader, mutable_of
+from brixa_flows.registry.mirroring import follow, shown_or_lost
+from brixa_flows.registry.reading import Reader
+from brixa_flows.registry.recording import tracked_dataset
 from brixa_flows.registry.records import Claim, Mutable, Seal
-from brixa_flows.registry.saving import tracked_dataset
-from brixa_flows.tracking import TrackedVersion
 from brixa_flows.tracking.limits import check_characters
 from brixa_flows.versioning import ModelVersion
 
@@ -74,12 +72,12 @@ class Describer:
         if owner is not None:
             changes["owner"] = as_text("owner", owner)
         if seal is not None:
-            tracked = self._tracked(claim, seal)
+            tracked = shown_or_lost(self._backends, claim, seal)
             merged: dict[str, str | None] = {**given, **dict.fromkeys(gone)}
             self._backends.tracking.update_version(
                 tracked, **changes, tags=merged if merged else None
             )
-            self._follow(claim, seal)
+            follow(self._backends, claim, seal)
             return
 
         def change(old: Mutable) -> Mutable:
@@ -104,9 +102,11 @@ class Describer:
         data = as_refs("dataset", DatasetRef, [] if dataset is None else [dataset])
         if seal is not None:
             self._backends.tracking.log_metrics(
-                seal.run_id, checked, tracked_dataset(data[0]) if data else None
+                self._run_id(claim, seal),
+                checked,
+                tracked_dataset(data[0]) if data else None,
             )
-            self._follow(claim, seal)
+            follow(self._backends, claim, seal, data[0] if data else None)
             return
 
         def change(old: Mutable) -> Mutable:
@@ -126,11 +126,11 @@ class Describer:
         """Keep a report beside the version's run; see the registry."""
         _check_filename(filename)
         data = _as_bytes(content)
-        seal = self._saved(name, version)
+        run_id = self._run_id(*self._saved(name, version))
         with tempfile.TemporaryDirectory(prefix="brixa-report-") as folder:
             path = Path(folder) / filename
             path.write_bytes(data)
-            self._backends.tracking.log_artifact(seal.run_id, path, "reports")
+            self._backends.tracking.log_artifact(run_id, path, "reports")
 
     def record(
         self, name: str, version: ModelVersion, kind: str, payload: Mapping[str, Any]
@@ -150,35 +150,15 @@ class Describer:
             )
         return claim, self._backends.journal.read_seal(name, version)
 
-    def _saved(self, name: str, version: ModelVersion) -> Seal:
+    def _saved(self, name: str, version: ModelVersion) -> tuple[Claim, Seal]:
         claim, seal = self._present(name, version)
         if seal is None:
             raise ModelNotSavedError(name, claim.core.version)
-        return seal
+        return claim, seal
 
-    def _tracked(self, claim: Claim, seal: Seal) -> TrackedVersion:
-        core = claim.core
-        tracked = self._backends.tracking.get_version(
-            core.name, str(core.version), backend_version=seal.backend_version
-        )
-        if tracked is None:
-            raise TrackingError(
-                f"the MLflow backend at {self._backends.tracking.uri} does not have "
-                f"{core.name} {core.version}, which storage has; somebody deleted it "
-                "there, or BRXA_TRACKING_URI names another backend"
-            )
-        return tracked
-
-    def _follow(self, claim: Claim, seal: Seal) -> None:
-        """Bring ``{version}_meta.json`` to what the tracking backend has."""
-
-        def present(old: Mutable) -> Mutable:
-            # Asked between the read and the write of the file: of two that follow at
-            # once, the one that asked earlier loses the swap and asks again.
-            tracked = mutable_of(self._tracked(claim, seal))
-            return tracked.model_copy(update={"judged_on": old.judged_on})
-
-        self._backends.journal.change_mutable(claim, present)
+    def _run_id(self, claim: Claim, seal: Seal) -> str:
+        """The version's own run, as the tracking backend has it now."""
+        return shown_or_lost(self._backends, claim, seal).run_id or ""
 
 
 def _check_filename(filename: object) -> None:

@@ -6,7 +6,9 @@ from datetime import timedelta
 
 from brixa_flows.registry.checking import Checker
 from brixa_flows.registry.garbage import Collector, Garbage
-from brixa_flows.registry.recovery import Recovery, RecoveryAction
+from brixa_flows.registry.rebuilding import Rebuilder
+from brixa_flows.registry.recovery import Recovery
+from brixa_flows.registry.repairs import RecoveryAction
 from brixa_flows.registry.trusted_catalog import TrustedCatalog
 
 __all__ = ["MaintainedRegistry"]
@@ -16,7 +18,10 @@ class MaintainedRegistry(TrustedCatalog):
     """Versions of models, to load, to vouch for, to check and to repair."""
 
     def check(self) -> list[str]:
-        """What people should know: aliases moved by hand in MLflow, damaged records.
+        """What people should know of.
+
+        Damaged records, aliases moved by hand in MLflow, versions that MLflow lost or
+        nobody vouches for, and what saves that ended too early have left.
 
         Returns:
             A sentence for each; empty if all is well. Nothing is changed.
@@ -26,10 +31,35 @@ class MaintainedRegistry(TrustedCatalog):
     def recover(self) -> list[RecoveryAction]:
         """Finish or roll back what crashes interrupted; safe to repeat.
 
+        What somebody changed by hand in MLflow of descriptions, tags, metrics and the
+        like is written to storage too. Saves under way are left alone.
+
         Returns:
-            What was repaired; empty if all is well.
+            What was repaired, and what can't be repaired here; empty if all is well.
+
+        Raises:
+            TrackingUnavailableError: If MLflow is away.
         """
         return Recovery(self._backends, self._reader).run()
+
+    def rebuild_tracking(self) -> list[RecoveryAction]:
+        """Show MLflow everything that storage knows and MLflow lost.
+
+        Into an empty backend or one that has a part: versions that it shows are left
+        as they are, then stages and aliases are set to what the journal says. Safe to
+        repeat and to interrupt. A version loads afterwards as one that was not saved
+        here, unless a trusted key signed its files or a person's word for them;
+        :meth:`untrusted` lists the others and :meth:`trust_all` vouches for them.
+
+        Returns:
+            What was made anew, and what could not be; empty if MLflow had everything.
+
+        Raises:
+            TrackingUnavailableError: If MLflow is away.
+            MissingExtraError: If keys are trusted here and the extra ``sign`` is not
+                installed.
+        """
+        return Rebuilder(self._backends, self._reader).run()
 
     def collect_garbage(
         self,

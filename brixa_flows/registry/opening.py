@@ -89,9 +89,16 @@ class Opener:
             policy=policy,
             trust=trust,
             signers=vouchers.signers,
-            problem=vouchers.problem,
+            problem=vouchers.problem or self._problem(metadata),
         )
         return OpenedVersion(metadata, directory, manifest)
+
+    def _problem(self, metadata: ModelMetadata) -> str:
+        """Why no digest is recorded, as far as that is the backend's fault."""
+        strict = self._backends.settings.trust_policy == "strict"
+        if strict or metadata.run_id is not None:
+            return ""
+        return self._backends.lost(metadata.name, [metadata.version])
 
     def checked(self, name: str, version: ModelVersion) -> CheckedVersion:
         """Check every file, and the digest against the recorded one.

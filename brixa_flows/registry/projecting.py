@@ -7,56 +7,128 @@ until no change came in between: so the last one to project tells the truth.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from brixa_flows.errors import TrackingError
 from brixa_flows.registry.backends import Backends
 from brixa_flows.registry.index import update_index
+from brixa_flows.registry.mirroring import shown
 from brixa_flows.registry.reading import Reader
 from brixa_flows.registry.records import Change
-from brixa_flows.registry.stages import SINGLE_HOLDER, Lifecycle, fold
-from brixa_flows.tracking import tags
+from brixa_flows.registry.stages import SINGLE_HOLDER, fold
+from brixa_flows.tracking import TrackedVersion, tags
 from brixa_flows.versioning import ModelVersion
 
 __all__ = ["project"]
 
 
-def project(backends: Backends, reader: Reader, name: str) -> bool:
+def project(
+    backends: Backends, reader: Reader, name: str, *, anew: bool = False
+) -> bool:
     """Show the changes of a model that the tracking backend was not shown yet.
 
     Idempotent. What nobody changed here since is left alone: an alias that a person
     moved by hand in MLflow stays until the next change of that stage.
 
+    Args:
+        backends: The places.
+        reader: What is known.
+        name: Model.
+        anew: Show all changes, whatever the backend was shown before.
+
     Returns:
         Whether there was anything to show.
+
+    Raises:
+        TrackingError: If the backend lost a version that an alias belongs on; the rest
+            is shown.
     """
     journal = backends.journal
-    shown = journal.projected(name)
+    shown_before = 0 if anew else journal.projected(name)
     changes = journal.changes(name)
-    if not changes or changes[-1].number <= shown:
+    if not changes or changes[-1].number <= shown_before:
         return False
-    while changes[-1].number > shown:
-        _project_once(backends, name, changes, shown)
-        shown = changes[-1].number
+    there = backends.tracking.aliases(name) if anew else None
+    changed = not anew
+    while changes[-1].number > shown_before:
+        changed |= _Projection(backends, name, changes, shown_before).show(there)
+        shown_before = changes[-1].number
         changes = journal.changes(name)
-    journal.mark_projected(name, shown)
-    update_index(backends, reader, name)
-    return True
+    journal.mark_projected(name, shown_before)
+    if changed:
+        update_index(backends, reader, name)
+    return changed
 
 
-def _project_once(
-    backends: Backends, name: str, changes: Sequence[Change], shown: int
-) -> None:
-    state = fold(name, changes)
-    versions, aliases = _touched(name, changes, shown)
-    for version in versions:
-        _show_version(backends, state, version)
-    for alias in aliases:
-        if alias in SINGLE_HOLDER:
-            holder = state.holder(alias)
-        else:
-            holder = state.aliases.get(alias)
-        number = None if holder is None else _backend_version(backends, name, holder)
-        backends.tracking.set_alias(name, alias, number)
+class _Projection:
+    """The present state of what some changes touched, on its way to the backend."""
+
+    def __init__(
+        self, backends: Backends, name: str, changes: Sequence[Change], since: int
+    ) -> None:
+        self._backends = backends
+        self._state = fold(name, changes)
+        self._versions, self._aliases = _touched(name, changes, since)
+        self._tracked: dict[ModelVersion, TrackedVersion | None] = {}
+
+    def show(self, there: Mapping[str, str] | None) -> bool:
+        """Show it; says whether the backend showed anything else before.
+
+        Args:
+            there: Where its aliases are, which costs time in proportion to the number
+                of versions; ``None`` if nobody asked, then they are set in any case.
+        """
+        name = self._state.name
+        changed = [self._show_version(version) for version in self._versions]
+        lost_ones = []
+        for alias in self._aliases:
+            holder = self._holder(alias)
+            tracked = None if holder is None else self._shown(holder)
+            if holder is not None and tracked is None:
+                lost_ones.append(holder)
+                continue
+            version = tracked.version if tracked else None
+            if there is None or there.get(alias) != version:
+                number = tracked.backend_version if tracked else None
+                self._backends.tracking.set_alias(name, alias, number)
+                changed.append(True)
+        if lost_ones:
+            raise TrackingError(self._backends.lost(name, lost_ones))
+        return any(changed)
+
+    def _holder(self, alias: str) -> ModelVersion | None:
+        for stage in SINGLE_HOLDER:
+            if alias == stage:
+                return self._state.holder(stage)
+        return self._state.aliases.get(alias)
+
+    def _show_version(self, version: ModelVersion) -> bool:
+        tracked = self._shown(version)
+        if tracked is None:
+            return False
+        stage = self._state.stages.get(version, "")
+        deleted = version in self._state.deleted
+        told = tracked.facts.get(tags.STATE) == "deleted" or not deleted
+        if (tracked.stage or "") == stage and told:
+            return False
+        self._backends.tracking.update_version(
+            tracked,
+            stage=stage,
+            facts={tags.STATE: "deleted"} if deleted else None,
+        )
+        return True
+
+    def _shown(self, version: ModelVersion) -> TrackedVersion | None:
+        if version not in self._tracked:
+            journal, name = self._backends.journal, self._state.name
+            claim = journal.read_claim(name, version)
+            seal = journal.read_seal(name, version)
+            self._tracked[version] = (
+                shown(self._backends, claim, seal)
+                if claim is not None and seal is not None
+                else None
+            )
+        return self._tracked[version]
 
 
 def _touched(
@@ -77,28 +149,3 @@ def _touched(
         if change.alias is not None:
             aliases.append(change.alias)
     return list(dict.fromkeys(versions)), list(dict.fromkeys(aliases))
-
-
-def _show_version(backends: Backends, state: Lifecycle, version: ModelVersion) -> None:
-    number = _backend_version(backends, state.name, version)
-    claim = backends.journal.read_claim(state.name, version)
-    if claim is None or number is None:
-        return
-    tracked = backends.tracking.get_version(
-        state.name, str(claim.core.version), backend_version=number
-    )
-    if tracked is None:
-        return
-    deleted = version in state.deleted
-    backends.tracking.update_version(
-        tracked,
-        stage=state.stages.get(version, ""),
-        facts={tags.STATE: "deleted"} if deleted else None,
-    )
-
-
-def _backend_version(
-    backends: Backends, name: str, version: ModelVersion
-) -> str | None:
-    seal = backends.journal.read_seal(name, version)
-    return None if seal is None else seal.backend_version

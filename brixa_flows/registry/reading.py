@@ -172,6 +172,9 @@ class Reader:
         if any(each in standing.sealed for each in wanted):
             listed = self._backends.tracking.list_versions(name)
             tracked = {each.version.partition("+")[0]: each for each in listed}
+            ready = [each for each in wanted if standing.state(each) == "ready"]
+            if lost := [each for each in ready if each.core not in tracked]:
+                _LOG.warning(self._backends.lost(name, lost))
         found = []
         for version in wanted:
             try:
@@ -199,6 +202,7 @@ class Reader:
             claim.lineage,
             seal,
             doubted,
+            tracked.run_id if tracked else None,
         )
 
     def lineage(self, claim: Claim, sealed: bool) -> Lineage:
@@ -273,6 +277,7 @@ class Reader:
             self.lineage(claim, readable),
             seal,
             standing,
+            tracked.run_id if tracked else None,
         )
 
     @staticmethod
@@ -283,6 +288,7 @@ class Reader:
         lineage: Lineage,
         seal: Seal | None,
         standing: Standing,
+        run_id: str | None,
     ) -> ModelMetadata:
         version = claim.core.version
         facts = core.model_dump(exclude={"schema_bump"})
@@ -293,7 +299,7 @@ class Reader:
             stage=standing.lifecycle.stages.get(version),
             aliases=standing.lifecycle.aliases_of(version),
             lineage=lineage,
-            run_id=seal.run_id if seal else None,
+            run_id=run_id,
             digest=seal.digest if seal else None,
             size_bytes=seal.size_bytes if seal else None,
             has_reference=seal.has_reference if seal else False,

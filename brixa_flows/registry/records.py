@@ -130,7 +130,7 @@ class Mutable(BaseModel):
     owner: str | None = None
     metrics: dict[str, float] = Field(default_factory=dict)
     judged_on: tuple[DatasetRef, ...] = Field(
-        (), description="Datasets of metrics that were logged before the save."
+        (), description="Datasets of logged metrics."
     )
 
 
@@ -163,7 +163,11 @@ class Lease(_Record):
 
 
 class Seal(_Record):
-    """The bytes are final and the tracking backend shows them."""
+    """The bytes are final and the tracking backend shows them.
+
+    ``run_id`` and ``backend_version`` are those of the save; a backend that was rebuilt
+    since has others.
+    """
 
     claim_id: str
     digest: str

@@ -3,27 +3,31 @@
 Before the files of a version were published nothing of them counts: what is left is
 discarded and the number waits for another save. After that they are completed, if the
 tracking backend recorded the same digest before; otherwise they are quarantined,
-because nobody can say that they were saved here.
+because nobody can say that they were saved here. A backend that lost versions says
+nothing about the others: then they wait until it is rebuilt.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from typing import Literal
-
-from pydantic import BaseModel, ConfigDict
+from functools import cached_property
 
 from brixa_flows.errors import (
     BrixaError,
     DamagedArtifactError,
     SerializationError,
+    TrackingError,
+    TrackingUnavailableError,
     VersionExistsError,
 )
 from brixa_flows.registry.backends import Backends
 from brixa_flows.registry.index import rebuild_index, update_index
+from brixa_flows.registry.metadata import VersionState
+from brixa_flows.registry.mirroring import follow, kept_of, listed, lost_of
 from brixa_flows.registry.projecting import project
 from brixa_flows.registry.reading import Reader, Standing
+from brixa_flows.registry.recording import record_run, seal_version, show_version
 from brixa_flows.registry.records import (
     Claim,
     Core,
@@ -32,43 +36,19 @@ from brixa_flows.registry.records import (
     new_id,
     now,
 )
-from brixa_flows.registry.saving import record_run, seal_version, show_version
+from brixa_flows.registry.repairs import Action, RecoveryAction
 from brixa_flows.serializers.manifest import (
     MANIFEST_NAME,
     ArtifactManifest,
     read_manifest,
     verify_manifest,
 )
+from brixa_flows.tracking import TrackedVersion
 from brixa_flows.versioning import ModelVersion
 
-__all__ = ["Recovery", "RecoveryAction"]
+__all__ = ["Recovery"]
 
 _LOG = logging.getLogger(__name__)
-
-
-class RecoveryAction(BaseModel):
-    """One thing that was repaired."""
-
-    model_config = ConfigDict(frozen=True)
-
-    name: str
-    version: ModelVersion | None = None
-    action: Literal[
-        "completed",
-        "discarded",
-        "quarantined",
-        "set aside",
-        "metadata written",
-        "stages shown",
-        "index rebuilt",
-    ]
-    detail: str = ""
-
-    def __str__(self) -> str:
-        subject = f"{self.name} {self.version}" if self.version else self.name
-        return f"{subject}: {self.action}" + (
-            f" ({self.detail})" if self.detail else ""
-        )
 
 
 class Recovery:
@@ -96,52 +76,98 @@ class Recovery:
         actions: list[RecoveryAction] = []
         for name in self._reader.models():
             actions.extend(self._model(name))
-        self._discard_staging()
+        actions.extend(self._discard_staging())
         if rebuild_index(self._backends, self._reader):
             key = self._backends.layout.index_key
             actions.append(RecoveryAction(name=key, action="index rebuilt"))
         return actions
 
+    @cached_property
+    def _forgetful(self) -> str:
+        """The sentence about versions that the backend lost, if it lost any."""
+        for name in self._reader.models():
+            standing = self._reader.standing(name)
+            lost = lost_of(standing, listed(self._backends, standing))
+            if lost:
+                return self._backends.lost(name, lost)
+        return ""
+
     def _model(self, name: str) -> Iterator[RecoveryAction]:
         """Repair one model; what is damaged is told of and hides nothing else."""
         standing = self._reader.standing(name)
+        there = listed(self._backends, standing)
         for version in standing.claimed:
             try:
-                yield from self._version(standing, version)
+                yield from self._version(standing, version, there.get(version.core))
             except DamagedArtifactError as err:
                 yield _set_aside(name, err, version)
-        for lost in standing.lifecycle.lost:
-            yield _set_aside(name, lost.reason)
+        for change in standing.lifecycle.lost:
+            yield _set_aside(name, change.reason)
         for damaged in self._backends.journal.damaged_records(name):
             yield _set_aside(name, damaged)
+        lost = lost_of(standing, there)
+        if lost:
+            yield _left(name, self._backends.lost(name, lost))
+        yield from self._stages(name, bool(lost))
+
+    def _stages(self, name: str, told: bool) -> Iterator[RecoveryAction]:
+        """Show the stages; that the backend lost versions may be told already."""
         try:
-            shown = project(self._backends, self._reader, name)
+            if project(self._backends, self._reader, name):
+                yield RecoveryAction(name=name, action="stages shown")
+        except TrackingUnavailableError:
+            raise
+        except TrackingError as err:
+            if not told:
+                yield _left(name, err)
         except DamagedArtifactError as err:
             yield _set_aside(name, err)
-            return
-        if shown:
-            yield RecoveryAction(name=name, action="stages shown")
 
-    def _discard_staging(self) -> None:
+    def _discard_staging(self) -> Iterator[RecoveryAction]:
         """Free the room of half-written files, where the storage node can tell."""
-        discard = getattr(self._backends.storage, "discard_abandoned", None)
-        if discard is not None:
-            _LOG.info("removed %d staging directories of dead processes", discard())
+        storage = self._backends.storage
+        discard = getattr(storage, "discard_abandoned", None)
+        count = 0 if discard is None else discard()
+        if count:
+            yield RecoveryAction(
+                name=storage.uri,
+                action="staging removed",
+                detail=f"{count} unfinished directories of processes that ended",
+            )
 
     def _version(
-        self, standing: Standing, version: ModelVersion
+        self, standing: Standing, version: ModelVersion, tracked: TrackedVersion | None
     ) -> Iterator[RecoveryAction]:
         name, backends = standing.name, self._backends
         claim = self._reader.claim(name, version)
         state = standing.state(version)
-        if state != "deleted" and backends.journal.read_metadata(name, version) is None:
+        file = backends.journal.read_metadata(name, version)
+        if state != "deleted" and file is None:
             core = self._reader.core(claim) if state == "ready" else claim.core
             backends.journal.write_metadata(claim.model_copy(update={"core": core}))
             yield _action(claim, "metadata written")
         if state == "ready":
-            backends.journal.read_seal(name, version)  # raises if it is damaged
-        if state == "ready" or backends.leases.alive(name, version) is not None:
+            yield from self._followed(claim, file, tracked)
+        elif backends.leases.alive(name, version) is None:
+            yield from self._unfinished(claim, state)
+
+    def _followed(
+        self, claim: Claim, file: MetadataFile | None, tracked: TrackedVersion | None
+    ) -> Iterator[RecoveryAction]:
+        """Bring storage to what somebody changed in the backend by hand."""
+        core, backends = claim.core, self._backends
+        seal = backends.journal.read_seal(core.name, core.version)  # or it is damaged
+        old = claim.mutable if file is None else file.mutable
+        if seal is None or tracked is None or kept_of(tracked, old.judged_on) == old:
             return
+        if follow(backends, claim, seal):
+            yield _action(claim, "metadata followed", "it was changed in MLflow")
+
+    def _unfinished(
+        self, claim: Claim, state: VersionState
+    ) -> Iterator[RecoveryAction]:
+        """What a save that ended too early has left."""
+        name, version, backends = claim.core.name, claim.core.version, self._backends
         died = backends.leases.drop_dead(name, version)
         prefix = backends.layout.version_prefix(name, version)
         published = backends.storage.stat(f"{prefix}/{MANIFEST_NAME}") is not None
@@ -159,11 +185,11 @@ class Recovery:
                     return
                 if self._backends.storage.stat(f"{prefix}/{MANIFEST_NAME}") is None:
                     return
-                yield self._complete(claim, prefix)
+                yield from self._complete(claim, prefix)
         except VersionExistsError as err:
             _LOG.info("left alone: %s", err)
 
-    def _complete(self, claim: Claim, prefix: str) -> RecoveryAction:
+    def _complete(self, claim: Claim, prefix: str) -> Iterator[RecoveryAction]:
         """Roll forward files that were published but not sealed."""
         name, version = claim.core.name, claim.core.version
         backends = self._backends
@@ -175,21 +201,27 @@ class Recovery:
             verify_manifest(directory, manifest)
             core = _core_for(claim, manifest)
         except (DamagedArtifactError, SerializationError) as err:
-            return self._quarantine(claim, str(err), manifest, recorded)
-        if recorded is None:
-            reason = "the tracking backend recorded no digest when it was saved"
-            return self._quarantine(claim, reason, manifest, recorded)
+            yield self._quarantine(claim, str(err), manifest, recorded)
+            return
+        if recorded is None and self._forgetful:
+            yield _left(name, self._forgetful, version)
+            return
         if recorded != manifest.digest:
             reason = "its digest is not the one that was recorded when it was saved"
-            return self._quarantine(claim, reason, manifest, recorded)
+            if recorded is None:
+                reason = "the tracking backend recorded no digest when it was saved"
+            yield self._quarantine(claim, reason, manifest, recorded)
+            return
         file = backends.journal.change_metadata(
             claim, lambda old: MetadataFile(core=core, mutable=old.mutable)
         )
-        run_id = record_run(backends, core, manifest, file.mutable, claim.lineage)
+        run_id = record_run(
+            backends, core, manifest.digest, file.mutable, claim.lineage
+        )
         tracked = show_version(backends, core, file.mutable, claim.lineage, run_id)
         seal_version(backends, claim, manifest, tracked)
         update_index(backends, self._reader, name)
-        return _action(claim, "completed")
+        yield _action(claim, "completed")
 
     def _quarantine(
         self,
@@ -237,12 +269,16 @@ def _set_aside(
     )
 
 
-def _action(claim: Claim, action: str, detail: str = "") -> RecoveryAction:
-    return RecoveryAction.model_validate(
-        {
-            "name": claim.core.name,
-            "version": claim.core.version,
-            "action": action,
-            "detail": detail,
-        }
+def _left(
+    name: str, reason: object, version: ModelVersion | None = None
+) -> RecoveryAction:
+    return RecoveryAction(
+        name=name, version=version, action="left as it is", detail=str(reason)
+    )
+
+
+def _action(claim: Claim, action: Action, detail: str = "") -> RecoveryAction:
+    core = claim.core
+    return RecoveryAction(
+        name=core.name, version=core.version, action=action, detail=detail
     )

@@ -7,15 +7,20 @@ visible in the tracking backend, seal.
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import logging
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from brixa_flows.errors import (
+    BrixaError,
     ObjectExistsError,
+    ObjectNotFoundError,
     SchemaBumpWarning,
     TrackingError,
     VersionExistsError,
@@ -24,8 +29,10 @@ from brixa_flows.errors import (
 from brixa_flows.registry.backends import Backends
 from brixa_flows.registry.card import CARD_NAME, model_card
 from brixa_flows.registry.index import update_index
-from brixa_flows.registry.metadata import DatasetRef, Lineage, ModelMetadata
+from brixa_flows.registry.leases import HeldLease
+from brixa_flows.registry.metadata import ModelMetadata
 from brixa_flows.registry.reading import LINEAGE_NAME, Reader
+from brixa_flows.registry.recording import record_run, seal_version, show_version
 from brixa_flows.registry.records import (
     Claim,
     Core,
@@ -33,8 +40,6 @@ from brixa_flows.registry.records import (
     Mutable,
     SchemaBump,
     Seal,
-    new_id,
-    now,
 )
 from brixa_flows.registry.reference import PROFILE_NAME, example_from, write_profile
 from brixa_flows.registry.registering import Registrar, changes_between
@@ -45,18 +50,25 @@ from brixa_flows.serializers.base import SavedModel, SaveOptions
 from brixa_flows.serializers.callers import callers_level
 from brixa_flows.serializers.environment import environment_of
 from brixa_flows.serializers.manifest import (
+    MANIFEST_NAME,
     ArtifactManifest,
     build_manifest,
     write_manifest,
 )
-from brixa_flows.tracking import TrackedDataset, TrackedVersion, tags
+from brixa_flows.storage.durable import explain
+from brixa_flows.tracking import TrackedVersion
 from brixa_flows.tracking.mlmodel import write_mlmodel
 from brixa_flows.versioning import ModelVersion
 
-__all__ = ["SaveRequest", "Saver", "seal_version", "show_version", "tracked_dataset"]
+__all__ = ["SaveRequest", "Saver"]
 
 _LOG = logging.getLogger(__name__)
+_OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EFBIG)
 _PARTS = ("major", "minor", "patch")
+_TAKEN_OVER = (
+    "was taken over by another process while this one was stopped or out of reach of "
+    "the storage; save the model as the next version if it is another one"
+)
 
 
 @dataclass(frozen=True)
@@ -107,13 +119,16 @@ class Saver:
             InvalidSchemaError: If what the data shows is no schema.
         """
         name, version = claim.core.name, claim.core.version
-        with self._backends.leases.hold(name, version):
+        with self._backends.leases.hold(name, version) as lease:
             self._refuse_unless_free(claim)
             framework, _ = serializer_for(request.model, claim.core.framework)
             self._backends.tracking.ping()  # before minutes go into writing files
             with self._backends.storage.staging() as directory:
-                manifest, mutable = self._stage(claim, request, framework, directory)
-                seal, tracked = self._commit(claim, manifest, mutable, directory)
+                with _disk_explained(f"{name} {version}", directory):
+                    manifest, mutable = self._stage(
+                        claim, request, framework, directory
+                    )
+                seal, tracked = self._commit(claim, manifest, mutable, directory, lease)
         standing = update_index(self._backends, self._reader, name)
         return self._reader.assemble(
             claim, seal, tracked, standing or self._reader.standing(name)
@@ -134,22 +149,34 @@ class Saver:
     def _clear_interrupted(self, claim: Claim) -> None:
         """What a save that died after publishing left behind.
 
-        Invisible to readers, so it may go; but where the tracking backend shows the
-        version its digest stands for ever, so then it is completed instead.
+        Invisible to readers, so it may go; but where the tracking backend recorded it,
+        it is completed instead: its process may be stopped, and wake.
         """
         name, version = claim.core.name, claim.core.version
-        prefix = self._backends.layout.version_prefix(name, version)
-        if self._backends.storage.stat(f"{prefix}/config.json") is None:
+        published = self._published(name, version)
+        if published is None:
             return
-        tracked = self._backends.tracking.get_version(name, str(version))
-        if tracked is None:
+        tracking = self._backends.tracking
+        recorded = tracking.recorded_digest(name, str(version))
+        if recorded != published and tracking.get_version(name, str(version)) is None:
+            prefix = self._backends.layout.version_prefix(name, version)
             self._backends.storage.delete(prefix)
             return
         raise VersionExistsError(
             name,
             version,
-            "was saved by a call that was interrupted; recover() completes it",
+            "was saved by a call that was interrupted; brixa doctor --fix (recover()) "
+            "completes it",
         )
+
+    def _published(self, name: str, version: ModelVersion) -> str | None:
+        """Digest of the files that are visible under a version, if there are any."""
+        prefix = self._backends.layout.version_prefix(name, version)
+        try:
+            data, _ = self._backends.storage.read(f"{prefix}/{MANIFEST_NAME}")
+        except ObjectNotFoundError:
+            return None
+        return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
     def _stage(
         self, claim: Claim, request: SaveRequest, framework: str, directory: Path
@@ -241,29 +268,51 @@ class Saver:
         manifest: ArtifactManifest,
         mutable: Mutable,
         directory: Path,
+        lease: HeldLease,
     ) -> tuple[Seal, TrackedVersion]:
         name, version = claim.core.name, claim.core.version
         backends = self._backends
         core = Core.model_validate(manifest.core)
+        if not lease.still_ours():
+            raise VersionExistsError(name, version, _TAKEN_OVER)
         # The digest is recorded before the files can be seen: what is seen later with
         # another digest, or with none recorded, was not saved here.
-        run_id = record_run(backends, core, manifest, mutable, claim.lineage)
+        run_id = record_run(backends, core, manifest.digest, mutable, claim.lineage)
         backends.journal.change_metadata(
             claim, lambda old: MetadataFile(core=core, mutable=old.mutable)
         )
+        if not lease.still_ours():
+            raise VersionExistsError(name, version, _TAKEN_OVER)
         prefix = backends.layout.version_prefix(name, version)
         try:
             backends.storage.publish(directory, prefix)
         except ObjectExistsError as err:
             raise VersionExistsError(name, version, "is saved already") from err
         try:
+            if not lease.still_ours():
+                self._check_record(core, manifest)
             tracked = show_version(backends, core, mutable, claim.lineage, run_id)
-            return seal_version(backends, claim, manifest, tracked), tracked
+            seal = seal_version(backends, claim, manifest, tracked)
         except BaseException:
-            self._take_back(name, version)
+            self._take_back(name, version, manifest)
             raise
+        if seal.digest != manifest.digest:
+            raise VersionExistsError(name, version, _TAKEN_OVER)
+        return seal, tracked
 
-    def _take_back(self, name: str, version: ModelVersion) -> None:
+    def _check_record(self, core: Core, manifest: ArtifactManifest) -> None:
+        """Refuse to go on where whoever took over recorded other files.
+
+        Nobody does after our files are visible: the record of the files that are is
+        left alone.
+        """
+        tracking, text = self._backends.tracking, str(core.version)
+        if tracking.recorded_digest(core.name, text) != manifest.digest:
+            raise VersionExistsError(core.name, core.version, _TAKEN_OVER)
+
+    def _take_back(
+        self, name: str, version: ModelVersion, manifest: ArtifactManifest
+    ) -> None:
         """After a failure: files that nobody was told of may go.
 
         Where the tracking backend does not answer either, or shows the version, they
@@ -275,98 +324,29 @@ class Saver:
         except TrackingError as err:
             _LOG.warning("%s %s waits for recover(): %s", name, version, err)
             return
-        if not shown:
+        if not shown and self._published(name, version) == manifest.digest:
             backends.storage.delete(backends.layout.version_prefix(name, version))
-
-
-def record_run(
-    backends: Backends,
-    core: Core,
-    manifest: ArtifactManifest,
-    mutable: Mutable,
-    lineage: Lineage,
-) -> str:
-    """Make the version's own run, which carries the digest; returns its id."""
-    datasets = [tracked_dataset(each) for each in lineage.datasets]
-    datasets += [tracked_dataset(each) for each in mutable.judged_on]
-    return backends.tracking.open_run(
-        core.name,
-        str(core.version),
-        digest=manifest.digest,
-        params=core.hyperparameters,
-        metrics=mutable.metrics,
-        datasets=datasets,
-        tags=_facts(core, lineage),
-    )
-
-
-def show_version(
-    backends: Backends, core: Core, mutable: Mutable, lineage: Lineage, run_id: str
-) -> TrackedVersion:
-    """Make the version visible in the tracking backend, all tags in one call."""
-    prefix = backends.layout.version_prefix(core.name, core.version)
-    return backends.tracking.create_version(
-        core.name,
-        str(core.version),
-        source=f"{backends.storage.uri.rstrip('/')}/{prefix}",
-        run_id=run_id,
-        description=mutable.description,
-        tags=mutable.tags,
-        owner=mutable.owner,
-        custom=mutable.custom,
-        facts={**_facts(core, lineage), tags.STATE: "ready"},
-    )
-
-
-def seal_version(
-    backends: Backends,
-    claim: Claim,
-    manifest: ArtifactManifest,
-    tracked: TrackedVersion,
-) -> Seal:
-    """Declare the published files final: from here on the version can be loaded."""
-    seal = Seal(
-        claim_id=claim.id,
-        digest=manifest.digest,
-        run_id=tracked.run_id or "",
-        backend_version=tracked.backend_version,
-        size_bytes=manifest.size_bytes,
-        has_reference=PROFILE_NAME in manifest.files,
-        saved_at=now(),
-        event_id=new_id(),
-    )
-    return backends.journal.seal(claim.core.name, claim.core.version, seal)
-
-
-def tracked_dataset(dataset: DatasetRef) -> TrackedDataset:
-    """A dataset in the words of the tracking room."""
-    return TrackedDataset(
-        name=dataset.name,
-        digest=dataset.digest,
-        uri=dataset.uri,
-        rows=dataset.rows,
-        context=dataset.role,
-    )
-
-
-def _facts(core: Core, lineage: Lineage) -> dict[str, str]:
-    facts = {
-        tags.FRAMEWORK: core.framework,
-        tags.MODEL_TYPE: core.model_type,
-        tags.TRAINING_RUN: lineage.run_id,
-        tags.FLOW_RUN: lineage.flow_run_id,
-        tags.EXTERNAL_URI: core.external_uri,
-    }
-    if lineage.code is not None:
-        dirty = "+dirty" if lineage.code.dirty else ""
-        facts[tags.CODE_COMMIT] = lineage.code.commit + dirty
-    return {key: value for key, value in facts.items() if value}
 
 
 def _manifest(
     directory: Path, saved: SavedModel, core: Core, environment: Mapping[str, str]
 ) -> ArtifactManifest:
     return build_manifest(directory, saved, core.model_dump(mode="json"), environment)
+
+
+@contextmanager
+def _disk_explained(label: str, directory: Path) -> Iterator[None]:
+    """Put an error of the disk, which comes out of any library, in our words.
+
+    Others are the business of whom the model or the data belongs to.
+    """
+    try:
+        yield
+    except OSError as err:
+        if isinstance(err, BrixaError) or err.errno not in _OF_THE_DISK:
+            raise
+        with explain(f"write the files of {label}", str(directory)):
+            raise
 
 
 def _write_text(path: Path, text: str) -> None:

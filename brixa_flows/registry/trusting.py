@@ -14,10 +14,11 @@ from brixa_flows.errors import (
 from brixa_flows.registry.backends import Backends
 from brixa_flows.registry.index import update_index
 from brixa_flows.registry.metadata import Verification
+from brixa_flows.registry.mirroring import untrusted_of
 from brixa_flows.registry.opening import Opener, other_digest
 from brixa_flows.registry.reading import Reader, Standing
+from brixa_flows.registry.recording import record_run, seal_version, show_version
 from brixa_flows.registry.records import Claim, Core, MetadataFile, Quarantine
-from brixa_flows.registry.saving import record_run, seal_version, show_version
 from brixa_flows.registry.signatures import Signatures
 from brixa_flows.registry.trust_records import TrustRecord, TrustRecords
 from brixa_flows.serializers.manifest import ArtifactManifest
@@ -103,12 +104,10 @@ class Truster:
 
     def untrusted(self) -> list[tuple[str, ModelVersion]]:
         """Ready versions that the tracking backend has no digest of."""
-        recorded = self._backends.tracking.recorded_digest
         return [
             (name, version)
             for name in self._reader.models()
-            for version in self._reader.standing(name).ready
-            if recorded(name, self._written(name, version)) is None
+            for version in untrusted_of(self._backends, self._reader.standing(name))
         ]
 
     def records(self) -> list[TrustRecord]:
@@ -120,10 +119,6 @@ class Truster:
             for version in self._reader.standing(name).claimed
             for record in kept.of(name, version)
         ]
-
-    def _written(self, name: str, version: ModelVersion) -> str:
-        """The version as it was registered, with its build metadata."""
-        return str(self._reader.claim(name, version).core.version)
 
     def _signer(self, word: Word) -> Signer | None:
         if word.key is None:
@@ -181,7 +176,7 @@ class Truster:
         backends = self._backends
         file = backends.journal.read_metadata(core.name, core.version)
         mutable = claim.mutable if file is None else file.mutable
-        return record_run(backends, core, manifest, mutable, claim.lineage)
+        return record_run(backends, core, manifest.digest, mutable, claim.lineage)
 
 
 def _refuse_unless_there(

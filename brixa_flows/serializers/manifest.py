@@ -41,6 +41,7 @@ __all__ = [
     "ArtifactManifest",
     "FileRecord",
     "build_manifest",
+    "parse_manifest",
     "read_manifest",
     "verify_manifest",
     "write_manifest",
@@ -209,31 +210,43 @@ def read_manifest(directory: Path) -> ArtifactManifest:
         DamagedArtifactError: If it is missing, a link, or no manifest.
         SerializationError: If a newer Brixa Flows wrote it.
     """
+    data = _read_regular(directory, directory / MANIFEST_NAME)
+    return parse_manifest(data, str(directory))
 
-    path = directory / MANIFEST_NAME
-    data = _read_regular(directory, path)
+
+def parse_manifest(data: bytes, where: str) -> ArtifactManifest:
+    """The manifest that ``config.json`` holds.
+
+    Args:
+        data: Its bytes.
+        where: Whose they are, for messages.
+
+    Raises:
+        DamagedArtifactError: If it is no manifest.
+        SerializationError: If a newer Brixa Flows wrote it.
+    """
     try:
         content = json.loads(data)
         protocol = content["protocol"]
     except (ValueError, KeyError, TypeError, RecursionError) as err:
-        raise _no_manifest(directory, err) from err
+        raise _no_manifest(where, err) from err
     if isinstance(protocol, int) and protocol > PROTOCOL:
         raise SerializationError(
-            f"{path} has protocol {protocol}, this Brixa Flows reads up to {PROTOCOL}; "
+            f"{MANIFEST_NAME} of {where} has protocol {protocol}, this Brixa Flows reads up to {PROTOCOL}; "
             "upgrade it with: pip install --upgrade brixa-flows",
             protocol=protocol,
         )
     try:
         manifest = ArtifactManifest.model_validate(content)
     except ValidationError as err:
-        raise _no_manifest(directory, err) from err
+        raise _no_manifest(where, err) from err
     manifest._stored = data
     return manifest
 
 
-def _no_manifest(directory: Path, cause: BaseException) -> DamagedArtifactError:
+def _no_manifest(where: str, cause: BaseException) -> DamagedArtifactError:
     reason = f"is not a manifest ({_first_line(cause)})"
-    return DamagedArtifactError(str(directory), MANIFEST_NAME, reason)
+    return DamagedArtifactError(where, MANIFEST_NAME, reason)
 
 
 def _read_regular(directory: Path, path: Path) -> bytes:

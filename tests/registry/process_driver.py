@@ -10,12 +10,14 @@ from __future__ import annotations
 import gc
 import json
 import os
+import shutil
 import signal
 import sys
 import time
 import traceback
 import warnings
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +26,15 @@ import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
 from sklearn.linear_model import LogisticRegression
 
 import brixa_flows.tracking.mlflow_store  # noqa: F401
-from brixa_flows.errors import VersionExistsError
-from brixa_flows.registry import CodeRef, ModelRegistry, lineage_context
+from brixa_flows.errors import BrixaError, VersionExistsError
+from brixa_flows.registry import CodeRef, ModelRegistry, leases, lineage_context
 from brixa_flows.storage.local import LocalStorageNode
+from brixa_flows.tracking import mlflow_runs
 
 warnings.simplefilter("ignore")
 
 MODEL = LogisticRegression().fit([[0.0], [1.0]], [0, 1])
+OTHER = LogisticRegression().fit([[0.0], [1.0]], [1, 0])
 PROCESSES = 16
 _RUN = f"{os.getpid()}-{time.time_ns()}"  # servers are shared with other tests
 SHARED, WANTED = f"shared-{_RUN}", f"wanted-{_RUN}"
@@ -70,6 +74,21 @@ def kill_around(owner: Any, method: str, *, after: bool) -> None:
     setattr(owner, method, killed)
 
 
+def stop_around(owner: Any, method: str, *, after: bool) -> None:
+    """Stop the process, as by a hypervisor, before or after a method."""
+    original = getattr(owner, method)
+
+    def stopped(*args: Any, **kwargs: Any) -> Any:
+        if not after:
+            os.kill(os.getpid(), signal.SIGSTOP)
+        result = original(*args, **kwargs)
+        if after:
+            os.kill(os.getpid(), signal.SIGSTOP)
+        return result
+
+    setattr(owner, method, stopped)
+
+
 def open_registry(root: str, uri: str) -> ModelRegistry:
     return ModelRegistry(LocalStorageNode(root), tracking_uri=uri)
 
@@ -91,9 +110,35 @@ STAGE_POINTS = {
 }
 
 
-def arm(registry: ModelRegistry, point: tuple[str, str, bool]) -> None:
+# Where a rebuild is killed, in this order on one backend.
+REBUILD_POINTS = {
+    "before-run": ("tracking", "open_run", False),
+    "run-made": ("tracking", "open_run", True),
+    "measured": ("runs", "log_metrics", True),
+    "measured-all": ("tracking", "create_version", False),
+    "shown": ("tracking", "create_version", True),
+    "before-alias": ("tracking", "set_alias", False),
+    "alias-set": ("tracking", "set_alias", True),
+    "before-mark": ("journal", "mark_projected", False),
+}
+# Where a save is stopped, and what comes before it goes on.
+STOP_POINTS = {
+    "writing": (("journal", "read_metadata", False), "save"),
+    "recording": (("tracking", "open_run", False), "save"),
+    "publishing": (("storage", "publish", False), "save"),
+    "published": (("storage", "publish", True), "recover"),
+    "shown": (("tracking", "create_version", True), "save"),
+}
+
+
+def arm(
+    registry: ModelRegistry,
+    point: tuple[str, str, bool],
+    around: Callable[..., None] = kill_around,
+) -> None:
     part, method, after = point
-    kill_around(getattr(registry._backends, part), method, after=after)
+    owner = mlflow_runs if part == "runs" else getattr(registry._backends, part)
+    around(owner, method, after=after)
 
 
 def crash(root: str, uri: str) -> dict[str, Any]:
@@ -203,9 +248,99 @@ def _wins(act: Callable[[], object]) -> bool:
     return True
 
 
+def rebuild(root: str, uri: str) -> dict[str, Any]:
+    """Kill the rebuild of a lost MLflow at each step, then let it end, twice."""
+    path = uri.removeprefix("sqlite:///")
+    shutil.copy(path, f"{path}.new")
+
+    def fill() -> None:
+        registry = open_registry(root, uri)
+        for _ in range(2):
+            version = registry.register_model("m", "t", metrics={"f1": 0.5}).version
+            registry.save_model("m", version, MODEL)
+            found = {"metrics": {"f1": 0.75}, "dataset": {"name": "march"}}
+            registry.record_evaluation("m", version, found)
+            registry.log_metrics("m", version, found["metrics"], found["dataset"])
+        registry.transition("m", "1.0.0", "staging")
+        registry.transition("m", "1.0.1", "production")
+
+    os.waitpid(fork(fill), 0)
+    killed = []
+    for point in REBUILD_POINTS.values():
+
+        def begin(point: tuple[str, str, bool] = point) -> None:
+            registry = open_registry(root, f"{uri}.new")
+            arm(registry, point)
+            registry.rebuild_tracking()
+
+        killed.append(os.waitpid(fork(begin), 0)[1])
+    registry = open_registry(root, f"{uri}.new")
+    first = [str(action) for action in registry.rebuild_tracking()]
+    second = [str(action) for action in registry.rebuild_tracking()]
+    return {"killed": killed, "first": first, "second": second}
+
+
+def outcome(call: Callable[[], Any]) -> str:
+    try:
+        call()
+    except BrixaError as err:
+        return type(err).__name__
+    return "done"
+
+
+def stopped_save(root: str, uri: str, name: str, point: Any, model: Any) -> Any:
+    """Start a save that stops at a point; returns its process and its answer."""
+
+    def save() -> str:
+        registry = open_registry(root, uri)
+        if point is not None:
+            arm(registry, point, stop_around)
+        return outcome(lambda: registry.save_model(name, "1.0.0", model))
+
+    answer = Path(root) / f"answer-{time.monotonic_ns()}.json"
+    pid = fork(save, answer)
+    os.waitpid(pid, os.WUNTRACED)
+    return pid, answer
+
+
+def resume(pid: int, answer: Path) -> str:
+    os.kill(pid, signal.SIGCONT)
+    os.waitpid(pid, 0)
+    return str(json.loads(answer.read_text()))
+
+
+def stopped(root: str, uri: str) -> dict[str, Any]:
+    """Saves that are stopped until their lease expired, and then wake."""
+    leases.VALID_FOR = timedelta(seconds=0.5)
+    answers = {}
+    for name, (point, meanwhile) in STOP_POINTS.items():
+        open_registry(root, uri).register_model(name, "t")
+        first = stopped_save(root, uri, name, point, MODEL)
+        time.sleep(0.6)
+        if meanwhile == "recover":
+            os.waitpid(fork(lambda: open_registry(root, uri).recover()), 0)
+        _, answer = stopped_save(root, uri, name, None, OTHER)
+        answers[name] = [json.loads(answer.read_text()), resume(*first)]
+    publishing = STOP_POINTS["publishing"][0]
+    open_registry(root, uri).register_model("both", "t")
+    first = stopped_save(root, uri, "both", publishing, MODEL)
+    time.sleep(0.6)
+    second = stopped_save(root, uri, "both", publishing, OTHER)
+    woken = resume(*first)
+    answers["both"] = [resume(*second), woken]
+    registry = open_registry(root, uri)
+    found = {}
+    for name in answers:
+        registry.verify(name, "1.0.0")
+        found[name] = registry.load_model(name).predict([[0.0], [1.0]]).tolist()
+    left = [str(action) for action in registry.recover()]
+    return {"answers": answers, "found": found, "left": left}
+
+
 if __name__ == "__main__":
     gc.freeze()  # else each child copies the pages of all that was imported
-    scenario = {"crash": crash, "race": race}[sys.argv[1]]
+    scenarios = {"crash": crash, "race": race, "rebuild": rebuild, "stopped": stopped}
+    scenario = scenarios[sys.argv[1]]
     places = iter(sys.argv[2:])
     for place in places:
         print(json.dumps(scenario(place, next(places))), flush=True)

@@ -402,6 +402,7 @@ def test_recovery_removes_staged_files_of_the_dead_and_leaves_the_living_alone(
     (dead / "model.joblib").write_bytes(b"half")
     with storage.staging() as living:
         (living / "model.joblib").write_bytes(b"half")
-        assert registry.recover() == []
+        (action,) = registry.recover()
+        assert (action.action, action.detail[:2]) == ("staging removed", "1 ")
         assert (living / "model.joblib").exists()
     assert not dead.exists()
