@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from mlflow import MlflowClient
 
@@ -64,3 +66,36 @@ def test_damaged_records_are_told_by_their_keys(
     told = "\n".join(fresh.check())
     for key in damaged:
         assert key in told
+
+
+def test_what_was_changed_by_hand_in_mlflow_is_written_to_storage_by_recovery(
+    storage: LocalStorageNode, tracking_uri: str
+) -> None:
+    registry = ModelRegistry(storage, tracking_uri=tracking_uri)
+    registry.register_model("m", "t", "pickle", tags={"team": "ops"})
+    saved = registry.save_model("m", "1.0.0", {"rule": 1})
+    assert registry.recover() == []
+    client = MlflowClient(tracking_uri, tracking_uri)
+    client.set_model_version_tag("m", "1", "team", "ml")
+    client.update_model_version("m", "1", "told by hand")
+    client.log_metric(str(saved.run_id), "f1", 0.5)
+    client.log_metric(str(saved.run_id), "broken", float("nan"))
+    [action] = registry.recover()
+    assert (action.action, str(action.version)) == ("metadata followed", "1.0.0")
+    kept = json.loads(storage.read("models/m/1.0.0_meta.json")[0])["mutable"]
+    assert (kept["description"], kept["tags"]) == ("told by hand", {"team": "ml"})
+    assert kept["metrics"] == {"f1": 0.5}, "JSON has no word for what is no number"
+    assert registry.recover() == []
+
+
+def test_half_written_files_of_the_dead_are_told_with_their_size(
+    registry: ModelRegistry, storage: LocalStorageNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("brixa_flows.storage.scratch._LOCKED_WITHIN_SECONDS", -1.0)
+    dead = storage.root / ".brixa" / "tmp" / "dead"
+    dead.mkdir(parents=True)
+    (dead / "model.joblib").write_bytes(bytes(2_500_000))
+    with storage.staging():
+        [told] = registry.check()
+    assert "1 unfinished directories" in told
+    assert "2.5 MB; brixa doctor --fix" in told

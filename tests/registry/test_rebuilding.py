@@ -338,3 +338,36 @@ def test_what_is_damaged_is_told_and_keeps_nothing_else_from_being_rebuilt(
     assert registry.tracking.get_version("flights", "1.1.0") is None
     with pytest.raises(DamagedArtifactError):
         registry.load_model("flights", "1.1.0")
+
+
+def test_files_go_through_an_mlflow_server_again(
+    tmp_path: Path, mlflow_server_uri: str, frame: pd.DataFrame, keys: KeyRing
+) -> None:
+    name = f"served-{tmp_path.name}"
+    storage = LocalStorageNode(tmp_path / "storage")
+    registry = ModelRegistry(storage, tracking_uri=mlflow_server_uri)
+    registry.register_model(name, "t", "pickle", metrics={"f1": 0.5})
+    registry.save_model(name, "1.0.0", {"rule": 1})
+    registry.transition(name, "1.0.0", "production")
+    registry.trust(name, "1.0.0", actor="ada", reason="mine", key="ada")
+    before = picture_of(mlflow_server_uri, name)
+    client = MlflowClient(mlflow_server_uri, mlflow_server_uri)
+    run_id = str(registry.get_metadata(name, "1.0.0").run_id)
+    client.delete_registered_model(name)
+    client.delete_run(run_id)
+    lost = ModelRegistry(storage, tracking_uri=mlflow_server_uri)
+    assert actions_of(lost) == [(name, "1.0.0", "rebuilt"), (name, "", "stages shown")]
+    assert picture_of(mlflow_server_uri, name) == before
+    mlflow.set_tracking_uri(mlflow_server_uri)
+    folder = mlflow.artifacts.download_artifacts(f"models:/{name}@production")
+    assert (Path(folder) / "config.json").is_file()
+    assert actions_of(lost) == []
+
+
+@pytest.fixture
+def keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> KeyRing:
+    """The keys of this machine: ``ada`` is ours and trusted."""
+    monkeypatch.setenv("BRXA_KEYS_PATH", str(tmp_path / "keys"))
+    ring = KeyRing(tmp_path / "keys")
+    ring.new("ada")
+    return ring
