@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from prefect import flow, runtime
+from typing import Literal
+
+from prefect import flow
 from pydantic import Field
 
 from brixa_flows.tasks.announcing import announce
-from brixa_flows.tasks.deployment import roll_out
+from brixa_flows.tasks.deployment import is_in_stage, roll_out
 from brixa_flows.tasks.reporting import publish_deployment
 from brixa_flows.tasks.requests import FlowRequest
 
@@ -18,6 +20,9 @@ class DeployRequest(FlowRequest):
     version: str = Field(description="Its version.")
     deployment: str = Field(
         "", description="Name of the deployment; empty is that of the model."
+    )
+    stage: Literal["any", "staging", "production"] = Field(
+        "any", description="Serve it only while it is in this stage."
     )
     target: str = Field(
         "", description="Brixa Serving Target block; empty takes the settings'."
@@ -32,12 +37,9 @@ class DeployRequest(FlowRequest):
 )
 def deploy_model(request: DeployRequest) -> None:
     """Roll out, show, announce."""
-    deployed = roll_out(
-        request.registry,
-        request.name,
-        request.version,
-        request.deployment or request.name,
-        request.target,
-    )
-    publish_deployment(deployed)
-    announce(request.registry, deployed, deployed.event_id(runtime.flow_run.id))
+    who = (request.registry, request.name, request.version)
+    if request.stage != "any" and not is_in_stage(*who, request.stage):
+        return
+    deployed = roll_out(*who, request.deployment or request.name, request.target)
+    publish_deployment(deployed.payload)
+    announce(request.registry, deployed)

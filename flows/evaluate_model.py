@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from prefect import flow
+from prefect import flow, get_run_logger
 from pydantic import Field
 
-from brixa_flows.events import EvaluationDataset, ModelEvaluated
+from brixa_flows.events import EvaluationDataset
 from brixa_flows.tasks.announcing import announce
 from brixa_flows.tasks.evaluation import (
     compare_with_production,
+    conclude_evaluation,
     evaluate_version,
-    evaluation_event_id,
 )
 from brixa_flows.tasks.reporting import publish_evaluation
 from brixa_flows.tasks.requests import FlowRequest
@@ -23,7 +23,7 @@ class EvaluateRequest(FlowRequest):
     name: str = Field(description="Model.")
     version: str = Field(description="Its version.")
     evaluations: list[EvaluationDataset] = Field(
-        min_length=1, description="Labelled rows; the last ones decide."
+        default_factory=list, description="Labelled rows; the last ones decide."
     )
     target: str = Field("", description="Column of the label; empty if it is plain.")
     metrics: list[str] = Field(
@@ -39,31 +39,25 @@ class EvaluateRequest(FlowRequest):
     description="Judges a version on labelled rows and against production.",
 )
 def evaluate_model(request: EvaluateRequest) -> None:
-    """Judge on each dataset, compare on the last, show, announce."""
+    """Judge on each dataset, compare on the last, show, announce.
+
+    A version that came without labelled rows waits for a person.
+    """
+    if not request.evaluations:
+        get_run_logger().warning("no labelled rows were named, so nothing is judged")
+        return
     who = (request.registry, request.name, request.version)
-    steps = len(request.evaluations) + 1
+    *others, decisive = request.evaluations
+    asked = (request.target, request.metrics)
     what = f"judging {request.name} {request.version}"
     results = []
-    with progress("evaluating", request.name, what, steps) as step:
-        for dataset in request.evaluations:
-            results.append(
-                evaluate_version(*who, dataset, request.target, request.metrics)
-            )
+    with progress("evaluating", request.name, what, len(others) + 2) as step:
+        for dataset in others:
+            results.append(evaluate_version(*who, dataset, *asked))
             step()
-        comparison = compare_with_production(
-            *who, request.evaluations[-1], request.target, request.metrics
-        )
+        comparison = compare_with_production(*who, decisive, *asked)
         step()
-    decisive = results[-1]
-    publish_evaluation(results, comparison)
-    evaluated = ModelEvaluated(
-        name=request.name,
-        version=request.version,
-        dataset=decisive.dataset.name,
-        dataset_digest=decisive.dataset_digest,
-        rows=decisive.rows,
-        metrics=dict(decisive.metrics),
-        baseline=str(comparison.baseline) if comparison else "",
-        comparison=comparison.to_dict() if comparison else {},
-    )
-    announce(request.registry, evaluated, evaluation_event_id(*who, decisive))
+        judged = conclude_evaluation(*who, decisive, *asked, comparison)
+        step()
+    publish_evaluation([*results, judged.result], comparison)
+    announce(request.registry, judged.owed)

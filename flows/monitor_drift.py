@@ -5,7 +5,7 @@ from __future__ import annotations
 from prefect import flow
 from pydantic import Field
 
-from brixa_flows.events import DriftDetected, WindowChecked, WindowClosed
+from brixa_flows.events import DriftDetected, WindowClosed
 from brixa_flows.tasks.announcing import announce
 from brixa_flows.tasks.drift import judge_window, served_version
 from brixa_flows.tasks.notifying import tell_of_alarm
@@ -44,19 +44,8 @@ def monitor_drift(request: MonitorRequest) -> None:
     """Judge, show, announce an alarm or that there is none."""
     window = request.window()
     version = served_version(request.registry, request.deployment)
-    report, verdict, event_id = judge_window(
-        request.registry, version, window, request.policy
-    )
-    publish_drift(window, version, report, verdict)
-    facts = {
-        **window.model_dump(exclude={"data_uri"}),
-        "version": version,
-        "rows": report.rows,
-    }
-    if not verdict.alarm:
-        checked = WindowChecked(**facts, status=report.status)
-        announce(request.registry, checked, event_id)
-        return
-    alarm = DriftDetected(**facts, columns=report.drifted, sentence=report.sentence)
-    announce(request.registry, alarm, event_id)
-    tell_of_alarm(alarm)
+    found = judge_window(request.registry, version, window, request.policy)
+    publish_drift(window, version, found.report, found.verdict)
+    announce(request.registry, found.owed)
+    if isinstance(found.owed.payload, DriftDetected):
+        tell_of_alarm(found.owed.payload)

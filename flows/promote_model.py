@@ -7,13 +7,13 @@ are asked again: what is in production may have changed meanwhile.
 from __future__ import annotations
 
 from typing import Any, Literal
-from uuid import UUID
 
 from prefect import flow, runtime
 from pydantic import Field
 
-from brixa_flows.events import GateRefused, ModelPromoted
-from brixa_flows.tasks.announcing import announce
+from brixa_flows.events import GateRefused
+from brixa_flows.outbox import promoted
+from brixa_flows.tasks.announcing import announce, announce_whole
 from brixa_flows.tasks.notifying import tell_of_refusal
 from brixa_flows.tasks.promotion import ask_policy, ask_somebody, move_to_stage
 from brixa_flows.tasks.reporting import publish_decision
@@ -80,7 +80,8 @@ def promote_model(request: PromoteRequest) -> None:
     refusals = decision.reasons or [said] * bool(answer and not answer.approves)
     if refusals:
         refused = request.refused(refusals)
-        announce(request.registry, refused, refused.event_id(runtime.flow_run.id))
+        occasion = (request.version, request.stage, request.policy, *refusals)
+        announce_whole(request.registry, refused, refused.event_id(*occasion))
         tell_of_refusal(refused)
         return
     actor = request.actor or f"flow run {runtime.flow_run.name}"
@@ -93,12 +94,4 @@ def promote_model(request: PromoteRequest) -> None:
         answer.reason if answer else f"the policy {request.policy} allows it",
         (decision.production or "none") if request.stage == "production" else None,
     )
-    promoted = ModelPromoted(
-        name=request.name,
-        version=request.version,
-        stage=request.stage,
-        replaced=str(record.replaced or ""),
-        actor=record.actor,
-        reason=record.reason,
-    )
-    announce(request.registry, promoted, UUID(record.event_id))
+    announce(request.registry, promoted(record))

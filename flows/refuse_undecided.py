@@ -8,7 +8,7 @@ from __future__ import annotations
 from prefect import flow, get_run_logger
 from pydantic import Field
 
-from brixa_flows.tasks.announcing import announce
+from brixa_flows.tasks.announcing import announce_whole
 from brixa_flows.tasks.answering import undecided_run
 from brixa_flows.tasks.notifying import tell_of_refusal
 from brixa_flows.tasks.requests import FlowRequest
@@ -35,5 +35,6 @@ def refuse_undecided(request: UndecidedRequest) -> None:
     parameters, reason = undecided
     promotion = PromoteRequest.model_validate(parameters["request"])
     refused = promotion.refused([reason])
-    announce(promotion.registry, refused, refused.event_id(request.flow_run, reason))
+    event_id = refused.event_id(request.flow_run, reason)
+    announce_whole(promotion.registry, refused, event_id)
     tell_of_refusal(refused)

@@ -7,9 +7,13 @@ from typing import Any
 from prefect import flow
 from pydantic import Field
 
-from brixa_flows.events import EvaluationDataset, ModelRegistered, TrainingCompleted
+from brixa_flows.events import EvaluationDataset, TrainingCompleted
 from brixa_flows.tasks.announcing import announce
-from brixa_flows.tasks.registration import adopt_training, sign_version
+from brixa_flows.tasks.registration import (
+    adopt_training,
+    registered_event,
+    sign_version,
+)
 from brixa_flows.tasks.reporting import publish_registration
 from brixa_flows.tasks.requests import FlowRequest
 
@@ -60,18 +64,8 @@ class RegisterRequest(FlowRequest):
 def register_model(request: RegisterRequest) -> None:
     """Adopt, sign if a key is named, show, announce."""
     metadata = adopt_training(request.registry, request.training())
+    who = (metadata.name, str(metadata.version))
     if request.signing_keys:
-        who = (metadata.name, str(metadata.version))
         sign_version(request.registry, request.signing_keys, *who)
     publish_registration(request.registry, metadata)
-    registered = ModelRegistered(
-        name=metadata.name,
-        version=str(metadata.version),
-        framework=metadata.framework or "",
-        digest=metadata.digest or "",
-        model_uri=request.model_uri,
-        evaluations=request.evaluations,
-        target=request.target,
-    )
-    event_id = registered.event_id(registered.version, registered.digest)
-    announce(request.registry, registered, event_id)
+    announce(request.registry, registered_event(request.registry, *who))

@@ -10,7 +10,7 @@ from brixa_flows.errors import OrchestrationError
 from brixa_flows.tasks.opening import open_registry
 from brixa_flows.tasks.reporting import publish_retraining
 from brixa_flows.tasks.requests import FlowRequest
-from brixa_flows.tasks.retraining import claim_retraining
+from brixa_flows.tasks.retraining import claim_retraining, finish_retraining
 from flows.train import TrainRequest, train
 
 
@@ -57,3 +57,4 @@ def retrain(request: RetrainRequest) -> None:
             registry=registry,
         )
     )
+    finish_retraining(registry, name, version, last_month)

@@ -6,7 +6,7 @@ from prefect import flow, runtime
 from pydantic import Field
 
 from brixa_flows.events import EvaluationDataset, GateRefused, ModelSoaked
-from brixa_flows.tasks.announcing import announce
+from brixa_flows.tasks.announcing import announce_whole
 from brixa_flows.tasks.evaluation import compare_with_production
 from brixa_flows.tasks.notifying import tell_of_refusal
 from brixa_flows.tasks.requests import FlowRequest
@@ -61,7 +61,8 @@ def soak_model(request: SoakRequest) -> None:
             policy=request.policy,
             reasons=soaked.reasons,
         )
-        announce(request.registry, refused, refused.event_id(runtime.flow_run.id))
+        event_id = refused.event_id(runtime.flow_run.id)
+        announce_whole(request.registry, refused, event_id)
         tell_of_refusal(refused)
         return
     data = soaked.result.dataset
@@ -78,4 +79,4 @@ def soak_model(request: SoakRequest) -> None:
         dataset_digest=data.digest,
         comparison=comparison.to_dict() if comparison else {},
     )
-    announce(request.registry, event, event.event_id(runtime.flow_run.id))
+    announce_whole(request.registry, event, event.event_id(runtime.flow_run.id))

@@ -108,6 +108,29 @@ class BrixaServingTarget(Block):
             raise DeploymentError(message, deployment=deployment)
         return message
 
+    def is_met(
+        self, deployer: ModelDeployer, name: str, version: str, deployment: str
+    ) -> bool:
+        """Whether a deployment serves a version as this target wants it, and is well.
+
+        Args:
+            deployer: What :meth:`deployer` gave.
+            name: Model.
+            version: Exact version.
+            deployment: Name of the deployment.
+        """
+        try:
+            present = deployer.config(deployment)
+        except DeploymentNotFoundError:
+            return False
+        wanted = self._resources(deployer, deployment)
+        return (
+            (present.model_name, present.version) == (name, version)
+            and self.replicas in (0, present.replicas)
+            and wanted in (None, present.resources.model_dump())
+            and deployer.status(deployment).healthy
+        )
+
     def _resources(
         self, deployer: ModelDeployer, deployment: str
     ) -> dict[str, str | int] | None:

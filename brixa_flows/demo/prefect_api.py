@@ -122,19 +122,31 @@ class PrefectApi:
         Returns:
             The flow run's id.
         """
-        deployment = self._http.get(f"/deployments/name/{name}").raise_for_status()
-        path = f"/deployments/{deployment.json()['id']}/create_flow_run"
+        path = f"/deployments/{self._deployment_id(name)}/create_flow_run"
         once = {"parameters": parameters, "idempotency_key": str(uuid4())}
         return str(self._post(path, once)["id"])
 
+    def pause_deployment(self, name: str) -> None:
+        """Let the schedules of ``flow/deployment`` start nothing."""
+        path = f"/deployments/{self._deployment_id(name)}/pause_deployment"
+        self._http.post(path).raise_for_status()
+
+    def _deployment_id(self, name: str) -> str:
+        found = self._http.get(f"/deployments/name/{name}").raise_for_status()
+        return str(found.json()["id"])
+
     def flow_runs(self) -> list[FlowRun]:
-        """The newest runs of deployments, in the order of their creation."""
+        """The newest runs of deployments, in the order of their creation.
+
+        Those of schedules are left out: they are no part of the story.
+        """
         query = {
             "sort": "EXPECTED_START_TIME_DESC",
             "limit": _PAGE,
             "deployments": {"id": {"not_any_": []}},
         }
-        runs = [_flow_run(run) for run in self._post("/flow_runs/filter", query)]
+        found = self._post("/flow_runs/filter", query)
+        runs = [_flow_run(run) for run in found if not run.get("auto_scheduled")]
         return sorted(runs, key=lambda run: run.created_at)
 
     def log_tail(self, flow_run_id: str, lines: int = 25) -> str:

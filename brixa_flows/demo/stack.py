@@ -22,6 +22,7 @@ from brixa_flows.errors import OrchestrationError
 __all__ = ["POOL", "PrefectStack", "free_port", "wait_until"]
 
 POOL = "brixa"
+_RECONCILE = "reconcile/brixa"
 _SERVER = "prefect server"
 _WORKER = "prefect worker"
 _SERVER_SECONDS = 120.0
@@ -128,6 +129,7 @@ class PrefectStack:
         self.start_worker()
         self._keeper.wait("blocks", _STEP_SECONDS)
         self._keeper.wait("prefect deploy", _STEP_SECONDS)
+        self.api.pause_deployment(_RECONCILE)  # a demo of minutes loses nothing
 
     def _job_template(self) -> dict[str, Any]:
         """A process pool that starts the engine itself, in the project's folder.

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal
+from uuid import uuid4
 
 from pydantic import (
     BaseModel,
@@ -30,6 +31,7 @@ __all__ = [
     "DeploymentStatus",
     "ReplicaStatus",
     "Resources",
+    "RolledOut",
     "make_spec",
 ]
 
@@ -136,6 +138,20 @@ class DeploymentSpec(_Value):
         return self
 
 
+class RolledOut(_Value):
+    """A deployment came to another version: what its event says besides.
+
+    Attributes:
+        event_id: Its event is delivered under this id, once.
+        at: When, UTC.
+        replaced: The version before; empty if there was none.
+    """
+
+    event_id: str
+    at: datetime
+    replaced: str = ""
+
+
 class DeploymentConfig(DeploymentSpec):
     """The desired state of a deployment: ``config.json``.
 
@@ -147,6 +163,7 @@ class DeploymentConfig(DeploymentSpec):
         created_at: When the deployment was made, UTC.
         updated_at: When this config was wanted, UTC.
         history: Earlier specs, oldest first; ``rollback`` takes the last.
+        rolled_out: The last change of the version.
     """
 
     name: str
@@ -156,6 +173,7 @@ class DeploymentConfig(DeploymentSpec):
     created_at: datetime
     updated_at: datetime
     history: tuple[DeploymentSpec, ...] = ()
+    rolled_out: RolledOut | None = None
 
     @property
     def spec(self) -> DeploymentSpec:
@@ -178,6 +196,10 @@ class DeploymentConfig(DeploymentSpec):
         changes["updated_at"] = now
         if remember and spec != self.spec:
             changes["history"] = history
+        if spec.version != self.version:
+            changes["rolled_out"] = RolledOut(
+                event_id=str(uuid4()), at=now, replaced=self.version
+            )
         return self.model_copy(update=changes)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
+from uuid import uuid4
 
 from brixa_flows.deployment.config import (
     Autoscaling,
@@ -12,6 +13,7 @@ from brixa_flows.deployment.config import (
     DeploymentSpec,
     DeploymentStatus,
     Resources,
+    RolledOut,
     make_spec,
 )
 from brixa_flows.deployment.engines.base import EngineContext, Release, ServingEngine
@@ -186,6 +188,7 @@ class ModelDeployer:
                 host=self._host,
                 created_at=now,
                 updated_at=now,
+                rolled_out=RolledOut(event_id=str(uuid4()), at=now),
                 **facts,
             )
         else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -26,7 +26,7 @@ from brixa_flows.evaluation.report import check_format, render
 from brixa_flows.evaluation.results import DatasetFacts, EvaluationResult, SliceResult
 from brixa_flows.prediction import LabelledBatches, ModelPredictor, as_batches
 from brixa_flows.prediction.forms import InputForm
-from brixa_flows.registry.metadata import ModelMetadata
+from brixa_flows.registry.metadata import DatasetRef, ModelMetadata
 from brixa_flows.serializers.base import Prediction
 
 if TYPE_CHECKING:
@@ -103,8 +103,29 @@ class ModelEvaluator:
         parts = slice_by(columns, outcomes, chosen, seed=self._seed)
         result = self._result(predictor.metadata, outcomes, chosen, parts, batches)
         if record:
-            self._record(result, batches)
+            self.keep(result)
         return result
+
+    def keep(
+        self, result: EvaluationResult, facts: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Keep a result with its version, as :meth:`evaluate` does by default.
+
+        Args:
+            result: What was found.
+            facts: JSON to keep in the same record.
+
+        Returns:
+            The record; it comes last, so what has one is kept as a whole.
+        """
+        name, version = result.model_name, result.version
+        self._registry.log_metrics(name, version, result.metrics, dataset=_ref(result))
+        stem = f"evaluation-{result.dataset_digest[:8]}"
+        for output_format, suffix in (("markdown", "md"), ("html", "html")):
+            text = render(result, output_format)
+            self._registry.log_report(name, version, f"{stem}.{suffix}", text)
+        record = {**result.to_dict(), **(facts or {})}
+        return self._registry.record_evaluation(name, version, record)
 
     def compare(
         self,
@@ -228,17 +249,6 @@ class ModelEvaluator:
         except VersionNotFoundError:
             return None
 
-    def _record(self, result: EvaluationResult, batches: LabelledBatches) -> None:
-        name, version = result.model_name, result.version
-        self._registry.record_evaluation(name, version, result.to_dict())
-        self._registry.log_metrics(
-            name, version, result.metrics, dataset=batches.reference()
-        )
-        stem = f"evaluation-{result.dataset_digest[:8]}"
-        for output_format, suffix in (("markdown", "md"), ("html", "html")):
-            text = render(result, output_format)
-            self._registry.log_report(name, version, f"{stem}.{suffix}", text)
-
 
 @dataclass(frozen=True)
 class _Elsewhere:
@@ -338,6 +348,18 @@ def _judge(
     except EvaluationError as err:
         where = f"{metadata.name} {metadata.version}"
         raise EvaluationError(f"{where}: {err.message}", **err.facts) from err
+
+
+def _ref(result: EvaluationResult) -> DatasetRef:
+    facts = result.dataset
+    return DatasetRef(
+        name=facts.name,
+        uri=facts.uri,
+        digest=facts.digest,
+        rows=facts.rows,
+        columns=facts.columns,
+        role="evaluation",
+    )
 
 
 def _facts(batches: LabelledBatches) -> DatasetFacts:

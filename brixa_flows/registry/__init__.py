@@ -9,6 +9,7 @@
     schemas     check and infer         schema_changes   the bump they ask for
     signatures  who signed files    trust_records    who vouched, when and why
     registering saving opening changing describing adopting recovery
+    adoptions   what a logged model became  feed    what is new in the journal
     trusting vouching searching diffing timeline checking rebuilding: one task each
     recording   run, version and seal   mirroring   what MLflow shows of a version
     in_use      who needs a version    garbage     what nobody needs
@@ -16,6 +17,7 @@
 """
 
 from brixa_flows.registry.diffing import VersionDiff
+from brixa_flows.registry.feed import Recorded
 from brixa_flows.registry.garbage import Garbage
 from brixa_flows.registry.graph import LineageGraph
 from brixa_flows.registry.lineage import git_state, lineage_context
@@ -49,6 +51,7 @@ __all__ = [
     "ModelRegistry",
     "OpenedVersion",
     "ParentRef",
+    "Recorded",
     "RecoveryAction",
     "SearchPage",
     "StageRecord",

@@ -208,6 +208,14 @@ class Journal:
             return record
         raise StorageError(f"too many {kind} of {name} {version} at once; retry")
 
+    def read_change(self, key: str) -> Change:
+        """The change at a key; raises ``DamagedArtifactError`` if it is none."""
+        return self._must_read(key, Change)
+
+    def read_record(self, key: str) -> dict[str, Any]:
+        """The numbered record at a key; raises ``DamagedArtifactError`` likewise."""
+        return _read_payload(key, self._storage.read(key)[0])
+
     def records(
         self, name: str, kind: str, version: ModelVersion
     ) -> list[dict[str, Any]]:
@@ -219,7 +227,7 @@ class Journal:
         found = []
         for stored in self._storage.list(prefix, recursive=False):
             try:
-                record = _read_payload(stored.key, self._storage.read(stored.key)[0])
+                record = self.read_record(stored.key)
             except DamagedArtifactError as err:
                 _LOG.warning("set aside: %s", err)
                 continue
@@ -233,7 +241,7 @@ class Journal:
             prefix = self._layout.entries_prefix(name, kind)
             for stored in self._storage.list(prefix):
                 try:
-                    _read_payload(stored.key, self._storage.read(stored.key)[0])
+                    self.read_record(stored.key)
                 except DamagedArtifactError as err:
                     found.append(err)
         return found

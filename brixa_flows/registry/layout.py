@@ -11,6 +11,7 @@
     models/{name}/_journal/seals/{version}.json        its bytes are final
     models/{name}/_journal/quarantine/{version}.json   its bytes are not believed
     models/{name}/_journal/changes/{number}.json       stages, aliases, tombstones
+    models/{name}/_journal/adoptions/{id}.json         what a logged model became
     models/{name}/_journal/projected.json              last change shown to MLflow
     models/{name}/_journal/evaluations/{version}/{number}.json
     models/{name}/_journal/drift/{version}/{number}.json

@@ -51,6 +51,7 @@ def lineage_context(
     datasets: Iterable[DatasetRef] = (),
     parents: Iterable[ParentRef] = (),
     run_id: str | None = None,
+    model_uri: str | None = None,
 ) -> Iterator[Lineage]:
     """Say once what all versions registered inside have in common.
 
@@ -64,6 +65,7 @@ def lineage_context(
         datasets: Data that goes in.
         parents: Model versions that the new ones are made from.
         run_id: MLflow run that trains.
+        model_uri: Logged model that is adopted.
 
     Raises:
         InvalidMetadataError: If one can't be read or kept; names it.
@@ -75,6 +77,7 @@ def lineage_context(
         parents=(*outer.parents, *as_refs("parents", ParentRef, parents)),
         code=as_refs("code", CodeRef, [code])[0] if code else outer.code,
         run_id=_id("run_id", run_id) or outer.run_id,
+        model_uri=_id("model_uri", model_uri) or outer.model_uri,
         flow_run_id=_id("flow_run_id", flow_run_id) or outer.flow_run_id,
     )
     token = _CONTEXT.set(merged)
@@ -109,6 +112,7 @@ def gather_lineage(
         parents=_distinct((*context.parents, *made_from)),
         code=context.code or git_state(Path.cwd()),
         run_id=_id("run_id", run_id) or context.run_id,
+        model_uri=context.model_uri,
         flow_run_id=context.flow_run_id,
     )
 

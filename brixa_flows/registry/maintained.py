@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from brixa_flows.registry.checking import Checker
+from brixa_flows.registry.feed import JournalFeed
 from brixa_flows.registry.garbage import Collector, Garbage
 from brixa_flows.registry.rebuilding import Rebuilder
 from brixa_flows.registry.recovery import Recovery
@@ -16,6 +17,11 @@ __all__ = ["MaintainedRegistry"]
 
 class MaintainedRegistry(TrustedCatalog):
     """Versions of models, to load, to vouch for, to check and to repair."""
+
+    @property
+    def feed(self) -> JournalFeed:
+        """What was recorded lately, for who announces it."""
+        return JournalFeed(self._backends, self._reader)
 
     def check(self) -> list[str]:
         """What people should know of.

@@ -76,6 +76,9 @@ class Lineage(_Value):
     parents: tuple[ParentRef, ...] = ()
     code: CodeRef | None = None
     run_id: str | None = Field(None, description="MLflow run that trained it.")
+    model_uri: str | None = Field(
+        None, description="Logged model that it was adopted from."
+    )
     flow_run_id: str | None = Field(None, description="Prefect flow run.")
     environment: dict[str, str] = Field(
         default_factory=dict, description="Installed version by package."

@@ -14,6 +14,7 @@ from brixa_flows.versioning import ModelVersion
 
 __all__ = [
     "JOURNAL_PROTOCOL",
+    "AdoptedModel",
     "Change",
     "Claim",
     "Core",
@@ -150,6 +151,16 @@ class Claim(_Record):
     lineage: Lineage
     host: str
     pid: int
+
+
+class AdoptedModel(_Record):
+    """A logged model became a version; asked for once more, it is the same one."""
+
+    model_uri: str
+    version: ModelVersion
+    event_facts: dict[str, Any] = Field(
+        default_factory=dict, description="What the event of its seal carries besides."
+    )
 
 
 class Lease(_Record):

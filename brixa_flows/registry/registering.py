@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -184,17 +184,35 @@ class Registrar:
         update_index(self._backends, self._reader, claim.core.name)
         return claim
 
+    @contextmanager
+    def withdrawn_if_it_fails(self, name: str, version: ModelVersion) -> Iterator[None]:
+        """Give a number back if what was to be saved under it can't be."""
+        try:
+            yield
+        except BaseException:
+            self.withdraw(name, version)
+            raise
+
     def withdraw(self, name: str, version: ModelVersion) -> None:
         """Give back a number that was just taken and under which nothing is saved."""
         journal = self._backends.journal
         claim = journal.read_claim(name, version)
-        prefix = self._backends.layout.version_prefix(name, version)
-        published = self._backends.storage.stat(f"{prefix}/{MANIFEST_NAME}")
-        if claim is None or published is not None:
+        if claim is None or self._has_files(name, version):
             return
+        if self._backends.leases.alive(name, version) is not None:
+            return  # another process took the save up
         if journal.read_seal(name, version) is None:
             journal.withdraw(claim)
             update_index(self._backends, self._reader, name)
+
+    def is_published(self, name: str, version: ModelVersion) -> bool:
+        """Whether there are files that no seal declares final: a save was cut short."""
+        seal = self._backends.journal.read_seal(name, version)
+        return seal is None and self._has_files(name, version)
+
+    def _has_files(self, name: str, version: ModelVersion) -> bool:
+        prefix = self._backends.layout.version_prefix(name, version)
+        return self._backends.storage.stat(f"{prefix}/{MANIFEST_NAME}") is not None
 
     def _take(self, registration: Registration, version: ModelVersion) -> Claim:
         claim = registration.claim_of(version)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Unpack
 
 from brixa_flows.refs import check_model_name
-from brixa_flows.registry.adopting import Described, Said, adoption_of, refuse_own
+from brixa_flows.registry.adopter import Adopter, Wanted
+from brixa_flows.registry.adopting import Described, Said
 from brixa_flows.registry.changing import Changer
 from brixa_flows.registry.describing import Describer
 from brixa_flows.registry.inputs import as_text
@@ -70,6 +69,13 @@ class ModelRegistry(MaintainedRegistry):
         )
         self._registrar = Registrar(self._backends, self._reader)
         self._saver = Saver(self._backends, self._reader, self._registrar)
+        self._adopter = Adopter(
+            self._backends,
+            self._reader,
+            self._registrar,
+            self._saver,
+            self.register_model,
+        )
         self._changer = Changer(self._backends, self._reader)
         self._describer = Describer(self._backends, self._reader)
 
@@ -194,6 +200,8 @@ class ModelRegistry(MaintainedRegistry):
         metrics: Mapping[str, float] | None = None,
         flow_run_id: str | None = None,
         code: CodeRef | None = None,
+        once: bool = False,
+        event_facts: Mapping[str, Any] | None = None,
         **described: Unpack[Described],
     ) -> ModelMetadata:
         """Register and save a model that a training logged to the tracking backend.
@@ -214,31 +222,25 @@ class ModelRegistry(MaintainedRegistry):
             metrics: Finite numbers, added to the run's.
             flow_run_id: Prefect flow run.
             code: Code that trained it.
+            once: Give the version that the model is already; a save that died goes on.
+            event_facts: JSON kept with ``once``, for who announces the version.
             **described: As in :meth:`register_model`: description, tags, bump ...
 
         Raises:
             TrackingError: If there is no such model.
-            VersionExistsError: If it is a version of this registry.
             SerializationError: If it can't be loaded here.
             MissingExtraError: If an extra brings its library.
+            VersionExistsError: If it is a version of this registry, or somebody adopts
+                it ``once`` at this moment.
         """
         check_model_name(name)
         as_text("model_uri", model_uri, required=True)
         said = Said(model_type, reference, target, datasets, hyperparameters, metrics)
-        with TemporaryDirectory(prefix="brixa-adopt-") as folder:
-            logged = self.tracking.adopt(model_uri, Path(folder))
-            refuse_own(logged, self._backends)
-            adopted = adoption_of(logged, said, copy=copy)
-            with lineage_context(flow_run_id=flow_run_id, code=code or adopted.code):
-                version = self.register_model(
-                    name, **adopted.facts, **described
-                ).version
-            try:
-                claim = self._reader.claim(name, version)
-                return self._saver.save(claim, adopted.request)
-            except BaseException:
-                self._registrar.withdraw(name, version)
-                raise
+        wanted = Wanted(name, model_uri, said, copy, code, described)
+        with lineage_context(flow_run_id=flow_run_id, model_uri=model_uri):
+            if once:
+                return self._adopter.adopt_once(wanted, event_facts or {})
+            return self._adopter.adopt(wanted)
 
     def update(
         self,

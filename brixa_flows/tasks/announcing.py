@@ -23,11 +23,11 @@ from prefect.settings import get_current_settings
 
 from brixa_flows.errors import PrefectUnavailableError
 from brixa_flows.events import EvaluationDataset, EventPayload, TrainingCompleted
+from brixa_flows.outbox import Outbox, Owed
 from brixa_flows.registry import DatasetRef, git_state
 from brixa_flows.tasks.opening import open_registry
-from brixa_flows.tasks.outbox import Outbox
 
-__all__ = ["announce", "announce_training_complete", "deliver"]
+__all__ = ["announce", "announce_training_complete", "announce_whole", "deliver"]
 
 
 def deliver(payload: EventPayload, event_id: UUID | None = None) -> UUID:
@@ -86,6 +86,27 @@ def _server_was_away(task: Task[..., Any], run: TaskRun, state: State[Any]) -> b
 
 
 @task(
+    task_run_name="announce {owed.payload.event}",
+    retries=3,
+    retry_delay_seconds=[1, 5, 15],
+    retry_jitter_factor=0.3,
+    retry_condition_fn=_server_was_away,
+    cache_policy=NO_CACHE,
+)
+def announce(registry: str, owed: Owed) -> None:
+    """Announce a state change, unless it was announced, and mark it.
+
+    Args:
+        registry: Name of the registry's block.
+        owed: What happened, and the id that the record of the change carries.
+
+    Raises:
+        PrefectUnavailableError: If the server does not take it.
+    """
+    _deliver_once(Outbox(open_registry(registry)), owed.payload, owed.event_id)
+
+
+@task(
     task_run_name="announce {payload.event}",
     retries=3,
     retry_delay_seconds=[1, 5, 15],
@@ -93,20 +114,30 @@ def _server_was_away(task: Task[..., Any], run: TaskRun, state: State[Any]) -> b
     retry_condition_fn=_server_was_away,
     cache_policy=NO_CACHE,
 )
-def announce(registry: str, payload: EventPayload, event_id: UUID) -> None:
-    """Announce a state change whose record carries ``event_id``, and mark it.
+def announce_whole(registry: str, payload: EventPayload, event_id: UUID) -> None:
+    """Announce what no record tells of; the outbox keeps it until then.
 
     Args:
         registry: Name of the registry's block.
         payload: What happened.
-        event_id: The id that the record of the change carries.
+        event_id: A stable id.
 
     Raises:
         PrefectUnavailableError: If the server does not take it.
     """
+    outbox = Outbox(open_registry(registry))
+    outbox.put(event_id, payload)
+    _deliver_once(outbox, payload, event_id)
+
+
+def _deliver_once(outbox: Outbox, payload: EventPayload, event_id: UUID) -> None:
+    logger = get_run_logger()
+    if outbox.is_delivered(event_id):
+        logger.info("%s was announced before: %s", payload.event, payload.message)
+        return
     deliver(payload, event_id)
-    Outbox(open_registry(registry)).mark_delivered(event_id)
-    get_run_logger().info("announced %s: %s", payload.event, payload.message)
+    outbox.mark_delivered(event_id)
+    logger.info("announced %s: %s", payload.event, payload.message)
 
 
 @task(
@@ -174,6 +205,4 @@ def announce_training_complete(
     outbox = Outbox(open_registry(registry))
     event_id = payload.event_id(model_uri)
     outbox.put(event_id, payload)
-    deliver(payload, event_id)
-    outbox.mark_delivered(event_id)
-    get_run_logger().info("announced %s: %s", payload.event, payload.message)
+    _deliver_once(outbox, payload, event_id)

@@ -25,7 +25,7 @@ from pydantic import Field
 
 from brixa_flows.evaluation import GateDecision
 from brixa_flows.events import ApprovalWaiting
-from brixa_flows.tasks.announcing import announce
+from brixa_flows.tasks.announcing import announce_whole
 from brixa_flows.tasks.notifying import tell_of_waiting_approval
 from brixa_flows.tasks.reporting import publish
 
@@ -124,7 +124,7 @@ def ask_person(registry: str, question: Question, report: Callable[[], str]) -> 
         name, version = question.decision.model_name, question.decision.version
         publish("waiting", name, text, question.title, version)
         waiting = _event(question, rule.timeout_seconds, rule.tell)
-        announce(registry, waiting, waiting.event_id(runtime.flow_run.id, key))
+        announce_whole(registry, waiting, waiting.event_id(runtime.flow_run.id, key))
         tell_of_waiting_approval(name, version, question.stage, waiting.deadline)
     form = Answer.with_initial_data(description=text)
     timeout = rule.timeout_seconds

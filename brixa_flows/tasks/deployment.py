@@ -5,19 +5,20 @@ from __future__ import annotations
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
-from brixa_flows.deployment import ModelDeployer
-from brixa_flows.errors import DeploymentNotFoundError
-from brixa_flows.events import ModelDeployed
+from brixa_flows.outbox import Owed, deployed
+from brixa_flows.registry.metadata import Stage
 from brixa_flows.tasks.opening import load_target, open_registry
 
-__all__ = ["roll_out"]
+__all__ = ["is_in_stage", "roll_out"]
 
 
 @task(task_run_name="roll {name} {version} out", cache_policy=NO_CACHE)
 def roll_out(
     registry: str, name: str, version: str, deployment: str, target: str = ""
-) -> ModelDeployed:
+) -> Owed:
     """Serve a version; returns when it answers, the old one serves until then.
+
+    One that is served so already is left alone.
 
     Args:
         registry: Name of the registry's block.
@@ -27,26 +28,33 @@ def roll_out(
         target: Name of the serving target's block; empty is that of the settings.
 
     Returns:
-        Where it answers and what it replaced.
+        The event: where it answers and what it replaced.
 
     Raises:
         DeploymentError: If it does not become ready.
     """
     opened, serving = open_registry(registry), load_target(target)
     deployer = serving.deployer(opened)
-    replaced = _served_version(deployer, deployment)
-    get_run_logger().info(serving.deploy(opened, name, version, deployment))
-    return ModelDeployed(
-        name=name,
-        version=version,
-        deployment=deployment,
-        endpoint=deployer.get_endpoint(deployment),
-        replaced=replaced,
+    if serving.is_met(deployer, name, version, deployment):
+        get_run_logger().info("%s serves %s %s already", deployment, name, version)
+    else:
+        get_run_logger().info(serving.deploy(opened, name, version, deployment))
+    return deployed(deployer, deployment)
+
+
+@task(task_run_name="is {name} {version} in {stage}", cache_policy=NO_CACHE)
+def is_in_stage(registry: str, name: str, version: str, stage: Stage) -> bool:
+    """Whether a version is in a stage now: an event may come late.
+
+    Args:
+        registry: Name of the registry's block.
+        name: The model.
+        version: Its version.
+        stage: The stage.
+    """
+    holders = open_registry(registry).list_versions(name, stage=stage)
+    found = version in {str(holder.version) for holder in holders}
+    get_run_logger().info(
+        "%s %s is %s %s", name, version, "in" if found else "no longer in", stage
     )
-
-
-def _served_version(deployer: ModelDeployer, deployment: str) -> str:
-    try:
-        return deployer.status(deployment).version
-    except DeploymentNotFoundError:
-        return ""
+    return found

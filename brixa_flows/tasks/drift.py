@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import NamedTuple
-from uuid import UUID
 
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
@@ -18,6 +17,13 @@ from brixa_flows.drift import (
 )
 from brixa_flows.errors import DriftError
 from brixa_flows.events import WindowClosed
+from brixa_flows.outbox import (
+    Owed,
+    announces,
+    find_record,
+    judged_window,
+    owed_by_record,
+)
 from brixa_flows.registry import ModelRegistry
 from brixa_flows.tasks.opening import load_drift_policy, open_registry
 
@@ -27,11 +33,11 @@ SAMPLE = "sample"
 
 
 class WindowFindings(NamedTuple):
-    """What was found, whether it is an alarm, and the id that its record has."""
+    """What was found, whether it is an alarm, and the event that its record owes."""
 
     report: DriftReport
     verdict: DriftVerdict
-    event_id: UUID
+    owed: Owed
 
 
 @task(
@@ -41,6 +47,8 @@ def judge_window(
     registry: str, version: str, window: WindowClosed, policy: str = ""
 ) -> WindowFindings:
     """Compare a window with the version's reference profile and record the report.
+
+    A window of which the same was found before is recorded no second time.
 
     Args:
         registry: Name of the registry's block.
@@ -65,18 +73,22 @@ def judge_window(
         DriftProfile.load(path), window.data_uri, kind=kind, ignore=rules.ignore
     )
     verdict = _judge(opened, version, window, report, rules)
-    facts = {
-        **report.to_dict(),
-        "alarm": verdict.alarm,
-        "verdict": verdict.sentence,
-        "window": window.kind,
-        **window.model_dump(include={"deployment", "start", "end", "data_uri"}),
-    }
-    record = opened.record_drift(window.name, version, facts)
+    event = announces(judged_window(window, version, report, verdict))
+    record = find_record(opened.drift_reports(window.name, version), event)
+    if record is None:
+        facts = {
+            **report.to_dict(),
+            "alarm": verdict.alarm,
+            "verdict": verdict.sentence,
+            "window": window.kind,
+            **window.model_dump(include={"deployment", "start", "end", "data_uri"}),
+            **event,
+        }
+        record = opened.record_drift(window.name, version, facts)
     get_run_logger().info(
         "%s: %s It is %s.", window.data_uri, report.sentence, verdict.sentence
     )
-    return WindowFindings(report, verdict, UUID(record["event_id"]))
+    return WindowFindings(report, verdict, owed_by_record(record))
 
 
 def _judge(

@@ -3,49 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from uuid import UUID
+from typing import NamedTuple
 
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
-from brixa_flows.errors import EvaluationError
 from brixa_flows.evaluation import Comparison, EvaluationResult, ModelEvaluator
 from brixa_flows.events import EvaluationDataset
+from brixa_flows.outbox import (
+    Owed,
+    announces,
+    concluded_alike,
+    evaluated,
+    judged_alike,
+    owed_by_record,
+)
 from brixa_flows.registry import ModelRegistry
 from brixa_flows.tasks.opening import open_registry
 
 __all__ = [
+    "Conclusion",
     "compare_with_production",
+    "conclude_evaluation",
     "evaluate_version",
-    "evaluation_event_id",
     "version_in_production",
 ]
+
+
+class Conclusion(NamedTuple):
+    """What was found on the rows that decide, and the event that it owes."""
+
+    result: EvaluationResult
+    owed: Owed
 
 
 def version_in_production(registry: ModelRegistry, name: str) -> str | None:
     """The version that is in production, if one is."""
     found = registry.list_versions(name, stage="production")
     return str(found[0].version) if found else None
-
-
-def evaluation_event_id(
-    registry: str, name: str, version: str, result: EvaluationResult
-) -> UUID:
-    """The id that the journal's record of an evaluation gives its event.
-
-    Args:
-        registry: Name of the registry's block.
-        name: The model.
-        version: Its version.
-        result: What was recorded.
-
-    Raises:
-        EvaluationError: If it was not recorded.
-    """
-    for record in reversed(open_registry(registry).evaluations(name, version)):
-        if EvaluationResult.from_dict(record).evaluated_at == result.evaluated_at:
-            return UUID(record["event_id"])
-    raise EvaluationError(f"the evaluation of {name} {version} was not recorded")
 
 
 @task(task_run_name="evaluate {version} on {dataset.name}", cache_policy=NO_CACHE)
@@ -74,16 +69,69 @@ def evaluate_version(
         BrixaError: If the version or the data can't be judged.
     """
     evaluator = ModelEvaluator(open_registry(registry))
-    result = evaluator.evaluate(
+    result = _judge(evaluator, name, version, dataset, target, metrics)
+    if not judged_alike(open_registry(registry), result):
+        evaluator.keep(result)
+    get_run_logger().info("%s on %s: %s", version, dataset.name, result.metrics)
+    return result
+
+
+@task(task_run_name="conclude on {version} by {dataset.name}", cache_policy=NO_CACHE)
+def conclude_evaluation(
+    registry: str,
+    name: str,
+    version: str,
+    dataset: EvaluationDataset,
+    target: str,
+    metrics: Sequence[str],
+    comparison: Comparison | None,
+) -> Conclusion:
+    """Judge a version on the rows that decide; the record owes the loop its event.
+
+    Args:
+        registry: Name of the registry's block.
+        name: The model.
+        version: Its version.
+        dataset: Labelled rows.
+        target: Column of the label.
+        metrics: What to measure.
+        comparison: With the version in production, if there was one.
+
+    Returns:
+        What was found, and the event; those of an earlier run that found the same.
+
+    Raises:
+        BrixaError: If the version or the data can't be judged.
+    """
+    opened = open_registry(registry)
+    evaluator = ModelEvaluator(opened)
+    result = _judge(evaluator, name, version, dataset, target, metrics)
+    payload = evaluated(result, comparison)
+    itself = version_in_production(opened, name) == version
+    baseline = None if itself else payload.baseline
+    record = concluded_alike(opened, result, baseline)
+    record = record or evaluator.keep(result, announces(payload))
+    get_run_logger().info("%s on %s: %s", version, dataset.name, result.metrics)
+    return Conclusion(EvaluationResult.from_dict(record), owed_by_record(record))
+
+
+def _judge(
+    evaluator: ModelEvaluator,
+    name: str,
+    version: str,
+    dataset: EvaluationDataset,
+    target: str,
+    metrics: Sequence[str],
+) -> EvaluationResult:
+    return evaluator.evaluate(
         model_name=name,
         version=version,
         dataset=dataset.uri,
         metrics=list(metrics),
         target=target or None,
         dataset_name=dataset.name,
+        record=False,
     )
-    get_run_logger().info("%s on %s: %s", version, dataset.name, result.metrics)
-    return result
 
 
 @task(task_run_name="compare {version} with production", cache_policy=NO_CACHE)

@@ -19,6 +19,7 @@ from brixa_flows.blocks import (
 from brixa_flows.drift import DriftPolicy
 from brixa_flows.errors import OrchestrationError, PrefectUnavailableError
 from brixa_flows.evaluation import GatePolicy
+from brixa_flows.outbox import Outbox
 from brixa_flows.registry import ModelRegistry
 
 __all__ = [
@@ -38,11 +39,15 @@ _Kind = TypeVar("_Kind", bound=Block)
 def open_registry(block_name: str) -> ModelRegistry:
     """Open the registry of the block document ``block_name``.
 
+    From the first time on, its changes are announced.
+
     Raises:
         OrchestrationError: If there is no such document.
         PrefectUnavailableError: If the server does not answer.
     """
-    return _load(BrixaRegistry, block_name).open()
+    registry = _load(BrixaRegistry, block_name).open()
+    Outbox(registry).begin()
+    return registry
 
 
 def load_policy(block_name: str) -> GatePolicy:

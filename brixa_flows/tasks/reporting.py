@@ -12,6 +12,7 @@ from prefect.artifacts import create_markdown_artifact
 from brixa_flows.drift import DriftReport, DriftVerdict
 from brixa_flows.evaluation import Comparison, EvaluationResult, GateDecision
 from brixa_flows.events import ModelDeployed, WindowClosed
+from brixa_flows.outbox import Reconciled
 from brixa_flows.registry import ModelMetadata
 from brixa_flows.tasks import reports
 from brixa_flows.tasks.assets import materialize_version
@@ -25,6 +26,7 @@ __all__ = [
     "publish_drift",
     "publish_evaluation",
     "publish_ranking",
+    "publish_reconciliation",
     "publish_registration",
     "publish_retraining",
     "publish_training",
@@ -163,3 +165,15 @@ def publish_retraining(name: str, decision: str) -> None:
         decision: What was decided, as a sentence.
     """
     publish("retraining", name, f"# After an alarm on {name}\n\n{decision}.", decision)
+
+
+def publish_reconciliation(registry: str, done: Reconciled) -> None:
+    """Show what was made good; nothing if there was nothing to do.
+
+    Args:
+        registry: Name of the registry's block.
+        done: What was.
+    """
+    if done.delivered or done.repaired:
+        text = reports.reconciliation_report(done)
+        publish("reconciled", registry, text, f"made good in the registry {registry}")

@@ -14,6 +14,7 @@ from brixa_flows.evaluation import Comparison, EvaluationResult, GateDecision
 from brixa_flows.evaluation.metrics import METRICS, canonical_metric
 from brixa_flows.evaluation.pictures import gains_picture, pictures_of
 from brixa_flows.events import ModelDeployed, WindowClosed
+from brixa_flows.outbox import Reconciled
 from brixa_flows.registry import LineageGraph, ModelMetadata
 from brixa_flows.tasks.run_page import flow_run_link, reports_link
 
@@ -24,6 +25,7 @@ __all__ = [
     "drift_report",
     "evaluation_report",
     "ranking_report",
+    "reconciliation_report",
     "registration_report",
     "table",
     "training_report",
@@ -257,3 +259,14 @@ def drift_report(
             findings,
         ]
     )
+
+
+def reconciliation_report(done: Reconciled) -> str:
+    """Which events were delivered late, and what was repaired."""
+    parts = ["# Made good after a crash or an absent server"]
+    if done.delivered:
+        told = [(each.event, each.message) for each in done.delivered]
+        parts.append(table(("delivered late", "what happened"), told))
+    if done.repaired:
+        parts.append(table(("repaired",), [(str(each),) for each in done.repaired]))
+    return "\n\n".join(parts)

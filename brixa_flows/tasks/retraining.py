@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from prefect import get_run_logger, runtime, task
 from prefect.cache_policies import NO_CACHE
 
 from brixa_flows.errors import ObjectExistsError
+from brixa_flows.storage import StorageNode
 from brixa_flows.tasks.opening import open_registry
 
-__all__ = ["claim_retraining"]
+__all__ = ["claim_retraining", "finish_retraining"]
 
 
 @task(task_run_name="claim the retraining up to {period}", cache_policy=NO_CACHE)
 def claim_retraining(registry: str, name: str, version: str, period: str) -> bool:
     """Claim the one retraining that an alarm on a version may start in a period.
 
-    A run that claimed it and was started again still has it.
+    A run that claimed it and was started again still has it, until it is finished.
 
     Args:
         registry: Name of the registry's block.
@@ -27,18 +29,41 @@ def claim_retraining(registry: str, name: str, version: str, period: str) -> boo
         period: The last period with labels before the alarm.
 
     Returns:
-        Whether this flow run has it.
+        Whether this flow run has it to do.
     """
-    opened = open_registry(registry)
-    key = f"{opened.layout.meta_prefix}/retrainings/{name}/{version}/{period}.json"
+    storage, key = _place(registry, name, version, period)
     claim = {
         "flow_run_id": runtime.flow_run.id,
         "at": datetime.now(UTC).isoformat(),
     }
     try:
-        opened.storage.create(key, json.dumps(claim).encode())
+        storage.create(f"{key}.json", json.dumps(claim).encode())
         return True
     except ObjectExistsError:
-        holder = json.loads(opened.storage.read(key)[0])["flow_run_id"]
+        holder = json.loads(storage.read(f"{key}.json")[0])["flow_run_id"]
         get_run_logger().info("the flow run %s has %s", holder, key)
-        return bool(holder == runtime.flow_run.id)
+        done = storage.stat(f"{key}-done.json") is not None
+        return bool(holder == runtime.flow_run.id) and not done
+
+
+@task(task_run_name="finish the retraining up to {period}", cache_policy=NO_CACHE)
+def finish_retraining(registry: str, name: str, version: str, period: str) -> None:
+    """Remember that a claimed retraining was announced; see :func:`claim_retraining`.
+
+    Args:
+        registry: Name of the registry's block.
+        name: The model.
+        version: The version that the alarm is about.
+        period: The last period with labels before the alarm.
+    """
+    storage, key = _place(registry, name, version, period)
+    with suppress(ObjectExistsError):
+        storage.create(f"{key}-done.json", b"{}")
+
+
+def _place(
+    registry: str, name: str, version: str, period: str
+) -> tuple[StorageNode, str]:
+    opened = open_registry(registry)
+    folder = f"{opened.layout.meta_prefix}/retrainings/{name}/{version}"
+    return opened.storage, f"{folder}/{period}"

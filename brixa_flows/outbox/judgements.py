@@ -1,0 +1,96 @@
+"""Judgements that owe the loop an event, and whether they were made before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from brixa_flows.drift import DriftReport, DriftVerdict
+from brixa_flows.evaluation import Comparison, EvaluationResult
+from brixa_flows.events import (
+    DriftDetected,
+    EventPayload,
+    ModelEvaluated,
+    WindowChecked,
+    WindowClosed,
+)
+from brixa_flows.registry import ModelRegistry
+
+__all__ = [
+    "concluded_alike",
+    "evaluated",
+    "find_record",
+    "judged_alike",
+    "judged_window",
+]
+
+
+def judged_window(
+    window: WindowClosed, version: str, report: DriftReport, verdict: DriftVerdict
+) -> EventPayload:
+    """The event of a window of traffic: an alarm, or that there is none."""
+    facts = {
+        **window.model_dump(exclude={"data_uri"}),
+        "version": version,
+        "rows": report.rows,
+    }
+    if not verdict.alarm:
+        return WindowChecked(**facts, status=report.status)
+    return DriftDetected(**facts, columns=report.drifted, sentence=report.sentence)
+
+
+def find_record(
+    records: Iterable[Mapping[str, Any]], facts: Mapping[str, Any]
+) -> Mapping[str, Any] | None:
+    """The last record with all these facts, if there is one."""
+    found = [record for record in records if facts.items() <= record.items()]
+    return found[-1] if found else None
+
+
+def judged_alike(
+    registry: ModelRegistry, result: EvaluationResult
+) -> list[dict[str, Any]]:
+    """Records of the same metrics of the version on the same rows, oldest first."""
+
+    def same(record: Mapping[str, Any]) -> bool:
+        rows: Mapping[str, Any] = record.get("dataset") or {}
+        metrics: Mapping[str, Any] = record.get("metrics") or {}
+        same_metrics = metrics.keys() == result.metrics.keys()
+        return rows.get("digest") == result.dataset_digest and same_metrics
+
+    return list(filter(same, registry.evaluations(result.model_name, result.version)))
+
+
+def concluded_alike(
+    registry: ModelRegistry, result: EvaluationResult, baseline: str | None
+) -> dict[str, Any] | None:
+    """The last of these that owes an event.
+
+    Args:
+        registry: The registry.
+        result: What was found now.
+        baseline: The version that it was compared with; ``None`` is any.
+    """
+
+    def concludes(record: Mapping[str, Any]) -> bool:
+        announced: Mapping[str, Any] = record.get("announces") or {}
+        payload = announced.get("payload") or {}
+        return bool(payload) and baseline in (None, payload["baseline"])
+
+    return next(filter(concludes, reversed(judged_alike(registry, result))), None)
+
+
+def evaluated(
+    result: EvaluationResult, comparison: Comparison | None
+) -> ModelEvaluated:
+    """The event of an evaluation that decides."""
+    return ModelEvaluated(
+        name=result.model_name,
+        version=str(result.version),
+        dataset=result.dataset.name,
+        dataset_digest=result.dataset_digest,
+        rows=result.rows,
+        metrics=dict(result.metrics),
+        baseline=str(comparison.baseline) if comparison else "",
+        comparison=comparison.to_dict() if comparison else {},
+    )

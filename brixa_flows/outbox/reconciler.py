@@ -1,0 +1,124 @@
+"""Delivers the events that a crash or an absent server kept from being delivered."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from brixa_flows.deployment import ModelDeployer
+from brixa_flows.errors import BrixaError
+from brixa_flows.events import EventPayload
+from brixa_flows.outbox.outbox import Outbox, Progress
+from brixa_flows.outbox.owed import Owed, deployed, owed_by
+from brixa_flows.registry import ModelRegistry, RecoveryAction
+
+__all__ = ["Reconciled", "Reconciler"]
+
+_LOG = logging.getLogger(__name__)
+# Clocks of storage and of this machine differ, and a record may show a while late.
+_OVERLAP = timedelta(minutes=15)
+OLDER_THAN = timedelta(minutes=2)
+RECOVER_EVERY = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Reconciled:
+    """What was made good.
+
+    Attributes:
+        delivered: Events that nobody had heard of, oldest first.
+        repaired: What ``recover()`` did.
+    """
+
+    delivered: tuple[EventPayload, ...]
+    repaired: tuple[RecoveryAction, ...]
+
+
+class Reconciler:
+    """Compares what was recorded with what was delivered.
+
+    What was recorded before a registry first met the loop is history and is never
+    announced. What is younger than a run may take is left to the run itself.
+
+    Args:
+        registry: The registry.
+        deliver: Sends an event, and returns when the orchestrator has it.
+        older_than: Age from which an event counts as lost.
+        recover_every: How often ``recover()`` runs though nothing asks for it.
+    """
+
+    def __init__(
+        self,
+        registry: ModelRegistry,
+        deliver: Callable[[EventPayload, UUID], object],
+        *,
+        older_than: timedelta = OLDER_THAN,
+        recover_every: timedelta = RECOVER_EVERY,
+    ) -> None:
+        self._registry = registry
+        self._deliver = deliver
+        self._older_than = older_than
+        self._recover_every = recover_every
+        self._outbox = Outbox(registry)
+
+    def run(self) -> Reconciled:
+        """Deliver what is owed, then repair; a second run finds nothing to do.
+
+        Raises:
+            BrixaError: If an event can't be delivered, or the tracking backend is
+                needed and away; the next run goes on from there.
+        """
+        begun = datetime.now(UTC)
+        started, progress = self._outbox.begin(), self._outbox.progress()
+        owed = sorted(self._owed(started, progress), key=lambda each: each.at)
+        late = [each for each in owed if each.at <= begun - self._older_than]
+        for each in late:
+            self._deliver(each.payload, each.event_id)
+            self._outbox.mark_delivered(each.event_id)
+        self._outbox.keep_progress(Progress(begun, progress.recovered))
+        repaired: list[RecoveryAction] = []
+        if self._needs_repair(begun, progress):
+            repaired = self._registry.recover()
+            self._outbox.keep_progress(Progress(begun, begun))
+        return Reconciled(tuple(each.payload for each in late), tuple(repaired))
+
+    def _owed(self, started: datetime, progress: Progress) -> Iterator[Owed]:
+        """What nobody was told of and came after the beginning."""
+        yield from self._outbox.pending()
+        since = (progress.through or started) - _OVERLAP
+        for recorded in self._registry.feed.since(since):
+            if recorded.at < started:
+                continue
+            if self._outbox.is_delivered(UUID(recorded.event_id)):
+                continue
+            try:
+                owed = owed_by(recorded)
+            except (LookupError, ValueError) as err:
+                _LOG.warning(
+                    "no event for %s %s: %s", recorded.name, recorded.kind, err
+                )
+                continue
+            if owed is not None:
+                yield owed
+        yield from self._deployments(started)
+
+    def _deployments(self, started: datetime) -> Iterator[Owed]:
+        deployer = ModelDeployer(self._registry)
+        for name in deployer.list():
+            try:
+                owed = deployed(deployer, name)
+            except BrixaError as err:
+                _LOG.warning("no event for the deployment %s: %s", name, err)
+                continue
+            if owed.at < started:
+                continue
+            if not self._outbox.is_delivered(owed.event_id):
+                yield owed
+
+    def _needs_repair(self, begun: datetime, progress: Progress) -> bool:
+        due = progress.recovered is None
+        due = due or begun - (progress.recovered or begun) >= self._recover_every
+        return due or self._registry.feed.is_interrupted()

@@ -1,0 +1,40 @@
+"""Delivering what was never delivered."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from prefect import get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+
+from brixa_flows.outbox import Reconciled, Reconciler
+from brixa_flows.tasks.announcing import deliver
+from brixa_flows.tasks.opening import open_registry
+
+__all__ = ["reconcile_registry"]
+
+
+@task(task_run_name="reconcile {registry}", cache_policy=NO_CACHE)
+def reconcile_registry(
+    registry: str, older_than_seconds: float, recover_every_hours: float
+) -> Reconciled:
+    """Announce what was recorded and never announced, and repair.
+
+    Args:
+        registry: Name of the registry's block.
+        older_than_seconds: Age from which an event counts as lost.
+        recover_every_hours: How often ``recover()`` runs though nothing asks for it.
+
+    Raises:
+        BrixaError: If the server or the tracking backend is away.
+    """
+    reconciler = Reconciler(
+        open_registry(registry),
+        deliver,
+        older_than=timedelta(seconds=older_than_seconds),
+        recover_every=timedelta(hours=recover_every_hours),
+    )
+    done = reconciler.run()
+    events, repairs = len(done.delivered), len(done.repaired)
+    get_run_logger().info("%d lost events delivered, %d repairs", events, repairs)
+    return done

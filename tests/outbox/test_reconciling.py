@@ -1,0 +1,299 @@
+"""Events that a crash or an absent server kept back are delivered later, once."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import UUID
+
+import mlflow
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from brixa_flows.errors import PrefectUnavailableError
+from brixa_flows.events import (
+    DriftDetected,
+    EventPayload,
+    GateRefused,
+    ModelEvaluated,
+    ModelPromoted,
+    ModelRegistered,
+)
+from brixa_flows.outbox import Outbox, Reconciled, Reconciler, announces, registered
+from brixa_flows.registry import ModelRegistry
+from brixa_flows.storage.local import LocalStorageNode
+from brixa_flows.tracking import AdoptableModel
+from brixa_flows.tracking.memory_store import MemoryTrackingStore
+
+AT_ONCE = timedelta(0)
+MODEL = LogisticRegression().fit([[0.0], [1.0]], [0, 1])
+EVALUATED = ModelEvaluated(
+    name="m",
+    version="1.0.0",
+    dataset="held-out",
+    dataset_digest="ab",
+    rows=3,
+    metrics={"f1": 0.5},
+)
+ALARM = DriftDetected(
+    name="m",
+    version="1.0.0",
+    deployment="m",
+    start="2026-01-01",
+    end="2026-02-01",
+    kind="month",
+    rows=3,
+    columns=["a"],
+    sentence="a is warmer",
+)
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::brixa_flows.errors.InsecureSerializationWarning"
+)
+
+
+class Feed:
+    """Takes events as the orchestrator does; ``away`` refuses them."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[EventPayload, UUID]] = []
+        self.away = False
+
+    def __call__(self, payload: EventPayload, event_id: UUID) -> None:
+        if self.away:
+            raise PrefectUnavailableError("http://nowhere", "refused")
+        self.heard.append((payload, event_id))
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> ModelRegistry:
+    return ModelRegistry(
+        LocalStorageNode(tmp_path / "storage"), tracking=MemoryTrackingStore()
+    )
+
+
+@pytest.fixture
+def feed() -> Feed:
+    return Feed()
+
+
+def save(registry: ModelRegistry, name: str = "m") -> str:
+    version = registry.register_model(name, "classification", "sklearn").version
+    registry.save_model(name, version, MODEL)
+    return str(version)
+
+
+def reconcile(
+    registry: ModelRegistry, feed: Feed, older_than: timedelta = AT_ONCE
+) -> Reconciled:
+    return Reconciler(registry, feed, older_than=older_than).run()
+
+
+def test_a_change_that_nobody_announced_is_delivered_once(
+    registry: ModelRegistry, feed: Feed
+) -> None:
+    Outbox(registry).begin()
+    save(registry)
+    registry.transition("m", "1.0.0", "production", actor="ada", reason="good")
+    assert len(reconcile(registry, feed).delivered) == 2
+    reconcile(registry, feed)
+    [(made, _), (promoted, event_id)] = feed.heard
+    assert isinstance(made, ModelRegistered) and made.framework == "sklearn"
+    assert promoted == ModelPromoted(
+        name="m", version="1.0.0", stage="production", actor="ada", reason="good"
+    )
+    [record] = registry.stage_history("m")
+    assert str(event_id) == record.event_id
+
+
+def test_a_promotion_names_whom_it_replaced_and_archiving_is_no_event_of_its_own(
+    registry: ModelRegistry, feed: Feed
+) -> None:
+    Outbox(registry).begin()
+    for _ in range(2):
+        registry.transition("m", save(registry), "production")
+    registry.rollback("m", reason="worse")
+    registry.transition("m", "1.0.0", "archived")
+    reconcile(registry, feed)
+    told = [p for p, _ in feed.heard if isinstance(p, ModelPromoted)]
+    assert [(each.version, each.replaced) for each in told] == [
+        ("1.0.0", ""),
+        ("1.0.1", "1.0.0"),
+        ("1.0.0", "1.0.1"),
+    ]
+
+
+def test_history_from_before_the_loop_is_never_announced(
+    registry: ModelRegistry, feed: Feed
+) -> None:
+    save(registry)
+    registry.transition("m", "1.0.0", "production")
+    assert reconcile(registry, feed).delivered == ()
+    registry.transition("m", "1.0.0", "archived")
+    registry.transition("m", "1.0.0", "staging")
+    [told] = reconcile(registry, feed).delivered
+    assert isinstance(told, ModelPromoted) and told.stage == "staging"
+
+
+def test_a_copy_of_the_storage_replays_no_history(
+    registry: ModelRegistry, feed: Feed, tmp_path: Path
+) -> None:
+    save(registry)
+    reconcile(registry, feed)
+    save(registry)
+    reconcile(registry, feed)
+    feed.heard.clear()
+    shutil.copytree(tmp_path / "storage", tmp_path / "copy")  # files of today
+    copied = ModelRegistry(
+        LocalStorageNode(tmp_path / "copy"), tracking=registry.tracking
+    )
+    copied.storage.delete("models/_meta/outbox/reconciled.json")
+    assert reconcile(copied, feed).delivered == ()
+
+
+def test_what_a_run_may_still_announce_is_left_to_it(
+    registry: ModelRegistry, feed: Feed
+) -> None:
+    Outbox(registry).begin()
+    save(registry)
+    assert reconcile(registry, feed, timedelta(hours=1)).delivered == ()
+    assert len(reconcile(registry, feed).delivered) == 1
+
+
+def test_what_was_announced_in_time_is_not_delivered_again(
+    registry: ModelRegistry, feed: Feed
+) -> None:
+    Outbox(registry).begin()
+    owed = registered(registry, "m", save(registry))
+    Outbox(registry).mark_delivered(owed.event_id)
+    assert reconcile(registry, feed).delivered == ()
+
+
+def test_an_absent_server_loses_nothing(registry: ModelRegistry, feed: Feed) -> None:
+    Outbox(registry).begin()
+    save(registry)
+    feed.away = True
+    for _ in range(2):
+        with pytest.raises(PrefectUnavailableError):
+            reconcile(registry, feed)
+    feed.away = False
+    assert len(reconcile(registry, feed).delivered) == 1
+
+
+def test_judgements_of_the_loop_are_announced_and_those_by_hand_are_not(
+    registry: ModelRegistry, feed: Feed
+) -> None:
+    Outbox(registry).begin()
+    save(registry)
+    registry.record_evaluation("m", "1.0.0", {"metrics": {"f1": 0.1}})
+    registry.record_drift("m", "1.0.0", {"status": "drift"})
+    registry.record_evaluation("m", "1.0.0", announces(EVALUATED))
+    registry.record_drift("m", "1.0.0", announces(ALARM))
+    _, *told = reconcile(registry, feed).delivered
+    assert told == [EVALUATED, ALARM]
+
+
+def test_an_event_without_a_record_waits_whole_in_the_outbox(
+    registry: ModelRegistry, feed: Feed
+) -> None:
+    refused = GateRefused(
+        name="m", version="1.0.0", stage="production", policy="p", reasons=["no"]
+    )
+    event_id = refused.event_id("1.0.0")
+    Outbox(registry).put(event_id, refused)
+    reconcile(registry, feed)
+    assert feed.heard == [(refused, event_id)]
+    Outbox(registry).put(event_id, refused)  # announced again
+    assert reconcile(registry, feed).delivered == ()
+
+
+def test_what_can_not_be_read_holds_nothing_else_back(
+    registry: ModelRegistry, feed: Feed, caplog: pytest.LogCaptureFixture
+) -> None:
+    Outbox(registry).begin()
+    save(registry)
+    save(registry, "other")
+    storage = registry.storage
+    storage.create("models/_meta/outbox/pending/x.json", b"[]")
+    storage.create("models/m/_journal/drift/1.0.0/00000001.json", b"\x00")
+    registry.record_drift("m", "1.0.0", {"announces": {"event": "nope"}})
+    key = "models/m/_journal/seals/1.0.0.json"
+    storage.delete(key)
+    storage.create(key, b"{}")
+    with caplog.at_level(logging.WARNING):
+        [told] = reconcile(registry, feed).delivered
+    assert told.name == "other"
+    for word in ("pending/x.json", "00000001.json", "seals/1.0.0.json", "no event"):
+        assert word in caplog.text
+
+
+def test_an_adopted_version_is_announced_with_what_its_training_said(
+    registry: ModelRegistry, feed: Feed, tmp_path: Path
+) -> None:
+    Outbox(registry).begin()
+    logged = tmp_path / "logged"
+    mlflow.sklearn.save_model(MODEL, logged, pip_requirements=["scikit-learn"])
+    offered = AdoptableModel("runs:/1/model", logged, logged.as_uri(), run_id="1")
+    registry.tracking.offer(offered)  # type: ignore[attr-defined]
+    rows = [{"name": "held-out", "uri": "rows.parquet"}]
+    registry.register_run(
+        "runs:/1/model",
+        name="m",
+        once=True,
+        event_facts={"evaluations": rows, "target": "late"},
+    )
+    [told] = reconcile(registry, feed).delivered
+    facts = told.to_payload()
+    assert (facts["model_uri"], facts["target"]) == ("runs:/1/model", "late")
+    assert facts["evaluations"] == rows
+
+
+def test_nothing_to_do_reads_nothing_old(
+    registry: ModelRegistry, feed: Feed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Outbox(registry).begin()
+    for _ in range(3):
+        registry.transition("m", save(registry), "production")
+    reconcile(registry, feed)
+    _age(registry, timedelta(hours=1))
+    read: list[str] = []
+    original = LocalStorageNode.read
+    monkeypatch.setattr(
+        LocalStorageNode,
+        "read",
+        lambda node, key: read.append(key) or original(node, key),  # type: ignore[func-returns-value]
+    )
+    done = reconcile(registry, feed)
+    assert done == Reconciled((), ())
+    assert sorted(key.rpartition("/")[2] for key in read) == [
+        "projected.json",
+        "reconciled.json",
+        "started.json",
+    ]
+
+
+def _age(registry: ModelRegistry, by: timedelta) -> None:
+    """Let the journal's files be as old as that."""
+    then = (datetime.now(UTC) - by).timestamp()
+    root = registry.storage.root  # type: ignore[attr-defined]
+    for path in (root / "models" / "m" / "_journal").rglob("*.json"):
+        os.utime(path, (then, then))
+
+
+def test_traces_of_a_crash_are_repaired_at_once_and_the_rest_once_a_day(
+    registry: ModelRegistry, feed: Feed
+) -> None:
+    save(registry)
+    reconcile(registry, feed)
+    reconciled = "models/_meta/outbox/reconciled.json"
+    first = json.loads(registry.storage.read(reconciled)[0])["recovered"]
+    registry.transition("m", "1.0.0", "production")
+    assert reconcile(registry, feed).repaired == ()
+    assert json.loads(registry.storage.read(reconciled)[0])["recovered"] == first
+    registry.storage.delete("models/m/_journal/projected.json")  # died before it
+    [action] = reconcile(registry, feed).repaired
+    assert action.action == "stages shown"
