@@ -10,7 +10,7 @@ import importlib.util
 import inspect
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any, get_type_hints
@@ -31,6 +31,12 @@ _DEPLOYMENT_KEYS |= {"version", "enforce_parameter_schema", "build", "push", "pu
 _TRIGGER_KEYS = {"name", "description", "type", "enabled", "posture", "expect", "after"}
 _TRIGGER_KEYS |= {"match", "match_related", "for_each", "threshold", "within"}
 _TRIGGER_KEYS |= {"parameters", "job_variables", "schedule_after"}
+_INNER_KEYS = {
+    "work_pool": {"name", "work_queue_name", "job_variables"},
+    "schedules": {"cron", "interval", "rrule", "timezone", "anchor_date", "day_or"}
+    | {"active", "parameters", "slug", "replaces"},
+    "concurrency_limit": {"limit", "collision_strategy", "grace_period_seconds"},
+}
 _PAYLOAD_KEY = re.compile(r"event\.payload\.(\w+)")
 
 
@@ -72,12 +78,43 @@ def faults_of(path: Path) -> Iterator[str]:
             continue
         where = str(deployment.get("entrypoint", deployment.get("name", "?")))
         yield from _unknown(where, deployment, _DEPLOYMENT_KEYS)
+        yield from _inner_faults(where, deployment)
         parameters = _flow_parameters(path.parent, where)
         if isinstance(parameters, str):
             yield parameters
             continue
         for trigger in deployment.get("triggers", ()):
             yield from _trigger_faults(where, trigger, parameters)
+        for schedule in deployment.get("schedules", ()):
+            given = {
+                **deployment.get("parameters", {}),
+                **schedule.get("parameters", {}),
+            }
+            yield from _binding_faults(f"{where}, a schedule", given, parameters)
+            for name in sorted(parameters.keys() - given.keys()):
+                yield f"{where}, a schedule does not give {name}"
+    yield from _twice(deployments)
+
+
+def _inner_faults(where: str, deployment: Mapping[str, Any]) -> Iterator[str]:
+    """Unknown keys one level down, which Prefect passes in silence too."""
+    for key, known in _INNER_KEYS.items():
+        inner = deployment.get(key, ())
+        for given in inner if isinstance(inner, list) else [inner]:
+            if isinstance(given, dict):
+                yield from _unknown(f"{where}, {key}", given, known)
+
+
+def _twice(deployments: Iterable[Any]) -> Iterator[str]:
+    """Names that two deployments of a flow, or two automations, have."""
+    seen: set[str] = set()
+    for deployment in filter(lambda each: isinstance(each, dict), deployments):
+        place = f"{deployment.get('entrypoint')}/{deployment.get('name')}"
+        names = [each.get("name") for each in deployment.get("triggers", ())]
+        for name in (place, *(f"the automation {name!r}" for name in names)):
+            if name in seen:
+                yield f"{name} is there twice; one would hide the other"
+            seen.add(name)
 
 
 def _unknown(where: str, given: Mapping[str, Any], known: set[str]) -> Iterator[str]:

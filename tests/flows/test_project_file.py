@@ -48,6 +48,38 @@ def test_a_misspelt_trigger_key_is_named(changed: Callable[[Change], Any]) -> No
     assert "unknown key 'match_relatd'" in fault
 
 
+@pytest.mark.parametrize("inner", ["work_pool", "schedules", "concurrency_limit"])
+def test_a_misspelt_key_further_down_is_named(
+    changed: Callable[[Change], Any], inner: str
+) -> None:
+    def change(project: dict[str, Any]) -> None:
+        [deployment] = [d for d in project["deployments"] if inner in d][-1:]
+        given = deployment[inner]
+        (given[0] if isinstance(given, list) else given)["nmae"] = 1
+
+    assert f"{inner} has an unknown key 'nmae'" in changed(change)[0]
+
+
+def test_a_schedule_that_gives_the_flow_no_parameters_is_named(
+    changed: Callable[[Change], Any],
+) -> None:
+    def change(project: dict[str, Any]) -> None:
+        [deployment] = [d for d in project["deployments"] if "schedules" in d]
+        del deployment["parameters"]
+
+    assert "a schedule does not give request" in changed(change)[0]
+
+
+def test_two_automations_of_one_name_are_named(
+    changed: Callable[[Change], Any],
+) -> None:
+    def change(project: dict[str, Any]) -> None:
+        [first, second, *_] = [d for d in project["deployments"] if d.get("triggers")]
+        second["triggers"][0]["name"] = first["triggers"][0]["name"]
+
+    assert "is there twice" in changed(change)[0]
+
+
 def test_a_template_of_a_missing_payload_key_is_named(
     changed: Callable[[Change], Any],
 ) -> None:
