@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Iterator, Mapping
-from functools import cache
 from typing import Any
 
 import keras
@@ -77,18 +76,18 @@ def _twin(model: Any, custom: Mapping[str, Any]) -> Any:
 
 
 def _differences(part: Any, twin: Any) -> Iterator[str]:
-    others, own = vars(twin), not is_of_keras(type(part))
+    kind = type(part)
+    others, own = vars(twin), not is_of_keras(kind)
     for name, value in vars(part).items():
         if name.startswith("_") or name in _PASSING:
             continue
         if name not in others:
-            if name not in _names_in_code(type(part)):
+            if name not in _names_in_code(kind):
                 yield name
         elif own and _plain(value) != _plain(others[name]):
             yield name
 
 
-@cache
 def _names_in_code(kind: type) -> frozenset[str]:
     """Attributes that the methods of a class use: who set others is somebody else."""
     names: set[str] = set()

@@ -80,7 +80,7 @@ _TASKS = {
 _UNREADABLE = (
     AttributeError,
     ImportError,
-    KeyError,
+    LookupError,
     OSError,
     RuntimeError,
     SafetensorError,

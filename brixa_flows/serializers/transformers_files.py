@@ -29,8 +29,8 @@ def refuse_other_sources(folder: Path) -> None:
     for path in folder.glob("*.json"):
         if path.name.endswith(".index.json"):
             _check_index(folder, path)
-        elif path.name.endswith("config.json") and _names_kernel(_json(path)):
-            raise _refusal(path.name, "names a kernel of the Hugging Face hub")
+        elif path.name.endswith("config.json"):
+            _check_config(path)
 
 
 def _check_index(folder: Path, path: Path) -> None:
@@ -41,6 +41,15 @@ def _check_index(folder: Path, path: Path) -> None:
         inside = Path(file).name == file and file.endswith(".safetensors")
         if not inside or not (folder / file).is_file():
             raise _refusal(path.name, f"names the weights {file[:200]!r}")
+
+
+def _check_config(path: Path) -> None:
+    config = _json(path)
+    if _names_kernel(config):
+        raise _refusal(path.name, "names a kernel of the Hugging Face hub")
+    for key, value in config.items() if isinstance(config, dict) else ():
+        if key.endswith("_file") and "/" in str(value):  # a tokenizer would read it
+            raise _refusal(path.name, f"names the file {str(value)[:200]!r}")
 
 
 def _json(path: Path) -> Any:

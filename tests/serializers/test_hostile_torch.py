@@ -88,6 +88,14 @@ def _facts(**facts: object) -> bytes:
 
 
 ONE = {"dtype": "F32", "shape": [4], "data_offsets": [0, 16]}
+
+
+def _twice() -> bytes:
+    one = json.dumps(ONE)
+    text = f'{{"a": {one}, "a": {one}}}'.encode()
+    return _header(len(text), text) + b"\0" * 64
+
+
 HEADERS = {
     "larger than the file": _header(2**40, b"{}"),
     "of the largest number": _header(2**64 - 1, b"{}"),
@@ -99,6 +107,9 @@ HEADERS = {
     "an offset outside": _facts(a=ONE | {"data_offsets": [0, 10**9]}),
     "a negative size": _facts(a=ONE | {"shape": [-4]}),
     "an overflowing size": _facts(a=ONE | {"shape": [2**62, 8]}),
+    "a name twice": _twice(),
+    "metadata of megabytes": _facts(__metadata__={"a": "x" * 10**7}),
+    "metadata that is nested": _facts(__metadata__={"a": {"b": 1}}),
     "an unknown dtype": _facts(a=ONE | {"dtype": "PICKLE"}),
 }
 
@@ -229,6 +240,26 @@ def _index_outside(folder: Path, canary: Path) -> None:
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
 
 
+def _vocabulary_elsewhere(folder: Path, canary: Path) -> None:
+    _change_json(folder / "tokenizer_config.json", vocab_file="/etc/passwd")
+
+
+def _dtype_that_is_none(folder: Path, canary: Path) -> None:
+    _change_json(folder / "config.json", dtype="load", torch_dtype="hub.load")
+
+
+def _tokenizer_of_another_module(folder: Path, canary: Path) -> None:
+    _change_json(folder / "tokenizer_config.json", tokenizer_class="os.system")
+
+
+def _pickled_generation_config(folder: Path, canary: Path) -> None:
+    (folder / "generation_config.json").write_bytes(CONTENT["pickle"](canary))
+
+
+def _weights_elsewhere(folder: Path, canary: Path) -> None:
+    _change_json(folder / "config.json", transformers_weights="../../x.safetensors")
+
+
 def _template(folder: Path, canary: Path) -> None:
     text = "{{ ''.__class__.__mro__[1].__subclasses__() }}"
     (folder / "chat_template.jinja").write_text(text)
@@ -245,6 +276,11 @@ def _template(folder: Path, canary: Path) -> None:
         _adapter,
         _kernel,
         _index_outside,
+        _vocabulary_elsewhere,
+        _dtype_that_is_none,
+        _tokenizer_of_another_module,
+        _pickled_generation_config,
+        _weights_elsewhere,
         _template,
     ],
 )
@@ -263,6 +299,13 @@ def test_code_that_travels_with_a_hugging_face_model_never_runs(
         else:
             assert type(model).__module__.startswith("transformers.")
     assert not canary.exists()
+
+
+def test_a_tokenizer_reads_no_file_outside_of_the_version(classifier, canary):
+    _vocabulary_elsewhere(classifier / "model", canary)
+    forge(classifier)
+    with refused(canary, match="tokenizer_config.json names the file '/etc/passwd'"):
+        load_unrecorded(classifier)
 
 
 @pytest.mark.parametrize("case", torch_cases.CASES, ids=str)
