@@ -23,14 +23,13 @@ import errno
 import hashlib
 import os
 import stat
-import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 from typing import NamedTuple
 
+from brixa_flows.disks import is_settled, times_are_true
 from brixa_flows.serializers.progress import progress
 
 __all__ = [
@@ -40,7 +39,6 @@ __all__ = [
     "hash_files",
     "known_identity",
     "open_no_link",
-    "times_are_true",
 ]
 
 LINK_OR_SPECIAL = "is a link or special file"
@@ -48,12 +46,9 @@ _CHUNK_BYTES = 2**18
 _JOB_BYTES = 8 * 2**20
 _LARGE_BYTES = 2**20
 _THREADS = min(8, os.cpu_count() or 1)
-_SETTLED_AFTER_NANOSECONDS = 2 * 10**9
 _KNOWN_AT_MOST = 10_000
-_LOCAL = {"bcachefs", "btrfs", "ext2", "ext3", "ext4", "f2fs", "overlay", "xfs", "zfs"}
 # A pipe that was put there meanwhile is opened at once instead of waited for.
 _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
-_MOUNTS = Path("/proc/self/mountinfo")
 
 Advance = Callable[[int], None]
 
@@ -192,22 +187,9 @@ def _jobs(sizes: Mapping[str, int]) -> list[list[str]]:
     return jobs
 
 
-def times_are_true(descriptor: int, mounts: Path = _MOUNTS) -> bool:
-    """The kernel itself keeps the times of an open file, on a disk of this machine."""
-    with suppress(OSError, ValueError, StopIteration):
-        lines = Path(f"/proc/self/fdinfo/{descriptor}").read_text().splitlines()
-        mount = next(line.split()[1] for line in lines if line.startswith("mnt_id:"))
-        for line in mounts.read_text().splitlines():
-            if line.split(" ", 1)[0] == mount:
-                return line.partition(" - ")[2].split(" ", 1)[0] in _LOCAL
-    return False
-
-
 def _is_settled(descriptor: int, found: FileIdentity) -> bool:
     """Every change of the file from now on will show in its identity."""
-    if time.time_ns() - found.ctime_ns < _SETTLED_AFTER_NANOSECONDS:
-        return False
-    if not times_are_true(descriptor):
+    if not (is_settled(found.ctime_ns) and times_are_true(descriptor)):
         return False
     try:
         os.fsync(descriptor)

@@ -6,14 +6,14 @@ are single objects; a model version is a directory, published whole.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-__all__ = ["StorageNode", "StoredObject"]
+__all__ = ["QuickLooks", "StorageNode", "StoredObject"]
 
 
 @dataclass(frozen=True)
@@ -138,5 +138,35 @@ class StorageNode(Protocol):
 
         Raises:
             ObjectNotFoundError: If nothing is published there.
+        """
+        ...
+
+
+@runtime_checkable
+class QuickLooks(Protocol):
+    """What a node may offer beside: cheap ways to see that nothing has changed.
+
+    A registry asks the same places again and again, and remembers what it read there.
+    Both methods are safe to call from many threads, raise as those of
+    :class:`StorageNode`, and never hide a change whose call returned before, whichever
+    process made it.
+    """
+
+    def names(self, prefix: str) -> tuple[str, ...]:
+        """Names (not keys) of the objects right below ``prefix``, sorted.
+
+        The very same tuple is returned for as long as no name came or went, as far as
+        the node can tell; so who is given another one looks for what is new.
+        """
+        ...
+
+    def mark(self, keys: Sequence[str]) -> bytes | None:
+        """A value that stays the same until one of these objects changes.
+
+        One that comes or goes has changed; one that is absent is no error.
+
+        Returns:
+            ``None`` where the node can't promise that, as for objects that were
+            written just now.
         """
         ...

@@ -7,7 +7,7 @@ import os
 import shutil
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +21,8 @@ from brixa_flows.errors import (
 from brixa_flows.storage.base import StoredObject
 from brixa_flows.storage.durable import check_tree, explain, sync_tree
 from brixa_flows.storage.keys import check_key, check_prefix
+from brixa_flows.storage.marks import Marks, TrueDisks
+from brixa_flows.storage.names import KnownNames
 from brixa_flows.storage.scratch import Scratch
 from brixa_flows.storage.tree import Tree, link_refused, lstat
 
@@ -60,9 +62,16 @@ class LocalStorageNode:
         self.root = wanted.resolve()
         self._tree = Tree(self.root)
         self._scratch = Scratch(self.root)
+        disks = TrueDisks()
+        self._names = KnownNames(self._tree, self._scratch, disks)
+        self._marks = Marks(self.root, disks)
 
     def __repr__(self) -> str:
         return f"LocalStorageNode({str(self.root)!r})"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Sent to another process it is opened there."""
+        return type(self), (self.root,)
 
     @property
     def uri(self) -> str:
@@ -80,12 +89,13 @@ class LocalStorageNode:
             self._scratch.file(data, durable=durable) as (path, file),
         ):
             _stamp(file, time.time_ns())
+
+            def link(parent: int, name: str) -> None:
+                with self._names.adding(_directory(key), parent, name):
+                    os.link(path, name, dst_dir_fd=parent)
+
             try:
-                self._tree.change(
-                    key,
-                    lambda parent, name: os.link(path, name, dst_dir_fd=parent),
-                    durable=durable,
-                )
+                self._tree.change(key, link, durable=durable)
             except FileExistsError as err:
                 self._tree.facts(key)  # a link is refused as what it is
                 raise ObjectExistsError(key, str(self.root)) from err
@@ -162,7 +172,8 @@ class LocalStorageNode:
                 self._tree.facts(key)  # a link is refused
                 try:
                     with self._tree.parent(key) as (parent, name):
-                        os.rename(name, trash, src_dir_fd=parent)
+                        with self._names.removing(_directory(key)):
+                            os.rename(name, trash, src_dir_fd=parent)
                         if durable:
                             os.fsync(parent)
                 except (FileNotFoundError, NotADirectoryError):
@@ -255,8 +266,18 @@ class LocalStorageNode:
             return [
                 entry.name
                 for entry in self._tree.entries(prefix)
-                if entry.is_directory and any(self._walk(entry.key, True))
+                if entry.is_directory and self._tree.holds_object(entry.key)
             ]
+
+    def names(self, prefix: str) -> tuple[str, ...]:
+        """Names of the objects right below; see :meth:`.QuickLooks.names`."""
+        check_prefix(prefix)
+        with self._explain("list", prefix):
+            return self._names.of(prefix)
+
+    def mark(self, keys: Sequence[str]) -> bytes | None:
+        """What these objects have until one changes; see :meth:`.QuickLooks.mark`."""
+        return self._marks.of(keys)
 
     def list(self, prefix: str, *, recursive: bool = True) -> Iterator[StoredObject]:
         """Objects below a directory; see :meth:`.StorageNode.list`.
@@ -277,6 +298,10 @@ class LocalStorageNode:
 
     def _explain(self, verb: str, key: str) -> AbstractContextManager[None]:
         return explain(f"{verb} {key!r}", str(self.root))
+
+
+def _directory(key: str) -> str:
+    return key.rpartition("/")[0]
 
 
 def _etag(facts: os.stat_result) -> str:

@@ -83,7 +83,21 @@ class Scratch:
     @contextmanager
     def lock(self, key: str) -> Iterator[None]:
         """Keep other threads and processes from changing ``key`` meanwhile."""
-        path = self._made("locks") / hashlib.sha256(key.encode()).hexdigest()[:2]
+        with self._lock(_short_digest(key)):
+            yield
+
+    @contextmanager
+    def lock_directory(self, key: str) -> Iterator[None]:
+        """Keep others from adding to a directory or removing from it meanwhile.
+
+        May be taken by who has the lock of a key, never the other way round.
+        """
+        with self._lock(f"in-{_short_digest(key)}"):
+            yield
+
+    @contextmanager
+    def _lock(self, name: str) -> Iterator[None]:
+        path = self._made("locks") / name
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -151,3 +165,7 @@ class Scratch:
             yield
         finally:
             os.close(descriptor)
+
+
+def _short_digest(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()[:2]

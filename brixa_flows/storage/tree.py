@@ -144,6 +144,22 @@ class Tree:
             return []
         return sorted(found, key=lambda one: one.name + "/" * one.is_directory)
 
+    def holds_object(self, key: str) -> bool:
+        """Whether there is an object somewhere below a directory."""
+        below: list[str] = []
+        try:
+            with self.directory(key) as parent, os.scandir(parent) as entries:
+                for each in entries:
+                    if not is_key(f"{key}/{each.name}"):
+                        continue
+                    if each.is_file(follow_symlinks=False):
+                        return True
+                    if each.is_dir(follow_symlinks=False):
+                        below.append(f"{key}/{each.name}")
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return any(map(self.holds_object, below))
+
 
 def lstat(name: str, parent: int) -> os.stat_result | None:
     """Facts of a name in an open directory, ``None`` if there is none."""

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from brixa_flows.disks import times_are_true
 from brixa_flows.errors import DamagedArtifactError
 from brixa_flows.serializers import hashing, verify_manifest
 from brixa_flows.serializers.base import SavedModel
-from brixa_flows.serializers.hashing import KnownDigests, hash_files, times_are_true
+from brixa_flows.serializers.hashing import KnownDigests, hash_files
 from brixa_flows.serializers.manifest import ArtifactManifest, build_manifest
 
 SIZE = 2**20 + 1
@@ -33,7 +34,7 @@ def settle(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
 
     def pass_by() -> None:
         later = time.time_ns() + 3 * 10**9
-        monkeypatch.setattr(hashing.time, "time_ns", lambda: later)
+        monkeypatch.setattr(time, "time_ns", lambda: later)
 
     return pass_by
 
