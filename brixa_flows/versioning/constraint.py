@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable, Iterable
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -161,6 +162,43 @@ class VersionConstraint:
             for version in parsed
             if self.allows(version, include_prerelease=include_prerelease)
         )
+
+    def highest(
+        self,
+        versions: Sequence[ModelVersion],
+        accepts: Callable[[ModelVersion], bool],
+    ) -> ModelVersion | None:
+        """The highest acceptable one, found without looking at all.
+
+        Args:
+            versions: Lowest first.
+            accepts: Which of them may be taken at all.
+        """
+        found = (_highest(one, versions, accepts) for one in self._sets)
+        return max((each for each in found if each is not None), default=None)
+
+
+def _highest(
+    comparators: _Set,
+    versions: Sequence[ModelVersion],
+    accepts: Callable[[ModelVersion], bool],
+) -> ModelVersion | None:
+    """The highest that an AND-set allows, from its upper bound down to its lower."""
+    start, end = 0, len(versions)
+    for sign, bound in comparators:
+        if sign in (">=", "="):
+            start = max(start, bisect_left(versions, bound))
+        elif sign == ">":
+            start = max(start, bisect_right(versions, bound))
+        if sign in ("<=", "="):
+            end = min(end, bisect_right(versions, bound))
+        elif sign == "<":
+            end = min(end, bisect_left(versions, bound))
+    for place in range(end - 1, start - 1, -1):
+        version = versions[place]
+        if _names_prerelease(comparators, version) and accepts(version):
+            return version
+    return None
 
 
 def _all_allow(comparators: _Set, version: ModelVersion) -> bool:

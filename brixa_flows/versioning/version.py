@@ -56,7 +56,7 @@ class ModelVersion:
         InvalidVersionError: If a part breaks the grammar or is too long.
     """
 
-    __slots__ = ("major", "minor", "patch", "prerelease", "build", "_key")
+    __slots__ = ("major", "minor", "patch", "prerelease", "build", "_key", "_hash")
 
     major: int
     minor: int
@@ -64,6 +64,7 @@ class ModelVersion:
     prerelease: tuple[str | int, ...]
     build: tuple[str, ...]
     _key: _Key
+    _hash: int
 
     def __init__(
         self,
@@ -81,6 +82,7 @@ class ModelVersion:
         put(self, "build", tuple(build))
         _check(self)
         put(self, "_key", _precedence(self))
+        put(self, "_hash", hash(self._key))
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise AttributeError(f"a ModelVersion never changes; {name!r} can't be set")
@@ -208,7 +210,7 @@ class ModelVersion:
         return parsed.allows(self, include_prerelease=include_prerelease)
 
     def __hash__(self) -> int:
-        return hash(self._key)
+        return self._hash
 
     def __eq__(self, other: object) -> bool:
         return (

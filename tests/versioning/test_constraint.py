@@ -317,3 +317,19 @@ def test_a_constraint_is_a_value():
     assert one == same and hash(one) == hash(same) and str(one) == "^1.2 <1.9"
     assert VersionConstraint.parse(one) is one
     assert pickle.loads(pickle.dumps(one)).allows("1.3.0")
+
+
+@given(constraints, st.lists(any_version, unique=True), st.data())
+def test_the_highest_is_the_last_of_those_selected(constraint, versions, data):
+    refused = data.draw(st.sets(st.sampled_from(versions or [ModelVersion(1, 0, 0)])))
+    allowed = [version for version in versions if version not in refused]
+    chosen = VersionConstraint.parse(constraint)
+    highest = chosen.highest(sorted(versions), lambda version: version not in refused)
+    assert highest == (chosen.select(allowed) or [None])[-1]
+
+
+def test_the_highest_is_found_without_looking_at_all():
+    versions = [ModelVersion(major, 0, n) for major in (1, 2) for n in range(500)]
+    looked: list[ModelVersion] = []
+    VersionConstraint.parse("^1").highest(versions, lambda v: not looked.append(v))
+    assert looked == [ModelVersion(1, 0, 499)]
