@@ -107,6 +107,19 @@ class TrackingStoreContract:
         assert store.recorded_digest(name, "1.0.0") == _DIGEST
         assert store.recorded_digest(name, "1.0.1") is None
 
+    def test_a_run_that_is_named_counts_only_if_it_is_the_versions_own(
+        self, store: TrackingStore, name: str
+    ) -> None:
+        own = self.run(store, name, "1.0.0")
+        later = self.run(store, name, "1.0.1", _OTHER)
+        foreign = self.run(store, f"{name}-x", "1.0.0", _OTHER)
+        for run_id in (own, later, foreign, "0" * 32, "../x", ""):
+            assert store.recorded_digest(name, "1.0.0", run_id=run_id) == _DIGEST
+            assert store.recorded_digest(name, "1.0.2", run_id=run_id) is None
+        replaced = self.run(store, name, "1.0.0", _OTHER)
+        assert replaced != own
+        assert store.recorded_digest(name, "1.0.0", run_id=own) == _OTHER
+
     def test_opening_a_run_again_gives_the_same_run(
         self, store: TrackingStore, name: str
     ) -> None:

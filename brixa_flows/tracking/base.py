@@ -183,8 +183,18 @@ class TrackingStore(Protocol):
         """
         ...
 
-    def recorded_digest(self, name: str, version: str) -> str | None:
-        """The digest recorded at save, ``None`` if nobody recorded one here."""
+    def recorded_digest(
+        self, name: str, version: str, *, run_id: str | None = None
+    ) -> str | None:
+        """The digest recorded at save, ``None`` if nobody recorded one here.
+
+        Args:
+            name: Model.
+            version: Semantic version.
+            run_id: The run that may have it, which saves a search. It is believed only
+                if it is alive, among the runs of this model, and says that it is this
+                version's; any other does no harm.
+        """
         ...
 
     def create_version(

@@ -136,7 +136,9 @@ class MemoryTrackingStore:
             model.own_runs[version] = run.run_id
             return run.run_id
 
-    def recorded_digest(self, name: str, version: str) -> str | None:
+    def recorded_digest(
+        self, name: str, version: str, *, run_id: str | None = None
+    ) -> str | None:
         """The digest recorded at save, ``None`` if nobody recorded one here."""
         with self._lock:
             run_id = self._model(name).own_runs.get(version)

@@ -41,6 +41,7 @@ from brixa_flows.tracking.mlflow_first_use import (
     place_that_fits,
 )
 from brixa_flows.tracking.mlflow_own_run import OwnRuns
+from brixa_flows.tracking.mlflow_recorded import RecordedDigests
 
 __all__ = ["MlflowTrackingStore", "store_in_use"]
 
@@ -87,6 +88,7 @@ class MlflowTrackingStore:
         self._artifact_folder = artifact_folder
         self._lock = threading.Lock()
         self._opened: tuple[MlflowClient, ModelRegistryClient] | None = None
+        self._recorded = RecordedDigests()
         # A number that the caller has cached may be one of before a rebuild.
         self._numbers: dict[tuple[str, str], str] = {}
 
@@ -132,13 +134,11 @@ class MlflowTrackingStore:
         return str(run.info.run_id)
 
     @_bounded
-    def recorded_digest(self, name: str, version: str) -> str | None:
+    def recorded_digest(
+        self, name: str, version: str, *, run_id: str | None = None
+    ) -> str | None:
         """The digest on the version's own run, ``None`` if there is none."""
-        experiment_id = runs.find_experiment(self._client, name)
-        if experiment_id is None:
-            return None
-        run = runs.own_run(self._client, experiment_id, version)
-        return None if run is None else run.data.tags.get(keys.DIGEST)
+        return self._recorded.digest(self._client, name, version, run_id)
 
     def create_version(
         self,

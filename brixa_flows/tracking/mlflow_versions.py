@@ -22,6 +22,8 @@ __all__ = [
     "create",
     "digest_tag",
     "find",
+    "find_run",
+    "is_active",
     "run_of",
     "search",
 ]
@@ -136,17 +138,20 @@ def aliases_of(client: MlflowClient, name: str) -> dict[str, str]:
 
 def run_of(client: MlflowClient, found: ModelVersion) -> Run | None:
     """The version's own run, unless somebody deleted it for good."""
-    if not found.run_id:
-        return None
+    return find_run(client, found.run_id) if found.run_id else None
+
+
+def find_run(client: MlflowClient, run_id: str) -> Run | None:
+    """The run of that id, ``None`` if there is none or nothing can have that id."""
     try:
-        return client.get_run(found.run_id)
+        return client.get_run(run_id)
     except MlflowException as err:
-        if error_code(err) not in MISSING:
+        if error_code(err) not in (*MISSING, "INVALID_PARAMETER_VALUE"):
             raise
         return None
 
 
-def _is_active(run: Run | None) -> bool:
+def is_active(run: Run | None) -> bool:
     """Whoever deletes a run takes its record back."""
     return run is not None and run.info.lifecycle_stage == "active"
 
@@ -162,7 +167,7 @@ def as_tracked(found: ModelVersion, run: Run | None) -> TrackedVersion:
         backend_version=str(found.version),
         run_id=found.run_id or None,
         source=str(found.source),
-        digest=run_tags.get(keys.DIGEST) if _is_active(run) else None,
+        digest=run_tags.get(keys.DIGEST) if is_active(run) else None,
         description=found.description or "",
         tags=users,
         metrics={} if run is None else dict(run.data.metrics),
