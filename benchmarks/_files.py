@@ -95,9 +95,10 @@ def _anonymous_bytes() -> int:
     raise SystemExit("this benchmark reads /proc/self/status, which Linux has")
 
 
-def ratio(what: str, mine: float, peers: float, at_most: float) -> None:
-    """Print one row."""
-    print(
-        f"  {what:<34} {mine:7.3f} s against {peers:7.3f} s: {mine / peers:5.2f}x "
-        f"(to reach: {at_most}x)"
-    )
+def ratio(what: str, mine: float, peers: float, at_most: float | None = None) -> None:
+    """Print one row, with what is to be reached where that is said."""
+    found = mine / peers
+    line = f"  {what:<40} {mine * 1e3:9.2f} ms against {peers * 1e3:9.2f} ms: {found:5.2f}x"
+    if at_most is not None:
+        line += f" (at most {at_most}x: {'reached' if found <= at_most else 'MISSED'})"
+    print(line, flush=True)

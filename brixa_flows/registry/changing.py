@@ -129,7 +129,7 @@ class Changer:
         """Put a tombstone on a version; see the registry."""
         _check_words(actor, reason)
         standing = self._reader.standing(name)
-        if version not in standing.claimed:
+        if not standing.has(version):
             raise VersionNotFoundError(name, str(version), standing.ready)
         _refuse_deleted(standing.lifecycle, version)
         _refuse_in_production(standing.lifecycle, version)
@@ -193,7 +193,7 @@ class Changer:
 
     def _require_ready(self, name: str, version: ModelVersion) -> Standing:
         standing = self._reader.standing(name)
-        if version not in standing.claimed:
+        if not standing.has(version):
             raise VersionNotFoundError(name, str(version), standing.ready)
         state = standing.state(version)
         if state == "registered":

@@ -110,21 +110,14 @@ def _standing(reader: Reader, name: str) -> Standing | None:
 def _entry(standing: Standing | None) -> dict[str, Any] | None:
     if standing is None:
         return None
+    latest = standing.latest()
     return {
         "versions": len(standing.claimed),
-        "ready": len(standing.ready),
-        "latest": _latest(standing),
+        "ready": standing.ready_count,
+        "latest": None if latest is None else str(latest),
         "stages": {
             stage: str(holder)
             for stage in SINGLE_HOLDER
             if (holder := standing.lifecycle.holder(stage)) is not None
         },
     }
-
-
-def _latest(standing: Standing) -> str | None:
-    stages = standing.lifecycle.stages
-    found = [each for each in standing.ready if stages.get(each) != "archived"]
-    stable = [each for each in found if not each.is_prerelease]
-    chosen = stable or found
-    return str(chosen[-1]) if chosen else None

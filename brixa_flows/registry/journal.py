@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterator
-from functools import lru_cache
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
@@ -18,18 +17,18 @@ from pydantic import BaseModel
 from brixa_flows.errors import (
     DamagedArtifactError,
     InvalidMetadataError,
-    InvalidVersionError,
     ObjectExistsError,
     ObjectNotFoundError,
     StaleWriteError,
     StorageError,
     some_of,
 )
+from brixa_flows.registry.changes import StageChanges
 from brixa_flows.registry.layout import Layout
+from brixa_flows.registry.numbers import Listings, NumberLists, Numbers
 from brixa_flows.registry.records import (
     Change,
     Claim,
-    LostChange,
     MetadataFile,
     Mutable,
     Quarantine,
@@ -38,14 +37,13 @@ from brixa_flows.registry.records import (
     now,
     parse_record,
 )
-from brixa_flows.registry.stages import Lifecycle, fold
+from brixa_flows.registry.stages import Lifecycle
 from brixa_flows.storage.base import StorageNode
 from brixa_flows.versioning import ModelVersion
 
 __all__ = ["Journal"]
 
 _ATTEMPTS = 100
-_VERSIONS_KEPT = 100_000
 _LOG = logging.getLogger(__name__)
 _Entry = TypeVar("_Entry", bound=BaseModel)
 
@@ -63,7 +61,9 @@ class Journal:
     def __init__(self, storage: StorageNode, layout: Layout) -> None:
         self._storage = storage
         self._layout = layout
-        self._changes: dict[str, Change] = {}
+        self.listings = Listings(storage)
+        self._numbers = NumberLists(self.listings, layout)
+        self._changes = StageChanges(self.listings, layout, self._read_change)
 
     def claim(self, claim: Claim) -> bool:
         """Take a number; ``False`` if somebody has it."""
@@ -80,17 +80,17 @@ class Journal:
         self._storage.delete(self._layout.metadata_key(name, version))
         self._storage.delete(self._key("claims", name, version))
 
-    def claimed(self, name: str) -> list[ModelVersion]:
-        """Every number ever taken, without build metadata, in ascending order."""
-        return self._versions("claims", name)
+    def claimed(self, name: str) -> Numbers:
+        """Every number ever taken, without build metadata."""
+        return self._numbers.of(name, "claims")
 
-    def sealed(self, name: str) -> list[ModelVersion]:
-        """Versions whose bytes are final, in ascending order."""
-        return self._versions("seals", name)
+    def sealed(self, name: str) -> Numbers:
+        """Versions whose bytes are final."""
+        return self._numbers.of(name, "seals")
 
-    def quarantined(self, name: str) -> list[ModelVersion]:
-        """Versions whose bytes are not believed, in ascending order."""
-        return self._versions("quarantine", name)
+    def quarantined(self, name: str) -> Numbers:
+        """Versions whose bytes are not believed."""
+        return self._numbers.of(name, "quarantine")
 
     def read_claim(self, name: str, version: ModelVersion) -> Claim | None:
         """The claim of a version, ``None`` if its number is free.
@@ -130,29 +130,16 @@ class Journal:
         """Believe the bytes again; a trust record keeps who said so."""
         self._storage.delete(self._key("quarantine", name, version))
 
-    def changes(self, name: str) -> list[Change]:
-        """Every stage change, alias and tombstone, oldest first.
+    def changes(self, name: str, after: int = 0) -> list[Change]:
+        """Every stage change, alias and tombstone behind a number, oldest first.
 
-        One that can't be read is a :class:`LostChange`.
+        One that can't be read is a :class:`.LostChange`.
         """
-        prefix = self._layout.entries_prefix(name, "changes")
-        listed = self._storage.list(prefix, recursive=False)
-        return [self._change(stored.key) for stored in listed if _number(stored.key)]
-
-    def _change(self, key: str) -> Change:
-        if key in self._changes:
-            return self._changes[key]
-        try:
-            change = self._must_read(key, Change)
-        except DamagedArtifactError as err:  # kept by nobody: it may be restored
-            _LOG.warning("set aside: %s", err)
-            return LostChange.at_key(key, _number(key), str(err))
-        self._changes[key] = change
-        return change
+        return self._changes.of(name, after)
 
     def lifecycle(self, name: str) -> Lifecycle:
         """What all changes add up to."""
-        return fold(name, self.changes(name))
+        return self._changes.lifecycle(name)
 
     def append_change(
         self, name: str, plan: Callable[[Lifecycle], Change]
@@ -321,8 +308,8 @@ class Journal:
     def _key(self, kind: str, name: str, version: ModelVersion) -> str:
         return self._layout.entry_key(name, kind, version)
 
-    def _versions(self, kind: str, name: str) -> list[ModelVersion]:
-        return sorted(_versions_in(self._storage, self._layout, kind, name))
+    def _read_change(self, key: str) -> Change:
+        return self._must_read(key, Change)
 
     def _read(self, key: str, kind: type[_Entry]) -> _Entry | None:
         try:
@@ -341,26 +328,6 @@ class Journal:
         except ObjectExistsError:
             return self._must_read(key, type(entry))
         return entry
-
-
-def _versions_in(
-    storage: StorageNode, layout: Layout, kind: str, name: str
-) -> Iterator[ModelVersion]:
-    for stored in storage.list(layout.entries_prefix(name, kind), recursive=False):
-        try:
-            yield _version(stored.key.rpartition("/")[2].removesuffix(".json"))
-        except InvalidVersionError:  # a file that somebody else put there
-            _LOG.warning("set aside: %s is no entry of the journal", stored.key)
-
-
-# Every call lists all numbers of a model again.
-_version = lru_cache(_VERSIONS_KEPT)(ModelVersion.parse)
-
-
-def _number(key: str) -> int:
-    """Number of a change by its key, 0 if it is no change's."""
-    stem, _, suffix = key.rpartition("/")[2].partition(".")
-    return int(stem) if suffix == "json" and stem.isdecimal() else 0
 
 
 def _projected_number(data: bytes) -> int:

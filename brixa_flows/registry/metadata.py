@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime
-from typing import Any, Literal
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SerializationInfo,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+)
 
+from brixa_flows.errors import BrixaError
 from brixa_flows.signing import SignatureCheck
 from brixa_flows.versioning import ModelVersion
 
@@ -135,8 +147,37 @@ class Verification(_Value):
     loads: bool
 
 
+class Deferred(NamedTuple):
+    """Facts of a version that are put together when they are first touched.
+
+    Attributes:
+        source: What the two are given.
+        stored: Gives what storage decides and has been read; never fails.
+        tracked: Gives what the tracking backend decides, which it may have to ask.
+    """
+
+    source: Any
+    stored: Callable[[Any], Mapping[str, Any]]
+    tracked: Callable[[Any], Mapping[str, Any]]
+
+
+_STORED = (
+    "hyperparameters",
+    "input_schema",
+    "output_schema",
+    "dependencies",
+    "lineage",
+)
+_TRACKED = ("description", "tags", "metrics", "custom", "owner", "run_id")
+_DEFERRED = frozenset((*_STORED, *_TRACKED))
+
+
 class ModelMetadata(_Value):
     """Everything that is known about one version.
+
+    The registry asks MLflow for description, tags, metrics, custom, owner and run_id of a
+    saved version when one of them is first touched (printed, compared, dumped, pickled), and
+    keeps the answer; all else is as it was when the registry was asked.
 
     Attributes:
         name: Name of the model.
@@ -192,3 +233,109 @@ class ModelMetadata(_Value):
     has_reference: bool = False
     created_at: datetime
     saved_at: datetime | None = None
+
+    _deferred: Deferred | None = PrivateAttr(None)
+
+    @classmethod
+    def of(cls, plain: dict[str, Any], deferred: Deferred) -> Self:
+        """From facts that were checked where they were read; the rest follows."""
+        made = cls.__new__(cls)
+        put = object.__setattr__
+        put(made, "__dict__", plain)
+        put(made, "__pydantic_fields_set__", _all_fields(cls))
+        put(made, "__pydantic_extra__", None)
+        put(made, "__pydantic_private__", {"_deferred": deferred})
+        return made
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            # Called for what is not there: a fact that nobody touched before.
+            if name not in _DEFERRED or self._deferred is None:
+                return super().__getattr__(name)
+            self._fetch(name)
+            return self.__dict__[name]
+
+    def _fetch(self, name: str) -> None:
+        """Get a deferred fact and those that come with it."""
+        if name in self.__dict__ or self._deferred is None:
+            return
+        source, stored, tracked = self._deferred
+        keys, get = (_STORED, stored) if name in _STORED else (_TRACKED, tracked)
+        found = get(source)
+        for key in keys:
+            self.__dict__.setdefault(key, found[key])
+
+    def _complete(self) -> Self:
+        """Get what nobody touched yet.
+
+        Raises:
+            TrackingUnavailableError: If the tracking backend is needed and away.
+        """
+        if self._deferred is not None:
+            for name in (_STORED[0], _TRACKED[0]):
+                self._fetch(name)
+            ordered = {name: self.__dict__[name] for name in type(self).model_fields}
+            object.__setattr__(self, "__dict__", ordered)
+            self._deferred = None
+        return self
+
+    def _prepare(self, include: Any, exclude: Any) -> None:
+        """Get what a dump of these fields needs."""
+        wanted = _DEFERRED if include is None else _DEFERRED & set(include)
+        if isinstance(exclude, set):
+            wanted -= exclude
+        if wanted == _DEFERRED:
+            self._complete()
+        for name in wanted:
+            self._fetch(name)
+
+    def model_dump(self, *args: Any, **options: Any) -> dict[str, Any]:
+        """As of any pydantic model; an error of MLflow is raised as it is."""
+        self._prepare(options.get("include"), options.get("exclude"))
+        return super().model_dump(*args, **options)
+
+    def model_dump_json(self, *args: Any, **options: Any) -> str:
+        """As of any pydantic model; an error of MLflow is raised as it is."""
+        self._prepare(options.get("include"), options.get("exclude"))
+        return super().model_dump_json(*args, **options)
+
+    @model_serializer(mode="wrap")
+    def _dump(
+        self, dump: SerializerFunctionWrapHandler, info: SerializationInfo
+    ) -> dict[str, Any]:
+        # Also called where a version is part of another model.
+        self._prepare(info.include, info.exclude)
+        found: dict[str, Any] = dump(self)
+        return found
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, ModelMetadata):
+            return NotImplemented
+        return super(ModelMetadata, self._complete()).__eq__(other._complete())
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __iter__(self) -> Any:
+        return super(ModelMetadata, self._complete()).__iter__()
+
+    def __repr_args__(self) -> Any:
+        """Never fails: what can't be had now is left out."""
+        with suppress(BrixaError):
+            self._complete()
+        return super().__repr_args__()
+
+    def __copy__(self) -> Self:
+        return super(ModelMetadata, self._complete()).__copy__()
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        return super(ModelMetadata, self._complete()).__deepcopy__(memo)
+
+    def __getstate__(self) -> dict[Any, Any]:
+        return super(ModelMetadata, self._complete()).__getstate__()
+
+
+@cache
+def _all_fields(kind: type[ModelMetadata]) -> set[str]:
+    """One set for all: nobody adds to it, as no field is ever set."""
+    return set(kind.model_fields)

@@ -13,8 +13,9 @@ from collections.abc import Mapping
 from brixa_flows.errors import TrackingError
 from brixa_flows.registry.backends import Backends
 from brixa_flows.registry.metadata import DatasetRef
-from brixa_flows.registry.reading import Standing, mutable_of
 from brixa_flows.registry.records import Claim, Mutable, Seal
+from brixa_flows.registry.standing import Standing
+from brixa_flows.registry.tracked_facts import mutable_of
 from brixa_flows.tracking import TrackedVersion
 from brixa_flows.versioning import ModelVersion
 

@@ -89,7 +89,7 @@ class Opener:
             policy=policy,
             trust=trust,
             signers=vouchers.signers,
-            problem=vouchers.problem or self._problem(metadata),
+            problem=vouchers.problem or ("" if recorded else self._problem(metadata)),
         )
         return OpenedVersion(metadata, directory, manifest)
 

@@ -15,7 +15,7 @@ from brixa_flows.registry.index import update_index
 from brixa_flows.registry.mirroring import shown
 from brixa_flows.registry.reading import Reader
 from brixa_flows.registry.records import Change
-from brixa_flows.registry.stages import SINGLE_HOLDER, fold
+from brixa_flows.registry.stages import SINGLE_HOLDER, Lifecycle, fold
 from brixa_flows.tracking import TrackedVersion, tags
 from brixa_flows.versioning import ModelVersion
 
@@ -45,15 +45,15 @@ def project(
     """
     journal = backends.journal
     shown_before = 0 if anew else journal.projected(name)
-    changes = journal.changes(name)
-    if not changes or changes[-1].number <= shown_before:
+    changes = journal.changes(name, shown_before)
+    if not changes:
         return False
     there = backends.tracking.aliases(name) if anew else None
     changed = not anew
-    while changes[-1].number > shown_before:
-        changed |= _Projection(backends, name, changes, shown_before).show(there)
+    while changes:
+        changed |= _Projection(backends, name, changes).show(there)
         shown_before = changes[-1].number
-        changes = journal.changes(name)
+        changes = journal.changes(name, shown_before)
     journal.mark_projected(name, shown_before)
     if changed:
         update_index(backends, reader, name)
@@ -64,11 +64,11 @@ class _Projection:
     """The present state of what some changes touched, on its way to the backend."""
 
     def __init__(
-        self, backends: Backends, name: str, changes: Sequence[Change], since: int
+        self, backends: Backends, name: str, changes: Sequence[Change]
     ) -> None:
         self._backends = backends
-        self._state = fold(name, changes)
-        self._versions, self._aliases = _touched(name, changes, since)
+        self._state = backends.journal.lifecycle(name)
+        self._versions, self._aliases = _touched(backends, name, changes)
         self._tracked: dict[ModelVersion, TrackedVersion | None] = {}
 
     def show(self, there: Mapping[str, str] | None) -> bool:
@@ -132,20 +132,24 @@ class _Projection:
 
 
 def _touched(
-    name: str, changes: Sequence[Change], shown: int
+    backends: Backends, name: str, changes: Sequence[Change]
 ) -> tuple[list[ModelVersion], list[str]]:
-    """Versions and aliases that the changes behind ``shown`` may have moved."""
+    """Versions and aliases that the changes may have moved."""
     versions: list[ModelVersion] = []
     aliases: list[str] = []
-    for index, change in enumerate(changes):
-        if change.number <= shown:
-            continue
+    for change in changes:
         for move in change.moves:
             versions.append(move.version)
             aliases += [s for s in (move.source, move.target) if s in SINGLE_HOLDER]
         if change.kind == "delete" and change.version is not None:
             versions.append(change.version)
-            aliases += fold(name, changes[:index]).aliases_of(change.version)
+            before = _before(backends, name, change)
+            aliases += before.aliases_of(change.version)
         if change.alias is not None:
             aliases.append(change.alias)
     return list(dict.fromkeys(versions)), list(dict.fromkeys(aliases))
+
+
+def _before(backends: Backends, name: str, change: Change) -> Lifecycle:
+    changes = backends.journal.changes(name)
+    return fold(name, [each for each in changes if each.number < change.number])

@@ -225,7 +225,7 @@ class Registrar:
     def _take_next(self, registration: Registration, bump: Bump | None) -> Claim:
         journal, name = self._backends.journal, registration.core.name
         for _ in range(_ATTEMPTS):
-            claimed = journal.claimed(name)
+            claimed = journal.claimed(name).ascending
             if not claimed:
                 version = _FIRST
             else:
@@ -246,10 +246,10 @@ class Registrar:
     def base_of(self, name: str, below: ModelVersion | None = None) -> Core | None:
         """Core of the highest ready version (below another) that can be read, if any."""
         try:
-            ready = self._reader.standing(name).ready
+            standing = self._reader.standing(name)
         except ModelNotFoundError:
             return None
-        for version in reversed(ready):
+        for version in standing.ready_downwards():
             if below is None or version < below:
                 with suppress(DamagedArtifactError):
                     return self._reader.core(self._reader.claim(name, version))

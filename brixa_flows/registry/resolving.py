@@ -12,8 +12,9 @@ from brixa_flows.errors import (
     VersionNotFoundError,
     some_of,
 )
-from brixa_flows.registry.reading import Standing
+from brixa_flows.registry.metadata import Stage
 from brixa_flows.registry.stages import STAGES
+from brixa_flows.registry.standing import Standing
 from brixa_flows.versioning import ModelVersion, VersionConstraint
 
 __all__ = ["Spec", "check_alias", "exact", "resolve"]
@@ -58,8 +59,9 @@ def resolve(standing: Standing, spec: Spec) -> ModelVersion:
             return _ready(standing, holder, "production")
         return _latest(standing, "latest")
     text = str(spec).strip()
-    if text in STAGES:
-        return _staged(standing, text)
+    stage = next((each for each in STAGES if each == text), None)
+    if stage is not None:
+        return _staged(standing, stage)
     if text in standing.lifecycle.aliases:
         _refuse_doubt(standing, text)
         return _ready(standing, standing.lifecycle.aliases[text], text)
@@ -69,7 +71,7 @@ def resolve(standing: Standing, spec: Spec) -> ModelVersion:
 
 
 def _ready(standing: Standing, version: ModelVersion, spec: str) -> ModelVersion:
-    if version not in standing.claimed:
+    if not standing.has(version):
         raise VersionNotFoundError(standing.name, spec, standing.ready)
     state = standing.state(version)
     if state == "registered":
@@ -89,7 +91,7 @@ def _ready(standing: Standing, version: ModelVersion, spec: str) -> ModelVersion
     return version
 
 
-def _staged(standing: Standing, stage: str) -> ModelVersion:
+def _staged(standing: Standing, stage: Stage) -> ModelVersion:
     if stage == "archived":
         raise VersionNotFoundError(
             standing.name,
@@ -98,9 +100,9 @@ def _staged(standing: Standing, stage: str) -> ModelVersion:
             "many versions may be archived; name one exactly",
         )
     _refuse_doubt(standing, stage)
-    for version, held in standing.lifecycle.stages.items():
-        if held == stage:
-            return _ready(standing, version, stage)
+    holder = standing.lifecycle.holder(stage)
+    if holder is not None:
+        return _ready(standing, holder, stage)
     raise VersionNotFoundError(
         standing.name, stage, standing.ready, f"nothing is in {stage}"
     )
@@ -119,17 +121,10 @@ def _refuse_doubt(standing: Standing, word: str) -> None:
         )
 
 
-def _current(standing: Standing) -> list[ModelVersion]:
-    """Ready versions that are not archived, ascending."""
-    stages = standing.lifecycle.stages
-    return [each for each in standing.ready if stages.get(each) != "archived"]
-
-
 def _latest(standing: Standing, spec: str) -> ModelVersion:
-    found = _current(standing)
-    stable = [each for each in found if not each.is_prerelease]
-    if found:
-        return (stable or found)[-1]
+    latest = standing.latest()
+    if latest is not None:
+        return latest
     if standing.ready:
         raise VersionNotFoundError(
             standing.name, spec, standing.ready, "all are archived; name one exactly"
@@ -155,12 +150,12 @@ def _constrained(standing: Standing, text: str) -> ModelVersion:
             standing.ready,
             f"it is no version, stage, constraint or alias (own aliases: {own})",
         ) from err
-    matching = constraint.select(_current(standing))
-    if not matching:
+    highest = constraint.highest(standing.claimed, standing.is_current)
+    if highest is None:
         raise VersionNotFoundError(
             standing.name, text, standing.ready, "archived ones are passed over"
         )
-    return matching[-1]
+    return highest
 
 
 def check_alias(alias: object) -> str:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import MappingProxyType
 
 from brixa_flows.errors import (
@@ -24,7 +25,15 @@ from brixa_flows.registry.metadata import Stage, StageRecord
 from brixa_flows.registry.records import Change, LostChange, Move, new_id
 from brixa_flows.versioning import ModelVersion
 
-__all__ = ["NOBODY", "SINGLE_HOLDER", "STAGES", "TRANSITIONS", "Lifecycle", "fold"]
+__all__ = [
+    "NOBODY",
+    "SINGLE_HOLDER",
+    "STAGES",
+    "TRANSITIONS",
+    "Lifecycle",
+    "advance",
+    "fold",
+]
 
 NOBODY = "none"
 """Written where a version could stand: nothing is in the stage."""
@@ -76,16 +85,23 @@ class Lifecycle:
 
     def holder(self, stage: Stage) -> ModelVersion | None:
         """Who is in ``staging`` or ``production``, if anybody."""
-        for version, held in self.stages.items():
-            if held == stage:
-                return version
-        return None
+        return self._holders.get(stage)
+
+    @cached_property
+    def _holders(self) -> Mapping[Stage, ModelVersion]:
+        held = self.stages.items()
+        return {stage: version for version, stage in held if stage in SINGLE_HOLDER}
 
     def aliases_of(self, version: ModelVersion) -> tuple[str, ...]:
         """Own aliases that point at a version, sorted."""
-        return tuple(
-            sorted(alias for alias, each in self.aliases.items() if each == version)
-        )
+        return self._aliases_by_version.get(version, ())
+
+    @cached_property
+    def _aliases_by_version(self) -> Mapping[ModelVersion, tuple[str, ...]]:
+        found: dict[ModelVersion, tuple[str, ...]] = {}
+        for alias, version in sorted(self.aliases.items()):
+            found[version] = (*found.get(version, ()), alias)
+        return found
 
     def plan_transition(
         self, version: ModelVersion, target: str, reason: str
@@ -184,14 +200,24 @@ def fold(name: str, changes: Iterable[Change]) -> Lifecycle:
         name: Name of the model.
         changes: All of them in the order of their numbers.
     """
-    stages: dict[ModelVersion, Stage] = {}
-    productions: list[ModelVersion] = []
-    aliases: dict[str, ModelVersion] = {}
-    deleted: set[ModelVersion] = set()
-    history: list[StageRecord] = []
-    settled: dict[str, int] = {}
-    lost: list[LostChange] = []
-    number = 0
+    return advance(Lifecycle(name), changes)
+
+
+def advance(before: Lifecycle, changes: Iterable[Change]) -> Lifecycle:
+    """What a state and the changes behind it add up to.
+
+    Args:
+        before: The state after some number of changes.
+        changes: The next ones, in the order of their numbers.
+    """
+    stages = dict(before.stages)
+    productions = list(before.productions)
+    aliases = dict(before.aliases)
+    deleted = set(before.deleted)
+    history = list(before.history)
+    settled = dict(before.settled)
+    lost = list(before.lost)
+    number = before.number
     for change in changes:
         number = change.number
         if isinstance(change, LostChange):
@@ -204,7 +230,7 @@ def fold(name: str, changes: Iterable[Change]) -> Lifecycle:
             history.append(
                 StageRecord(
                     number=len(history) + 1,
-                    name=name,
+                    name=before.name,
                     actor=change.actor,
                     at=change.at,
                     replaced=replaced if final else None,
@@ -218,7 +244,7 @@ def fold(name: str, changes: Iterable[Change]) -> Lifecycle:
             for alias in [key for key, v in aliases.items() if v == change.version]:
                 del aliases[alias]
     return Lifecycle(
-        name,
+        before.name,
         number,
         stages,
         tuple(productions),

@@ -52,7 +52,8 @@ class RecordedDigests:
         if run is None:
             return None
         self._runs[name, version] = str(run.info.run_id)
-        return run.data.tags.get(keys.DIGEST)
+        digest: str | None = run.data.tags.get(keys.DIGEST)
+        return digest
 
 
 def _names(run: Run, name: str, version: str) -> bool:
