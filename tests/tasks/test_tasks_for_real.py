@@ -120,6 +120,7 @@ def registry(
             (BLOCK, described.backend),
             (BLOCK, described),
             ("production", BrixaGatePolicy.from_policy(rules)),
+            ("elsewhere", BrixaServingTarget(host="127.0.0.2")),
             ("two-replicas", BrixaServingTarget(replicas=2, cpu="250m")),
             ("two-of-two", BrixaDriftPolicy(needed=2, among=2)),
         ]
@@ -292,8 +293,9 @@ def test_many_versions_are_judged_side_by_side_and_ranked(
 def test_a_version_is_rolled_out_and_answers_with_as_many_replicas_as_the_target_says(
     registry: ModelRegistry, name: str
 ) -> None:
-    owed = roll_out.fn(BLOCK, name, "1.0.0", name)
+    owed = roll_out.fn(BLOCK, name, "1.0.0", name, "elsewhere")
     deployed = owed.payload.to_payload()
+    assert deployed["endpoint"].startswith("http://127.0.0.2:")
     assert deployed["replaced"] == ""
     assert roll_out.fn(BLOCK, name, "1.0.0", name) == owed  # it serves already
     assert served_version.fn(BLOCK, name) == "1.0.0"
