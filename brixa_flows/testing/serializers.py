@@ -38,6 +38,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from brixa_flows import disks
 from brixa_flows.errors import (
     DamagedArtifactError,
     DeviceUnavailableError,
@@ -278,7 +279,7 @@ class SerializerContract:
         """As links to what was hashed, or from copies where these can't be checked."""
         monkeypatch.setattr(held, "COPIED_UP_TO_BYTES", 0)
         monkeypatch.setattr(hashing, "_LARGE_BYTES", 0)
-        monkeypatch.setattr(hashing, "_SETTLED_AFTER_NANOSECONDS", 0)
+        monkeypatch.setattr(disks, "SETTLED_AFTER_NANOSECONDS", 0)
         monkeypatch.setattr(hashing, "times_are_true", lambda _: times_are_true)
         loaded = version.load(self.cpu)
         expected = answer_of(serializer, model, inputs)

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from brixa_flows import disks
 from brixa_flows.errors import InsecureSerializationWarning
 from brixa_flows.serializers import (
     ArtifactManifest,
@@ -77,7 +78,7 @@ def in_fresh_process(script: str, *arguments: object) -> str:
 @pytest.fixture
 def settled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Files are as if they had been written long ago, on a disk of this machine."""
-    monkeypatch.setattr(hashing, "_SETTLED_AFTER_NANOSECONDS", 0)
+    monkeypatch.setattr(disks, "SETTLED_AFTER_NANOSECONDS", 0)
     monkeypatch.setattr(hashing, "times_are_true", lambda descriptor: True)
 
 
