@@ -7,6 +7,7 @@ public estimators, numpy, scipy's functions) and :data:`OTHER_TYPES`.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from zipfile import ZIP_STORED, BadZipFile, ZipFile
@@ -63,6 +64,7 @@ OTHER_TYPES = frozenset(
         "sklearn.utils._bunch.Bunch",
     }
 )
+_TRIES = 5
 _UNREADABLE = (
     AssertionError,
     AttributeError,
@@ -71,6 +73,7 @@ _UNREADABLE = (
     LookupError,
     OSError,
     RuntimeError,
+    SystemError,
     TypeError,
     ValueError,
 )
@@ -120,9 +123,7 @@ class SkopsSerializer:
         try:
             _refuse_compressed(path)
             foreign = _foreign_types(path)
-            model = (
-                None if foreign else skops.io.load(path, trusted=sorted(OTHER_TYPES))
-            )
+            model = None if foreign else _construct(path)
         except _UNREADABLE as err:
             raise unreadable(path, err) from err
         if foreign:
@@ -142,6 +143,15 @@ class SkopsSerializer:
             DatasetError: If the estimator refuses the inputs or can't predict.
         """
         return SklearnSerializer().predict(model, inputs)
+
+
+def _construct(path: Path) -> Any:
+    for _ in range(_TRIES):
+        # Python 3.11 counts how deep all threads are that parse the head of an array in
+        # one number, and blames one of them (python/cpython#106905).
+        with suppress(SystemError):
+            return skops.io.load(path, trusted=sorted(OTHER_TYPES))
+    return skops.io.load(path, trusted=sorted(OTHER_TYPES))
 
 
 def _foreign_types(path: Path) -> list[str]:
