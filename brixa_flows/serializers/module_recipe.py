@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import json
+import re
 import sys
 import weakref
 from collections import OrderedDict, defaultdict
@@ -37,6 +38,7 @@ Recipe = dict[str, Any]
 # A loaded module is in evaluation mode; the others are notes of transformers about its
 # start and of torch.jit.script about its methods.
 _PASSING = frozenset({"training", "_is_hf_initialized", "__overloads__"})
+_GRAPHICS_CARD = re.compile(r"(cuda|mps)(:\d+)?")
 _PLAIN = (
     bool,
     int,
@@ -207,6 +209,11 @@ def _arguments(model: nn.Module) -> dict[str, Any]:
             raise NoRecipe("its constructor has positional-only arguments")
         if isinstance(parameter.default, bool) and not isinstance(value, bool):
             value = value is not None
+        if isinstance(value, str) and _GRAPHICS_CARD.fullmatch(value):
+            raise NoRecipe(
+                f"its constructor's argument {parameter.name!r} is {value!r}, which "
+                "may be absent where it is loaded"
+            )
         if _is_json(value):
             arguments[parameter.name] = value
         elif required:

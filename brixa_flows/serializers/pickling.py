@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from types import FunctionType
 from typing import Any
@@ -22,6 +23,7 @@ __all__ = [
     "PICKLE_PROTOCOL",
     "PICKLING_ERRORS",
     "UNPICKLING_ERRORS",
+    "AnyDevice",
     "blame",
     "dump_by_value",
     "pickles",
@@ -48,6 +50,26 @@ PICKLING_ERRORS = (
     pickle.PicklingError,
 )
 UNPICKLING_ERRORS = (Exception,)
+
+
+class AnyDevice:
+    """For an unpickler: tensors of an object that come from a device that is absent.
+
+    torch pickles a tensor that is a part of another object as an archive, and reads it
+    onto the device that it was on.
+    """
+
+    def find_class(self, module: str, name: str) -> Any:
+        """What the pickle names, but for the reader of such an archive."""
+        found = super().find_class(module, name)  # type: ignore[misc]
+        if (module, name) != ("torch.storage", "_load_from_bytes"):
+            return found
+        readers = import_module("brixa_flows.serializers.torch_devices")
+        return readers.tensors_of
+
+
+class _Unpickler(AnyDevice, pickle.Unpickler):
+    """pickle's, for objects around tensors too."""
 
 
 class _Sink:
@@ -147,7 +169,7 @@ def unpickle(path: Path) -> Any:
     """
     try:
         with open_held(path) as file:
-            return pickle.load(file)
+            return _Unpickler(file).load()
     except UNPICKLING_ERRORS as err:
         raise unreadable(path, err) from err
 

@@ -32,6 +32,7 @@ from brixa_flows.serializers.pickling import (
     PICKLE_PROTOCOL,
     PICKLING_ERRORS,
     UNPICKLING_ERRORS,
+    AnyDevice,
     unpicklable,
     unpickle,
     unreadable,
@@ -55,6 +56,10 @@ class _Pickler(NumpyPickler):  # type: ignore[misc]  # joblib has no types
         wrapper = super()._create_array_wrapper(array)
         wrapper.allow_mmap = wrapper.allow_mmap and array.nbytes >= MAPPED_FROM_BYTES
         return wrapper
+
+
+class _Unpickler(AnyDevice, NumpyUnpickler):  # type: ignore[misc]
+    """joblib's, for estimators around tensors too."""
 
 
 class SklearnSerializer:
@@ -127,7 +132,7 @@ def _load_mapped(path: Path) -> Any:
 def _read(path: Path, mapped_from: Path | None, mode: str | None) -> Any:
     """As ``joblib.load``, but for what it reads and what it maps."""
     with open_held(path) as file:
-        return NumpyUnpickler(
+        return _Unpickler(
             # An array notes the file that a path leads to, for workers of joblib.
             mapped_from or path,
             file,

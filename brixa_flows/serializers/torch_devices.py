@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import io
+from typing import Any
+
 import torch
 
 from brixa_flows.errors import SerializationError
 from brixa_flows.serializers.devices import choose_device
 
-__all__ = ["floating_dtype", "present_devices", "torch_device"]
+__all__ = ["floating_dtype", "present_devices", "tensors_of", "torch_device"]
+
+_GRAPHICS = ("cuda", "mps")
 
 
 def present_devices() -> tuple[str, ...]:
@@ -42,3 +47,16 @@ def floating_dtype(name: str | None) -> torch.dtype | None:
             "float64"
         )
     return dtype
+
+
+def tensors_of(content: bytes) -> Any:
+    """Tensors that are a part of another object's pickle, which somebody vouched for.
+
+    Those of a device that is absent come onto the CPU, others onto their device.
+    """
+
+    def place(storage: Any, location: str) -> Any:
+        absent = location.startswith(_GRAPHICS) and location not in present_devices()
+        return storage if absent else None
+
+    return torch.load(io.BytesIO(content), map_location=place, weights_only=False)

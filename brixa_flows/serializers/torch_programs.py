@@ -22,6 +22,7 @@ from brixa_flows.serializers.pickling import (
     UNPICKLING_ERRORS,
     unreadable,
 )
+from brixa_flows.serializers.torch_program_devices import on_present_devices
 
 __all__ = ["load_program", "load_script", "module_of", "save_program", "save_script"]
 
@@ -95,7 +96,7 @@ def load_program(
         )
     try:
         with _ONE_AT_A_TIME, open_held(path) as file:
-            program = torch.export.load(file)
+            program = torch.export.load(on_present_devices(file))
     except _UNREADABLE as err:
         raise unreadable(path, err) from err
     there = {str(each.device) for each in _tensors(program)}
