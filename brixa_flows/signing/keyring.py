@@ -204,9 +204,13 @@ class KeyRing:
             actor: Who decides.
 
         Raises:
-            SigningKeyError: If there is no such key.
+            SigningKeyError: If there is no such key, or no reason.
         """
         name, fingerprint = self._find(name_or_fingerprint)
+        if not (reason.strip() and actor.strip()):
+            raise SigningKeyError(
+                name, "stays: say who revokes it and why, which is kept for ever"
+            )
         make_folder(self.folder)
         folder = self.folder / "revoked"
         make_folder(folder)

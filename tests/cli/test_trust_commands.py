@@ -72,6 +72,17 @@ def test_a_revoked_signer_fails_the_check(run: Run) -> None:
     assert "signed by ada, whose key is revoked" in out
 
 
+@pytest.mark.parametrize("blank", [("--reason", " "), ("--reason", "x", "--actor", "")])
+def test_a_key_is_not_revoked_without_a_reason(
+    run: Run, blank: tuple[str, ...], keys: Path
+) -> None:
+    run("key", "new", "ada")
+    code, out, err = run("key", "revoke", "ada", *blank)
+    assert (code, out) == (1, "")
+    assert "the key 'ada' stays: say who revokes it and why" in err
+    assert not (keys / "revoked").exists()
+
+
 def test_an_encrypted_key_takes_its_passphrase_from_a_variable(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
