@@ -109,6 +109,8 @@ def revoke(
 ) -> None:
     """Never believe a key again, whatever the date of a signature."""
     revoked = _keys(workspace).revoke(
-        name_or_fingerprint, reason=reason, actor=actor or getpass.getuser()
+        name_or_fingerprint,
+        reason=reason,
+        actor=getpass.getuser() if actor is None else actor,
     )
     click.echo(f"revoked {revoked.name or revoked.fingerprint}: {revoked.revoked}")
