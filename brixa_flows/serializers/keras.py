@@ -36,6 +36,7 @@ from brixa_flows.serializers.keras_custom import (
 from brixa_flows.serializers.keras_lost import lost_attributes
 from brixa_flows.serializers.lost import warn_of_lost
 from brixa_flows.serializers.pickling import dump_by_value, unpickle, unreadable
+from brixa_flows.serializers.zipped import refuse_compressed
 
 __all__ = ["KerasSerializer", "UnbuiltModelWarning"]
 
@@ -96,6 +97,7 @@ class KerasSerializer:
         else:
             raise SerializationError(f"{saved.format!r} is no format of Keras models")
         try:
+            refuse_compressed(path)
             with keras.device(device.replace("cuda", "gpu")):
                 return keras.saving.load_model(
                     path, custom_objects=custom, safe_mode=saved.format == "keras"

@@ -10,7 +10,7 @@ from __future__ import annotations
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
-from zipfile import ZIP_STORED, BadZipFile, ZipFile
+from zipfile import BadZipFile
 
 import skops.io
 
@@ -24,9 +24,16 @@ from brixa_flows.serializers.base import (
 )
 from brixa_flows.serializers.devices import refuse_all_but_cpu
 from brixa_flows.serializers.formats import choose_format
-from brixa_flows.serializers.pickling import PICKLING_ERRORS, blame, pickles, unreadable
+from brixa_flows.serializers.pickling import (
+    PICKLING_ERRORS,
+    UNPICKLING_ERRORS,
+    blame,
+    pickles,
+    unreadable,
+)
 from brixa_flows.serializers.sklearn import SklearnSerializer
 from brixa_flows.serializers.skops_trees import check_trees
+from brixa_flows.serializers.zipped import refuse_compressed
 
 __all__ = ["OTHER_TYPES", "SkopsSerializer"]
 
@@ -65,18 +72,6 @@ OTHER_TYPES = frozenset(
     }
 )
 _TRIES = 5
-_UNREADABLE = (
-    AssertionError,
-    AttributeError,
-    BadZipFile,
-    ImportError,
-    LookupError,
-    OSError,
-    RuntimeError,
-    SystemError,
-    TypeError,
-    ValueError,
-)
 
 
 class SkopsSerializer:
@@ -121,10 +116,10 @@ class SkopsSerializer:
         refuse_all_but_cpu(options, self.framework)
         path = directory / saved.entry
         try:
-            _refuse_compressed(path)
+            refuse_compressed(path)
             foreign = _foreign_types(path)
             model = None if foreign else _construct(path)
-        except _UNREADABLE as err:
+        except UNPICKLING_ERRORS as err:
             raise unreadable(path, err) from err
         if foreign:
             raise UntrustedArtifactError(
@@ -179,11 +174,3 @@ def _is_of_ours(part: Any) -> bool:
     except (*PICKLING_ERRORS, BadZipFile):
         return False
     return OTHER_TYPES.issuperset(types)
-
-
-def _refuse_compressed(path: Path) -> None:
-    """A few kilobytes must not become gigabytes; we never compress."""
-    with ZipFile(path) as archive:
-        for member in archive.infolist():
-            if member.compress_type != ZIP_STORED:
-                raise ValueError(f"{member.filename} is compressed")

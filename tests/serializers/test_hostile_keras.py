@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+import zipfile
 
 import h5py
 import keras
@@ -134,6 +135,37 @@ def _layer(module, name, config):
     }
 
 
+def _lambda_of_an_inner_model(canary):
+    inner = keras.Sequential([keras.Input((3,))], name="inner")
+    content = keras.saving.serialize_keras_object(inner)
+    content["config"]["layers"].append(_lambda(canary))
+    return content
+
+
+def _lambda_in_a_wrapper(canary):
+    return _layer("keras.layers", "TimeDistributed", {"layer": _lambda(canary)})
+
+
+def _activation_of_os(canary):
+    named = {"module": "os", "class_name": "function", "config": "mkdir"}
+    config = {"units": 1, "activation": named | {"registered_name": "mkdir"}}
+    return _layer("keras.layers", "Dense", config)
+
+
+def _initializer_of_another_module(canary):
+    config = {"units": 1, "kernel_initializer": _class_of_another_module(canary)}
+    return _layer("keras.layers", "Dense", config)
+
+
+def _type_of_another_module(canary):
+    named = {"class_name": "__typespec__", "spec_name": "os.mkdir", "spec": []}
+    return _layer("keras.layers", "Dense", {"units": named})
+
+
+def _more_numbers_than_memory(canary):
+    return _layer("keras.layers", "Dense", {"units": 2**50})
+
+
 class Imported(keras.layers.Layer):
     """A layer that a file may not take by naming this module."""
 
@@ -149,6 +181,12 @@ class Imported(keras.layers.Layer):
         _saved_model_layer,
         _file_of_the_disk,
         _keras_function_with_a_path,
+        _lambda_of_an_inner_model,
+        _lambda_in_a_wrapper,
+        _activation_of_os,
+        _initializer_of_another_module,
+        _type_of_another_module,
+        _more_numbers_than_memory,
     ],
 )
 def test_a_layer_that_runs_or_reads_what_it_names_is_refused(hostile, version, canary):
@@ -202,18 +240,83 @@ def test_names_that_leave_a_keras_file_write_nothing_there(version, canary):
     assert not list(canary.parent.rglob("slipped"))
 
 
-def test_weights_do_not_come_from_another_file(version, canary):
+@pytest.mark.parametrize(
+    "compiled",
+    [
+        {"optimizer": _class_of_another_module, "loss": "mse"},
+        {"optimizer": "sgd", "loss": _function_of_os},
+        {"optimizer": "sgd", "metrics": [_class_of_another_module]},
+    ],
+)
+def test_what_a_model_is_compiled_with_is_of_keras(compiled, version, canary):
+    path = version / "model.keras"
+    parts = zip_parts(path)
+    model = json.loads(parts["config.json"])
+    model["compile_config"] = {
+        name: (
+            [each(canary) for each in named]
+            if isinstance(named, list)
+            else named(canary) if callable(named) else named
+        )
+        for name, named in compiled.items()
+    }
+    parts["config.json"] = json.dumps(model).encode()
+    write_zip(path, parts)
+    forge(version)
+    with refused(canary, match="model.keras"):
+        load_unrecorded(version)
+
+
+@pytest.mark.parametrize("member", ["config.json", "assets/bomb", "model.weights.h5"])
+def test_a_few_kilobytes_do_not_become_gigabytes(member, version, canary):
+    path = version / "model.keras"
+    with zipfile.ZipFile(path, "a") as archive:
+        large = zipfile.ZipInfo(member)
+        large.compress_type = zipfile.ZIP_DEFLATED
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # a name that is there twice
+            archive.writestr(large, b" " * 2**20)
+    forge(version)
+    with refused(canary, match=f"model.keras.*{member} is compressed"):
+        load_unrecorded(version)
+
+
+def _link(layer, shape, outside):
+    layer["0"] = h5py.ExternalLink(str(outside), "secret")
+
+
+def _bytes_of_a_file(layer, shape, outside):
+    place = [(str(outside), 0, 4096)]
+    layer.create_dataset("0", shape=shape, dtype="float32", external=place)
+
+
+def _virtual(layer, shape, outside):
+    layout = h5py.VirtualLayout(shape=shape, dtype="float32")
+    layout[...] = h5py.VirtualSource(str(outside), "secret", shape=shape)
+    layer.create_virtual_dataset("0", layout)
+
+
+def _terabytes_of_nothing(layer, shape, outside):
+    options = {"dtype": "float32", "chunks": (1024,), "compression": "gzip"}
+    layer.create_dataset("0", shape=(2**40,), **options)
+
+
+@pytest.mark.parametrize(
+    "place", [_link, _bytes_of_a_file, _virtual, _terabytes_of_nothing]
+)
+def test_weights_do_not_come_from_another_file(place, version, canary):
     outside = canary.parent / "outside.h5"
     with h5py.File(outside, "w") as file:
-        file["secret"] = np.ones((4, 3), "float32")
+        file["secret"] = np.ones((64, 64), "float32")
     path = version / "model.keras"
     parts = zip_parts(path)
     weights = canary.parent / "weights.h5"
     weights.write_bytes(parts["model.weights.h5"])
     with h5py.File(weights, "r+") as file:
         layer = next(group for name, group in file["layers"].items() if "dense" in name)
+        shape = layer["vars"]["0"].shape
         del layer["vars"]["0"]
-        layer["vars"]["0"] = h5py.ExternalLink(str(outside), "secret")
+        place(layer["vars"], shape, outside)
     parts["model.weights.h5"] = weights.read_bytes()
     write_zip(path, parts)
     forge(version)

@@ -9,6 +9,7 @@ import onnx
 import pytest
 import table_cases
 from hostile_content import (
+    CONTENT,
     forge,
     load_unrecorded,
     refuse_all_content,
@@ -114,6 +115,76 @@ def test_a_skops_file_with_a_type_that_is_not_ours_is_refused(
         load_unrecorded(version)
 
 
+def _array_in(part):
+    """Of the parts of a schema, the first that is an array in a file."""
+    if isinstance(part, list):
+        part = dict(enumerate(part))
+    if not isinstance(part, dict):
+        return None
+    if str(part.get("file")).endswith(".npy"):
+        return part
+    return next(filter(None, map(_array_in, part.values())), None)
+
+
+def _petabytes(schema, parts, canary):
+    head = "{'descr': '<f8', 'fortran_order': False, 'shape': (1%s,), }" % ("0" * 15)
+    text = head.ljust(117).encode() + b"\n"
+    size = len(text).to_bytes(2, "little")
+    parts[_array_in(schema)["file"]] = b"\x93NUMPY\x01\0" + size + text + b"\0" * 8
+
+
+def _head_of_brackets(schema, parts, canary):
+    text = b"(" * 9000
+    size = len(text).to_bytes(4, "little")
+    parts[_array_in(schema)["file"]] = b"\x93NUMPY\x02\0" + size + text
+
+
+def _array_of_bombs(schema, parts, canary):
+    parts[_array_in(schema)["file"]] = CONTENT["npy of objects"](canary)
+
+
+def _file_of_the_disk(schema, parts, canary):
+    _array_in(schema)["file"] = "/etc/hostname"
+
+
+def _file_above(schema, parts, canary):
+    _array_in(schema)["file"] = "../../config.json"
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        _petabytes,
+        _head_of_brackets,
+        _array_of_bombs,
+        _file_of_the_disk,
+        _file_above,
+    ],
+)
+def test_an_array_of_a_skops_file_that_is_none_is_refused(hostile, tmp_path, canary):
+    version = saved_case(SKOPS, tmp_path / "v")
+    path = version / "model.skops"
+    parts = zip_parts(path)
+    schema = json.loads(parts["schema.json"])
+    hostile(schema, parts, canary)
+    write_zip(path, parts | {"schema.json": json.dumps(schema).encode()})
+    forge(version)
+    with refused(canary, match="model.skops"):
+        load_unrecorded(version)
+
+
+def test_a_skops_file_whose_members_end_too_early_is_refused(tmp_path, canary):
+    version = saved_case(SKOPS, tmp_path / "v")
+    path = version / "model.skops"
+    content = bytearray(path.read_bytes())
+    sizes = content.rfind(b"PK\x01\x02") + 20
+    content[sizes : sizes + 8] = (2**31).to_bytes(4, "little") * 2
+    path.write_bytes(content)
+    forge(version)
+    with refused(canary, match="model.skops"):
+        load_unrecorded(version)
+
+
 def test_a_skops_file_with_names_that_leave_it_writes_nothing_there(tmp_path, canary):
     version = saved_case(SKOPS, tmp_path / "v")
     path = version / "model.skops"
@@ -146,4 +217,67 @@ def test_an_onnx_file_reads_no_weights_from_another_file(place, tmp_path, canary
     (version / "model.onnx").write_bytes(proto.SerializeToString())
     forge(version)
     with refused(canary, match="model.onnx.*weights in"):
+        load_unrecorded(version)
+
+
+def _elsewhere():
+    """A tensor whose numbers are in a file of the disk."""
+    tensor = onnx.TensorProto(name="x", data_type=1, dims=[1])
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="/etc/hostname")
+    return tensor
+
+
+def _in_an_attribute(proto):
+    node = onnx.helper.make_node("Constant", [], ["unused"], value=_elsewhere())
+    proto.graph.node.insert(0, node)
+
+
+def _in_a_sparse_tensor(proto):
+    proto.graph.sparse_initializer.add(values=_elsewhere(), dims=[1])
+
+
+def _in_a_function(proto):
+    node = onnx.helper.make_node("Constant", [], ["unused"], value=_elsewhere())
+    proto.functions.add(name="f", domain="d", node=[node])
+
+
+def _exabytes(proto):
+    proto.graph.initializer[0].dims[:] = [2**40, 2**20]
+
+
+def _overflowing(proto):
+    proto.graph.initializer[0].dims[:] = [2**62, 4]
+
+
+def _negative(proto):
+    proto.graph.initializer[0].dims[:] = [-1]
+
+
+def _operator_of_python(proto):
+    node = onnx.helper.make_node("PyOp", [], ["unused"], domain="ai.onnx.contrib")
+    proto.graph.node.insert(0, node)
+    proto.opset_import.append(onnx.helper.make_opsetid("ai.onnx.contrib", 1))
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        _in_an_attribute,
+        _in_a_sparse_tensor,
+        _in_a_function,
+        _exabytes,
+        _overflowing,
+        _negative,
+        _operator_of_python,
+    ],
+)
+def test_an_onnx_graph_that_is_none_is_refused(hostile, tmp_path, canary):
+    case = next(each for each in DATA if str(each) == "onnx-onnx-columns")
+    version = saved_case(case, tmp_path / "v")
+    proto = onnx.load(version / "model.onnx")
+    hostile(proto)
+    (version / "model.onnx").write_bytes(proto.SerializeToString())
+    forge(version)
+    with refused(canary, match="model.onnx"):
         load_unrecorded(version)
