@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from brixa_flows.cli.workspace import as_json, json_option, print_table
+from brixa_flows.cli.workspace import as_json, json_option
 
 __all__ = ["approve"]
 
@@ -48,19 +48,11 @@ def _list(waiting: list[Any], json_output: bool) -> None:
     if not waiting:
         click.echo("no promotion waits for a person", err=True)
         return
-    print_table(
-        "Promotions that wait for a person",
-        ("run", "model", "version", "stage", "policy", "until", "page"),
-        [
-            (
-                each.flow_run_id,
-                each.name,
-                each.version,
-                each.stage,
-                each.policy,
-                f"{each.deadline:%Y-%m-%d %H:%M} UTC" if each.deadline else "",
-                each.url,
-            )
-            for each in waiting
-        ],
-    )
+    for each in waiting:
+        until = f", until {each.deadline:%Y-%m-%d %H:%M} UTC" if each.deadline else ""
+        click.echo(
+            f"{each.name} {each.version} waits for {each.stage}, "
+            f"which the policy {each.policy} lets a person decide{until}"
+        )
+        click.echo(f"    {each.url}")
+        click.echo(f"    brixa approve {each.flow_run_id} --by NAME --reason TEXT")
