@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,6 @@ from brixa_flows.serializers.base import (
 )
 from brixa_flows.serializers.formats import choose_format
 from brixa_flows.serializers.held import origin_of
-from brixa_flows.serializers.lost import warn_of_lost
 from brixa_flows.serializers.module_recipe import (
     NoRecipe,
     assign_tensors,
@@ -46,6 +46,10 @@ from brixa_flows.serializers.torch_devices import floating_dtype, torch_device
 from brixa_flows.serializers.torch_predicting import as_array, as_tensor, evaluating
 from brixa_flows.serializers.transformers_blame import cannot_write
 from brixa_flows.serializers.transformers_files import refuse_other_sources
+from brixa_flows.serializers.transformers_lost import (
+    warn_of_lost_notes,
+    warn_of_lost_parts,
+)
 
 __all__ = ["TransformersSerializer"]
 
@@ -54,14 +58,6 @@ _ENTRY = "model"
 _LOADING = threading.Lock()
 _ATTACHED = ("tokenizer", "processor")
 _OPTIONAL = (*_ATTACHED, "generation_config")
-# What from_pretrained and quantizers note of how the model was loaded.
-_NOTES = (
-    "generation_config",
-    "hf_device_map",
-    "hf_quantizer",
-    "is_quantized",
-    "quantization_method",
-)
 _INPUT_ERRORS = (IndexError, KeyError, RuntimeError, TypeError, ValueError)
 _TASKS = {
     "ForAudioClassification": "audio-classification",
@@ -88,6 +84,14 @@ _UNREADABLE = (
     ValueError,
 )
 _LOCAL_ONLY = {"local_files_only": True, "trust_remote_code": False}
+_READERS: Mapping[str, Callable[[Path], Any]] = {
+    "tokenizer": lambda path: transformers.AutoTokenizer.from_pretrained(
+        path, **_LOCAL_ONLY
+    ),
+    "processor": lambda path: transformers.AutoProcessor.from_pretrained(
+        path, **_LOCAL_ONLY
+    ),
+}
 _NEW_NAMES = Version(transformers.__version__) >= Version("4.56")
 _OPTIONS = {
     "local_files_only": True,
@@ -135,6 +139,7 @@ class TransformersSerializer:
                 if extra is not None:
                     extra.save_pretrained(target)
                     config[kind] = type(extra).__name__
+                    warn_of_lost_notes(extra, partial(_READERS[kind], target))
             if options.generation_config is not None:
                 options.generation_config.save_pretrained(target)
         except (AttributeError, OSError, TypeError, ValueError) as err:
@@ -156,14 +161,9 @@ class TransformersSerializer:
         refuse_other_sources(path)
         model = _read(path, _model_class(saved.config))
         try:
-            if "tokenizer" in saved.config:
-                model.brixa_tokenizer = transformers.AutoTokenizer.from_pretrained(
-                    path, **_LOCAL_ONLY
-                )
-            if "processor" in saved.config:
-                model.brixa_processor = transformers.AutoProcessor.from_pretrained(
-                    path, **_LOCAL_ONLY
-                )
+            for kind, read in _READERS.items():
+                if kind in saved.config:
+                    setattr(model, f"brixa_{kind}", read(path))
         except Exception as err:  # tokenizers raises that itself
             raise unreadable(path, err) from err
         model.name_or_path = str(origin_of(path))
@@ -256,35 +256,13 @@ def _config_of(model: Any) -> dict[str, Any]:
                 "its weights are not those that its class has for its config"
             )
         if is_theirs:
-            _warn_of_lost(model, twin)
+            warn_of_lost_parts(model, twin)
         else:
             _refuse_other_state(model, twin)
     if is_theirs:
         return {"class": cls.__name__}
     path = class_path(cls)
     return {"class": path, "classes": [path]}
-
-
-def _warn_of_lost(model: Any, twin: Any) -> None:
-    """Say which attributes ``save_pretrained`` leaves out."""
-    twins = dict(twin.named_modules())
-    lost = [
-        f"{place}.{name}" if place else name
-        for place, module in model.named_modules()
-        for name in vars(module)
-        if not _is_given_back(name, module, twins[place])
-    ]
-    warn_of_lost(
-        model,
-        lost,
-        "set them in its config (model.config.NAME = ...), which is saved with it, or "
-        "make them arguments of a class of your own",
-    )
-
-
-def _is_given_back(name: str, module: Any, twin: Any) -> bool:
-    known = name in vars(twin) or hasattr(type(module), name) or name in _NOTES
-    return known or name.startswith(("_", "brixa_"))
 
 
 def _refuse_other_state(model: Any, twin: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -177,6 +178,25 @@ def test_an_attribute_that_is_not_saved_is_told(tmp_path, save, load):
         loaded = load(tmp_path / "v")
         save(loaded.train().half(), tmp_path / "again")
     assert not hasattr(loaded, "threshold")
+
+
+def test_an_attribute_of_a_tokenizer_that_is_not_saved_is_told(
+    tokenizer, tmp_path, save, load
+):
+    model, tokenizer = make_classifier(), copy.deepcopy(tokenizer)
+    tokenizer.padding_side = tokenizer.init_kwargs["padding_side"] = "left"
+    tokenizer.init_kwargs["language"] = "en"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", LostAttributeWarning)
+        save(model, tmp_path / "kept", tokenizer=tokenizer)
+    loaded = load(tmp_path / "kept").brixa_tokenizer
+    assert (loaded.padding_side, loaded.init_kwargs["language"]) == ("left", "en")
+    tokenizer.stop_words = {"the"}
+    with pytest.warns(
+        LostAttributeWarning, match="attributes stop_words; keep them in"
+    ):
+        save(model, tmp_path / "lost", tokenizer=tokenizer)
+    assert not hasattr(load(tmp_path / "lost").brixa_tokenizer, "stop_words")
 
 
 @pytest.mark.parametrize(
