@@ -53,6 +53,7 @@ def create(
 ) -> None:
     """Deploy a version, or upgrade the deployment of that name.
 
+    \f
     Raises:
         DeploymentError: If the deployment did not become ready.
     """
@@ -164,6 +165,7 @@ def delete(workspace: Workspace, name: str) -> None:
 def up(workspace: Workspace) -> None:
     """Start again what should be running, after a reboot for example.
 
+    \f
     Raises:
         DeploymentError: If one of them did not become ready.
     """

@@ -37,6 +37,7 @@ def check(
 
     Exits with 3 when drift is found.
 
+    \f
     Raises:
         DriftError: If the version was saved without reference data.
     """

@@ -68,5 +68,9 @@ def gc(
         click.echo(str(each))
     counted = [each for each in found if each.removed or not remove]
     size = sum(each.size_bytes for each in counted)
+    if not found:
+        click.echo("nothing to free", err=True)
+        return
     done = "freed" if remove else "to free; --remove does it"
-    click.echo(f"{len(counted)} things, {size} bytes {done}", err=True)
+    things = "thing" if len(counted) == 1 else "things"
+    click.echo(f"{len(counted)} {things}, {size} bytes {done}", err=True)

@@ -250,6 +250,7 @@ def delete(
 
     Its files stay until brixa gc --remove.
 
+    \f
     Raises:
         click.UsageError: If no version is named.
     """

@@ -84,6 +84,7 @@ def diff(
 ) -> None:
     """Compare two versions of a model: NAME@A NAME@B.
 
+    \f
     Raises:
         click.UsageError: If they are of two models.
     """

@@ -41,6 +41,7 @@ def trust(
     Its files are verified, the tracking backend records their digest, and who, when
     and why are kept. With --key the record outlives the tracking backend.
 
+    \f
     Raises:
         click.UsageError: If it is not clear for what, by whom or why.
     """

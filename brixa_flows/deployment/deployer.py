@@ -321,8 +321,7 @@ class ModelDeployer:
             DeploymentNotFoundError: If there is no such deployment.
             DeploymentError: If it can't be stopped.
         """
-        config, _ = self._store.get(name)
-        self._engine(config.engine).delete(name)
+        self._engine(self._store.engine_of(name)).delete(name)
         self._store.remove(name)
 
     def up(self) -> dict[str, tuple[bool, str]]:

@@ -86,6 +86,19 @@ class DeploymentStore:
             raise DeploymentNotFoundError(name, self.names(), where)
         return found
 
+    def engine_of(self, name: str) -> str:
+        """Which engine serves it: the default one if its file can't be understood.
+
+        Raises:
+            DeploymentNotFoundError: If there is no such deployment.
+        """
+        try:
+            return self.get(name)[0].engine
+        except DeploymentNotFoundError:
+            raise
+        except DeploymentError:
+            return str(DeploymentConfig.model_fields["engine"].default)
+
     def put(self, config: DeploymentConfig, etag: str | None) -> str:
         """Write the desired state over the one that was read.
 

@@ -59,8 +59,9 @@ class InvalidNameError(BrixaError, ValueError):
     """A model, alias or deployment name that breaks the name rules."""
 
     def __init__(self, kind: str, name: object, allowed: str) -> None:
+        article = "an" if kind[:1] in "aeiou" else "a"
         super().__init__(
-            f"{str(name)[:80]!r} can't be the name of a {kind}: {allowed}",
+            f"{str(name)[:80]!r} can't be the name of {article} {kind}: {allowed}",
             kind=kind,
             name=name,
             allowed=allowed,

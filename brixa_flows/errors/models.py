@@ -47,8 +47,9 @@ class VersionNotFoundError(BrixaError, LookupError):
     ) -> None:
         listed = tuple(str(version) for version in available)
         super().__init__(
-            f"no version of {name!r} answers to {spec!r}; ready versions: "
-            f"{some_of(listed)}" + (f"; {hint}" if hint else ""),
+            f"no version of {name!r} answers to {spec!r}"
+            + (f"; ready versions: {some_of(listed)}" if listed or not hint else "")
+            + (f"; {hint}" if hint else ""),
             name=name,
             spec=spec,
             available=listed,

@@ -10,6 +10,7 @@ import getpass
 from collections.abc import Callable
 
 from brixa_flows.errors import (
+    InvalidMetadataError,
     ModelNotSavedError,
     StageTransitionError,
     VersionExistsError,
@@ -206,9 +207,11 @@ class Changer:
 
 
 def _check_words(actor: object, reason: object) -> None:
-    if actor is not None:
-        as_text("actor", actor)
-    as_text("reason", reason)
+    """Refuse what nobody could read later; no reason at all is one's own choice."""
+    if actor is not None and not as_text("actor", actor).strip():
+        raise InvalidMetadataError("actor", "is blank; say who decides")
+    if as_text("reason", reason) and not str(reason).strip():
+        raise InvalidMetadataError("reason", "is blank; say why")
 
 
 def _refuse_deleted(lifecycle: Lifecycle, version: ModelVersion) -> None:

@@ -108,8 +108,12 @@ class Checker:
         journal, found = self._backends.journal, []
         for version in standing.claimed:
             try:
-                journal.read_claim(standing.name, version)
+                claim = journal.read_claim(standing.name, version)
                 journal.read_seal(standing.name, version)
+                journal.read_metadata(standing.name, version)
+                if claim is not None and standing.state(version) == "ready":
+                    self._reader.core(claim)
+                    self._reader.lineage(claim, True)
             except DamagedArtifactError as err:
                 found.append(str(err))
         return found

@@ -101,7 +101,9 @@ class Reader:
         parsed = ModelVersion.parse(version)
         claim = self._backends.journal.read_claim(name, parsed)
         if claim is None:
-            raise VersionNotFoundError(name, str(parsed), self.standing(name).ready)
+            ready = self.standing(name).ready
+            hint = "register_model takes a number first"
+            raise VersionNotFoundError(name, str(parsed), ready, hint)
         return claim
 
     def metadata(

@@ -81,7 +81,7 @@ class SignatureBundle:
             hint = str(key.get("hint") or "")
             envelope = content["dsseEnvelope"]
         except (AttributeError, KeyError, TypeError, ValueError) as err:
-            reason = "is no Sigstore bundle (it is cut, or something else)"
+            reason = "is no Sigstore bundle (cut, or something else); remove it, then sign again"
             raise SignatureError(where, reason) from err
         if kind != _MEDIA_TYPE:
             raise SignatureError(where, f"is {kind!r:.80}, not {_MEDIA_TYPE}")

@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from brixa_flows.errors import InvalidMetadataError
+from brixa_flows.errors import InvalidMetadataError, some_of
 from brixa_flows.tracking.limits import NAME_RULE, check_characters, is_name
 
 __all__ = [
@@ -83,7 +83,8 @@ def check_user_tags(tags: Mapping[str, str | None]) -> None:
     for key, value in tags.items():
         if key.startswith(_RESERVED):
             raise InvalidMetadataError(
-                "tags", f"has {key!r}: keys that begin with {_RESERVED} are reserved"
+                "tags",
+                f"has {key!r}: keys that begin with {some_of(_RESERVED)} are reserved",
             )
         if not is_name(key):
             raise InvalidMetadataError("tags", f"has {key[:80]!r}: {NAME_RULE}")

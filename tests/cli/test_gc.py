@@ -14,7 +14,7 @@ from tests.cli.conftest import Run
 def test_what_is_deleted_is_listed_then_freed(run: Run, storage: Path) -> None:
     code, out, err = run("gc")
     assert (code, out) == (0, "")
-    assert err == "0 things, 0 bytes to free; --remove does it\n"
+    assert err == "nothing to free\n"
     config = storage / "models" / "deployments" / "api" / "config.json"
     config.parent.mkdir(parents=True)
     config.write_text(json.dumps({"model_name": "delays", "version": "1.0.0"}))
@@ -33,7 +33,7 @@ def test_what_is_deleted_is_listed_then_freed(run: Run, storage: Path) -> None:
     code, out, err = run("gc", "--remove")
     assert code == 0
     assert out.startswith("removed models/delays/1.0.0 (")
-    assert err.startswith("1 things, ") and err.endswith(" bytes freed\n")
+    assert err.startswith("1 thing, ") and err.endswith(" bytes freed\n")
     assert not files.exists()
     assert run("gc", "--remove")[1] == ""
 

@@ -237,6 +237,16 @@ def test_status_json_follows_what_is_observed(steady, deployer, storage):
     wait_until(lambda: written() == {status.pid, status.replicas[0].pid})
 
 
+def test_a_deployment_whose_file_is_damaged_can_be_deleted(deployer, storage):
+    storage.create("models/deployments/ghost/config.json", b"{")
+    with pytest.raises(DeploymentError, match="delete the deployment and deploy again"):
+        deployer.status("ghost")
+    deployer.delete("ghost")
+    assert "ghost" not in deployer.list()
+    with pytest.raises(DeploymentNotFoundError, match="ghost"):
+        deployer.delete("ghost")
+
+
 @pytest.mark.parametrize(
     ("asked", "words"),
     [

@@ -99,3 +99,18 @@ def test_half_written_files_of_the_dead_are_told_with_their_size(
         [told] = registry.check()
     assert "1 unfinished directories" in told
     assert "2.5 MB; brixa doctor --fix" in told
+
+
+@pytest.mark.parametrize(
+    "file", ["1.0.1_meta.json", "1.0.1/config.json", "1.0.1/lineage.json"]
+)
+def test_a_damaged_file_of_a_version_is_told_and_hides_no_other(
+    registry: ModelRegistry, save: SaveVersion, storage: LocalStorageNode, file: str
+) -> None:
+    save("m", "1.0.0")
+    save("m", "1.0.1")
+    (storage.root / "models" / "m" / file).write_bytes(b"{")
+    fresh = ModelRegistry(storage, tracking=registry.tracking)
+    [told] = fresh.check()
+    assert file.rpartition("/")[2] in told
+    assert "1.0.1" in told

@@ -8,7 +8,12 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from brixa_flows.errors import DatasetError, InvalidMetadataError, SettingsError
+from brixa_flows.errors import (
+    DatasetError,
+    InvalidMetadataError,
+    SettingsError,
+    VersionNotFoundError,
+)
 from brixa_flows.registry import ModelRegistry
 from brixa_flows.storage.local import LocalStorageNode
 
@@ -53,3 +58,25 @@ def test_a_damaged_version_does_not_stop_the_next_registration(
     damaged.parent.chmod(0o755)
     damaged.unlink()
     assert str(registry.register_model("m", "classification").version) == "1.0.2"
+
+
+@pytest.mark.parametrize("words", [{"actor": " "}, {"reason": "\t"}])
+def test_a_blank_word_is_kept_for_nobody(
+    registry: ModelRegistry, save: Any, words: dict[str, str]
+) -> None:
+    save("m", "1.0.0")
+    with pytest.raises(InvalidMetadataError, match="is blank"):
+        registry.transition("m", "1.0.0", "production", **words)
+    with pytest.raises(InvalidMetadataError, match="is blank"):
+        registry.delete_version("m", "1.0.0", **words)
+    assert registry.stage_history("m") == []
+
+
+def test_what_was_deleted_is_told_as_that(registry: ModelRegistry, save: Any) -> None:
+    save("m", "1.0.0")
+    registry.delete_version("m", "1.0.0", reason="bad")
+    with pytest.raises(VersionNotFoundError) as again:
+        registry.delete_version("m", "1.0.0", reason="bad")
+    assert str(again.value).endswith("answers to '1.0.0'; 1.0.0 was deleted")
+    with pytest.raises(VersionNotFoundError, match="register_model takes a number"):
+        registry.log_metrics("m", "9.9.9", {"auc": 0.5})
