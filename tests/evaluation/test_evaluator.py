@@ -245,7 +245,9 @@ def test_the_network_of_the_spec_is_judged_on_integer_labels(workshop: Any) -> N
         model_type="text-classification",
         framework="pytorch",
     )
-    model = SimpleModel()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = SimpleModel()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         registry.save_model(metadata.name, metadata.version, model)
