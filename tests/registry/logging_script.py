@@ -123,7 +123,9 @@ def transformers() -> Any:
         pipeline,
     )
 
-    words = {word: i for i, word in enumerate(["[PAD]", "[UNK]", "good", "bad", "film"])}
+    words = {
+        word: i for i, word in enumerate(["[PAD]", "[UNK]", "good", "bad", "film"])
+    }
     splitting = Tokenizer(models.WordLevel(words, unk_token="[UNK]"))
     splitting.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer = PreTrainedTokenizerFast(
