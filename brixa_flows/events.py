@@ -8,11 +8,12 @@ key ``message``, made from the other keys by each class's own sentence.
 from __future__ import annotations
 
 import uuid
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = [
+    "DEFAULT_POLICY",
     "EVENTS",
     "ApprovalWaiting",
     "DriftDetected",
@@ -30,7 +31,15 @@ __all__ = [
 ]
 
 MESSAGE_KEY = "message"
+DEFAULT_POLICY = "production"
 _NAMESPACE = uuid.UUID("6f1c0b7e-6f0d-5f7b-9a55-6b72697861f1")
+
+
+# From the training on, so that who trains says who decides; records of releases that did
+# not know it are read with the default.
+_Policy = Annotated[
+    str, Field(description="Brixa Gate Policy block that decides about production.")
+]
 
 
 class EvaluationDataset(BaseModel):
@@ -125,6 +134,7 @@ class TrainingCompleted(EventPayload):
     run_id: str = ""
     flow_run_id: str = ""
     git_commit: str = ""
+    policy: _Policy = DEFAULT_POLICY
 
 
 class ModelRegistered(EventPayload):
@@ -139,6 +149,7 @@ class ModelRegistered(EventPayload):
     model_uri: str = Field("", description="The logged model that it came from.")
     evaluations: list[EvaluationDataset] = Field(default_factory=list)
     target: str = ""
+    policy: _Policy = DEFAULT_POLICY
 
 
 class ModelEvaluated(EventPayload):
@@ -154,6 +165,7 @@ class ModelEvaluated(EventPayload):
     metrics: dict[str, float]
     baseline: str = Field("", description="Version in production, if any.")
     comparison: dict[str, Any] = Field(default_factory=dict)
+    policy: _Policy = DEFAULT_POLICY
 
 
 class ApprovalWaiting(EventPayload):
@@ -233,6 +245,7 @@ class ModelSoaked(EventPayload):
     comparison: dict[str, Any] = Field(
         default_factory=dict, description="With production as it is now, if any."
     )
+    policy: _Policy = DEFAULT_POLICY
 
 
 class WindowClosed(EventPayload):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from prefect import flow, get_run_logger
 from pydantic import Field
 
-from brixa_flows.events import EvaluationDataset
+from brixa_flows.events import DEFAULT_POLICY, EvaluationDataset
 from brixa_flows.tasks.announcing import announce
 from brixa_flows.tasks.evaluation import (
     compare_with_production,
@@ -29,6 +29,10 @@ class EvaluateRequest(FlowRequest):
     metrics: list[str] = Field(
         ["roc_auc", "average_precision", "log_loss", "accuracy"],
         description="What to measure, in scikit-learn's words.",
+    )
+    policy: str = Field(
+        DEFAULT_POLICY,
+        description="Brixa Gate Policy block that decides about production.",
     )
     registry: str = Field("brixa", description="Brixa Registry block.")
 
@@ -57,7 +61,7 @@ def evaluate_model(request: EvaluateRequest) -> None:
             step()
         comparison = compare_with_production(*who, decisive, *asked)
         step()
-        judged = conclude_evaluation(*who, decisive, *asked, comparison)
+        judged = conclude_evaluation(*who, decisive, *asked, comparison, request.policy)
         step()
     publish_evaluation([*results, judged.result], comparison)
     announce(request.registry, judged.owed)

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from prefect import flow, runtime
 from pydantic import Field
 
-from brixa_flows.events import GateRefused
+from brixa_flows.events import DEFAULT_POLICY, GateRefused
 from brixa_flows.outbox import promoted
 from brixa_flows.tasks.announcing import announce, announce_whole
 from brixa_flows.tasks.notifying import tell_of_refusal
@@ -28,7 +28,7 @@ class PromoteRequest(FlowRequest):
     stage: Literal["staging", "production"] = Field(
         "production", description="Where it is to go."
     )
-    policy: str = Field("production", description="Brixa Gate Policy block.")
+    policy: str = Field(DEFAULT_POLICY, description="Brixa Gate Policy block.")
     dataset_digest: str = Field(
         "", description="Rows whose evaluation decides; empty takes the newest."
     )

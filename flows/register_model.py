@@ -7,7 +7,7 @@ from typing import Any
 from prefect import flow
 from pydantic import Field
 
-from brixa_flows.events import EvaluationDataset, TrainingCompleted
+from brixa_flows.events import DEFAULT_POLICY, EvaluationDataset, TrainingCompleted
 from brixa_flows.tasks.announcing import announce
 from brixa_flows.tasks.registration import (
     adopt_training,
@@ -45,6 +45,10 @@ class RegisterRequest(FlowRequest):
     run_id: str = Field("", description="MLflow run that trained it.")
     flow_run_id: str = Field("", description="Prefect flow run that trained it.")
     git_commit: str = Field("", description="Commit of the training code.")
+    policy: str = Field(
+        DEFAULT_POLICY,
+        description="Brixa Gate Policy block that decides about production.",
+    )
     registry: str = Field("brixa", description="Brixa Registry block.")
     signing_keys: str = Field(
         "", description="Brixa Signing Keys block; empty leaves the version unsigned."

@@ -8,6 +8,7 @@ from pydantic import Field
 from brixa_flows.demo.months import last_closed_month
 from brixa_flows.errors import OrchestrationError
 from brixa_flows.tasks.opening import open_registry
+from brixa_flows.tasks.registration import training_policy
 from brixa_flows.tasks.reporting import publish_retraining
 from brixa_flows.tasks.requests import FlowRequest
 from brixa_flows.tasks.retraining import claim_retraining, finish_retraining
@@ -54,6 +55,7 @@ def retrain(request: RetrainRequest) -> None:
             data=datasets[0].uri,
             first_month=trained_on["first_month"],
             last_month=last_month,
+            policy=training_policy(registry, name, version),
             registry=registry,
         )
     )

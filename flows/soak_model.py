@@ -9,6 +9,7 @@ from brixa_flows.events import EvaluationDataset, GateRefused, ModelSoaked
 from brixa_flows.tasks.announcing import announce_whole
 from brixa_flows.tasks.evaluation import compare_with_production
 from brixa_flows.tasks.notifying import tell_of_refusal
+from brixa_flows.tasks.registration import training_policy
 from brixa_flows.tasks.requests import FlowRequest
 from brixa_flows.tasks.soaking import SoakRules, publish_soak, soak
 
@@ -78,5 +79,6 @@ def soak_model(request: SoakRequest) -> None:
         p99_ms=soaked.p99_ms,
         dataset_digest=data.digest,
         comparison=comparison.to_dict() if comparison else {},
+        policy=training_policy(*who),
     )
     announce_whole(request.registry, event, event.event_id(runtime.flow_run.id))

@@ -16,7 +16,7 @@ from prefect.cache_policies import NO_CACHE
 from pydantic import Field
 
 from brixa_flows.demo.months import month_after, month_file
-from brixa_flows.events import EvaluationDataset
+from brixa_flows.events import DEFAULT_POLICY, EvaluationDataset
 from brixa_flows.registry import DatasetRef
 from brixa_flows.tasks.announcing import announce_training_complete
 from brixa_flows.tasks.opening import open_registry
@@ -38,6 +38,10 @@ class TrainRequest(FlowRequest):
     )
     held_out_share: float = Field(
         0.25, gt=0, lt=1, description="Share of rows kept out of the training."
+    )
+    policy: str = Field(
+        DEFAULT_POLICY,
+        description="Brixa Gate Policy block that decides about production.",
     )
     registry: str = Field("brixa", description="Brixa Registry block.")
 
@@ -121,5 +125,6 @@ def train(request: TrainRequest) -> None:
             ),
         ],
         target=TARGET,
+        policy=request.policy,
         registry=request.registry,
     )

@@ -8,6 +8,7 @@ from typing import Any
 from brixa_flows.drift import DriftReport, DriftVerdict
 from brixa_flows.evaluation import Comparison, EvaluationResult
 from brixa_flows.events import (
+    DEFAULT_POLICY,
     DriftDetected,
     EventPayload,
     ModelEvaluated,
@@ -62,7 +63,10 @@ def judged_alike(
 
 
 def concluded_alike(
-    registry: ModelRegistry, result: EvaluationResult, baseline: str | None
+    registry: ModelRegistry,
+    result: EvaluationResult,
+    baseline: str | None,
+    policy: str = DEFAULT_POLICY,
 ) -> dict[str, Any] | None:
     """The last of these that owes an event.
 
@@ -70,20 +74,24 @@ def concluded_alike(
         registry: The registry.
         result: What was found now.
         baseline: The version that it was compared with; ``None`` is any.
+        policy: The gate policy that its event asks for.
     """
 
     def concludes(record: Mapping[str, Any]) -> bool:
         announced: Mapping[str, Any] = record.get("announces") or {}
         payload = announced.get("payload") or {}
-        return bool(payload) and baseline in (None, payload["baseline"])
+        asked = payload.get("policy", DEFAULT_POLICY) == policy
+        return bool(payload) and asked and baseline in (None, payload["baseline"])
 
     return next(filter(concludes, reversed(judged_alike(registry, result))), None)
 
 
 def evaluated(
-    result: EvaluationResult, comparison: Comparison | None
+    result: EvaluationResult,
+    comparison: Comparison | None,
+    policy: str = DEFAULT_POLICY,
 ) -> ModelEvaluated:
-    """The event of an evaluation that decides."""
+    """The event of an evaluation that decides, by a gate policy."""
     return ModelEvaluated(
         name=result.model_name,
         version=str(result.version),
@@ -93,4 +101,5 @@ def evaluated(
         metrics=dict(result.metrics),
         baseline=str(comparison.baseline) if comparison else "",
         comparison=comparison.to_dict() if comparison else {},
+        policy=policy,
     )

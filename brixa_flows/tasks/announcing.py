@@ -22,7 +22,12 @@ from prefect.exceptions import PrefectHTTPStatusError
 from prefect.settings import get_current_settings
 
 from brixa_flows.errors import PrefectUnavailableError
-from brixa_flows.events import EvaluationDataset, EventPayload, TrainingCompleted
+from brixa_flows.events import (
+    DEFAULT_POLICY,
+    EvaluationDataset,
+    EventPayload,
+    TrainingCompleted,
+)
 from brixa_flows.outbox import Outbox, Owed
 from brixa_flows.registry import DatasetRef, git_state
 from brixa_flows.tasks.opening import open_registry
@@ -125,6 +130,10 @@ def announce_whole(registry: str, payload: EventPayload, event_id: UUID) -> None
     Raises:
         PrefectUnavailableError: If the server does not take it.
     """
+    _deliver_kept(registry, payload, event_id)
+
+
+def _deliver_kept(registry: str, payload: EventPayload, event_id: UUID) -> None:
     outbox = Outbox(open_registry(registry))
     outbox.put(event_id, payload)
     _deliver_once(outbox, payload, event_id)
@@ -162,6 +171,7 @@ def announce_training_complete(
     evaluations: Iterable[EvaluationDataset] = (),
     target: str = "",
     description: str = "",
+    policy: str = DEFAULT_POLICY,
     registry: str = "brixa",
 ) -> None:
     """Tell the loop that a training is over; the last task of any training flow.
@@ -181,6 +191,7 @@ def announce_training_complete(
         evaluations: Labelled rows it has not seen; the last decide about promotion.
         target: Column of the label in those rows.
         description: Free text for the version.
+        policy: Name of the Brixa Gate Policy block that decides about production.
         registry: Name of the Brixa Registry block.
 
     Raises:
@@ -201,8 +212,6 @@ def announce_training_complete(
         run_id=run_id,
         flow_run_id=str(runtime.flow_run.id or ""),
         git_commit=_commit_here(),
+        policy=policy,
     )
-    outbox = Outbox(open_registry(registry))
-    event_id = payload.event_id(model_uri)
-    outbox.put(event_id, payload)
-    _deliver_once(outbox, payload, event_id)
+    _deliver_kept(registry, payload, payload.event_id(model_uri))

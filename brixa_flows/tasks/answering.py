@@ -30,6 +30,7 @@ from prefect.settings import get_current_settings
 from prefect.utilities.urls import url_for
 
 from brixa_flows.errors import OrchestrationError, PrefectUnavailableError, some_of
+from brixa_flows.events import DEFAULT_POLICY
 
 __all__ = [
     "WaitingApproval",
@@ -103,7 +104,7 @@ def _waiting(run: FlowRun) -> WaitingApproval:
         name=request.get("name", ""),
         version=request.get("version", ""),
         stage=request.get("stage", "production"),
-        policy=request.get("policy", "production"),
+        policy=request.get("policy", DEFAULT_POLICY),
         since=run.state.timestamp,
         deadline=run.state.state_details.pause_timeout,
         url=url_for("flow-run", run.id) or "",

@@ -9,7 +9,7 @@ from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
 from brixa_flows.evaluation import Comparison, EvaluationResult, ModelEvaluator
-from brixa_flows.events import EvaluationDataset
+from brixa_flows.events import DEFAULT_POLICY, EvaluationDataset
 from brixa_flows.outbox import (
     Owed,
     announces,
@@ -85,6 +85,7 @@ def conclude_evaluation(
     target: str,
     metrics: Sequence[str],
     comparison: Comparison | None,
+    policy: str = DEFAULT_POLICY,
 ) -> Conclusion:
     """Judge a version on the rows that decide; the record owes the loop its event.
 
@@ -96,6 +97,7 @@ def conclude_evaluation(
         target: Column of the label.
         metrics: What to measure.
         comparison: With the version in production, if there was one.
+        policy: The gate policy that is to decide about it.
 
     Returns:
         What was found, and the event; those of an earlier run that found the same.
@@ -106,10 +108,10 @@ def conclude_evaluation(
     opened = open_registry(registry)
     evaluator = ModelEvaluator(opened)
     result = _judge(evaluator, name, version, dataset, target, metrics)
-    payload = evaluated(result, comparison)
+    payload = evaluated(result, comparison, policy)
     itself = version_in_production(opened, name) == version
     baseline = None if itself else payload.baseline
-    record = concluded_alike(opened, result, baseline)
+    record = concluded_alike(opened, result, baseline, policy)
     record = record or evaluator.keep(result, announces(payload))
     get_run_logger().info("%s on %s: %s", version, dataset.name, result.metrics)
     return Conclusion(EvaluationResult.from_dict(record), owed_by_record(record))

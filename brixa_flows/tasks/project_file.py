@@ -141,6 +141,10 @@ def _trigger_faults(
         if keys is not None and named not in keys:
             yield f"{where} names the payload key {named!r}, which is not always there"
     yield from _binding_faults(where, given, parameters)
+    for name, value in given.items():
+        fields = getattr(parameters.get(name), "model_fields", {})
+        for key in sorted((keys or set()) & set(fields) - set(value)):
+            yield f"{where} does not hand on the payload key {key!r} to {name}.{key}"
 
 
 def _binding_faults(

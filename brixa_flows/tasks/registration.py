@@ -5,12 +5,12 @@ from __future__ import annotations
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
-from brixa_flows.events import TrainingCompleted
+from brixa_flows.events import ModelRegistered, TrainingCompleted
 from brixa_flows.outbox import Owed, registered
 from brixa_flows.registry import CodeRef, DatasetRef, ModelMetadata
 from brixa_flows.tasks.opening import load_signing_keys, open_registry
 
-__all__ = ["adopt_training", "registered_event", "sign_version"]
+__all__ = ["adopt_training", "registered_event", "sign_version", "training_policy"]
 
 
 def registered_event(registry: str, name: str, version: str) -> Owed:
@@ -27,6 +27,22 @@ def registered_event(registry: str, name: str, version: str) -> Owed:
     return registered(open_registry(registry), name, version)
 
 
+def training_policy(registry: str, name: str, version: str) -> str:
+    """The gate policy that the training of a version named.
+
+    Args:
+        registry: Name of the registry's block.
+        name: The model.
+        version: Its version.
+
+    Raises:
+        BrixaError: If it is not sealed.
+    """
+    payload = registered_event(registry, name, version).payload
+    assert isinstance(payload, ModelRegistered)
+    return payload.policy
+
+
 @task(task_run_name="adopt {training.model_uri}", cache_policy=NO_CACHE)
 def adopt_training(registry: str, training: TrainingCompleted) -> ModelMetadata:
     """Register, save and seal the model of a training as the next version, once.
@@ -41,7 +57,6 @@ def adopt_training(registry: str, training: TrainingCompleted) -> ModelMetadata:
     Raises:
         BrixaError: If the model can't be adopted; nothing is half done then.
     """
-    evaluations = [each.model_dump(mode="json") for each in training.evaluations]
     metadata = open_registry(registry).register_run(
         training.model_uri,
         name=training.name,
@@ -55,7 +70,9 @@ def adopt_training(registry: str, training: TrainingCompleted) -> ModelMetadata:
         flow_run_id=training.flow_run_id or None,
         code=CodeRef(commit=training.git_commit) if training.git_commit else None,
         once=True,
-        event_facts={"evaluations": evaluations, "target": training.target},
+        event_facts=training.model_dump(
+            mode="json", include={"evaluations", "target", "policy"}
+        ),
     )
     get_run_logger().info("%s %s is sealed", metadata.name, metadata.version)
     return metadata

@@ -91,6 +91,16 @@ def test_a_template_of_a_missing_payload_key_is_named(
     assert "'nmae'" in fault
 
 
+def test_a_payload_key_that_the_flow_takes_and_is_not_handed_is_named(
+    changed: Callable[[Change], Any],
+) -> None:
+    def change(project: dict[str, Any]) -> None:
+        del _trigger(project)["parameters"]["request"]["policy"]
+
+    [fault] = changed(change)
+    assert "does not hand on the payload key 'policy' to request.policy" in fault
+
+
 def test_a_parameter_that_the_flow_does_not_take_is_named(
     changed: Callable[[Change], Any],
 ) -> None:

@@ -22,6 +22,7 @@ from brixa_flows.events import (
     ModelEvaluated,
     ModelPromoted,
     ModelRegistered,
+    TrainingCompleted,
 )
 from brixa_flows.outbox import Outbox, Reconciled, Reconciler, announces, registered
 from brixa_flows.registry import ModelRegistry
@@ -231,25 +232,59 @@ def test_what_can_not_be_read_holds_nothing_else_back(
         assert word in caplog.text
 
 
-def test_an_adopted_version_is_announced_with_what_its_training_said(
-    registry: ModelRegistry, feed: Feed, tmp_path: Path
-) -> None:
-    Outbox(registry).begin()
+@pytest.fixture
+def offered(registry: ModelRegistry, tmp_path: Path) -> str:
+    """URI of a model that a team logged."""
     logged = tmp_path / "logged"
     mlflow.sklearn.save_model(MODEL, logged, pip_requirements=["scikit-learn"])
-    offered = AdoptableModel("runs:/1/model", logged, logged.as_uri(), run_id="1")
-    registry.tracking.offer(offered)  # type: ignore[attr-defined]
+    model = AdoptableModel("runs:/1/model", logged, logged.as_uri(), run_id="1")
+    registry.tracking.offer(model)  # type: ignore[attr-defined]
+    return model.uri
+
+
+def test_an_adopted_version_is_announced_with_what_its_training_said(
+    registry: ModelRegistry, feed: Feed, offered: str
+) -> None:
+    Outbox(registry).begin()
     rows = [{"name": "held-out", "uri": "rows.parquet"}]
     registry.register_run(
-        "runs:/1/model",
+        offered,
         name="m",
         once=True,
-        event_facts={"evaluations": rows, "target": "late"},
+        event_facts={"evaluations": rows, "target": "late", "policy": "strict"},
     )
     [told] = reconcile(registry, feed).delivered
     facts = told.to_payload()
     assert (facts["model_uri"], facts["target"]) == ("runs:/1/model", "late")
-    assert facts["evaluations"] == rows
+    assert (facts["evaluations"], facts["policy"]) == (rows, "strict")
+
+
+def test_records_of_a_release_that_knew_one_policy_are_announced_with_it(
+    registry: ModelRegistry, feed: Feed, offered: str
+) -> None:
+    Outbox(registry).begin()
+    facts = {"evaluations": [], "target": "late"}
+    registry.register_run(offered, name="m", once=True, event_facts=facts)
+    judged = announces(EVALUATED)
+    training = TrainingCompleted(
+        name="m", model_uri=offered, framework="sklearn", model_type="c"
+    )
+    event_id = training.event_id(offered)
+    payload = training.model_dump(mode="json")
+    for old in (judged["announces"]["payload"], payload):
+        assert old.pop("policy") == "production"
+    registry.record_evaluation("m", "1.0.0", judged)
+    record = {"event_id": str(event_id), "event": training.event, "payload": payload}
+    record["at"] = datetime.now(UTC).isoformat()
+    key = f"models/_meta/outbox/pending/{event_id}.json"
+    registry.storage.create(key, json.dumps(record).encode())
+    told = reconcile(registry, feed).delivered
+    assert [each.to_payload()["policy"] for each in told] == ["production"] * 3
+    assert {each.event for each in told} == {
+        TrainingCompleted.event,
+        ModelRegistered.event,
+        ModelEvaluated.event,
+    }
 
 
 def test_nothing_to_do_reads_nothing_old(

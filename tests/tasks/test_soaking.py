@@ -141,6 +141,7 @@ def test_a_version_that_stands_goes_on_with_a_comparison_with_production_as_it_i
     assert soaked["requests"] >= 30 and 0 < soaked["p99_ms"] < 30_000
     assert soaked["comparison"]["baseline"] == "1.0.0"
     assert soaked["comparison"]["candidate"] == "1.0.1"
+    assert soaked["policy"] == "production"  # it was saved by hand
     evaluated = registry.evaluations(NAME, "1.0.1")[-1]
     assert soaked["dataset_digest"] == evaluated["dataset"]["digest"]
 

@@ -60,7 +60,12 @@ from brixa_flows.tasks.opening import (
 )
 from brixa_flows.tasks.promotion import ask_policy, move_to_stage
 from brixa_flows.tasks.reconciling import reconcile_registry
-from brixa_flows.tasks.registration import adopt_training, sign_version
+from brixa_flows.tasks.registration import (
+    adopt_training,
+    registered_event,
+    sign_version,
+    training_policy,
+)
 from brixa_flows.tasks.retraining import claim_retraining
 from brixa_flows.tasks.task_runners import RunnerName
 from flows.evaluate_versions import EvaluateVersionsRequest, evaluate_versions
@@ -183,6 +188,7 @@ def training(logged: str, data: Path) -> TrainingCompleted:
         target="late",
         flow_run_id="a-flow-run",
         git_commit="c0ffee",
+        policy="strict",
     )
 
 
@@ -218,6 +224,8 @@ def test_a_training_becomes_a_sealed_version_with_all_that_went_into_it(
     assert lineage.code is not None and lineage.code.commit == "c0ffee"
     rows = pd.read_parquet(training.reference_uri)[["a", "b"]]
     assert set(registry.load_model(training.name, "1.0.0").predict(rows)) == {0, 1}
+    told = registered_event(BLOCK, training.name, "1.0.0").payload.to_payload()
+    assert told["policy"] == training_policy(BLOCK, training.name, "1.0.0") == "strict"
 
 
 def test_a_version_is_judged_promoted_and_then_is_what_others_are_compared_with(
@@ -234,6 +242,11 @@ def test_a_version_is_judged_promoted_and_then_is_what_others_are_compared_with(
     assert evaluate_version.fn(*first).metrics == result.metrics
     [recorded] = registry.evaluations(name, "1.0.0")
     assert str(owed.event_id) == recorded["event_id"]
+    _, strictly = conclude_evaluation.fn(*first, None, "strict")
+    asked_for = [each.payload.to_payload()["policy"] for each in (owed, strictly)]
+    assert asked_for == ["production", "strict"]
+    assert conclude_evaluation.fn(*first, None, "strict")[1] == strictly
+    assert conclude_evaluation.fn(*first, None)[1] == owed
     asked = (BLOCK, "production", name)
     assert ask_policy.fn(*asked, "1.0.0", result.dataset_digest, {}).allowed
 
