@@ -160,14 +160,29 @@ class UnknownNodeError(BrixaError, LookupError):
 class FrameworkMismatchError(BrixaError, TypeError):
     """The object is of another framework than the version was registered with."""
 
-    def __init__(self, registered: str, detected: str, where: str) -> None:
+    def __init__(
+        self,
+        registered: str,
+        detected: str,
+        where: str,
+        given: str = "",
+        expected: Iterable[str] = (),
+    ) -> None:
+        expected = tuple(expected)
+        problem = (
+            f"the object is of {detected!r}; register a version with "
+            f"framework={detected!r} or save the matching object"
+        )
+        if given:
+            kinds = some_of(expected)
+            problem = f"what was given is {given}; give an object of {kinds}"
         super().__init__(
-            f"{where} is registered with framework {registered!r}, but the object is "
-            f"of {detected!r}; register a version with framework={detected!r} or "
-            "save the matching object",
+            f"{where} is registered with framework {registered!r}, but {problem}",
             registered=registered,
             detected=detected,
             where=where,
+            given=given,
+            expected=expected,
         )
 
 

@@ -40,7 +40,7 @@ def model_card(
         _schema("Input", core.input_schema),
         _schema("Output", core.output_schema),
         _table("Data", ("role", "name", "rows", "digest", "where"), _data(lineage)),
-        _table("Made from", ("model", "relation"), _parents(lineage)),
+        _table("Made from", ("model", "relation", "where"), _parents(lineage)),
         _table("Origin", ("", ""), _origin(lineage)),
         _table("Environment", ("package", "version"), lineage.environment.items()),
         _usage(core),
@@ -105,8 +105,11 @@ def _data(lineage: Lineage) -> list[tuple[Any, ...]]:
     ]
 
 
-def _parents(lineage: Lineage) -> list[tuple[str, str]]:
-    return [(f"{each.name} {each.version}", each.relation) for each in lineage.parents]
+def _parents(lineage: Lineage) -> list[tuple[str, str, str]]:
+    return [
+        (f"{each.name} {each.version}", each.relation, each.uri)
+        for each in lineage.parents
+    ]
 
 
 def _origin(lineage: Lineage) -> list[tuple[str, str]]:

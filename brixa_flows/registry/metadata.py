@@ -78,6 +78,7 @@ class ParentRef(_Value):
     name: str
     version: str
     relation: str = Field("derived_from", description="fine_tuned_from, distilled ...")
+    uri: str = Field("", description="Where it is, if it is not in this registry.")
 
 
 class Lineage(_Value):

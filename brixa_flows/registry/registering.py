@@ -14,6 +14,7 @@ from brixa_flows.errors import (
     ModelNotFoundError,
     StorageError,
     VersionExistsError,
+    some_of,
 )
 from brixa_flows.refs import check_model_name
 from brixa_flows.registry.backends import Backends
@@ -173,9 +174,13 @@ class Registrar:
 
         Raises:
             VersionExistsError: If the explicit number is taken.
-            InvalidMetadataError: If ``bump`` is unknown or given beside ``version``.
+            InvalidMetadataError: If ``bump`` is unknown or given beside ``version``, or
+                a parent was never registered.
+            TrackingUnavailableError: If the backend, which a save needs, is away.
         """
         _check_bump(version, bump)
+        self._check_parents(registration.lineage)
+        self._backends.tracking.ping()  # who would save next takes no number in vain
         if version is not None:
             claim = self._take(registration, ModelVersion.parse(version))
         else:
@@ -183,6 +188,22 @@ class Registrar:
         self._backends.journal.write_metadata(claim)
         update_index(self._backends, self._reader, claim.core.name)
         return claim
+
+    def _check_parents(self, lineage: Lineage) -> None:
+        """A parent of this registry was registered, in whatever state it is now."""
+        for index, parent in enumerate(lineage.parents):
+            claimed = self._backends.journal.claimed(parent.name)
+            if parent.uri or ModelVersion.parse(parent.version) in claimed.members:
+                continue
+            there = f"its versions: {some_of(claimed.ascending)}"
+            if not claimed.ascending:
+                there = f"its models: {some_of(self._reader.models())}"
+            raise InvalidMetadataError(
+                f"parents[{index}]",
+                f"is {parent.name}@{parent.version}, which is not in the registry at "
+                f"{self._backends.place} ({there}); name one that is, or give the "
+                "address of one that is elsewhere as uri= of a ParentRef",
+            )
 
     @contextmanager
     def withdrawn_if_it_fails(self, name: str, version: ModelVersion) -> Iterator[None]:
@@ -217,22 +238,37 @@ class Registrar:
     def _take(self, registration: Registration, version: ModelVersion) -> Claim:
         claim = registration.claim_of(version)
         if not self._backends.journal.claim(claim):
+            name = registration.core.name
+            why = f"{self._why_taken(name, version)} and the next number is "
             raise VersionExistsError(
-                registration.core.name, version, "is registered already"
+                name, version, why + str(self._next(registration.core, None))
             )
         return claim
 
+    def _why_taken(self, name: str, version: ModelVersion) -> str:
+        journal = self._backends.journal
+        if version in journal.lifecycle(name).deleted:
+            for change in journal.changes(name):
+                if change.kind == "delete" and change.version == version:
+                    because = f" ({change.reason})" if change.reason else ""
+                    return (
+                        f"was deleted on {change.at:%Y-%m-%d %H:%M} UTC by "
+                        f"{change.actor}{because}, its number is never used again"
+                    )
+        return "is registered already"
+
+    def _next(self, core: Core, bump: Bump | None) -> ModelVersion:
+        """The number after the highest that was ever taken."""
+        claimed = self._backends.journal.claimed(core.name).ascending
+        if not claimed:
+            return _FIRST
+        return claimed[-1].bump(bump or self.bump_asked_for(core))
+
     def _take_next(self, registration: Registration, bump: Bump | None) -> Claim:
-        journal, name = self._backends.journal, registration.core.name
+        name = registration.core.name
         for _ in range(_ATTEMPTS):
-            claimed = journal.claimed(name).ascending
-            if not claimed:
-                version = _FIRST
-            else:
-                kind = bump or self.bump_asked_for(registration.core)
-                version = claimed[-1].bump(kind)
-            claim = registration.claim_of(version)
-            if journal.claim(claim):
+            claim = registration.claim_of(self._next(registration.core, bump))
+            if self._backends.journal.claim(claim):
                 return claim
         raise StorageError(f"too many register {name!r} at once; retry")
 

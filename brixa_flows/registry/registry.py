@@ -122,13 +122,13 @@ class ModelRegistry(MaintainedRegistry):
             license: Its license.
             dependencies: What it needs: ``["numpy>=2", "tokenizer@^2"]``.
             datasets: Data that went in.
-            parents: Versions it was made from (``NAME@VERSION`` will do).
+            parents: Versions it was made from (``NAME@VERSION``; elsewhere: by ``uri``).
             run_id: MLflow run that trained it.
             version: Take exactly this number.
             bump: Count up by this, whatever the schemas say.
 
         Raises:
-            BrixaError: If a field is wrong or the number taken; nothing is kept.
+            BrixaError: If a field is wrong, or MLflow away; nothing is kept.
         """
         schemas = check_schemas(input_schema, output_schema)
         core = check_core(

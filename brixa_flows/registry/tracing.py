@@ -164,7 +164,12 @@ def _inputs(id: str, lineage: Lineage) -> Iterator[_Part]:
         yield LineageNode(node, "features", label, features.model_dump())
         yield LineageEdge(node, id, "features")
     for parent in lineage.parents:
-        yield LineageEdge(model_id(parent.name, parent.version), id, parent.relation)
+        node = model_id(parent.name, parent.version)
+        if parent.uri:  # one of ours may have the same name
+            node += f"@{parent.uri}"
+            facts = {"state": "unknown", "uri": parent.uri}
+            yield LineageNode(node, "model", f"{parent.name} {parent.version}", facts)
+        yield LineageEdge(node, id, parent.relation)
     if lineage.code is not None:
         dirty = " +dirty" if lineage.code.dirty else ""
         node = f"code:{lineage.code.commit}"

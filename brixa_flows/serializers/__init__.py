@@ -16,6 +16,7 @@ from brixa_flows.errors import (
     FrameworkMismatchError,
     SerializationError,
     UnknownPluginError,
+    some_of,
 )
 from brixa_flows.plugins import SERIALIZERS, Plugin
 from brixa_flows.serializers.base import (
@@ -111,10 +112,13 @@ def serializer_for(model: Any, framework: str | None = None) -> tuple[str, Seria
             ``"pickle"`` takes any object, and ``"pytorch"`` a checkpoint.
 
     Raises:
+        SerializationError: If there is no object.
         FrameworkMismatchError: If the object is of another framework; names both.
         UnknownPluginError: If there is no such framework.
         MissingExtraError: If its library is not installed.
     """
+    if model is None:
+        raise SerializationError("what was given is None; give the trained model")
     registered = canonical_framework(framework)
     if registered == _FALLBACK:
         return _FALLBACK, serializer_named(_FALLBACK)
@@ -123,7 +127,11 @@ def serializer_for(model: Any, framework: str | None = None) -> tuple[str, Seria
         plugin = _plugin_if_registered(model, registered) or plugin
     detected = _framework_of(plugin)
     if registered is not None and registered != detected:
-        raise FrameworkMismatchError(registered, detected, "the version")
+        given = _plainly_no_model(model)
+        expected = _classes_of(registered) if given else ()
+        raise FrameworkMismatchError(
+            registered, detected, "the version", given, expected
+        )
     return detected, serializer_named(plugin.name)
 
 
@@ -156,8 +164,6 @@ def save_model_files(
         SerializationError: If it can't be written; names the attribute to blame.
         MissingExtraError: If the framework's library is not installed.
     """
-    if model is None:
-        raise SerializationError("there is no model to save: it is None")
     name, serializer = serializer_for(model, framework)
     saved = serializer.save(model, directory, options or SaveOptions())
     if tier_of(saved) == "code":
@@ -227,6 +233,24 @@ def _class_names(model: Any) -> Iterator[str]:
         kinds = {type(value) for value in model.values()}
         shared = set.intersection(*(set(_names_of(kind)) for kind in kinds))
         yield from (f"dict[{name}]" for name in sorted(shared))
+
+
+def _plainly_no_model(model: Any) -> str:
+    """What it is, where nobody would call it a model; ``""`` for all else."""
+    if isinstance(model, type):
+        return f"the class {model.__qualname__} itself"
+    if isinstance(model, Mapping):
+        return f"a {type(model).__name__} with the keys {some_of(map(repr, model))}"
+    if type(model).__module__ == "builtins":
+        return f"a {type(model).__name__}"
+    return ""
+
+
+def _classes_of(framework: str) -> list[str]:
+    """The classes whose objects are models of a framework."""
+    plugins = SERIALIZERS.all().values()
+    plugins_of_it = [each for each in plugins if _framework_of(each) == framework]
+    return [name for plugin in plugins_of_it for name in plugin.handles]
 
 
 def _names_of(kind: type) -> list[str]:

@@ -59,8 +59,8 @@ def away(tracking: MemoryTrackingStore, monkeypatch: pytest.MonkeyPatch) -> None
     def fail(*args: object, **kwargs: object) -> None:
         raise TrackingUnavailableError("http://away", "nobody answers")
 
-    monkeypatch.setattr(tracking, "get_version", fail)
-    monkeypatch.setattr(tracking, "list_versions", fail)
+    for name in ("get_version", "list_versions", "recorded_digest", "ping"):
+        monkeypatch.setattr(tracking, name, fail)
 
 
 def test_one_version_is_asked_for_once_and_only_if_needed(
@@ -155,8 +155,8 @@ def test_a_version_that_waits_for_its_files_needs_no_backend(
     tracking: MemoryTrackingStore,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    away(tracking, monkeypatch)
     registry.register_model("m", "t", **FACTS)  # type: ignore[arg-type]
+    away(tracking, monkeypatch)
     registry.update("m", "1.0.0", description="changed")
     for known in (registry.get_metadata("m"), *registry.list_versions("m")):
         assert known.description == "changed"
@@ -236,3 +236,16 @@ def test_who_changes_what_was_given_changes_nothing_for_others(
     assert again.hyperparameters == {"depth": {"max": 3}}
     assert again.tags == {"team": "x"}
     assert again.lineage == saved.lineage
+
+
+def test_no_number_is_taken_while_the_backend_is_away(
+    registry: ModelRegistry,
+    tracking: MemoryTrackingStore,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with monkeypatch.context() as patch:
+        away(tracking, patch)
+        with pytest.raises(TrackingUnavailableError, match="http://away"):
+            registry.register_model("m", "t")
+    assert list(registry.storage.list("models")) == []
+    assert str(registry.register_model("m", "t").version) == "1.0.0"

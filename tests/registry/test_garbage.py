@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -88,12 +89,15 @@ def test_a_deleted_number_is_never_used_again(
     save("m")
     registry.register_model("m", "t", version="1.0.1")
     for version in ("1.0.1", "1.0.0"):
-        registry.delete_version("m", version)
+        registry.delete_version("m", version, actor="ann", reason="wrong data")
     if collected:
         registry.collect_garbage(remove=True)
     for version in ("1.0.0", "1.0.1", "1.0.1+again"):
-        with pytest.raises(VersionExistsError):
+        with pytest.raises(VersionExistsError) as caught:
             registry.register_model("m", "t", version=version)
+        told = r"was deleted on 20\d\d-\d\d-\d\d .* UTC by ann \(wrong data\)"
+        assert re.search(told, str(caught.value))
+        assert "the next number is 1.0.2;" in str(caught.value)
     assert str(registry.register_model("m", "t").version) == "1.0.2"
 
 

@@ -10,12 +10,17 @@ from typing import Any
 
 import pytest
 
-from brixa_flows.errors import DamagedArtifactError, UnknownNodeError
+from brixa_flows.errors import (
+    DamagedArtifactError,
+    InvalidMetadataError,
+    UnknownNodeError,
+)
 from brixa_flows.registry import (
     CodeRef,
     DatasetRef,
     FeatureRef,
     ModelRegistry,
+    ParentRef,
     git_state,
     lineage_context,
 )
@@ -83,16 +88,39 @@ def test_the_graph_answers_what_went_in_and_what_is_touched(
         whole.downstream("dataset:none")
 
 
-def test_a_parent_that_is_not_registered_here_is_still_shown(
-    registry: ModelRegistry, save: Any
+def test_a_parent_that_is_elsewhere_is_shown_with_its_address(
+    registry: ModelRegistry, save: Any, storage: LocalStorageNode
 ) -> None:
-    save("m", parents=[{"name": "far", "version": "3.0.0", "relation": "distilled"}])
+    uri = "s3://other/models/far/3.0.0"
+    far = {"name": "far", "version": "3.0.0", "relation": "distilled", "uri": uri}
+    save("far", version="3.0.0")  # another one of that name
+    save("m", parents=[far])
     graph = registry.lineage("m", "1.0.0")
-    far = graph.node("model:far/3.0.0")
-    assert far.facts["state"] == "unknown"
-    assert ("model:far/3.0.0", "distilled") in {
+    node = graph.node(f"model:far/3.0.0@{uri}")
+    assert node.facts == {"state": "unknown", "uri": uri}
+    assert (node.id, "distilled") in {
         (edge.source, edge.relation) for edge in graph.edges
     }
+    assert "model:far/3.0.0" not in {each.id for each in graph.upstream()}
+    card = storage.root / "models" / "m" / "1.0.0" / "README.md"
+    assert f"| far 3.0.0 | distilled | {uri} |" in card.read_text()
+
+
+def test_a_parent_that_nobody_registered_is_refused_before_anything_is_kept(
+    registry: ModelRegistry, save: Any
+) -> None:
+    with pytest.raises(InvalidMetadataError, match=r"far@3.0.0, .*\(its models: none"):
+        registry.register_model("m", "t", parents=["far@3.0.0"])
+    with lineage_context(parents=[ParentRef(name="m", version="1.0.0")]):
+        with pytest.raises(InvalidMetadataError, match="is m@1.0.0, which is not in"):
+            registry.register_model("m", "t")  # it would be its own
+    assert list(registry.storage.list("models")) == []
+    save("base")
+    with pytest.raises(InvalidMetadataError, match="its versions: 1.0.0"):
+        registry.register_model("m", "t", parents=["base@1.0.0", "base@2.0.0"])
+    registry.delete_version("base", "1.0.0", reason="old")
+    assert registry.list_models() == ["base"]
+    registry.register_model("m", "t", parents=["base@1.0.0"])  # it was there
 
 
 def test_mermaid_survives_names_with_marks_in_them(

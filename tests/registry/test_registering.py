@@ -48,7 +48,7 @@ def test_the_first_version_is_1_0_0_and_the_metadata_comes_back(
         license="MIT",
         dependencies={"numpy": ">=2"},
         datasets=[data, {"name": "labels", "rows": 3}],
-        parents=["base@1.2.0"],
+        parents=[{"name": "base", "version": "1.2.0", "uri": "hf://base"}],
     )
     assert registered.version == ModelVersion(1, 0, 0)
     assert isinstance(registered.version, ModelVersion)
@@ -113,7 +113,7 @@ def test_a_number_is_taken_once_whatever_its_build_metadata(
     registry: ModelRegistry,
 ) -> None:
     registry.register_model("m", "t", version="1.0.0+a")
-    with pytest.raises(VersionExistsError, match="registered already"):
+    with pytest.raises(VersionExistsError, match="registered already and the next number is 1.0.1"):
         registry.register_model("m", "t", version="1.0.0+b")
     assert str(registry.get_metadata("m", "1.0.0").version) == "1.0.0+a"
 

@@ -58,13 +58,31 @@ def test_an_object_of_another_framework_than_registered_names_both():
     assert (caught.value.registered, caught.value.detected) == ("pytorch", "sklearn")
 
 
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"w": 1}, "what was given is a dict with the keys 'w'"),
+        ([1, 2], "what was given is a list"),
+        (len, "what was given is a builtin_function_or_method"),
+        (LinearRegression, "what was given is the class LinearRegression itself"),
+    ],
+)
+def test_what_is_plainly_no_model_is_told_with_what_is_expected(given, told):
+    with pytest.raises(FrameworkMismatchError) as caught:
+        serializer_for(given, "sklearn")
+    said = str(caught.value)
+    assert told in said and "give an object of sklearn.base.BaseEstimator" in said
+    assert "pickle" not in said
+
+
 def test_pickle_takes_any_object_that_is_registered_as_such():
     assert serializer_for(LinearRegression(), "pickle")[0] == "pickle"
 
 
 def test_no_model_at_all_is_refused(tmp_path):
-    with pytest.raises(SerializationError, match="None"):
-        save_model_files(None, tmp_path)
+    for framework in (None, "sklearn", "pickle"):
+        with pytest.raises(SerializationError, match="None; give the trained model"):
+            save_model_files(None, tmp_path, framework)
 
 
 @pytest.mark.parametrize("option", ["tokenizer", "processor", "generation_config"])
