@@ -113,7 +113,9 @@ def test_a_number_is_taken_once_whatever_its_build_metadata(
     registry: ModelRegistry,
 ) -> None:
     registry.register_model("m", "t", version="1.0.0+a")
-    with pytest.raises(VersionExistsError, match="registered already and the next number is 1.0.1"):
+    with pytest.raises(
+        VersionExistsError, match="registered already and the next number is 1.0.1"
+    ):
         registry.register_model("m", "t", version="1.0.0+b")
     assert str(registry.get_metadata("m", "1.0.0").version) == "1.0.0+a"
 
