@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -45,11 +46,12 @@ def list_command(
 ) -> None:
     """List the models, or the versions of the model NAME."""
     registry = workspace.registry
-    found = [
+    found: Sequence[ModelMetadata] = [
         version
         for each in (registry.list_models() if name is None else [name])
         for version in registry.list_versions(each, constraint=constraint, stage=stage)
     ]
+    found = workspace.answered(found)
     if not found:
         asked = name or constraint or stage
         workspace.say_none("versions like that" if asked else "models")
@@ -58,12 +60,13 @@ def list_command(
         return
     print_table(
         name or "Models",
-        ("model", "version", "state", "framework", "created", "metrics"),
+        ("model", "version", "state", "stage", "framework", "created", "metrics"),
         (
             (
                 item.name,
                 item.version,
-                (item.stage or item.state) if item.state == "ready" else item.state,
+                item.state,
+                item.stage,
                 item.framework,
                 f"{item.created_at:%Y-%m-%d}",
                 _metrics_line(item.metrics),
@@ -84,7 +87,8 @@ def _metrics_line(metrics: dict[str, float]) -> str:
 @click.pass_obj
 def show_command(workspace: Workspace, ref: ModelRef, json_output: bool) -> None:
     """Show everything that is known about a version."""
-    metadata = workspace.registry.get_metadata(ref.name, ref.spec)
+    found = workspace.registry.get_metadata(ref.name, ref.spec)
+    [metadata] = workspace.answered([found])
     if json_output:
         as_json(metadata)
         return

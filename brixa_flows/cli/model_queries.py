@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import click
 
 from brixa_flows.cli.workspace import (
@@ -13,7 +15,8 @@ from brixa_flows.cli.workspace import (
     print_table,
 )
 from brixa_flows.refs import ModelRef
-from brixa_flows.registry.searching import LARGEST_PAGE, SearchPage
+from brixa_flows.registry import ModelMetadata
+from brixa_flows.registry.searching import LARGEST_PAGE
 
 __all__ = ["diff", "search"]
 
@@ -48,17 +51,18 @@ def search(
     )
     if not len(page):
         workspace.say_none("versions like that")
+    found = workspace.answered(page)
     if json_output:
-        as_json({"versions": list(page), "next_page_token": page.token})
+        as_json({"versions": list(found), "next_page_token": page.token})
         return
-    _print(page)
+    _print(found)
     if page.token is not None:
         click.echo(f"there are more: --page-token {page.token}", err=True)
 
 
-def _print(page: SearchPage) -> None:
+def _print(found: Sequence[ModelMetadata]) -> None:
     print_table(
-        f"{len(page)} found",
+        f"{len(found)} found",
         ("model", "version", "state", "stage", "framework", "metrics"),
         (
             (
@@ -69,7 +73,7 @@ def _print(page: SearchPage) -> None:
                 item.framework,
                 ", ".join(f"{k} {v:.4g}" for k, v in sorted(item.metrics.items())[:4]),
             )
-            for item in page
+            for item in found
         ),
     )
 

@@ -16,8 +16,9 @@ from typing import Any
 import click
 from pydantic import BaseModel
 
+from brixa_flows.errors import TrackingUnavailableError
 from brixa_flows.refs import ModelRef
-from brixa_flows.registry import ModelRegistry
+from brixa_flows.registry import ModelMetadata, ModelRegistry
 from brixa_flows.settings import BrixaSettings
 from brixa_flows.storage import StorageNode, open_storage
 
@@ -62,6 +63,22 @@ class Workspace:
         return ModelRegistry(
             self.storage, tracking_uri=self._tracking_uri, settings=self.settings
         )
+
+    def answered(self, found: Sequence[ModelMetadata]) -> Sequence[ModelMetadata]:
+        """Versions with what MLflow says of them.
+
+        While it is away, with what storage last knew, and a note.
+        """
+        try:
+            for each in found:
+                _ = each.metrics
+        except TrackingUnavailableError as err:
+            note = (
+                "description, tags, metrics, custom and owner are as storage has them"
+            )
+            click.echo(f"note: {err}; {note}", err=True)
+            return [each.as_stored() for each in found]
+        return found
 
     def say_none(self, what: str) -> None:
         """Tell that nothing was found, and where it was looked for."""

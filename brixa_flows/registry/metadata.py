@@ -155,11 +155,13 @@ class Deferred(NamedTuple):
         source: What the two are given.
         stored: Gives what storage decides and has been read; never fails.
         tracked: Gives what the tracking backend decides, which it may have to ask.
+        kept: Gives the same as storage last knew it; never fails.
     """
 
     source: Any
     stored: Callable[[Any], Mapping[str, Any]]
     tracked: Callable[[Any], Mapping[str, Any]]
+    kept: Callable[[Any], Mapping[str, Any]]
 
 
 _STORED = (
@@ -261,7 +263,7 @@ class ModelMetadata(_Value):
         """Get a deferred fact and those that come with it."""
         if name in self.__dict__ or self._deferred is None:
             return
-        source, stored, tracked = self._deferred
+        source, stored, tracked, _ = self._deferred
         keys, get = (_STORED, stored) if name in _STORED else (_TRACKED, tracked)
         found = get(source)
         for key in keys:
@@ -280,6 +282,16 @@ class ModelMetadata(_Value):
             object.__setattr__(self, "__dict__", ordered)
             self._deferred = None
         return self
+
+    def as_stored(self) -> Self:
+        """The same, with what is MLflow's to say as storage last knew it.
+
+        For who has to answer while MLflow is away. Of ``run_id`` storage knows nothing.
+        """
+        if self._deferred is None:
+            return self
+        plain = {key: each for key, each in vars(self).items() if key not in _DEFERRED}
+        return self.of(plain, self._deferred._replace(tracked=self._deferred.kept))
 
     def _prepare(self, include: Any, exclude: Any) -> None:
         """Get what a dump of these fields needs."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -10,6 +11,7 @@ from brixa_flows.errors import (
     BrixaError,
     DamagedArtifactError,
     ObjectNotFoundError,
+    TrackingUnavailableError,
 )
 from brixa_flows.registry.backends import Backends
 from brixa_flows.registry.metadata import ModelMetadata, Verification
@@ -27,6 +29,8 @@ from brixa_flows.serializers.trust import check_trust, depends_on_signature
 from brixa_flows.versioning import ModelVersion
 
 __all__ = ["CheckedVersion", "OpenedVersion", "Opener", "other_digest"]
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,10 @@ class Opener:
         self, name: str, version: ModelVersion, trust: Literal["code"] | None
     ) -> OpenedVersion:
         """Verify a ready version and apply the trust policy."""
-        metadata, recorded = self._reader.metadata_and_record(name, version)
+        try:
+            metadata, recorded = self._reader.metadata_and_record(name, version)
+        except TrackingUnavailableError as err:
+            return self._open_signed(name, version, trust, err)
         directory, manifest = self.verified(name, version, metadata.digest)
         policy = self._backends.settings.trust_policy
         vouchers = Vouchers()
@@ -91,6 +98,27 @@ class Opener:
             signers=vouchers.signers,
             problem=vouchers.problem or ("" if recorded else self._problem(metadata)),
         )
+        return OpenedVersion(metadata, directory, manifest)
+
+    def _open_signed(
+        self,
+        name: str,
+        version: ModelVersion,
+        trust: Literal["code"] | None,
+        away: TrackingUnavailableError,
+    ) -> OpenedVersion:
+        """Without the recorded digest, the word of a trusted key alone will do."""
+        metadata = self._reader.metadata(name, version)
+        directory, manifest = self.verified(name, version, metadata.digest)
+        signers = self._vouchers(metadata, manifest).signers
+        if not signers:
+            raise away
+        policy = self._backends.settings.trust_policy
+        check_trust(
+            manifest, recorded_digest=None, policy=policy, trust=trust, signers=signers
+        )
+        told = "%s; %s %s is loaded, because %s signed for it"
+        _LOG.warning(told, away, name, version, ", ".join(signers))
         return OpenedVersion(metadata, directory, manifest)
 
     def _problem(self, metadata: ModelMetadata) -> str:

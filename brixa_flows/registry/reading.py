@@ -243,4 +243,7 @@ def _put_together(
     }
     if stored.run_id is None:
         tracked = StoredVersion.mutable
-    return ModelMetadata.of(plain, Deferred(stored, StoredVersion.deferred, tracked))
+    kind = StoredVersion
+    return ModelMetadata.of(
+        plain, Deferred(stored, kind.deferred, tracked, kind.mutable)
+    )

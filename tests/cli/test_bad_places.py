@@ -14,6 +14,7 @@ import pytest
 
 from brixa_flows.registry import ModelRegistry
 from brixa_flows.storage.local import LocalStorageNode
+from tests.postgres import free_port
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -163,3 +164,29 @@ def test_a_tracking_address_that_is_none_is_one_sentence_of_ours(run: Run) -> No
     assert code == 1
     assert "is 'nonsense', which names neither a server nor a database" in err
     assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "model list",
+        "model list delays",
+        "model show delays",
+        "model search stage='none'",
+    ],
+)
+def test_who_reads_while_mlflow_is_away_gets_what_storage_has_and_a_note(
+    run: Run, storage: Path, command: str
+) -> None:
+    registry = ModelRegistry(LocalStorageNode(storage))
+    registry.log_metrics("delays", "1.0.0", {"f1": 0.75})
+    away = f"http://127.0.0.1:{free_port()}"
+    code, out, err = run("--tracking-uri", away, *command.split())
+    assert code == 0
+    assert "1.0.0" in out and "f1" in out and "0.75" in out
+    [note] = err.splitlines()
+    assert note.startswith(f"note: the MLflow backend at {away} can't be reached")
+    assert note.endswith("metrics, custom and owner are as storage has them")
+    code, out, err = run("--tracking-uri", away, "model", "search", "metrics.f1 > 0.1")
+    assert (code, out) == (1, "")
+    assert err.startswith(f"error: the MLflow backend at {away} can't be reached")

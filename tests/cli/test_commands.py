@@ -120,7 +120,7 @@ def test_files_verify_and_lineage_is_drawn(run: Run) -> None:
         (("--storage", "nope://x", "model", "list"), 1, "known: local"),
         (("--tracking-uri", "http://[x", "model", "show", "delays"), 1, "address of"),
         (
-            ("--tracking-uri", "http://127.0.0.1:9", "model", "show", "delays"),
+            ("--tracking-uri", "http://127.0.0.1:9", "model", "verify", "delays"),
             1,
             "can't be reached (Connection refused); check BRXA_TRACKING_URI",
         ),

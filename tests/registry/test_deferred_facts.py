@@ -148,6 +148,9 @@ def test_an_unreachable_backend_is_told_when_it_is_needed(
             with pytest.raises(TrackingUnavailableError, match="http://away"):
                 touch(known)
         assert "digest='sha256:" in repr(known) and "metrics" not in repr(known)
+        kept = known.as_stored()
+        assert {name: getattr(kept, name) for name in FACTS} == FACTS
+        assert kept.model_copy(update={"run_id": saved.run_id}) == saved
 
 
 def test_a_version_that_waits_for_its_files_needs_no_backend(

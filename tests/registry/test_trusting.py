@@ -26,6 +26,7 @@ from brixa_flows.errors import (
     SignatureError,
     SigningKeyError,
     StorageError,
+    TrackingUnavailableError,
     UntrustedArtifactError,
     VersionNotFoundError,
 )
@@ -71,6 +72,34 @@ def bundle_of(
     storage: LocalStorageNode, name: str = "m", version: str = "1.0.0"
 ) -> Path:
     return storage.root / "models" / name / f"{version}_sig.json"
+
+
+def test_what_a_trusted_key_signed_loads_while_the_backend_is_away(
+    registry: ModelRegistry,
+    save: Any,
+    elsewhere: Other,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    storage: LocalStorageNode,
+) -> None:
+    def fail(*args: object, **kwargs: object) -> None:
+        raise TrackingUnavailableError("http://away", "nobody answers")
+
+    save("m")
+    save("signed")
+    registry.sign("signed", "1.0.0", key="ada")
+    monkeypatch.setattr(MemoryTrackingStore, "recorded_digest", fail)
+    policies: tuple[TrustPolicy, ...] = ("default", "strict", "open")
+    for policy in policies:
+        with pytest.raises(TrackingUnavailableError, match="http://away"):
+            elsewhere(policy).load_model("m")
+        assert elsewhere(policy).load_model("signed") is not None
+    assert "signed 1.0.0 is loaded, because ada signed for it" in caplog.text
+    file = next((storage.root / "models" / "signed" / "1.0.0").glob("model.*"))
+    file.chmod(0o644)
+    file.write_bytes(file.read_bytes()[:-1] + b"?")
+    with pytest.raises(DamagedArtifactError):
+        registry.load_model("signed")
 
 
 def test_a_signature_by_a_trusted_key_lets_it_load_by_every_policy(
