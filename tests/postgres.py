@@ -9,10 +9,14 @@ import socket
 import subprocess
 import tempfile
 from pathlib import Path
+from uuid import uuid4
+
+from sqlalchemy import create_engine, text
+from sqlalchemy.pool import NullPool
 
 from tests.requirements_present import require
 
-__all__ = ["free_port", "start_cluster"]
+__all__ = ["empty_database", "free_port", "start_cluster"]
 
 
 def free_port() -> int:
@@ -47,6 +51,22 @@ def start_cluster() -> tuple[str, int, Path]:
     _run([*started, "start"], as_user)
     pid = int((data / "postmaster.pid").read_text().splitlines()[0])
     return f"postgresql://brixa:secret@127.0.0.1:{port}/postgres", pid, folder
+
+
+def empty_database(uri: str) -> str:
+    """Make a new database in a cluster that runs.
+
+    Args:
+        uri: Of another database there.
+
+    Returns:
+        URI of the new one.
+    """
+    name = f"empty_{uuid4().hex}"
+    engine = create_engine(uri, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    with engine.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    return f"{uri.rpartition('/')[0]}/{name}"
 
 
 def _unprivileged(folder: Path) -> dict[str, object]:

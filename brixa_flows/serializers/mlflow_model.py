@@ -99,7 +99,6 @@ class MlflowSerializer:
         digests = hash_files(model.directory, sizes, f"hashing {source.uri}")
         config = {
             "flavor": flavor,
-            "because": f"its files stay at {source.location}",
             "uri": source.uri,
             "location": source.location,
             "server": source.server,

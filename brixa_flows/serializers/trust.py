@@ -43,6 +43,13 @@ _REMEDY_ON_SAVE = (
     f"{_DATA_FORMATS}"
 )
 
+_BY_REFERENCE = (
+    "the files of the model stay at {}, and only their digests are saved: each load "
+    "fetches them, refuses others, and can run any code in them, so who loads it must "
+    "trust who wrote them; once they are gone or changed nobody can load it; register it "
+    "without copy=False (--reference) to keep a copy"
+)
+
 
 def tier_of(saved: SavedModel) -> Tier:
     """Whether loading runs stored code, by what the installed plug-in declares.
@@ -147,6 +154,10 @@ def warn_insecure(saved: SavedModel, action: Literal["save", "load"], of: str) -
         action: Whether it was just written or is about to be read.
         of: The model, for the message.
     """
+    if action == "save" and "location" in saved.config:
+        message = _BY_REFERENCE.format(saved.config["location"])
+        warnings.warn(message, InsecureSerializationWarning, stacklevel=callers_level())
+        return
     because = saved.config.get("because") if action == "save" else None
     remedy = _REMEDY_ON_SAVE if action == "save" else _REMEDY_ON_LOAD
     verb = "is saved" if action == "save" else "is loaded"

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from process_driver import MODEL, fork, open_registry
+from process_driver import MODEL, fork, open_registry, take_number
 
 from brixa_flows.errors import BrixaError
 
@@ -57,7 +57,7 @@ def main(root: str, uri: str, *faults: str) -> dict[str, Any]:
     names = {f"m{number}": fault for number, fault in enumerate(faults)}
     codes = {}
     for name, fault in names.items():
-        open_registry(root, uri).register_model(name, "t")
+        take_number(root, name)
         codes[fault] = inject(root, uri, name, fault)
     registry = open_registry(root, uri)
     before = {

@@ -30,6 +30,7 @@ from brixa_flows.errors import BrixaError, VersionExistsError
 from brixa_flows.registry import CodeRef, ModelRegistry, leases, lineage_context
 from brixa_flows.storage.local import LocalStorageNode
 from brixa_flows.tracking import mlflow_runs
+from brixa_flows.tracking.memory_store import MemoryTrackingStore
 
 warnings.simplefilter("ignore")
 
@@ -91,6 +92,12 @@ def stop_around(owner: Any, method: str, *, after: bool) -> None:
 
 def open_registry(root: str, uri: str) -> ModelRegistry:
     return ModelRegistry(LocalStorageNode(root), tracking_uri=uri)
+
+
+def take_number(root: str, name: str) -> None:
+    """Register 1.0.0, which storage alone keeps, without opening the backend."""
+    registry = ModelRegistry(LocalStorageNode(root), tracking=MemoryTrackingStore())
+    registry.register_model(name, "t")
 
 
 # Where a save is killed: which part, which method, after it (or before).
@@ -201,7 +208,7 @@ def race(root: str, uri: str) -> dict[str, Any]:
         with lineage_context(code=CodeRef(commit="c0ffee")):  # asks no git
             return _compete(registry, number)
 
-    open_registry(root, uri).register_model(WAITING, "t")
+    take_number(root, WAITING)
     results = [folder / f"result-{number}.json" for number in range(PROCESSES)]
     children = [
         fork(lambda number=number: compete(number), result)
@@ -314,7 +321,7 @@ def stopped(root: str, uri: str) -> dict[str, Any]:
     leases.VALID_FOR = timedelta(seconds=0.5)
     answers = {}
     for name, (point, meanwhile) in STOP_POINTS.items():
-        open_registry(root, uri).register_model(name, "t")
+        take_number(root, name)
         first = stopped_save(root, uri, name, point, MODEL)
         time.sleep(0.6)
         if meanwhile == "recover":
@@ -322,7 +329,7 @@ def stopped(root: str, uri: str) -> dict[str, Any]:
         _, answer = stopped_save(root, uri, name, None, OTHER)
         answers[name] = [json.loads(answer.read_text()), resume(*first)]
     publishing = STOP_POINTS["publishing"][0]
-    open_registry(root, uri).register_model("both", "t")
+    take_number(root, "both")
     first = stopped_save(root, uri, "both", publishing, MODEL)
     time.sleep(0.6)
     second = stopped_save(root, uri, "both", publishing, OTHER)

@@ -19,6 +19,7 @@ from brixa_flows.deployment import ModelDeployer
 from brixa_flows.errors import (
     BrixaError,
     DamagedArtifactError,
+    InsecureSerializationWarning,
     InvalidMetadataError,
     MissingExtraError,
     SerializationError,
@@ -158,7 +159,11 @@ def test_a_model_of_any_flavor_is_adopted_and_predicts(
 def test_a_reference_keeps_digests_alone_and_predicts(
     registry: ModelRegistry, logged: Any, adopt: Any, flavor: str
 ) -> None:
-    found = adopt(flavor, copy=False)
+    with pytest.warns(InsecureSerializationWarning) as warned:
+        found = adopt(flavor, copy=False)
+    [told] = [str(each.message) for each in warned if "digests" in str(each.message)]
+    assert found.external_uri in told and "to keep a copy" in told
+    assert "safetensors" not in told and "safer" not in told
     check_predictions(registry, found, logged[flavor][1])
     assert found.framework == "mlflow"
     assert found.external_uri.startswith("file:///")

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.postgres import empty_database
 from tests.registry.mlflow_picture import picture_of
 
 DRIVER = Path(__file__).with_name("process_driver.py")
@@ -80,9 +81,10 @@ def test_kill_minus_9_at_each_step_leaves_a_version_whole_or_absent(
 def test_sixteen_processes_get_numbers_of_their_own_and_one_winner_on_each_backend(
     tmp_path: Path, mlflow_server_uri: str, postgres_uri: str
 ) -> None:
-    """The sqlite file is a new one, so they all make its tables at once, too."""
+    """Both databases are new ones, so they all make their tables at once, too."""
     new = f"sqlite:///{tmp_path}/new/mlflow.db"
-    for found in run("race", tmp_path, new, mlflow_server_uri, postgres_uri):
+    empty = empty_database(postgres_uri)
+    for found in run("race", tmp_path, new, mlflow_server_uri, empty):
         assert found["codes"] == [0] * WRITERS
         answers = found["answers"]
         numbers = [number for each in answers for number in each["numbers"]]
