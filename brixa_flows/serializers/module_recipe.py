@@ -235,8 +235,15 @@ def _is_json(value: Any) -> bool:
 
 
 def _look_up(module: str, qualname: str) -> Any:
+    """What a module has under a name; a dot leads into a class, never a module.
+
+    A module has those that it imports as attributes, so a path would leave the ones that
+    the trust policy judged.
+    """
     found: Any = sys.modules.get(module)
-    for part in qualname.split("."):
+    for depth, part in enumerate(qualname.split(".")):
+        if depth and not isinstance(found, type):
+            return None
         found = getattr(found, part, None)
     return found
 

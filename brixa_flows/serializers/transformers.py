@@ -45,7 +45,11 @@ from brixa_flows.serializers.safetensors_file import SHARD_BYTES
 from brixa_flows.serializers.torch_devices import floating_dtype, torch_device
 from brixa_flows.serializers.torch_predicting import as_array, as_tensor, evaluating
 from brixa_flows.serializers.transformers_blame import cannot_write
-from brixa_flows.serializers.transformers_files import refuse_other_sources
+from brixa_flows.serializers.transformers_files import (
+    other_source,
+    refuse_other_sources,
+    refuse_to_keep_other_sources,
+)
 from brixa_flows.serializers.transformers_lost import (
     warn_of_lost_notes,
     warn_of_lost_parts,
@@ -119,8 +123,8 @@ class TransformersSerializer:
     def save(self, model: Any, directory: Path, options: SaveOptions) -> SavedModel:
         """Write ``model``.
 
-        One that its class and its config do not give back (a replaced head, an
-        adapter, a class of ``__main__``) goes as a torch module.
+        One that its class and its config do not give back (a replaced head, an adapter,
+        a class of ``__main__``, a backbone from elsewhere) goes as a torch module.
 
         Raises:
             SerializationError: If it can't be written.
@@ -145,6 +149,7 @@ class TransformersSerializer:
         except (AttributeError, OSError, TypeError, ValueError) as err:
             attached = {kind: getattr(options, kind) for kind in _OPTIONAL}
             raise cannot_write(model, attached, err) from err
+        refuse_to_keep_other_sources(target)
         return SavedModel("transformers", "safetensors", "data", _ENTRY, config)
 
     def load(self, directory: Path, saved: SavedModel, options: LoadOptions) -> Any:
@@ -245,6 +250,8 @@ def _config_of(model: Any) -> dict[str, Any]:
     """
     cls = type(model)
     is_theirs = getattr(transformers, cls.__name__, None) is cls
+    if named := other_source(model.config.to_diff_dict()):
+        raise NoRecipe(f"its config {named}")
     if getattr(model, "hf_quantizer", None) is None:
         try:
             with _LOADING, torch.device("meta"):

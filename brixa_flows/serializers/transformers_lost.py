@@ -11,6 +11,7 @@ __all__ = ["warn_of_lost_notes", "warn_of_lost_parts"]
 
 # transformers 5 saves what these were when the tokenizer was made.
 _SIDES = ("padding_side", "truncation_side")
+_COUNTED = "total_vocab_size"  # by tokenizers of transformers 4, after they are made
 # What from_pretrained and quantizers note of how the model was loaded.
 _NOTES = (
     "generation_config",
@@ -76,7 +77,8 @@ def _is_given_back(name: str, module: Any, twin: Any) -> bool:
 
 def _is_of_its_class(name: str, extra: Any) -> bool:
     kind = type(extra)
-    return name.startswith("_") or hasattr(kind, name) or name in _set_by(kind)
+    known = name == _COUNTED or hasattr(kind, name) or name in _set_by(kind)
+    return known or name.startswith("_")
 
 
 def _set_by(kind: type) -> Iterator[str]:

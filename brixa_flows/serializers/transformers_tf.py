@@ -8,6 +8,7 @@ network is used.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,11 @@ from brixa_flows.serializers.base import (
 from brixa_flows.serializers.devices import choose_device
 from brixa_flows.serializers.formats import choose_format
 from brixa_flows.serializers.pickling import unreadable
+from brixa_flows.serializers.transformers_files import (
+    refuse_other_sources,
+    refuse_to_keep_other_sources,
+)
+from brixa_flows.serializers.transformers_lost import warn_of_lost_notes
 
 __all__ = ["TFTransformersSerializer"]
 
@@ -76,6 +82,7 @@ class TFTransformersSerializer:
                 if extra is not None:
                     extra.save_pretrained(target)
                     config["attached"].append(kind)
+                    warn_of_lost_notes(extra, partial(_attached, kind, target))
             if options.generation_config is not None:
                 options.generation_config.save_pretrained(target)
             # A model that build() made, not a call, is written under names that
@@ -83,6 +90,7 @@ class TFTransformersSerializer:
             _read(type(model), target)
         except _ERRORS as err:
             raise SerializationError(f"the {name} can't be saved: {err}") from err
+        refuse_to_keep_other_sources(target)
         return SavedModel("transformers-tf", "safetensors", "data", _ENTRY, config)
 
     def load(self, directory: Path, saved: SavedModel, options: LoadOptions) -> Any:
@@ -101,15 +109,14 @@ class TFTransformersSerializer:
         present = (*(f"cuda:{index}" for index in range(graphics)), "cpu")
         device = choose_device(options.device, present).replace("cuda", "gpu")
         path = directory / saved.entry
-        kind = _class_named(saved.config["class"])
+        kind = _class_named(saved.config.get("class"))
+        refuse_other_sources(path)
         try:
             with tf.device(device):
                 model = _read(kind, path)
             for name in saved.config["attached"]:
-                loader = getattr(transformers, _ATTACHED[name])
-                attached = loader.from_pretrained(path, **_LOCAL_ONLY)
-                setattr(model, f"brixa_{name}", attached)
-        except _ERRORS as err:
+                setattr(model, f"brixa_{name}", _attached(name, path))
+        except Exception as err:  # tokenizers raises that itself
             raise unreadable(path, err) from err
         return model
 
@@ -161,7 +168,13 @@ def _read(kind: Any, path: Path) -> Any:
     return model
 
 
-def _class_named(name: str) -> Any:
+def _attached(kind: str, path: Path) -> Any:
+    """The tokenizer or processor in a folder."""
+    reader = getattr(transformers, _ATTACHED[kind])
+    return reader.from_pretrained(path, **_LOCAL_ONLY)
+
+
+def _class_named(name: Any) -> Any:
     found = getattr(transformers, str(name), None)
     base = getattr(transformers, "TFPreTrainedModel", None)
     if isinstance(found, type) and isinstance(base, type) and issubclass(found, base):

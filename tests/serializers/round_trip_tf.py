@@ -3,6 +3,8 @@
 import json
 import os
 import sys
+import warnings
+from dataclasses import replace
 from pathlib import Path
 
 os.environ["TF_USE_LEGACY_KERAS"] = "1"
@@ -57,13 +59,39 @@ def refusal_of_build(folder: Path, config: BertConfig) -> str:
     return ""
 
 
+def refusals(directory: Path) -> list[str]:
+    """What is said of forged facts, and of a config that leads elsewhere."""
+    manifest = read_manifest(directory)
+    config = directory / "model/config.json"
+    content = config.read_bytes()
+    code = {"backbone": "/elsewhere", "backbone_kwargs": {"trust_remote_code": True}}
+    said = []
+    for forged, change in (
+        ({}, {}),
+        ({"class": "BertModel"}, {}),
+        ({"class": "TFBertModel"}, {}),
+        (manifest.saved.config, code),
+    ):
+        config.write_text(json.dumps(json.loads(content) | change))
+        saved = replace(manifest.saved, config=forged)
+        try:
+            load_model_files(directory, build_manifest(directory, saved, {}, {}))
+        except SerializationError as err:
+            said.append(str(err))
+    config.write_bytes(content)
+    return said
+
+
 def round_trip(base: Path) -> dict[str, object]:
     """What was written, and what came back of it."""
     model, tokenizer = make(base)
     directory = base / "version"
     directory.mkdir()
     options = SaveOptions(tokenizer=tokenizer)
-    framework, saved = save_model_files(model, directory, "keras", options)
+    tokenizer.note = "kept nowhere"
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        framework, saved = save_model_files(model, directory, "keras", options)
     environment = environment_of(model, framework)
     write_manifest(directory, build_manifest(directory, saved, {}, environment))
     manifest = read_manifest(directory)
@@ -86,6 +114,8 @@ def round_trip(base: Path) -> dict[str, object]:
         "scores": [each.scores.tolist() for each in answers if each.scores is not None],
         "transformers": environment["transformers"],
         "refused": refused,
+        "warned": [str(each.message) for each in told],
+        "forged": refusals(directory),
         "built_alone": refusal_of_build(base / "refused", model.config),
     }
 

@@ -20,9 +20,10 @@ from hostile_content import (
 )
 from torch import nn
 
-from brixa_flows.errors import InsecureSerializationWarning
+from brixa_flows.errors import InsecureSerializationWarning, SerializationError
 from brixa_flows.plugins import SERIALIZERS
 from brixa_flows.serializers import SaveOptions, check_trust, read_manifest
+from brixa_flows.serializers.module_recipe import import_module_class
 from brixa_flows.testing.serializers import SavedVersion
 
 STATE = next(each for each in torch_cases.CASES if each.variant == "state")
@@ -168,6 +169,13 @@ def test_a_recipe_of_anything_but_a_module_class_is_refused(path, layers, canary
         load_unrecorded(layers)
 
 
+@pytest.mark.parametrize("path", ["fx.GraphModule", "nn.Linear", "jit.ScriptModule"])
+def test_a_class_path_does_not_leave_its_module_through_what_that_imports(path):
+    """The trust policy judges the module in front of the colon."""
+    with pytest.raises(SerializationError, match="no torch module class"):
+        import_module_class(f"torch.nn.functional:torch.{path}")
+
+
 @pytest.mark.parametrize(
     "recipe",
     [
@@ -299,6 +307,42 @@ def test_code_that_travels_with_a_hugging_face_model_never_runs(
         else:
             assert type(model).__module__.startswith("transformers.")
     assert not canary.exists()
+
+
+@pytest.mark.parametrize(
+    ("config", "told"),
+    [
+        ({"backbone": "/elsewhere/evil"}, "the backbone '/elsewhere/evil'"),
+        ({"architecture": "local-dir:evil"}, "the architecture 'local-dir:evil'"),
+        (
+            {"backbone_kwargs": {"trust_remote_code": True}},
+            "asks for code .* by its backbone_kwargs",
+        ),
+        (
+            {"model_args": {"checkpoint_path": "evil.bin"}},
+            "weights .* by its model_args",
+        ),
+        ({"a": [{"pretrained_cfg_overlay": {"file": "evil"}}]}, None),
+        (
+            {"a": {"backbone_kwargs": {"pretrained_cfg": {"file": "x"}}}},
+            "by its backbone_kwargs",
+        ),
+        ({"sp_model_kwargs": {"model_file": "/etc/hostname"}}, "the file '/etc/host"),
+        ({"text_config": {"_attn_implementation": "evil/kernel"}}, "names a kernel"),
+        ({"backbone": "resnet50", "backbone_kwargs": {"in_chans": 3}}, None),
+    ],
+)
+def test_a_config_that_makes_the_library_read_elsewhere_is_refused(
+    config, told, classifier, canary
+):
+    """transformers 4 builds a backbone with all the options that its config names."""
+    _change_json(classifier / "model" / "config.json", **config)
+    forge(classifier)
+    if told is None:
+        load_unrecorded(classifier)
+        return
+    with refused(canary, match=f"its config.json .*{told}"):
+        load_unrecorded(classifier)
 
 
 def test_a_tokenizer_reads_no_file_outside_of_the_version(classifier, canary):

@@ -276,6 +276,12 @@ def _with_another_head():
     return model
 
 
+def _with_the_code_of_a_backbone():
+    model = make_classifier()
+    model.config.backbone_kwargs = {"trust_remote_code": True}
+    return model
+
+
 def _scaled():
     model = make_generator()
     return Scaled(model.config, scale=3.0)
@@ -283,8 +289,12 @@ def _scaled():
 
 @pytest.mark.parametrize(
     ("make", "reason"),
-    [(_with_another_head, "weights"), (_scaled, "scale")],
-    ids=["another head", "an argument lost"],
+    [
+        (_with_another_head, "weights"),
+        (_scaled, "scale"),
+        (_with_the_code_of_a_backbone, "code of a repository"),
+    ],
+    ids=["another head", "an argument lost", "a config that asks for code"],
 )
 def test_what_class_and_config_do_not_give_back_is_saved_as_a_torch_module(
     make, reason, tmp_path, save, load, tokenizer
@@ -297,6 +307,15 @@ def test_what_class_and_config_do_not_give_back_is_saved_as_a_torch_module(
     state, again = model.state_dict(), loaded.state_dict()
     assert all(torch.equal(state[name], again[name]) for name in state)
     assert getattr(loaded, "scale", None) == getattr(model, "scale", None)
+
+
+def test_a_tokenizer_that_names_a_file_elsewhere_is_not_saved(tmp_path, tokenizer):
+    named = copy.deepcopy(tokenizer)
+    named.init_kwargs["merges_file"] = "/etc/hostname"
+    with pytest.raises(SerializationError, match="can't be saved.*'/etc/hostname'"):
+        save_model_files(
+            make_classifier(), tmp_path, options=SaveOptions(tokenizer=named)
+        )
 
 
 def test_weights_go_into_shards_of_the_size_asked_for(tmp_path, classifier):

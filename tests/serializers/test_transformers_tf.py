@@ -57,4 +57,8 @@ def test_a_model_of_transformers_4_comes_back_with_its_tokenizer_as_data(tmp_pat
     np.testing.assert_allclose(read, written, rtol=1e-5)
     assert written[0] != written[1]
     assert "refused the inputs" in facts["refused"]
+    assert "without its attributes note;" in facts["warned"][0]
+    none, torch_class, other_class, elsewhere = facts["forged"]
+    assert "no TensorFlow model class" in none and "'BertModel'" in torch_class
+    assert "can't be read" in other_class and "takes the backbone" in elsewhere
     assert "no weights of that name: bert/" in facts["built_alone"]
