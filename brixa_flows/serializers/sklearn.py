@@ -43,6 +43,7 @@ __all__ = ["MAPPED_FROM_BYTES", "SklearnSerializer"]
 
 MAPPED_FROM_BYTES = 256 * 2**10
 _FORMATS = ("joblib", "cloudpickle", "skops")
+_PICKLE = b"\x80"  # how each pickle since protocol 2 begins
 _NO_MORE_MAPS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 
@@ -130,8 +131,14 @@ def _load_mapped(path: Path) -> Any:
 
 
 def _read(path: Path, mapped_from: Path | None, mode: str | None) -> Any:
-    """As ``joblib.load``, but for what it reads and what it maps."""
+    """As ``joblib.load``, but for what it reads and maps, and nothing compressed.
+
+    Nobody compresses what is to be mapped, and what is not decompressed is no bomb.
+    """
     with open_held(path) as file:
+        if file.read(1) != _PICKLE:
+            raise ValueError("it is compressed, or no joblib file")
+        file.seek(0)
         return _Unpickler(
             # An array notes the file that a path leads to, for workers of joblib.
             mapped_from or path,

@@ -32,15 +32,15 @@ from brixa_flows.serializers.pickling import (
     unreadable,
 )
 from brixa_flows.serializers.sklearn import SklearnSerializer
-from brixa_flows.serializers.skops_trees import check_trees
-from brixa_flows.serializers.zipped import refuse_compressed
+from brixa_flows.serializers.skops_bounds import check_bounds
+from brixa_flows.serializers.zipped import refuse_compressed, refuse_large_within
 
 __all__ = ["OTHER_TYPES", "SkopsSerializer"]
 
 _FILE = "model.skops"
 
 # Parts of fitted estimators that hold numbers and call nothing that the file names.
-# Trees are indexed without bounds by scikit-learn, so check_trees() looks into them;
+# Trees and sparse matrices are followed without bounds, so check_bounds() looks into them;
 # KDTree and BallTree are the same and can't be looked into, so they are not here.
 OTHER_TYPES = frozenset(
     {
@@ -92,6 +92,7 @@ class SkopsSerializer:
         path = directory / _FILE
         try:
             skops.io.dump(model, path)
+            refuse_large_within(path)
             foreign = _foreign_types(path)
         except (*PICKLING_ERRORS, BadZipFile) as err:
             path.unlink(missing_ok=True)
@@ -117,6 +118,7 @@ class SkopsSerializer:
         path = directory / saved.entry
         try:
             refuse_compressed(path)
+            refuse_large_within(path)
             foreign = _foreign_types(path)
             model = None if foreign else _construct(path)
         except UNPICKLING_ERRORS as err:
@@ -128,7 +130,7 @@ class SkopsSerializer:
                 "save it as joblib, and trust that version",
                 types=foreign,
             )
-        check_trees(model, path.name)
+        check_bounds(model, path.name)
         return model
 
     def predict(self, model: Any, inputs: ModelInputs) -> Prediction:

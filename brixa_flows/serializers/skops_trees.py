@@ -6,9 +6,6 @@ memory that is not its own, or never end.
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterator
-from types import FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -22,9 +19,7 @@ from sklearn.ensemble._hist_gradient_boosting.predictor import TreePredictor
 from sklearn.tree import BaseDecisionTree
 from sklearn.tree._tree import Tree
 
-from brixa_flows.errors import SerializationError
-
-__all__ = ["check_trees"]
+__all__ = ["what_is_wrong_with_trees"]
 
 _OF_TREES = (
     BaseDecisionTree,
@@ -32,43 +27,21 @@ _OF_TREES = (
     BaseGradientBoosting,
     BaseHistGradientBoosting,
 )
-_NOT_OF_THE_MODEL = (type, FunctionType, ModuleType)
 
 
-def check_trees(model: Any, file: str) -> None:
-    """Check every tree that ``model`` holds.
+def what_is_wrong_with_trees(part: Any) -> str | None:
+    """What a tree, or an estimator of trees, would follow out of its bounds.
 
-    Args:
-        model: A loaded estimator.
-        file: Its name, for the message.
-
-    Raises:
-        SerializationError: If a node leads nowhere or backwards, has two parents, or
-            asks for a feature that the model has not.
+    A node leads nowhere or backwards, has two parents, or asks for a feature that the
+    model has not.
     """
-    for part in _everything(model):
-        wrong = None
-        if isinstance(part, Tree):
-            wrong = _wrong_tree(part)
-        elif isinstance(part, TreePredictor):
-            wrong = _wrong_predictor(part)
-        elif isinstance(part, _OF_TREES) and hasattr(part, "n_features_in_"):
-            wrong = _wrong_width(part)
-        if wrong:
-            raise SerializationError(f"{file} holds a forged or damaged tree: {wrong}")
-
-
-def _everything(model: Any) -> Iterator[Any]:
-    """``model`` and all that it holds."""
-    seen, waiting = {id(model)}, [model]
-    while waiting:
-        part = waiting.pop()
-        yield part
-        is_objects = isinstance(part, np.ndarray) and part.dtype.hasobject
-        for each in part.ravel() if is_objects else gc.get_referents(part):
-            if id(each) not in seen and not isinstance(each, _NOT_OF_THE_MODEL):
-                seen.add(id(each))
-                waiting.append(each)
+    if isinstance(part, Tree):
+        return _wrong_tree(part)
+    if isinstance(part, TreePredictor):
+        return _wrong_predictor(part)
+    if isinstance(part, _OF_TREES) and hasattr(part, "n_features_in_"):
+        return _wrong_width(part)
+    return None
 
 
 def _wrong_tree(tree: Any) -> str | None:

@@ -75,6 +75,15 @@ class Wrapped(RegressorMixin, BaseEstimator):
             return self.network_(torch.as_tensor(inputs).float())[:, 0].numpy()
 
 
+@pytest.mark.parametrize("method", ["zlib", "lzma", "gzip"])
+def test_a_compressed_joblib_file_is_not_decompressed(method, tmp_path, save, load):
+    """We write none, and a few kilobytes could become gigabytes."""
+    manifest = save(LinearRegression(), tmp_path, format="joblib")
+    joblib.dump(np.zeros(10**6), tmp_path / "model.joblib", compress=(method, 3))
+    with pytest.raises(SerializationError, match="model.joblib.*it is compressed"):
+        SklearnSerializer().load(tmp_path, manifest.saved, LoadOptions())
+
+
 def test_large_arrays_are_mapped_and_small_ones_are_read(tmp_path, save, load, settled):
     large = {
         name: np.arange(MAPPED_FROM_BYTES / 8) for name in ("large", "b", "c", "d")

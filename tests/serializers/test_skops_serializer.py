@@ -8,6 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import skops.io
+from scipy.sparse import csr_matrix
+from sklearn.base import clone
+from sklearn.cluster import KMeans
 from sklearn.ensemble import (
     GradientBoostingClassifier,
     HistGradientBoostingClassifier,
@@ -16,6 +19,7 @@ from sklearn.ensemble import (
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import FunctionTransformer
+from sklearn.svm import SVC, SVR, NuSVC, OneClassSVM
 
 from brixa_flows.errors import SerializationError, UntrustedArtifactError
 from brixa_flows.serializers import LoadOptions, SavedModel, canonical_framework
@@ -107,9 +111,72 @@ def test_a_forged_tree_is_refused_before_it_predicts(spoil, message, tmp_path):
     spoil(state["nodes"])
     tree.__setstate__(state)
     skops.io.dump(model, tmp_path / "model.skops")
-    with pytest.raises(
-        SerializationError, match=f"forged or damaged tree: .*{message}"
-    ):
+    with pytest.raises(SerializationError, match=f"forged or damaged: .*{message}"):
+        load(tmp_path)
+
+
+FAR = 2**28
+SPARSE = csr_matrix(np.where(X > 0.5, X, 0))
+NEIGHBOURS = KNeighborsClassifier(algorithm="brute")
+
+
+@pytest.mark.parametrize("rows", [X, SPARSE], ids=["dense", "sparse"])
+@pytest.mark.parametrize(
+    "model",
+    [
+        SVC(),
+        NuSVC(nu=0.2),
+        SVR(),
+        OneClassSVM(),
+        KMeans(2),
+        NEIGHBOURS,
+    ],
+    ids=str,
+)
+def test_what_is_followed_without_bounds_comes_back_where_it_fits(
+    model, rows, tmp_path, save
+):
+    model = clone(model).fit(rows, X[:, 0] > 0)
+    save(model, tmp_path, format="skops")
+    np.testing.assert_array_equal(load(tmp_path).predict(rows), model.predict(rows))
+
+
+@pytest.mark.parametrize(
+    ("model", "rows", "attribute", "value"),
+    [
+        (NEIGHBOURS, SPARSE, "_fit_X.indices", FAR),
+        (NEIGHBOURS, X, "_fit_X", X[:0]),
+        (NEIGHBOURS, X, "n_features_in_", 4),
+        (KMeans(2), X, "cluster_centers_", X[:2, :1].copy()),
+        (SVC(), X, "support_vectors_", X[:0]),
+        (SVC(), X, "_dual_coef_", X[:1, :1].copy()),
+        (SVC(), X, "_n_support", FAR),
+        (SVC(), X, "_impl", "nu_svr"),
+        (SVC(), SPARSE, "_n_support", np.zeros(0, "int32")),
+        (OneClassSVM(), X, "support_", np.zeros(9999, "int32")),
+        (SVC(kernel="precomputed"), X @ X.T, "support_", FAR),
+    ],
+)
+def test_what_leads_out_of_its_bounds_is_refused_before_it_crashes_the_process(
+    model, rows, attribute, value, tmp_path
+):
+    model = clone(model).fit(rows, X[:, 0] > 0)
+    *outer, name = attribute.split(".")
+    owner = getattr(model, outer[0]) if outer else model
+    if value is FAR:
+        value = np.full_like(getattr(owner, name), value)
+    setattr(owner, name, value)
+    skops.io.dump(model, tmp_path / "model.skops")
+    with pytest.raises(SerializationError, match="model.skops is forged or damaged"):
+        load(tmp_path)
+
+
+def test_a_sparse_matrix_of_kilobytes_does_not_become_gigabytes(tmp_path):
+    path = tmp_path / "model.skops"
+    zeros = csr_matrix((np.zeros(4 * 10**6), np.zeros(4 * 10**6, int), [0, 4 * 10**6]))
+    skops.io.dump(zeros, path)
+    assert path.stat().st_size < 10**6
+    with pytest.raises(SerializationError, match="would become 48000"):
         load(tmp_path)
 
 
