@@ -84,6 +84,13 @@ def list_command(workspace: Workspace, json_output: bool) -> None:
     if json_output:
         as_json(known)
         return
+    if not known:
+        click.echo(
+            f"there are no keys in {keys.folder}; make one with: brixa key new NAME, or "
+            "believe a colleague's with: brixa key add NAME.pub",
+            err=True,
+        )
+        return
     print_table(
         f"Keys in {keys.folder}",
         ("name", "key", "state", "fingerprint"),

@@ -86,7 +86,8 @@ def _show(worth: Verification, json_output: bool) -> None:
 def scan(workspace: Workspace, ref: ModelRef, json_output: bool) -> None:
     """Look for dangerous pickles in a version, also in quarantine; loads nothing.
 
-    Exits with 3 if there are any. A clean scan proves nothing.
+    Exits with 3 if there are any, with 1 if the version is damaged and none were found
+    in what is there. A clean scan proves nothing.
     """
     registry = workspace.registry
     version = exact(ref.spec) or registry.resolve(ref.name, ref.spec)
@@ -107,9 +108,13 @@ def scan(workspace: Workspace, ref: ModelRef, json_output: bool) -> None:
                 for each in report.files
             ),
         )
+    if report.damaged:
+        click.echo(f"error: {report.damaged}", err=True)
     if report.dangerous:
         raise click.exceptions.Exit(3)
     click.echo(
         "nothing dangerous was found, which proves nothing: scanners are evaded",
         err=True,
     )
+    if report.damaged:
+        raise click.exceptions.Exit(1)

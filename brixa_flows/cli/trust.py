@@ -110,5 +110,10 @@ def _list(workspace: Workspace, json_output: bool) -> None:
         (name, version, "nobody yet", "", "", "not saved here")
         for name, version in untrusted
     ]
+    if not rows:
+        click.echo(
+            "every version was saved here, and nobody has vouched for any", err=True
+        )
+        return
     columns = ("model", "version", "vouched for by", "when", "signed by", "why")
     print_table("Trust", columns, rows)

@@ -167,6 +167,19 @@ class Opener:
         directory, _ = self.verified(name, version, seal.digest)
         return directory / PROFILE_NAME
 
+    def fetched(self, name: str, version: ModelVersion) -> Path:
+        """Files of a version as they are, whatever they are.
+
+        Raises:
+            DamagedArtifactError: If there are none.
+        """
+        prefix = self._backends.layout.version_prefix(name, version)
+        try:
+            return self._backends.storage.fetch(prefix)
+        except ObjectNotFoundError as err:
+            label = f"{name} {version}"
+            raise DamagedArtifactError(label, prefix, "is missing") from err
+
     def verified(
         self, name: str, version: ModelVersion, digest: str | None
     ) -> tuple[Path, ArtifactManifest]:
@@ -177,11 +190,7 @@ class Opener:
                 those of another version.
         """
         label = f"{name} {version}"
-        prefix = self._backends.layout.version_prefix(name, version)
-        try:
-            directory = self._backends.storage.fetch(prefix)
-        except ObjectNotFoundError as err:
-            raise DamagedArtifactError(label, prefix, "is missing") from err
+        directory = self.fetched(name, version)
         manifest = read_manifest(directory)
         _check_owner(manifest, name, version)
         # First, as a damaged manifest would blame files that are whole.

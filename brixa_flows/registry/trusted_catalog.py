@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
-from brixa_flows.errors import BrixaError, MissingExtraError
+from brixa_flows.errors import BrixaError, DamagedArtifactError, MissingExtraError
 from brixa_flows.refs import check_model_name
 from brixa_flows.registry.metadata import Verification
 from brixa_flows.registry.query_catalog import QueryCatalog
@@ -55,14 +55,16 @@ class TrustedCatalog(QueryCatalog):
     def scan(self, name: str, version: ModelVersion | str) -> ScanReport:
         """Look for dangerous pickles in a version; nothing of it is executed.
 
-        Advice alone: what is not found may be there, and no policy asks for it.
+        Advice alone: what is not found may be there, and no policy asks for it. Of a
+        version whose files are not those that were saved all that are there are
+        scanned, and ``damaged`` of the report says what is wrong.
 
         Args:
             name: Model.
             version: Exact version, also one in quarantine.
 
         Raises:
-            DamagedArtifactError: If its files are not those that were saved.
+            DamagedArtifactError: If there are no files of it.
             MissingExtraError: If the extra ``scan`` is not installed.
         """
         try:
@@ -71,8 +73,14 @@ class TrustedCatalog(QueryCatalog):
             missing = err.name or "picklescan"
             raise MissingExtraError("scanning models", "scan", missing) from err
         found = self._claimed(name, version)
-        directory, manifest = self._opener.verified(name, found, None)
-        report: ScanReport = scanning.scan_files(directory, manifest)
+        directory = self._opener.fetched(name, found)
+        paths, damaged = None, ""
+        try:
+            _, manifest = self._opener.verified(name, found, None)
+            paths = manifest.model_files
+        except DamagedArtifactError as err:
+            damaged = str(err)
+        report: ScanReport = scanning.scan_files(directory, paths, damaged)
         return report
 
     def trust(

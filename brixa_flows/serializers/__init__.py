@@ -222,8 +222,26 @@ def _plugin_if_registered(model: Any, framework: str) -> Plugin | None:
     for plugin in SERIALIZERS.all().values():
         if _framework_of(plugin) == framework:
             if names.intersection(plugin.handles_if_registered):
-                return plugin
+                within = _frameworks_within(model)
+                return plugin if framework in within or not within else None
     return None
+
+
+def _frameworks_within(model: Any) -> set[str]:
+    """Frameworks of what a dictionary or list holds, but for plain values."""
+    kinds, seen, waiting = set[type](), set[int](), [model]
+    while waiting:
+        each = waiting.pop()
+        kinds.add(type(each))
+        if isinstance(each, (list, tuple, Mapping)) and id(each) not in seen:
+            seen.add(id(each))
+            waiting.extend(each.values() if isinstance(each, Mapping) else each)
+    found = set()
+    for kind in kinds:
+        names = _names_of(kind)
+        plugin = SERIALIZERS.find([*names, *map("dict[{}]".format, names)])
+        found.add(_FALLBACK if plugin is None else _framework_of(plugin))
+    return found - {_FALLBACK}
 
 
 def _class_names(model: Any) -> Iterator[str]:
@@ -239,6 +257,8 @@ def _plainly_no_model(model: Any) -> str:
     """What it is, where nobody would call it a model; ``""`` for all else."""
     if isinstance(model, type):
         return f"the class {model.__qualname__} itself"
+    if _frameworks_within(model):  # models in a dictionary: pickle takes them
+        return ""
     if isinstance(model, Mapping):
         return f"a {type(model).__name__} with the keys {some_of(map(repr, model))}"
     if type(model).__module__ == "builtins":

@@ -20,6 +20,7 @@ def choose_device(device: str, present: Sequence[str]) -> str:
     Raises:
         DeviceUnavailableError: If it is absent or no device name; lists those present.
     """
+    device = str(device)  # a torch.device says its name
     if device == "auto":
         return present[0]
     for candidate in present:

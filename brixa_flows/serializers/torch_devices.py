@@ -33,14 +33,14 @@ def torch_device(device: str) -> torch.device:
 
 
 def floating_dtype(name: str | None) -> torch.dtype | None:
-    """A floating dtype by its name.
+    """A floating dtype by its name, with or without ``torch.``.
 
     Raises:
         SerializationError: If there is no such dtype.
     """
     if name is None:
         return None
-    dtype = getattr(torch, name, None)
+    dtype = getattr(torch, str(name).removeprefix("torch."), None)
     if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
         raise SerializationError(
             f"dtype={name!r} is no floating dtype; use float16, bfloat16, float32 or "

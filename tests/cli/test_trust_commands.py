@@ -115,6 +115,27 @@ def test_a_scan_prints_what_it_found_and_that_it_proves_nothing(run: Run) -> Non
     assert json.loads(out)["dangerous"] == []
 
 
+def test_a_scan_of_a_damaged_version_says_so_and_fails(run: Run, storage: Path) -> None:
+    added = storage / "models/delays/1.0.0/added"
+    added.write_text("no pickle")
+    try:
+        code, out, err = run("model", "scan", "delays@1.0.0")
+    finally:
+        added.unlink()
+    assert code == 1 and "model.joblib" in out
+    assert "error: delays 1.0.0: the file 'added' was not saved with it" in err
+
+
+def test_where_there_is_nothing_to_list_it_is_said_what_makes_some(
+    run: Run, keys: Path
+) -> None:
+    code, out, err = run("key", "list")
+    assert (code, out) == (0, "") and f"no keys in {keys}; make one with: brixa" in err
+    assert run("key", "list", "--json")[1].strip() == "[]"
+    code, out, err = run("trust", "list")
+    assert (code, out) == (0, "") and "nobody has vouched" in err
+
+
 def test_a_word_is_given_listed_and_kept(run: Run, stranger: tuple[str, str]) -> None:
     assert run(*stranger, "model", "verify", "delays@1.0.0")[0] == 1
     code, out, _ = run(*stranger, "trust", "list", "--json")

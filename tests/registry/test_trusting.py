@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import json
 import os
+import pickle
 import shutil
 import sys
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -566,6 +568,25 @@ def test_a_scan_tells_how_far_it_saw(registry: ModelRegistry, save: Any) -> None
     [file] = registry.scan("m", "1.0.0").files
     assert (file.path, file.seen, file.dangerous) == ("model.joblib", "in part", ())
     assert LogisticRegression.__name__ in " ".join(file.unknown)
+
+
+def test_a_damaged_version_is_scanned_all_the_same_and_told_to_be_damaged(
+    registry: ModelRegistry, save: Any, storage: LocalStorageNode, tmp_path: Path
+) -> None:
+    save("m")
+    version = storage.root / "models/m/1.0.0"
+    (version / "added.pkl").write_bytes(pickle.dumps(_Runs(tmp_path / "ran")))
+    packed = zlib.compress(pickle.dumps(_Runs(tmp_path / "ran")))
+    (version / "model.joblib").write_bytes(packed)
+    report = registry.scan("m", "1.0.0")
+    seen = {each.path: each.seen for each in report.files}
+    assert seen["added.pkl"] == "whole" and seen["model.joblib"] == "compressed"
+    assert "added.pkl" in report.damaged
+    assert report.dangerous == ("posix.system",)
+    assert not (tmp_path / "ran").exists()
+    shutil.rmtree(version)
+    with pytest.raises(DamagedArtifactError, match="is missing"):
+        registry.scan("m", "1.0.0")
 
 
 def test_without_the_extra_a_scan_says_what_to_install(

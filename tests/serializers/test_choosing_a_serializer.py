@@ -75,6 +75,15 @@ def test_what_is_plainly_no_model_is_told_with_what_is_expected(given, told):
     assert "pickle" not in said
 
 
+def test_a_dictionary_of_models_is_no_checkpoint_and_names_both_frameworks():
+    inner = [LinearRegression()]
+    inner.append(inner)
+    with pytest.raises(FrameworkMismatchError, match="'pytorch'.*'pickle'"):
+        serializer_for({"model": {"line": inner}}, "pytorch")
+    for checkpoint in ({"epoch": 3}, {"epoch": object()}, [1.0] * 10):
+        assert serializer_for(checkpoint, "pytorch")[0] == "pytorch"
+
+
 def test_pickle_takes_any_object_that_is_registered_as_such():
     assert serializer_for(LinearRegression(), "pickle")[0] == "pickle"
 

@@ -167,7 +167,9 @@ def test_auto_is_the_best_device_and_a_dtype_is_cast_on_request(tmp_path, save, 
     save(nn.Linear(1, 1), tmp_path)
     assert str(load(tmp_path).weight.device) == present_devices()[0]
     assert load(tmp_path, device="cpu").weight.device.type == "cpu"
-    assert load(tmp_path, dtype="float16").weight.dtype is torch.float16
+    assert load(tmp_path, device=torch.device("cpu")).weight.device.type == "cpu"
+    for half in ("float16", "torch.float16", torch.float16):
+        assert load(tmp_path, dtype=half).weight.dtype is torch.float16
     with pytest.raises(SerializationError, match="int8.*float32"):
         load(tmp_path, dtype="int8")
 
