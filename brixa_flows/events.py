@@ -134,6 +134,9 @@ class TrainingCompleted(EventPayload):
     run_id: str = ""
     flow_run_id: str = ""
     git_commit: str = ""
+    environment: dict[str, str] = Field(
+        default_factory=dict, description="Installed version by package."
+    )
     policy: _Policy = DEFAULT_POLICY
 
 

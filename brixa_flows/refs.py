@@ -7,12 +7,21 @@ from dataclasses import dataclass
 
 from brixa_flows.errors import InvalidNameError
 
-__all__ = ["ModelRef", "check_deployment_name", "check_model_name"]
+__all__ = [
+    "ModelRef",
+    "check_deployment_name",
+    "check_model_name",
+    "check_policy_name",
+]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _NAME_RULE = (
     "use 1 to 128 letters, digits, dots, dashes or underscores, beginning with a "
     "letter or digit"
+)
+_POLICY_NAME = re.compile(r"[a-z0-9-]+")
+_POLICY_RULE = (
+    "it is the name of a block, of lower-case letters, digits and dashes alone"
 )
 RESERVED_NAMES = frozenset({"deployments", "_meta"})
 
@@ -36,6 +45,17 @@ def check_deployment_name(name: object) -> str:
         InvalidNameError: If it may not, with the rule.
     """
     return _check("deployment", name)
+
+
+def check_policy_name(name: object) -> str:
+    """Return ``name`` if the block of a gate policy may have it.
+
+    Raises:
+        InvalidNameError: If it may not, with the rule.
+    """
+    if not isinstance(name, str) or not _POLICY_NAME.fullmatch(name):
+        raise InvalidNameError("gate policy", name, _POLICY_RULE)
+    return name
 
 
 def _check(kind: str, name: object) -> str:

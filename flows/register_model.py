@@ -45,6 +45,9 @@ class RegisterRequest(FlowRequest):
     run_id: str = Field("", description="MLflow run that trained it.")
     flow_run_id: str = Field("", description="Prefect flow run that trained it.")
     git_commit: str = Field("", description="Commit of the training code.")
+    environment: dict[str, str] = Field(
+        default_factory=dict, description="Packages that it was trained with."
+    )
     policy: str = Field(
         DEFAULT_POLICY,
         description="Brixa Gate Policy block that decides about production.",

@@ -84,6 +84,7 @@ _OF_THE_READER = {"model", "inputs"}
 def test_each_name_in_a_snippet_is_imported_or_made_there(code: str) -> None:
     tree = ast.parse(code)
     names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
+    arguments = {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
     used = {node.id for node in names if isinstance(node.ctx, ast.Load)}
     made = {node.id for node in names if isinstance(node.ctx, ast.Store)}
     for node in ast.walk(tree):
@@ -94,4 +95,4 @@ def test_each_name_in_a_snippet_is_imported_or_made_there(code: str) -> None:
             made |= {each.asname or each.name for each in node.names}
         elif isinstance(node, ast.FunctionDef):
             made.add(node.name)
-    assert used - made - _OF_THE_READER <= vars(builtins).keys()
+    assert used - made - arguments - _OF_THE_READER <= vars(builtins).keys()

@@ -70,6 +70,7 @@ def doctor(
         "frameworks": _frameworks,
         "prefect server": _prefect_server,
         "prefect.yaml": lambda: _project_file(Path(project)),
+        "brixa.toml": lambda: _training_rules(Path(project)),
     }
     findings = [each for name, check in checks.items() for each in _run(name, check)]
     if json_output:
@@ -168,3 +169,9 @@ def _project_file(folder: Path) -> str:
     from brixa_flows.cli.prefect_checks import check_project
 
     return check_project(folder)
+
+
+def _training_rules(folder: Path) -> str:
+    from brixa_flows.cli.prefect_checks import check_trainings
+
+    return check_trainings(folder)

@@ -20,7 +20,7 @@ from brixa_flows.cli.lineage import lineage
 from brixa_flows.cli.model import model
 from brixa_flows.cli.model_queries import diff, search
 from brixa_flows.cli.model_trust import scan, sign, verify
-from brixa_flows.cli.prefect_commands import demo, init
+from brixa_flows.cli.prefect_commands import automations, demo, init
 from brixa_flows.cli.trust import trust
 from brixa_flows.cli.workspace import Workspace
 from brixa_flows.errors import BrixaError
@@ -69,7 +69,7 @@ for command in (search, diff, sign, verify, scan):
     model.add_command(command)
 for command in (model, key, trust, deployment, drift, lineage, approve, doctor):
     brixa.add_command(command)
-for command in (gc, demo, init):
+for command in (gc, demo, init, automations):
     brixa.add_command(command)
 
 

@@ -9,8 +9,9 @@ from prefect.settings import PREFECT_API_URL
 
 from brixa_flows.errors import PrefectUnavailableError
 from brixa_flows.tasks.project_file import check_project_file
+from brixa_flows.tasks.training_rules import check_training_rules
 
-__all__ = ["check_project", "check_server"]
+__all__ = ["check_project", "check_server", "check_trainings"]
 
 _TIMEOUT_SECONDS = 5.0
 
@@ -40,3 +41,13 @@ def check_project(folder: Path) -> str:
     if not (folder / "prefect.yaml").exists():
         return "none here; make a project with: brixa init DIR"
     return f"{check_project_file(folder)} deployments, no faults"
+
+
+def check_trainings(folder: Path) -> str:
+    """Check the rules for trainings that do not import us, if there are any.
+
+    Raises:
+        OrchestrationError: If they have faults; names them.
+    """
+    named = check_training_rules(folder)
+    return f"{named} trainings, no faults" if named else "names no training"

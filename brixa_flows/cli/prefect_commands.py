@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-__all__ = ["demo", "init"]
+__all__ = ["automations", "demo", "init"]
 
 _INTERRUPTED_BASE = 128
 
@@ -57,3 +57,22 @@ def init(directory: Path) -> None:
         "  prefect worker start --pool brixa",
         err=True,
     )
+
+
+@click.command()
+@click.option(
+    "--project",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default=".",
+    help="Folder of brixa.toml and prefect.yaml.",
+)
+def automations(project: Path) -> None:
+    """Make the automations that brixa.toml names, and remove those that it does not."""
+    automating = importlib.import_module("brixa_flows.tasks.automating")
+    done = [*automating.save_automations(project)]
+    for sentence in done:
+        click.echo(sentence)
+    if not done:
+        click.echo(
+            "brixa.toml names no training, and there was no automation", err=True
+        )

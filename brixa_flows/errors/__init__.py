@@ -45,6 +45,8 @@
     │   ├── DeploymentNotFoundError LookupError
     │   └── BadRequestError        ValueError        a request to predict
     └── OrchestrationError         RuntimeError
+        ├── ModelNotLoggedError    LookupError       a training left no model
+        ├── ModelsAmbiguousError   LookupError       it left several
         └── PrefectUnavailableError ConnectionError
 
 Each keeps its facts as attributes and survives pickling, because Prefect ships
@@ -92,6 +94,8 @@ from brixa_flows.errors.services import (
     DriftError,
     EvaluationError,
     InvalidDeploymentError,
+    ModelNotLoggedError,
+    ModelsAmbiguousError,
     OrchestrationError,
     PrefectUnavailableError,
     TrackingError,
@@ -129,7 +133,9 @@ __all__ = [
     "InvalidVersionError",
     "MissingExtraError",
     "ModelNotFoundError",
+    "ModelNotLoggedError",
     "ModelNotSavedError",
+    "ModelsAmbiguousError",
     "ObjectExistsError",
     "ObjectNotFoundError",
     "OrchestrationError",

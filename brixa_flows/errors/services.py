@@ -14,6 +14,8 @@ __all__ = [
     "DriftError",
     "EvaluationError",
     "InvalidDeploymentError",
+    "ModelNotLoggedError",
+    "ModelsAmbiguousError",
     "OrchestrationError",
     "PrefectUnavailableError",
     "TrackingError",
@@ -81,6 +83,30 @@ class BadRequestError(DeploymentError, ValueError):
 
 class OrchestrationError(BrixaError, RuntimeError):
     """A flow, automation or project file that can't work."""
+
+
+class ModelNotLoggedError(OrchestrationError, LookupError):
+    """A training that left no model."""
+
+    def __init__(self, training: str, remedy: str) -> None:
+        super().__init__(
+            f"{training} left no model in the MLflow backend of the registry; {remedy}",
+            training=training,
+            remedy=remedy,
+        )
+
+
+class ModelsAmbiguousError(OrchestrationError, LookupError):
+    """A training that left several models, so that nobody knows which it is for."""
+
+    def __init__(self, training: str, found: Iterable[str]) -> None:
+        found = tuple(found)
+        super().__init__(
+            f"{training} left several models and one was expected: {some_of(found)}; "
+            "let a run log one, or announce the right one by announce_training_complete",
+            training=training,
+            found=found,
+        )
 
 
 class PrefectUnavailableError(OrchestrationError, ConnectionError):

@@ -20,7 +20,7 @@ from brixa_flows.errors import (
     InvalidVersionError,
 )
 from brixa_flows.refs import check_model_name
-from brixa_flows.registry.inputs import as_json_object, as_text
+from brixa_flows.registry.inputs import as_json_object, as_text, as_text_mapping
 from brixa_flows.registry.metadata import (
     CodeRef,
     DatasetRef,
@@ -52,6 +52,7 @@ def lineage_context(
     parents: Iterable[ParentRef] = (),
     run_id: str | None = None,
     model_uri: str | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[Lineage]:
     """Say once what all versions registered inside have in common.
 
@@ -66,6 +67,8 @@ def lineage_context(
         parents: Model versions that the new ones are made from.
         run_id: MLflow run that trains.
         model_uri: Logged model that is adopted.
+        environment: Installed version by package where it was trained, if that was
+            elsewhere; wins over what is installed here.
 
     Raises:
         InvalidMetadataError: If one can't be read or kept; names it.
@@ -79,6 +82,10 @@ def lineage_context(
         run_id=_id("run_id", run_id) or outer.run_id,
         model_uri=_id("model_uri", model_uri) or outer.model_uri,
         flow_run_id=_id("flow_run_id", flow_run_id) or outer.flow_run_id,
+        environment={
+            **outer.environment,
+            **as_text_mapping("environment", environment),
+        },
     )
     token = _CONTEXT.set(merged)
     try:
@@ -114,6 +121,7 @@ def gather_lineage(
         run_id=_id("run_id", run_id) or context.run_id,
         model_uri=context.model_uri,
         flow_run_id=context.flow_run_id,
+        environment=context.environment,
     )
 
 

@@ -189,7 +189,8 @@ class Saver:
         core = self._final_core(claim, request, framework)
         file = self._backends.journal.read_metadata(core.name, core.version)
         mutable = claim.mutable if file is None else file.mutable
-        lineage = claim.lineage.model_copy(update={"environment": environment})
+        trained_with = {**environment, **claim.lineage.environment}
+        lineage = claim.lineage.model_copy(update={"environment": trained_with})
         if request.reference is not None:
             write_profile(
                 request.reference,

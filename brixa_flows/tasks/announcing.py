@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from logging import Logger, LoggerAdapter
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -18,7 +19,8 @@ from prefect import State, Task, get_run_logger, runtime, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import get_client
 from prefect.client.schemas import TaskRun
-from prefect.exceptions import PrefectHTTPStatusError
+from prefect.exceptions import MissingContextError, PrefectHTTPStatusError
+from prefect.logging import get_logger
 from prefect.settings import get_current_settings
 
 from brixa_flows.errors import PrefectUnavailableError
@@ -30,9 +32,17 @@ from brixa_flows.events import (
 )
 from brixa_flows.outbox import Outbox, Owed
 from brixa_flows.registry import DatasetRef, git_state
+from brixa_flows.serializers import environment_of
 from brixa_flows.tasks.opening import open_registry
 
-__all__ = ["announce", "announce_training_complete", "announce_whole", "deliver"]
+__all__ = [
+    "announce",
+    "announce_training_complete",
+    "announce_whole",
+    "commit_here",
+    "deliver",
+    "deliver_kept",
+]
 
 
 def deliver(payload: EventPayload, event_id: UUID | None = None) -> UUID:
@@ -68,7 +78,8 @@ def deliver(payload: EventPayload, event_id: UUID | None = None) -> UUID:
     return event_id
 
 
-def _commit_here() -> str:
+def commit_here() -> str:
+    """Commit of the git work tree around the working directory; empty if in none."""
     code = git_state(Path.cwd())
     return code.commit if code else ""
 
@@ -130,23 +141,34 @@ def announce_whole(registry: str, payload: EventPayload, event_id: UUID) -> None
     Raises:
         PrefectUnavailableError: If the server does not take it.
     """
-    _deliver_kept(registry, payload, event_id)
+    deliver_kept(Outbox(open_registry(registry)), payload, event_id)
 
 
-def _deliver_kept(registry: str, payload: EventPayload, event_id: UUID) -> None:
-    outbox = Outbox(open_registry(registry))
+def deliver_kept(outbox: Outbox, payload: EventPayload, event_id: UUID) -> None:
+    """Keep an event in an outbox, then deliver it unless it was; no task.
+
+    Raises:
+        PrefectUnavailableError: If the server does not take it; the outbox keeps it.
+    """
     outbox.put(event_id, payload)
     _deliver_once(outbox, payload, event_id)
 
 
 def _deliver_once(outbox: Outbox, payload: EventPayload, event_id: UUID) -> None:
-    logger = get_run_logger()
+    logger = _run_logger()
     if outbox.is_delivered(event_id):
         logger.info("%s was announced before: %s", payload.event, payload.message)
         return
     deliver(payload, event_id)
     outbox.mark_delivered(event_id)
     logger.info("announced %s: %s", payload.event, payload.message)
+
+
+def _run_logger() -> Logger | LoggerAdapter[Logger]:
+    try:
+        return get_run_logger()
+    except MissingContextError:  # a script, a notebook
+        return get_logger("brixa")
 
 
 @task(
@@ -211,7 +233,9 @@ def announce_training_complete(
         target=target,
         run_id=run_id,
         flow_run_id=str(runtime.flow_run.id or ""),
-        git_commit=_commit_here(),
+        git_commit=commit_here(),
+        environment=environment_of(None, framework),
         policy=policy,
     )
-    _deliver_kept(registry, payload, payload.event_id(model_uri))
+    outbox = Outbox(open_registry(registry))
+    deliver_kept(outbox, payload, payload.event_id(model_uri))

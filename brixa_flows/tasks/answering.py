@@ -6,15 +6,11 @@ plain ``POST /flow_runs/ID/resume`` are three ways to the same answer.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-import httpx
-from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas import FlowRun
 from prefect.client.schemas.filters import (
     FlowFilter,
@@ -25,12 +21,12 @@ from prefect.client.schemas.filters import (
 )
 from prefect.client.schemas.objects import StateType
 from prefect.client.schemas.responses import SetStateStatus
-from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
-from prefect.settings import get_current_settings
+from prefect.exceptions import ObjectNotFound
 from prefect.utilities.urls import url_for
 
-from brixa_flows.errors import OrchestrationError, PrefectUnavailableError, some_of
+from brixa_flows.errors import OrchestrationError, some_of
 from brixa_flows.events import DEFAULT_POLICY
+from brixa_flows.tasks.asking import asking_prefect
 
 __all__ = [
     "WaitingApproval",
@@ -69,16 +65,6 @@ class WaitingApproval:
     url: str
 
 
-@contextmanager
-def _prefect() -> Iterator[SyncPrefectClient]:
-    try:
-        with get_client(sync_client=True) as client:
-            yield client
-    except (httpx.TransportError, PrefectHTTPStatusError) as err:
-        url = get_current_settings().api.url or "(no PREFECT_API_URL)"
-        raise PrefectUnavailableError(url, str(err) or type(err).__name__) from err
-
-
 def waiting_approvals() -> list[WaitingApproval]:
     """Every run that waits for a person, the one with the first deadline first.
 
@@ -86,7 +72,7 @@ def waiting_approvals() -> list[WaitingApproval]:
         PrefectUnavailableError: If the server does not answer.
     """
     paused = FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.PAUSED]))
-    with _prefect() as client:
+    with asking_prefect() as client:
         runs = client.read_flow_runs(
             flow_filter=FlowFilter(name=FlowFilterName(any_=[FLOW])),
             flow_run_filter=FlowRunFilter(state=paused),
@@ -133,7 +119,7 @@ def answer_approval(run: str, approve: bool, name: str, reason: str) -> WaitingA
         "name": name,
         "reason": reason,
     }
-    with _prefect() as client:
+    with asking_prefect() as client:
         result = client.resume_flow_run(UUID(question.flow_run_id), run_input=answer)
     if result.status != SetStateStatus.ACCEPT:
         reason = getattr(result.details, "reason", None) or result.status.value
@@ -165,7 +151,7 @@ def _find(run: str) -> WaitingApproval:
 
 def _state_of(run: str) -> str:
     try:
-        with _prefect() as client:
+        with asking_prefect() as client:
             found = client.read_flow_run(UUID(run))
     except (ValueError, ObjectNotFound):
         return "there is none of that id"
@@ -185,7 +171,7 @@ def undecided_run(flow_run: str) -> tuple[dict[str, Any], str] | None:
         PrefectUnavailableError: If the server does not answer.
     """
     flow_run_id = UUID(flow_run.removeprefix("prefect.flow-run."))
-    with _prefect() as client:
+    with asking_prefect() as client:
         run = client.read_flow_run(flow_run_id)
         states = client.read_flow_run_states(flow_run_id)
     before = [state for state in states if state.type != StateType.FAILED]

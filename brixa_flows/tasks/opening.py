@@ -94,7 +94,8 @@ def load_signing_keys(block_name: str) -> BrixaSigningKeys:
 
 def _load(kind: type[_Kind], block_name: str) -> _Kind:
     try:
-        return cast(_Kind, kind.load(block_name))
+        # Without _sync Prefect hands back a coroutine inside of an async flow.
+        return cast(_Kind, kind.load(block_name, _sync=True))  # type: ignore[call-arg]
     except ValueError as err:
         what = kind.get_block_type_name()
         raise OrchestrationError(

@@ -16,12 +16,13 @@ from types import ModuleType
 from typing import Any, get_type_hints
 
 import yaml
+from prefect import Flow
 from pydantic import BaseModel
 
 from brixa_flows.errors import OrchestrationError
 from brixa_flows.events import EVENTS
 
-__all__ = ["check_project_file", "faults_of"]
+__all__ = ["check_project_file", "faults_of", "flows_of"]
 
 _PROJECT_KEYS = {"name", "prefect-version", "build", "push", "pull", "deployments"}
 _PROJECT_KEYS |= {"definitions"}
@@ -58,6 +59,24 @@ def check_project_file(folder: Path) -> int:
     if faults:
         raise OrchestrationError(f"{path}: " + "; ".join(faults[:5]), faults=faults)
     return len(yaml.safe_load(path.read_text())["deployments"])
+
+
+def flows_of(folder: Path) -> list[str]:
+    """Names of the flows that the ``prefect.yaml`` in a folder deploys.
+
+    One whose file has a fault is left out; :func:`check_project_file` tells of it.
+
+    Raises:
+        OrchestrationError: If there is no such file, or it can't be read.
+    """
+    path = folder / "prefect.yaml"
+    try:
+        deployments = yaml.safe_load(path.read_text())["deployments"]
+        entrypoints = [str(each.get("entrypoint", "")) for each in deployments]
+    except (OSError, UnicodeError, yaml.YAMLError, LookupError, TypeError) as err:
+        raise OrchestrationError(f"{path} has no deployments to read: {err}") from err
+    flows = [_flow_at(folder, entrypoint) for entrypoint in entrypoints]
+    return [flow.name for flow in flows if isinstance(flow, Flow)]
 
 
 def faults_of(path: Path) -> Iterator[str]:
@@ -165,14 +184,24 @@ def _binding_faults(
 
 def _flow_parameters(folder: Path, entrypoint: str) -> dict[str, Any] | str:
     """Types of a flow's parameters by name, or what is wrong with the entry point."""
+    flow = _flow_at(folder, entrypoint)
+    if isinstance(flow, str):
+        return flow
+    hints = get_type_hints(flow.fn)
+    return {name: hints.get(name) for name in inspect.signature(flow.fn).parameters}
+
+
+def _flow_at(folder: Path, entrypoint: str) -> Flow[..., Any] | str:
+    """A flow, or what is wrong with its entry point."""
     file, _, function = entrypoint.rpartition(":")
     if not (folder / file).is_file():
         return f"the entry point {entrypoint!r} names no file"
     flow = getattr(_import_file(folder, file), function, None)
     if flow is None:
         return f"the entry point {entrypoint!r}: {file} has no {function!r}"
-    hints = get_type_hints(flow.fn)
-    return {name: hints.get(name) for name in inspect.signature(flow.fn).parameters}
+    if not isinstance(flow, Flow):
+        return f"the entry point {entrypoint!r}: {function!r} is no flow"
+    return flow
 
 
 def _import_file(folder: Path, file: str) -> ModuleType:

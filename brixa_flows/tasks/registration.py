@@ -7,7 +7,12 @@ from prefect.cache_policies import NO_CACHE
 
 from brixa_flows.events import ModelRegistered, TrainingCompleted
 from brixa_flows.outbox import Owed, registered
-from brixa_flows.registry import CodeRef, DatasetRef, ModelMetadata
+from brixa_flows.registry import (
+    CodeRef,
+    DatasetRef,
+    ModelMetadata,
+    lineage_context,
+)
 from brixa_flows.tasks.opening import load_signing_keys, open_registry
 
 __all__ = ["adopt_training", "registered_event", "sign_version", "training_policy"]
@@ -57,23 +62,23 @@ def adopt_training(registry: str, training: TrainingCompleted) -> ModelMetadata:
     Raises:
         BrixaError: If the model can't be adopted; nothing is half done then.
     """
-    metadata = open_registry(registry).register_run(
-        training.model_uri,
-        name=training.name,
-        model_type=training.model_type,
-        reference=training.reference_uri or None,
-        target=training.target or None,
-        datasets=[DatasetRef.model_validate(data) for data in training.datasets],
-        hyperparameters=training.hyperparameters,
-        metrics=training.metrics,
-        description=training.description,
-        flow_run_id=training.flow_run_id or None,
-        code=CodeRef(commit=training.git_commit) if training.git_commit else None,
-        once=True,
-        event_facts=training.model_dump(
-            mode="json", include={"evaluations", "target", "policy"}
-        ),
-    )
+    kept = {"evaluations", "target", "policy"}
+    with lineage_context(environment=training.environment):
+        metadata = open_registry(registry).register_run(
+            training.model_uri,
+            name=training.name,
+            model_type=training.model_type,
+            reference=training.reference_uri or None,
+            target=training.target or None,
+            datasets=[DatasetRef.model_validate(data) for data in training.datasets],
+            hyperparameters=training.hyperparameters,
+            metrics=training.metrics,
+            description=training.description,
+            flow_run_id=training.flow_run_id or None,
+            code=CodeRef(commit=training.git_commit) if training.git_commit else None,
+            once=True,
+            event_facts=training.model_dump(mode="json", include=kept),
+        )
     get_run_logger().info("%s %s is sealed", metadata.name, metadata.version)
     return metadata
 

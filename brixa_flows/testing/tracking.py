@@ -33,6 +33,7 @@ __all__ = ["TrackingStoreContract"]
 
 _JANUARY = TrackedDataset("january", "sha256:" + "a" * 64, "file:///january.csv", 99)
 _MARCH = TrackedDataset("march", "sha256:" + "b" * 64, "file:///m", 9, "evaluation")
+_THEN = datetime(2026, 3, 1, 12, tzinfo=UTC)
 _DIGEST = "sha256:" + "1" * 64
 _OTHER = "sha256:" + "2" * 64
 
@@ -278,10 +279,9 @@ class TrackingStoreContract:
     def test_the_latest_metric_is_the_one_of_the_latest_moment(
         self, store: TrackingStore, name: str
     ) -> None:
-        saved = datetime(2026, 3, 1, 12, tzinfo=UTC)
         later = [
-            TrackedMeasurement({"f1": 0.75}, saved + timedelta(days=3), _MARCH),
-            TrackedMeasurement({"f1": 0.5}, saved + timedelta(days=2)),
+            TrackedMeasurement({"f1": 0.75}, _THEN + timedelta(days=3), _MARCH),
+            TrackedMeasurement({"f1": 0.5}, _THEN + timedelta(days=2)),
         ]
         run_id = store.open_run(
             name,
@@ -289,7 +289,7 @@ class TrackingStoreContract:
             digest=None,
             params={},
             metrics={"f1": 0.25},
-            at=saved,
+            at=_THEN,
             later=later,
         )
         created = store.create_version(
@@ -338,6 +338,7 @@ class TrackingStoreContract:
         for call in (
             lambda: store.log_metrics("0" * 32, {"f1": 1.0}),
             lambda: store.adopt(f"runs:/{'0' * 32}/model", tmp_path),
+            lambda: store.logged_models("nowhere", _THEN, _THEN),
         ):
             with pytest.raises(TrackingError) as caught:
                 call()

@@ -2,6 +2,7 @@
 
 from brixa_flows.tracking.base import (
     AdoptableModel,
+    LoggedModel,
     TrackedDataset,
     TrackedMeasurement,
     TrackedVersion,
@@ -11,6 +12,7 @@ from brixa_flows.tracking.opening import open_store
 
 __all__ = [
     "AdoptableModel",
+    "LoggedModel",
     "TrackedDataset",
     "TrackedMeasurement",
     "TrackedVersion",

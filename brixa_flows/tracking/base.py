@@ -21,6 +21,7 @@ from typing import Any, Protocol
 
 __all__ = [
     "AdoptableModel",
+    "LoggedModel",
     "TrackedDataset",
     "TrackedMeasurement",
     "TrackedVersion",
@@ -122,6 +123,23 @@ class AdoptableModel:
     metrics: dict[str, float] = field(default_factory=dict)
     datasets: tuple[TrackedDataset, ...] = ()
     tags: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class LoggedModel:
+    """A model that somebody logged and that is whole.
+
+    Attributes:
+        uri: By which :meth:`TrackingStore.adopt` finds it.
+        name: What the training called it.
+        run_id: The training run that made it.
+        at: When it was logged.
+    """
+
+    uri: str
+    name: str
+    run_id: str
+    at: datetime
 
 
 class TrackingStore(Protocol):
@@ -298,6 +316,23 @@ class TrackingStore(Protocol):
         """Alias -> semantic version, as the backend has it.
 
         An alias that somebody put on a version without our tags is left out.
+        """
+        ...
+
+    def logged_models(
+        self, experiment: str, since: datetime, until: datetime
+    ) -> list[LoggedModel]:
+        """The models that were logged to an experiment in a stretch of time, by time.
+
+        Those that are still written, or could not be, are left out.
+
+        Args:
+            experiment: Its name.
+            since: The first moment.
+            until: The last moment.
+
+        Raises:
+            TrackingError: If there is no such experiment.
         """
         ...
 

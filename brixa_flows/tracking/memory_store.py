@@ -17,6 +17,7 @@ from brixa_flows.errors import TrackingError
 from brixa_flows.tracking import tags as keys
 from brixa_flows.tracking.base import (
     AdoptableModel,
+    LoggedModel,
     TrackedDataset,
     TrackedMeasurement,
     TrackedVersion,
@@ -263,6 +264,12 @@ class MemoryTrackingStore:
         """Alias -> semantic version."""
         with self._lock:
             return dict(self._model(name).aliases)
+
+    def logged_models(
+        self, experiment: str, since: datetime, until: datetime
+    ) -> list[LoggedModel]:
+        """None: nobody can log here."""
+        raise TrackingError(f"{self.uri} has no experiment {experiment!r}")
 
     def adopt(self, model_uri: str, folder: Path) -> AdoptableModel:
         """What :meth:`offer` put there."""

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
+from mlflow.entities import LoggedModel as Entity
 from mlflow.entities import LoggedModelStatus, Run
 from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.utils.models import _parse_model_uri
 from mlflow.utils.uri import is_local_uri
 
 from brixa_flows.errors import TrackingError, some_of
-from brixa_flows.tracking.base import AdoptableModel
+from brixa_flows.tracking.base import AdoptableModel, LoggedModel
 from brixa_flows.tracking.mlflow_access import without_credentials
 from brixa_flows.tracking.mlflow_runs import datasets_of, error_code
 from brixa_flows.tracking.mlflow_versions import MISSING
 
-__all__ = ["fetch_logged_model"]
+__all__ = ["fetch_logged_model", "find_logged_models"]
+
+_PAGE = 100
 
 _FORMS = "runs:/RUN_ID/model, models:/MODEL_ID, models:/NAME/3 or models:/NAME@ALIAS"
 
@@ -63,6 +67,41 @@ def fetch_logged_model(
         datasets=() if run is None else datasets_of(run),
         tags={} if run is None else dict(run.data.tags),
     )
+
+
+def find_logged_models(
+    client: MlflowClient, experiment: str, since: datetime, until: datetime
+) -> list[LoggedModel]:
+    """See :meth:`TrackingStore.logged_models`.
+
+    Raises:
+        TrackingError: If there is no such experiment.
+    """
+    found = client.get_experiment_by_name(experiment)
+    if found is None:
+        known = [each.name for each in client.search_experiments(max_results=_PAGE)]
+        place = without_credentials(client.tracking_uri)
+        raise TrackingError(
+            f"there is no experiment {experiment!r} in the MLflow backend of the "
+            f"registry, {place}; it has: {some_of(known)}"
+        )
+    first, last = (int(moment.timestamp() * 1000) for moment in (since, until))
+    asked = f"creation_timestamp >= {first} AND creation_timestamp <= {last}"
+    models: list[LoggedModel] = []
+    token: str | None = None
+    while token != "":
+        page = client.search_logged_models(
+            [found.experiment_id], asked, max_results=_PAGE, page_token=token
+        )
+        ready = [each for each in page if each.status == LoggedModelStatus.READY]
+        models.extend(map(_as_ours, ready))
+        token = page.token or ""
+    return sorted(models, key=lambda each: each.at)
+
+
+def _as_ours(model: Entity) -> LoggedModel:
+    at = datetime.fromtimestamp(model.creation_timestamp / 1000, UTC)
+    return LoggedModel(model.model_uri, model.name, model.source_run_id or "", at)
 
 
 def _found(client: MlflowClient, model_uri: str) -> tuple[str, str | None]:

@@ -28,13 +28,14 @@ from brixa_flows.tracking import mlflow_versions as versions
 from brixa_flows.tracking import tags as keys
 from brixa_flows.tracking.base import (
     AdoptableModel,
+    LoggedModel,
     TrackedDataset,
     TrackedMeasurement,
     TrackedVersion,
 )
 from brixa_flows.tracking.limits import check_metrics
 from brixa_flows.tracking.mlflow_access import MlflowAccess, with_installed_driver
-from brixa_flows.tracking.mlflow_adopt import fetch_logged_model
+from brixa_flows.tracking.mlflow_adopt import fetch_logged_model, find_logged_models
 from brixa_flows.tracking.mlflow_first_use import (
     open_client,
     place_of_runs,
@@ -247,6 +248,13 @@ class MlflowTrackingStore:
     def aliases(self, name: str) -> dict[str, str]:
         """Alias -> semantic version."""
         return versions.aliases_of(self._client, name)
+
+    @_bounded
+    def logged_models(
+        self, experiment: str, since: datetime, until: datetime
+    ) -> list[LoggedModel]:
+        """The models that were logged to an experiment in a stretch of time."""
+        return find_logged_models(self._client, experiment, since, until)
 
     @_bounded
     def adopt(self, model_uri: str, folder: Path) -> AdoptableModel:

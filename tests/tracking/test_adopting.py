@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 
 import pandas as pd
 import pytest
@@ -85,6 +86,27 @@ def check(adopted, run_id):
     assert (dataset.name, dataset.rows, dataset.context) == ("flights", 4, "training")
     assert dataset.digest
     assert dataset.uri.endswith("flights.csv")
+
+
+def test_models_are_found_by_the_time_at_which_they_were_logged(logged):
+    uri, run_id, model_id = logged
+    store = open_store(uri)
+    client = MlflowClient(uri)
+    at = client.get_logged_model(model_id).creation_timestamp / 1000
+    begun = client.get_run(run_id).info.experiment_id
+    pending = client.create_logged_model(begun)  # still written
+    now, moment = datetime.now(UTC), datetime.fromtimestamp(at, UTC)
+    [found] = store.logged_models("training", moment, now)
+    assert (found.uri, found.run_id) == (f"models:/{model_id}", run_id)
+    assert (found.name, found.at) == ("model", moment)
+    a_moment = timedelta(milliseconds=1)
+    assert store.logged_models("training", moment + a_moment, now) == []
+    assert store.logged_models("training", moment - a_moment, moment - a_moment) == []
+    client.delete_logged_model(pending.model_id)
+    with pytest.raises(
+        TrackingError, match="no experiment 'nope'.* it has: .*training"
+    ):
+        store.logged_models("nope", moment, now)
 
 
 def test_a_model_is_adopted_by_its_run(logged, tmp_path):
