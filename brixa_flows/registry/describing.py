@@ -26,10 +26,10 @@ from brixa_flows.registry.inputs import (
     as_text,
 )
 from brixa_flows.registry.lineage import as_refs
+from brixa_flows.registry.measuring import keep_measurement, tracked_dataset
 from brixa_flows.registry.metadata import DatasetRef
 from brixa_flows.registry.mirroring import follow, shown_or_lost
 from brixa_flows.registry.reading import Reader
-from brixa_flows.registry.recording import tracked_dataset
 from brixa_flows.registry.records import Claim, Mutable, Seal
 from brixa_flows.tracking.limits import check_characters
 from brixa_flows.versioning import ModelVersion
@@ -106,8 +106,13 @@ class Describer:
                 checked,
                 tracked_dataset(data[0]) if data else None,
             )
+            if data:
+                keep_measurement(self._backends.journal, name, version, checked, *data)
             follow(self._backends, claim, seal, data[0] if data else None)
             return
+
+        if data:
+            keep_measurement(self._backends.journal, name, version, checked, *data)
 
         def change(old: Mutable) -> Mutable:
             more = tuple(each for each in data if each not in old.judged_on)

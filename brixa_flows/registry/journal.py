@@ -224,7 +224,7 @@ class Journal:
     def damaged_records(self, name: str) -> list[DamagedArtifactError]:
         """What is wrong with the numbered records of a model."""
         found = []
-        for kind in ("evaluations", "drift", "trust"):
+        for kind in ("evaluations", "drift", "measurements", "trust"):
             prefix = self._layout.entries_prefix(name, kind)
             for stored in self._storage.list(prefix):
                 try:

@@ -9,11 +9,7 @@ the backend shows is left as it is, because there the backend is the authority.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
-from datetime import datetime, timedelta
-from typing import Any
-
-from pydantic import ValidationError
+from collections.abc import Iterator
 
 from brixa_flows.errors import (
     DamagedArtifactError,
@@ -24,12 +20,11 @@ from brixa_flows.errors import (
     VersionExistsError,
 )
 from brixa_flows.registry.backends import Backends
-from brixa_flows.registry.metadata import DatasetRef
 from brixa_flows.registry.opening import other_digest
 from brixa_flows.registry.projecting import project
 from brixa_flows.registry.reading import Reader, Standing
-from brixa_flows.registry.recording import record_run, show_version, tracked_dataset
-from brixa_flows.registry.records import Claim, Mutable, Seal
+from brixa_flows.registry.recording import record_run, show_version
+from brixa_flows.registry.records import Claim, Seal
 from brixa_flows.registry.repairs import RecoveryAction
 from brixa_flows.registry.vouching import vouchers_for
 from brixa_flows.serializers.manifest import (
@@ -37,13 +32,11 @@ from brixa_flows.serializers.manifest import (
     ArtifactManifest,
     parse_manifest,
 )
-from brixa_flows.tracking import TrackedDataset, TrackedMeasurement
 from brixa_flows.versioning import ModelVersion
 
 __all__ = ["Rebuilder"]
 
 _LOG = logging.getLogger(__name__)
-_AFTER = timedelta(milliseconds=1)
 _Sealed = tuple[Claim, Seal]
 
 
@@ -126,16 +119,13 @@ class Rebuilder:
         file = backends.journal.read_metadata(name, core.version)
         mutable = claim.mutable if file is None else file.mutable
         signers = self._signers(manifest, name, core.version)
-        records = backends.journal.records(name, "evaluations", core.version)
-        birth, later = _history(mutable, records, seal.saved_at)
         run_id = record_run(
             backends,
             core,
             manifest.digest if signers else None,
-            mutable.model_copy(update={"metrics": birth}),
+            mutable,
             lineage,
             at=seal.saved_at,
-            later=later,
         )
         stage = standing.lifecycle.stages.get(core.version)
         tracked = show_version(backends, core, mutable, lineage, run_id, stage)
@@ -179,57 +169,6 @@ class Rebuilder:
             keys=backends.keys,
             policy="default",  # strict asks no record, so it loses nothing by one
         ).signers
-
-
-def _history(
-    mutable: Mutable, records: list[dict[str, Any]], saved_at: datetime
-) -> tuple[dict[str, float], list[TrackedMeasurement]]:
-    """Metrics of the save, and those that were measured later, oldest first.
-
-    The last word is ``{version}_meta.json``'s: it followed the backend while that was
-    there. An evaluation counts where its metrics were shown.
-    """
-    later = [found for record in records if (found := _measured(record, mutable))]
-    later.sort(key=lambda each: each.at)
-    latest: dict[str, float] = {}
-    for measured in later:
-        latest |= measured.metrics
-    birth = {key: mutable.metrics[key] for key in mutable.metrics.keys() - latest}
-    changed = {key: mutable.metrics[key] for key in latest}
-    changed = {key: each for key, each in changed.items() if each != latest[key]}
-    if changed:
-        at = max(later[-1].at, saved_at) + _AFTER
-        later.append(TrackedMeasurement(changed, at))
-    return birth, later
-
-
-def _measured(record: Mapping[str, Any], mutable: Mutable) -> TrackedMeasurement | None:
-    """What an evaluation showed in the backend, ``None`` if nothing."""
-    given = record.get("metrics")
-    metrics = {
-        key: float(value)
-        for key, value in (given.items() if isinstance(given, dict) else ())
-        if key in mutable.metrics and isinstance(value, int | float)
-    }
-    try:
-        at = datetime.fromisoformat(str(record.get("at")))
-    except ValueError:
-        return None
-    if not metrics or at.tzinfo is None:
-        return None
-    return TrackedMeasurement(metrics, at, _data_of(record))
-
-
-def _data_of(record: Mapping[str, Any]) -> TrackedDataset | None:
-    data = record.get("dataset")
-    if not isinstance(data, dict):
-        return None
-    known = {key: data[key] for key in ("name", "uri", "digest", "rows") if key in data}
-    try:
-        found = DatasetRef.model_validate({**known, "role": "evaluation"})
-    except ValidationError:
-        return None
-    return tracked_dataset(found)
 
 
 def _aside(

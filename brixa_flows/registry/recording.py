@@ -6,22 +6,17 @@ in the same order: the run, the version, the seal.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 
 from brixa_flows.registry.backends import Backends
-from brixa_flows.registry.metadata import DatasetRef, Lineage, Stage
+from brixa_flows.registry.measuring import history, tracked_dataset
+from brixa_flows.registry.metadata import Lineage, Stage
 from brixa_flows.registry.records import Claim, Core, Mutable, Seal, new_id, now
 from brixa_flows.registry.reference import PROFILE_NAME
 from brixa_flows.serializers.manifest import ArtifactManifest
-from brixa_flows.tracking import (
-    TrackedDataset,
-    TrackedMeasurement,
-    TrackedVersion,
-    tags,
-)
+from brixa_flows.tracking import TrackedVersion, tags
 
-__all__ = ["record_run", "seal_version", "show_version", "tracked_dataset"]
+__all__ = ["record_run", "seal_version", "show_version"]
 
 
 def record_run(
@@ -31,9 +26,9 @@ def record_run(
     mutable: Mutable,
     lineage: Lineage,
     at: datetime | None = None,
-    later: Sequence[TrackedMeasurement] = (),
 ) -> str:
     """Make the version's own run, which carries the digest; returns its id."""
+    birth, later = history(backends.journal, core, mutable, at or now())
     datasets = [tracked_dataset(each) for each in lineage.datasets]
     datasets += [tracked_dataset(each) for each in mutable.judged_on]
     return backends.tracking.open_run(
@@ -41,7 +36,7 @@ def record_run(
         str(core.version),
         digest=digest,
         params=core.hyperparameters,
-        metrics=mutable.metrics,
+        metrics=birth,
         datasets=datasets,
         tags=_facts(core, lineage),
         at=at,
@@ -94,17 +89,6 @@ def seal_version(
         event_id=new_id(),
     )
     return backends.journal.seal(claim.core.name, claim.core.version, seal)
-
-
-def tracked_dataset(dataset: DatasetRef) -> TrackedDataset:
-    """A dataset in the words of the tracking room."""
-    return TrackedDataset(
-        name=dataset.name,
-        digest=dataset.digest,
-        uri=dataset.uri,
-        rows=dataset.rows,
-        context=dataset.role,
-    )
 
 
 def _facts(core: Core, lineage: Lineage) -> dict[str, str]:

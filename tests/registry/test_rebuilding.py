@@ -107,7 +107,9 @@ def fill(
     save("flights", "1.1.0-rc.1")
     save("flights", "1.1.0", metrics={"auc": 0.75})
     save("flights", "1.2.0")
-    save("rides", "1.0.0")
+    registry.register_model("rides", "delay", "sklearn", metrics={"f1": 0.5})
+    registry.log_metrics("rides", "1.0.0", {"auc": 0.25}, {"name": "march"})
+    registry.save_model("rides", "1.0.0", classifier)
     registry.register_model("flights", "delay", version="2.0.0")
     registry.register_model("planned", "delay")
     evaluator = ModelEvaluator(registry)
@@ -118,7 +120,16 @@ def fill(
         target="late",
         metrics=["accuracy", "f1"],
     )
+    evaluator.evaluate(
+        model_name="flights",
+        version="1.1.0",
+        dataset=labelled,
+        target="late",
+        metrics=["accuracy", "f1"],
+    )
     registry.log_metrics("flights", "1.1.0", {"accuracy": 0.125})
+    for month, value in (("may", 0.5), ("june", 0.25), ("may", 0.75)):
+        registry.log_metrics("flights", "1.1.0", {"rmse": value}, {"name": month})
     registry.update("flights", "1.1.0", description="better", tags={"team": "ml"})
     registry.record_drift("flights", "1.1.0", {"status": "ok"})
     registry.transition("flights", "1.0.0", "production")
@@ -158,22 +169,38 @@ def test_an_empty_mlflow_shows_again_all_that_the_lost_one_did(
     del before["flights"]["versions"]["1.2.0"]  # deleted, and so are its files
     before["flights"]["runs"] -= 1
     assert after == before
+    told = after["rides"]["versions"]["1.0.0"]["by_dataset"]
+    assert [each[:3] for each in told] == [("auc", 0.25, "march")]
+    rmse = values_of(uri, "1.1.0", "rmse")
+    assert rmse == values_of(tracking_uri, "1.1.0", "rmse") == [0.5, 0.25, 0.75]
+    assert len(values_of(uri, "1.1.0", "f1")) == 2  # two evaluations
     assert after["flights"]["aliases"] == {
         "production": "1.1.0",
         "staging": "1.1.0-rc.1",
         "champion-eu": "1.0.0+build.1",
     }
-    told = registry.list_versions("flights")
-    runs = {each.run_id for each in told if each.state == "ready"}
+    versions = registry.list_versions("flights")
+    runs = {each.run_id for each in versions if each.state == "ready"}
     assert None not in runs
     assert runs.isdisjoint({each.run_id for each in listed})
     same = {"run_id": None}
-    assert [each.model_copy(update=same) for each in told if each.state == "ready"] == [
-        each.model_copy(update=same) for each in listed if each.state == "ready"
-    ]
+    assert [
+        each.model_copy(update=same) for each in versions if each.state == "ready"
+    ] == [each.model_copy(update=same) for each in listed if each.state == "ready"]
     assert actions_of(registry) == []
     assert registry.recover() == []
     assert picture_of(uri, "flights", "rides", without=digest) == after
+
+
+def values_of(uri: str, version: str, metric: str) -> list[float]:
+    """What MLflow draws of a metric, oldest first."""
+    client = mlflow.MlflowClient(uri, uri)
+    experiment = client.get_experiment_by_name("brixa/flights")
+    [run] = client.search_runs(
+        [experiment.experiment_id], f"tags.`brixa.version` = '{version}'"
+    )
+    found = client.get_metric_history(run.info.run_id, metric)
+    return [each.value for each in sorted(found, key=lambda each: each.timestamp)]
 
 
 def test_only_what_a_trusted_key_signed_is_trusted_until_a_person_vouches(
