@@ -1,23 +1,29 @@
 """Put a version into a stage if a policy, and a person if it asks one, allow it.
 
-A run that waits for a person starts again from the top with the answer, so the gates
-are asked again: what is in production may have changed meanwhile.
+One promotion of a model at a time: a run waits, in no process, until those before it are
+over. One that waits for a person starts again from the top with the answer, so the gates
+are asked again: what is in production may have changed meanwhile, by hand.
 """
 
 from __future__ import annotations
 
 from typing import Any, Literal
 
-from prefect import flow, runtime
+from prefect import flow, get_run_logger, runtime
 from pydantic import Field
 
+from brixa_flows.errors import StageHolderError
 from brixa_flows.events import DEFAULT_POLICY, GateRefused
 from brixa_flows.outbox import promoted
+from brixa_flows.registry import StageRecord
 from brixa_flows.tasks.announcing import announce, announce_whole
 from brixa_flows.tasks.notifying import tell_of_refusal
 from brixa_flows.tasks.promotion import ask_policy, ask_somebody, move_to_stage
 from brixa_flows.tasks.reporting import publish_decision
 from brixa_flows.tasks.requests import FlowRequest
+from brixa_flows.tasks.turns import await_turn
+
+_ATTEMPTS = 3
 
 
 class PromoteRequest(FlowRequest):
@@ -53,12 +59,31 @@ class PromoteRequest(FlowRequest):
     name="promote_model",
     flow_run_name="promote {request.name} {request.version} to {request.stage}",
     description="Asks a gate policy, and a person if the policy says so, and moves the "
-    "version to the stage or refuses.",
+    "version to the stage or refuses; one promotion of a model at a time.",
 )
 def promote_model(request: PromoteRequest) -> None:
-    """Ask the policy and perhaps a person, act on the answers, show, announce.
+    """Wait for its turn, decide, and decide again if production changed meanwhile."""
+    await_turn(request.registry, request.name)
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            record = decide_and_move(request)
+            break
+        except StageHolderError as err:
+            if attempt == _ATTEMPTS:
+                raise
+            get_run_logger().warning("%s; decides again", err)
+    if record is not None:
+        announce(request.registry, promoted(record))
 
-    Fails if production changed since the policy was asked; a repeated run asks again.
+
+def decide_and_move(request: PromoteRequest) -> StageRecord | None:
+    """Ask the policy and perhaps a person, show it, and act on the answers.
+
+    Returns:
+        The move, or ``None`` if it was refused, which is announced.
+
+    Raises:
+        StageHolderError: If production changed since the policy was asked.
     """
     decision = ask_policy(
         request.registry,
@@ -83,9 +108,9 @@ def promote_model(request: PromoteRequest) -> None:
         occasion = (request.version, request.stage, request.policy, *refusals)
         announce_whole(request.registry, refused, refused.event_id(*occasion))
         tell_of_refusal(refused)
-        return
+        return None
     actor = request.actor or f"flow run {runtime.flow_run.name}"
-    record = move_to_stage(
+    return move_to_stage(
         request.registry,
         request.name,
         request.version,
@@ -94,4 +119,3 @@ def promote_model(request: PromoteRequest) -> None:
         answer.reason if answer else f"the policy {request.policy} allows it",
         (decision.production or "none") if request.stage == "production" else None,
     )
-    announce(request.registry, promoted(record))

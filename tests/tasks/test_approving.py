@@ -29,6 +29,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Scheduled
 from sklearn.linear_model import LogisticRegression
 
+import flows.promote_model as promotion_flow
 from brixa_flows.blocks import (
     BrixaGatePolicy,
     BrixaMlflowBackend,
@@ -76,6 +77,7 @@ def registry(
         "patient": GatePolicy([ACCURATE], approval=ApprovalRule(tell="the leads")),
         "hasty": GatePolicy([ACCURATE], approval=ApprovalRule(hours=1e-4)),
         "strict": GatePolicy([Gate("accuracy", min=0.999)], approval=ApprovalRule()),
+        "machine": GatePolicy([ACCURATE]),
     }
     open_registry.cache_clear()
     with temporary_settings({PREFECT_API_URL: stack.api.url}), disable_run_logger():
@@ -154,9 +156,9 @@ class Promotion:
         deployment = client.create_deployment(
             client.create_flow(promote_model), name="here"
         )
-        request = {"name": name, "version": version, "policy": policy, **more}
+        request = {"name": name, "version": version, "policy": policy}
         run = client.create_flow_run_from_deployment(
-            deployment, parameters={"request": {**request, "registry": BLOCK}}
+            deployment, parameters={"request": {**request, "registry": BLOCK, **more}}
         )
         self.id = str(run.id)
 
@@ -178,6 +180,16 @@ class Promotion:
             state = self.now.state
         assert isinstance(state, State)
         return state.name or ""
+
+    @property
+    def said(self) -> str:
+        """What its state says."""
+        state = self.now.state
+        return (state and state.message) or ""
+
+    def make_due(self) -> None:
+        """Let the time come at which it is started again."""
+        self._client.set_flow_run_state(UUID(self.id), Scheduled(), force=True)
 
     def resume(self, **answer: Any) -> dict[str, Any]:
         """``POST /flow_runs/ID/resume`` and nothing else."""
@@ -344,7 +356,7 @@ def test_a_question_that_nobody_answers_promotes_nothing_and_is_announced(
     [reason] = _event(stack, GateRefused.event, name)["reasons"]
     assert reason.startswith("nobody decided until 20")
 
-    client.set_flow_run_state(hasty.now.id, Scheduled(), force=True)  # "Retry"
+    hasty.make_due()  # "Retry"
     assert hasty.execute() == "Suspended"  # asked anew, not answered by silence
 
 
@@ -423,3 +435,55 @@ def test_a_flow_that_a_script_calls_waits_in_its_own_process(
     answer_approval(waiting[0], True, "ada", "good")
     script.join(60)
     assert _production(registry, name) == "1.0.1"
+
+
+def test_a_second_promotion_waits_for_the_first_and_is_judged_against_its_outcome(
+    registry: ModelRegistry,
+    client: SyncPrefectClient,
+    name: str,
+    promotion: Promotion,
+    rows: pd.DataFrame,
+) -> None:
+    _add_version(registry, name, rows)
+    result = ModelEvaluator(registry).evaluate(
+        name, "1.0.2", rows, ["accuracy"], target="late", record=False
+    )
+    registry.record_evaluation(name, "1.0.2", result.to_dict())
+    second = Promotion(client, name, version="1.0.2")
+    other = Promotion(client, name, version="1.0.2", registry="elsewhere")
+    assert second.execute() == "AwaitingConcurrencySlot"
+    assert f"promote {name} 1.0.1 to production comes first" in second.said
+    assert other.execute() == "Failed"  # of another registry, so it waits for nobody
+    assert [each.name for each in waiting_approvals()].count(name) == 1
+
+    answer_approval(promotion.id, True, "ada", "better than 1.0.0")
+    assert promotion.execute() == "Completed"
+    second.make_due()
+    assert second.execute() == "Suspended"  # its turn: a person is asked about 1.0.1
+    answer_approval(second.id, True, "ada", "better than 1.0.1")
+    assert second.execute() == "Completed"
+    moves = [(str(m.version), str(m.replaced)) for m in registry.stage_history(name)]
+    assert [m for m in moves if m[0] == "1.0.1"][0] == ("1.0.1", "1.0.0")
+    assert [m for m in moves if m[0] == "1.0.2"][-1] == ("1.0.2", "1.0.1")
+    assert _production(registry, name) == "1.0.2"
+
+
+def test_a_promotion_that_production_ran_away_from_is_decided_again(
+    registry: ModelRegistry,
+    client: SyncPrefectClient,
+    name: str,
+    rows: pd.DataFrame,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _add_version(registry, name, rows)
+
+    def meanwhile(*args: Any) -> None:
+        if _production(registry, name) == "1.0.0":
+            registry.transition(name, "1.0.2", "production", actor="eve")
+
+    monkeypatch.setattr(promotion_flow, "publish_decision", meanwhile)
+    decided = Promotion(client, name, "machine")
+    assert decided.execute() == "Completed", decided.said
+    assert _production(registry, name) == "1.0.1"
+    replaced = {str(m.version): m.replaced for m in registry.stage_history(name)}
+    assert str(replaced["1.0.1"]) == "1.0.2"
