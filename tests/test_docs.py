@@ -6,14 +6,18 @@ import ast
 import builtins
 import importlib
 import re
+import shutil
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
 
 from brixa_flows import errors, events
 from brixa_flows.cli.main import brixa
+from brixa_flows.registry import ModelRegistry
 from brixa_flows.settings import BrixaSettings
 from brixa_flows.tracking import tags
 
@@ -25,15 +29,18 @@ def pages() -> str:
     return "\n".join(page.read_text() for page in sorted((ROOT / "docs").glob("*.md")))
 
 
-def _commands(group: click.Group, path: str) -> Iterator[str]:
+def _commands(group: click.Group, path: str) -> Iterator[tuple[str, click.Command]]:
     for name, command in group.commands.items():
         if isinstance(command, click.Group):
             yield from _commands(command, f"{path} {name}")
         else:
-            yield f"{path} {name}"
+            yield f"{path} {name}", command
 
 
-@pytest.mark.parametrize("command", sorted(_commands(brixa, "brixa")))
+_COMMANDS = dict(_commands(brixa, "brixa"))
+
+
+@pytest.mark.parametrize("command", sorted(_COMMANDS))
 def test_each_command_is_on_a_page(command: str, pages: str) -> None:
     assert command in pages
 
@@ -70,6 +77,55 @@ def test_each_event_is_on_a_page(event: str, pages: str) -> None:
 )
 def test_each_error_is_on_a_page(error: str, pages: str) -> None:
     assert f"`{error}`" in pages
+
+
+@pytest.mark.parametrize("command", sorted(_COMMANDS))
+def test_a_command_is_told_with_what_it_needs_and_every_option(command: str) -> None:
+    text = (ROOT / "docs" / "reference.md").read_text()
+    [row] = re.findall(rf"^\| `{command}[ `].*$", text, re.M)
+    call, asked = row.split("`")[1], _COMMANDS[command].params
+    for param in asked:
+        if isinstance(param, click.Option) and param.name != "json_output":
+            option = max(param.opts, key=len)
+            assert re.search(rf"{option}\b", call if param.required else row), option
+    given = re.sub(r"--\S+ \S+", "", call.removeprefix(command)).split()
+    arguments = [each for each in asked if isinstance(each, click.Argument)]
+    assert len(given) == len(arguments)
+    for word, argument in zip(given, arguments, strict=True):
+        assert word.startswith("[") != argument.required
+
+
+@pytest.mark.parametrize(
+    "name", sorted(name for name in dir(ModelRegistry) if not name.startswith("_"))
+)
+def test_each_public_name_of_the_registry_is_on_its_page(name: str) -> None:
+    page = (ROOT / "docs" / "registry.md").read_text()
+    assert re.search(rf"\b{name}\b", page)
+
+
+def test_what_the_page_of_the_registry_shows_runs(
+    tmp_path: Path, mlflow_template_db: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sklearn.linear_model import LogisticRegression
+
+    monkeypatch.chdir(tmp_path)
+    meta = tmp_path / "model_storage" / "models" / "_meta"
+    meta.mkdir(parents=True)
+    shutil.copy(mlflow_template_db, meta / "mlflow.db")
+    text = (ROOT / "docs" / "registry.md").read_text()
+    [code] = re.findall(r"```python\n(.*?)```", text, re.S)
+    inputs = [[0.0], [1.0]]
+    names = {"model": LogisticRegression().fit(inputs, [0, 1]), "inputs": inputs}
+    with warnings.catch_warnings(action="ignore"):
+        exec(code, names)
+    registry: Any = names["registry"]
+    assert str(registry.resolve("delay")) == "1.0.0"
+    found = registry.get_metadata("delay", "1.1.0")
+    assert (found.owner, found.tags, found.metrics) == (
+        "ada",
+        {"region": "eu"},
+        {"f1": 0.81},
+    )
 
 
 _SNIPPETS = [
