@@ -1,13 +1,18 @@
-"""Announce what was recorded but never announced, and finish what crashes interrupted."""
+"""Make good what crashes left: dead runs go on, lost events are announced, saves finished.
+
+First the runs, as they may have what is needed to announce their own events.
+"""
 
 from __future__ import annotations
 
 from prefect import flow
 from pydantic import Field
 
+from brixa_flows.tasks.notifying import tell_of_dead_runs
 from brixa_flows.tasks.reconciling import reconcile_registry
 from brixa_flows.tasks.reporting import publish_reconciliation
 from brixa_flows.tasks.requests import FlowRequest
+from brixa_flows.tasks.restarting import restart_dead_runs
 
 
 class ReconcileRequest(FlowRequest):
@@ -22,16 +27,25 @@ class ReconcileRequest(FlowRequest):
         gt=0,
         description="How often everything is checked though nothing asks for it.",
     )
+    silent_for_seconds: int = Field(
+        300,
+        ge=90,
+        description="A run without a heartbeat for so long has died and is started "
+        "again; heartbeats come every 30 seconds.",
+    )
 
 
 @flow(
     name="reconcile",
     flow_run_name="reconcile {request.registry}",
-    description="Delivers lost events and repairs what crashes left half done.",
+    description="Starts runs again whose process died, delivers lost events and "
+    "repairs what crashes left half done.",
 )
 def reconcile(request: ReconcileRequest) -> None:
-    """Deliver, repair, and show it if there was anything to do."""
+    """Restart, deliver, repair, and show it if there was anything to do."""
+    restarted = restart_dead_runs(request.silent_for_seconds)
+    tell_of_dead_runs(restarted)
     done = reconcile_registry(
         request.registry, request.older_than_seconds, request.recover_every_hours
     )
-    publish_reconciliation(request.registry, done)
+    publish_reconciliation(request.registry, done, restarted)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Iterable
 from contextlib import nullcontext
 from typing import Any, cast
 
@@ -20,8 +21,15 @@ from prefect.utilities.urls import url_for
 
 from brixa_flows.events import DriftDetected, GateRefused
 from brixa_flows.settings import BrixaSettings
+from brixa_flows.tasks.restarting import DeadRun
 
-__all__ = ["tell", "tell_of_alarm", "tell_of_refusal", "tell_of_waiting_approval"]
+__all__ = [
+    "tell",
+    "tell_of_alarm",
+    "tell_of_dead_runs",
+    "tell_of_refusal",
+    "tell_of_waiting_approval",
+]
 
 _VARIABLE = "BRXA_NOTIFICATION_BLOCK"
 _ADDRESS = re.compile(r"(https?://[^/\s'\"]+)/[^\s'\"]*")
@@ -91,6 +99,15 @@ def tell_of_alarm(event: DriftDetected) -> bool:
     columns = ", ".join(event.columns) or "none"
     text = f"{event.message}\n\n{event.rows} rows; columns that changed: {columns}"
     return tell(f"Drift alarm: {event.name} {event.version}", text)
+
+
+def tell_of_dead_runs(dead: Iterable[DeadRun]) -> bool:
+    """Tell of runs that died so often that they are not started again."""
+    left = [f"{run.name}: {run.why}" for run in dead if not run.restarted]
+    if not left or not _somebody_listens():
+        return False
+    text = "\n- ".join(["look for the cause in their logs, then choose Retry:", *left])
+    return tell("Runs died again and again", text)
 
 
 def tell_of_refusal(event: GateRefused) -> bool:

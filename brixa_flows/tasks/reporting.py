@@ -17,6 +17,7 @@ from brixa_flows.registry import ModelMetadata
 from brixa_flows.tasks import reports
 from brixa_flows.tasks.assets import materialize_version
 from brixa_flows.tasks.opening import open_registry
+from brixa_flows.tasks.restarting import DeadRun
 from brixa_flows.tasks.run_page import artifact_address, artifact_key, tag_run
 
 __all__ = [
@@ -167,13 +168,16 @@ def publish_retraining(name: str, decision: str) -> None:
     publish("retraining", name, f"# After an alarm on {name}\n\n{decision}.", decision)
 
 
-def publish_reconciliation(registry: str, done: Reconciled) -> None:
+def publish_reconciliation(
+    registry: str, done: Reconciled, dead: Sequence[DeadRun] = ()
+) -> None:
     """Show what was made good; nothing if there was nothing to do.
 
     Args:
         registry: Name of the registry's block.
         done: What was.
+        dead: Runs whose process had died.
     """
-    if done.delivered or done.repaired:
-        text = reports.reconciliation_report(done)
+    if done.delivered or done.repaired or dead:
+        text = reports.reconciliation_report(done, dead)
         publish("reconciled", registry, text, f"made good in the registry {registry}")

@@ -16,6 +16,7 @@ from brixa_flows.evaluation.pictures import gains_picture, pictures_of
 from brixa_flows.events import ModelDeployed, WindowClosed
 from brixa_flows.outbox import Reconciled
 from brixa_flows.registry import LineageGraph, ModelMetadata
+from brixa_flows.tasks.restarting import DeadRun
 from brixa_flows.tasks.run_page import flow_run_link, reports_link
 
 __all__ = [
@@ -261,9 +262,15 @@ def drift_report(
     )
 
 
-def reconciliation_report(done: Reconciled) -> str:
-    """Which events were delivered late, and what was repaired."""
+def reconciliation_report(done: Reconciled, dead: Sequence[DeadRun] = ()) -> str:
+    """Which runs go on, which events were delivered late, and what was repaired."""
     parts = ["# Made good after a crash or an absent server"]
+    if dead:
+        runs = [
+            (run.name, run.why, "yes" if run.restarted else "no, it was too often")
+            for run in dead
+        ]
+        parts.append(table(("run that died", "why", "started again"), runs))
     if done.delivered:
         told = [(each.event, each.message) for each in done.delivered]
         parts.append(table(("delivered late", "what happened"), told))

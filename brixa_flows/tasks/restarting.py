@@ -1,0 +1,165 @@
+"""Starting runs again whose process died.
+
+Nothing in Prefect does that. A worker sees that a process of its own died and calls the
+run crashed; if the worker or its machine died too, the run stays *Running* for ever.
+Such a run is known by its heartbeats, which ``prefect.yaml`` asks for and which stop.
+Every flow of the loop may be started again, so starting one again by mistake, because
+its machine was cut off or stood still, repeats no effect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple, cast
+from uuid import UUID
+
+from prefect import get_run_logger, runtime, task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas import FlowRun
+from prefect.client.schemas.filters import (
+    DeploymentFilter,
+    DeploymentFilterTags,
+    FlowRunFilter,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
+from prefect.client.schemas.objects import State, StateType
+from prefect.client.schemas.sorting import FlowRunSort
+from prefect.states import Crashed, Scheduled
+from prefect.utilities.urls import url_for
+
+from brixa_flows.tasks.asking import asking_prefect
+
+__all__ = ["DeadRun", "restart_dead_runs"]
+
+TAG = "brixa"
+RESTARTED = "AwaitingRestart"
+_HEARTBEAT = "prefect.flow-run.heartbeat"
+_HEARTBEATS = "PREFECT_FLOWS_HEARTBEAT_FREQUENCY"
+_GIVEN_UP = "its process died again and again"
+_RESTARTS_AT_MOST = 3
+_CRASHED_WITHIN = timedelta(days=1)
+_PAGE = 200
+
+
+class DeadRun(NamedTuple):
+    """A run whose process died.
+
+    Attributes:
+        name: Name of the run.
+        why: How it is known.
+        restarted: Whether it was started again; if not, it was too often.
+    """
+
+    name: str
+    why: str
+    restarted: bool
+
+
+@task(task_run_name="runs whose process died", cache_policy=NO_CACHE)
+def restart_dead_runs(silent_for_seconds: float) -> list[DeadRun]:
+    """Start runs of the loop again whose process died, three times each at most.
+
+    They are those of deployments with the tag ``brixa`` that crashed within a day, that
+    are running but gave no sign of life, or that were handed to a worker and never ran.
+
+    Args:
+        silent_for_seconds: Time without a heartbeat from which a process counts as dead.
+
+    Returns:
+        What was found and done.
+
+    Raises:
+        PrefectUnavailableError: If the server does not answer.
+    """
+    silent_for = timedelta(seconds=silent_for_seconds)
+    with asking_prefect() as client:
+        found = [_restart(client, *dead) for dead in _dead(client, silent_for)]
+    for run in found:
+        done = "is started again" if run.restarted else "is left as it is"
+        get_run_logger().warning("%s %s: %s", run.name, done, run.why)
+    return found
+
+
+def _dead(
+    client: SyncPrefectClient, silent_for: timedelta
+) -> Iterator[tuple[FlowRun, str]]:
+    """Runs whose process died, and how that is known."""
+    now = datetime.now(UTC)
+    me = client.read_flow_run(UUID(str(runtime.flow_run.id))).flow_id
+    for run in _runs_of_the_loop(client):
+        state = run.state
+        if state is None or run.flow_id == me:  # the next one is on a schedule
+            continue
+        age, said = now - state.timestamp, state.message or ""
+        if state.is_crashed():
+            if age < _CRASHED_WITHIN and not said.startswith(_GIVEN_UP):
+                yield run, said or "it crashed"
+        elif age < silent_for:
+            continue
+        elif state.is_pending():
+            yield run, f"a worker took it at {state.timestamp:%H:%M} UTC and never ran it"
+        elif _is_silent(client, run, now - silent_for):
+            yield run, f"no sign of life for {silent_for.total_seconds():.0f} s"
+
+
+def _runs_of_the_loop(client: SyncPrefectClient) -> Iterator[FlowRun]:
+    kinds = [StateType.CRASHED, StateType.RUNNING, StateType.PENDING]
+    state = FlowRunFilterState(type=FlowRunFilterStateType(any_=kinds))
+    tagged = DeploymentFilter(tags=DeploymentFilterTags(all_=[TAG]))
+    found = client.read_flow_runs(
+        deployment_filter=tagged,
+        flow_run_filter=FlowRunFilter(state=state),
+        sort=FlowRunSort.EXPECTED_START_TIME_DESC,
+        limit=_PAGE,
+    )
+    return iter(cast("list[Any]", found))
+
+
+def _is_silent(client: SyncPrefectClient, run: FlowRun, since: datetime) -> bool:
+    """Whether heartbeats are due and none came; without any nobody can tell."""
+    if _heartbeats(client, run, since):
+        return False
+    return _asks_for_heartbeats(client, run) or _heartbeats(client, run, None)
+
+
+def _heartbeats(
+    client: SyncPrefectClient, run: FlowRun, since: datetime | None
+) -> bool:
+    about = {"event": {"name": [_HEARTBEAT]}}
+    about["resource"] = {"id": [f"prefect.flow-run.{run.id}"]}
+    begin = since or run.created or datetime.now(UTC) - _CRASHED_WITHIN
+    query = {**about, "occurred": {"since": begin.isoformat()}}
+    answer = client.request(
+        "POST", "/events/filter", json={"filter": query, "limit": 1}
+    )
+    return bool(answer.json()["events"])
+
+
+def _asks_for_heartbeats(client: SyncPrefectClient, run: FlowRun) -> bool:
+    if run.deployment_id is None:
+        return False
+    deployment = client.read_deployment(run.deployment_id)
+    environment = (deployment.job_variables or {}).get("env") or {}
+    return bool(environment.get(_HEARTBEATS))
+
+
+def _restart(client: SyncPrefectClient, run: FlowRun, why: str) -> DeadRun:
+    states = client.read_flow_run_states(run.id)
+    before = sum(state.name == RESTARTED for state in states)
+    restarted = before < _RESTARTS_AT_MOST
+    after: State[Any]
+    if restarted:
+        times = f"{before + 1} of {_RESTARTS_AT_MOST}"
+        message = f"its process died ({why}), so it is started again, {times}"
+        after = Scheduled(name=RESTARTED, message=message)
+    else:
+        page = url_for("flow-run", run.id) or "its page"
+        after = Crashed(
+            message=f"{_GIVEN_UP}, {_RESTARTS_AT_MOST + 1} times ({why}); look for the "
+            f"cause in its log, mend it and choose Retry: {page}"
+        )
+    client.set_flow_run_state(run.id, after, force=True)
+    return DeadRun(run.name, why, restarted)
