@@ -222,13 +222,18 @@ def _plugin_if_registered(model: Any, framework: str) -> Plugin | None:
     for plugin in SERIALIZERS.all().values():
         if _framework_of(plugin) == framework:
             if names.intersection(plugin.handles_if_registered):
-                within = _frameworks_within(model)
+                within = _frameworks_within(model, values=True)
                 return plugin if framework in within or not within else None
     return None
 
 
-def _frameworks_within(model: Any) -> set[str]:
-    """Frameworks of what a dictionary or list holds, but for plain values."""
+def _frameworks_within(model: Any, *, values: bool) -> set[str]:
+    """Frameworks of the models in a dictionary or list.
+
+    Args:
+        model: The dictionary or list; in anything else there is none.
+        values: Whether tensors, which a dictionary of a framework has, count too.
+    """
     kinds, seen, waiting = set[type](), set[int](), [model]
     while waiting:
         each = waiting.pop()
@@ -239,7 +244,8 @@ def _frameworks_within(model: Any) -> set[str]:
     found = set()
     for kind in kinds:
         names = _names_of(kind)
-        plugin = SERIALIZERS.find([*names, *map("dict[{}]".format, names)])
+        mapped = [f"dict[{name}]" for name in names] if values else []
+        plugin = SERIALIZERS.find([*names, *mapped])
         found.add(_FALLBACK if plugin is None else _framework_of(plugin))
     return found - {_FALLBACK}
 
@@ -257,7 +263,9 @@ def _plainly_no_model(model: Any) -> str:
     """What it is, where nobody would call it a model; ``""`` for all else."""
     if isinstance(model, type):
         return f"the class {model.__qualname__} itself"
-    if _frameworks_within(model):  # models in a dictionary: pickle takes them
+    if _frameworks_within(
+        model, values=False
+    ):  # models in a dictionary: pickle takes them
         return ""
     if isinstance(model, Mapping):
         return f"a {type(model).__name__} with the keys {some_of(map(repr, model))}"

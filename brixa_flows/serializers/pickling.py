@@ -176,9 +176,11 @@ def unpickle(path: Path) -> Any:
 
 def unreadable(path: Path, err: BaseException) -> SerializationError:
     """The error for a verified file that the installed packages can't read."""
+    cause = f"{type(err).__name__}: {' '.join(str(err).split())}"
     return SerializationError(
-        f"{path.name} can't be read with the packages installed here ({err}); install "
-        "what the version's recorded environment names"
+        f"{path.name} can't be read with the packages installed here ({cause:.300}); "
+        "install what the version's recorded environment names; if that is here, the "
+        "file is no such model: ask who saved it"
     )
 
 

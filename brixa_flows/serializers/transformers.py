@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -250,8 +251,9 @@ def _config_of(model: Any) -> dict[str, Any]:
     """
     cls = type(model)
     is_theirs = getattr(transformers, cls.__name__, None) is cls
-    if named := other_source(model.config.to_diff_dict()):
-        raise NoRecipe(f"its config {named}")
+    with suppress(TypeError):  # it can't be written, which is told by who writes it
+        if named := other_source(model.config.to_diff_dict()):
+            raise NoRecipe(f"its config {named}")
     if getattr(model, "hf_quantizer", None) is None:
         try:
             with _LOADING, torch.device("meta"):
