@@ -152,10 +152,21 @@ def _constrained(standing: Standing, text: str) -> ModelVersion:
         ) from err
     highest = constraint.highest(standing.claimed, standing.is_current)
     if highest is None:
-        raise VersionNotFoundError(
-            standing.name, text, standing.ready, "archived ones are passed over"
-        )
+        passed = [
+            f"{each} is {_why_not(standing, each)}"
+            for each in reversed(constraint.select(standing.claimed))
+        ]
+        hint = f"passed over: {some_of(passed)}" if passed else ""
+        raise VersionNotFoundError(standing.name, text, standing.ready, hint)
     return highest
+
+
+def _why_not(standing: Standing, version: ModelVersion) -> str:
+    """Why a version that a constraint allows is not what it means."""
+    state = standing.state(version)
+    if state == "registered":
+        return "registered and not saved"
+    return "archived" if state == "ready" else state
 
 
 def check_alias(alias: object) -> str:

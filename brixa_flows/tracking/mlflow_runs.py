@@ -21,6 +21,7 @@ from mlflow.entities import (
     Run,
     RunStatus,
 )
+from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from brixa_flows.tracking import tags as keys
@@ -38,6 +39,7 @@ __all__ = [
     "fill",
     "find_experiment",
     "has_dataset",
+    "link_models",
     "log_metrics",
     "log_to_run",
     "milliseconds",
@@ -282,16 +284,26 @@ def ensure_model_of(client: MlflowClient, run: Run) -> str:
     tags = {key: run.data.tags[key] for key in known if key in run.data.tags}
     name = f"{tags.get(keys.MODEL, 'model')}-{tags.get(keys.VERSION, '')}"
     registered = client.search_model_versions(f"run_id = {run.info.run_id!r}")
-    shown = [{"name": each.name, "version": int(each.version)} for each in registered]
     logged = client.create_logged_model(
         run.info.experiment_id,
         name=_NO_LETTERS_OF_MODELS.sub("_", name),
         source_run_id=run.info.run_id,
-        tags={**tags, _MODEL_VERSIONS_TAG: json.dumps(shown)},
+        tags={**tags, **_versions_tag(registered)},
     )
     client.finalize_logged_model(logged.model_id, "READY")
     client.log_outputs(run.info.run_id, [LoggedModelOutput(logged.model_id, 0)])
     return str(logged.model_id)
+
+
+def link_models(client: MlflowClient, run: Run, version: ModelVersion) -> None:
+    """Say of what is measured already, before the version was there, whose it is."""
+    for output in run.outputs.model_outputs if run.outputs else ():
+        client.set_logged_model_tags(output.model_id, _versions_tag([version]))
+
+
+def _versions_tag(registered: Iterable[ModelVersion]) -> dict[str, str]:
+    shown = [{"name": each.name, "version": int(each.version)} for each in registered]
+    return {_MODEL_VERSIONS_TAG: json.dumps(shown)}
 
 
 def has_dataset(run: Run, dataset: TrackedDataset) -> bool:

@@ -366,6 +366,7 @@ class MlflowTrackingStore:
                 tags={**tags, **digest},
                 description=description or None,
             )
+        runs.link_models(client, run, found)
         return versions.as_tracked(found, run)
 
     @_bounded

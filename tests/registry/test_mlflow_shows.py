@@ -68,6 +68,8 @@ def shown(
             datasets=[JANUARY],
             version=version,
         )
+        if version == "1.0.0":
+            registry.log_metrics(name, version, {"auc": 0.25}, MARCH)
         registry.save_model(name, version, classifier, frame.head(3))
     registry.log_metrics(name, "1.1.0", {"auc": 0.75}, MARCH)
     registry.log_report(name, "1.1.0", "evaluation.md", "# good\n")
@@ -124,6 +126,17 @@ def test_metrics_stand_beside_the_data_that_they_were_measured_on(shown: Shown) 
     ]
     registered = json.loads(logged.tags["mlflow.modelVersions"])
     assert registered == [{"name": shown.name, "version": 2}]
+
+
+def test_so_do_those_that_were_measured_before_the_save(shown: Shown) -> None:
+    found = shown.client.get_model_version_by_alias(shown.name, "staging")
+    [output] = shown.client.get_run(found.run_id).outputs.model_outputs
+    logged = shown.client.get_logged_model(output.model_id)
+    assert [(each.key, each.value, each.dataset_name) for each in logged.metrics] == [
+        ("auc", 0.25, "march")
+    ]
+    registered = json.loads(logged.tags["mlflow.modelVersions"])
+    assert registered == [{"name": shown.name, "version": 1}]
 
 
 def test_the_signature_is_read_through_the_server(shown: Shown) -> None:

@@ -94,7 +94,13 @@ def test_a_spec_means_the_version_the_design_says(
         (standing(*MANY), "not a version", InvalidConstraintError, "not a version"),
         (standing(*MANY), ">=1.0.0 <", InvalidConstraintError, "constraint"),
         (standing("1.0.0", archived="1.0.0"), None, VersionNotFoundError, "archived"),
-        (standing("1.0.0", archived="1.0.0"), "^1", VersionNotFoundError, "passed"),
+        (
+            standing("1.0.0", archived="1.0.0", waiting=("1.1.0",), bad=("1.2.0",)),
+            "^1",
+            VersionNotFoundError,
+            "passed over: 1.2.0 is quarantined, 1.1.0 is registered and not saved, "
+            "1.0.0 is archived$",
+        ),
         (standing(waiting=("1.0.0",)), None, ModelNotSavedError, "1.0.0"),
         (standing(waiting=("1.0.0",)), "1.0.0", ModelNotSavedError, "1.0.0"),
         (standing(bad=("1.0.0",)), "1.0.0", VersionNotFoundError, "quarantined"),
