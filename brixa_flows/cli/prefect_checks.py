@@ -50,4 +50,4 @@ def check_trainings(folder: Path) -> str:
         OrchestrationError: If they have faults; names them.
     """
     named = check_training_rules(folder)
-    return f"{named} trainings, no faults" if named else "names no training"
+    return f"trainings: {named}, no faults" if named else "names no training"

@@ -1,4 +1,4 @@
-"""Finding the model that a training left which does not know us."""
+"""Finding the model that a training left and did not name."""
 
 from __future__ import annotations
 
@@ -17,14 +17,49 @@ from brixa_flows.errors import (
 )
 from brixa_flows.tasks.asking import asking_prefect
 from brixa_flows.tasks.opening import open_registry
-from brixa_flows.tracking import LoggedModel
+from brixa_flows.tracking import LoggedModel, TrackingStore
 
-__all__ = ["find_trained_model"]
+__all__ = ["find_trained_model", "only_logged_model"]
 
+_RESUMING = "Resuming"  # Prefect's name of that state
 _LOG_ONE = (
-    "log it with mlflow.*.log_model before the run ends, or correct `experiment` in "
-    "brixa.toml"
+    "log one with mlflow.*.log_model before the training ends, or correct the name of "
+    "the experiment"
 )
+
+
+def only_logged_model(
+    tracking: TrackingStore,
+    experiment: str,
+    since: datetime,
+    until: datetime,
+    training: str,
+) -> LoggedModel:
+    """The one model that was logged to an experiment while a training went on.
+
+    Args:
+        tracking: The backend.
+        experiment: Name of the MLflow experiment.
+        since: When the training began.
+        until: When it ended.
+        training: What it is called in errors.
+
+    Raises:
+        ModelNotLoggedError: If there is none.
+        ModelsAmbiguousError: If there are several.
+        TrackingError: If there is no such experiment.
+    """
+    found = tracking.logged_models(experiment, since, until)
+    training = (
+        f"{training}, from {since:%Y-%m-%d %H:%M:%S} to {until:%H:%M:%S} UTC in the "
+        f"experiment {experiment!r},"
+    )
+    if not found:
+        raise ModelNotLoggedError(training, _LOG_ONE)
+    if len(found) > 1:
+        told = [f"{each.name} ({each.uri})" for each in found]
+        raise ModelsAmbiguousError(training, told)
+    return found[0]
 
 
 @task(task_run_name="find the model of {flow_run_id}", cache_policy=NO_CACHE)
@@ -44,18 +79,10 @@ def find_trained_model(registry: str, flow_run_id: str, experiment: str) -> Logg
     """
     since, until = _worked(flow_run_id)
     tracking = open_registry(registry).tracking
-    found = tracking.logged_models(experiment, since, until)
-    training = (
-        f"the flow run {flow_run_id}, from {since:%Y-%m-%d %H:%M:%S} to {until:%H:%M:%S} "
-        f"UTC, in the experiment {experiment!r},"
-    )
-    if not found:
-        raise ModelNotLoggedError(training, _LOG_ONE)
-    if len(found) > 1:
-        told = [f"{each.name} ({each.uri})" for each in found]
-        raise ModelsAmbiguousError(training, told)
-    get_run_logger().info("%s logged %s", flow_run_id, found[0].uri)
-    return found[0]
+    training = f"the flow run {flow_run_id}"
+    found = only_logged_model(tracking, experiment, since, until, training)
+    get_run_logger().info("%s logged %s", flow_run_id, found.uri)
+    return found
 
 
 def _worked(flow_run_id: str) -> tuple[datetime, datetime]:
@@ -78,5 +105,6 @@ def _worked(flow_run_id: str) -> tuple[datetime, datetime]:
 
 def _ends_an_attempt(state: State) -> bool:
     """What a failed attempt logged is not what the run made."""
-    failed = state.type in (StateType.FAILED, StateType.CRASHED, StateType.CANCELLED)
-    return failed or state.name == "AwaitingRetry"
+    if state.type == StateType.SCHEDULED:  # for another attempt, or after a pause
+        return state.name != _RESUMING
+    return state.type in (StateType.FAILED, StateType.CRASHED, StateType.CANCELLED)

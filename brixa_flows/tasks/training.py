@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, TypeVar, cast
@@ -45,6 +46,7 @@ from brixa_flows.refs import check_model_name, check_policy_name
 from brixa_flows.registry import DatasetRef, ModelRegistry
 from brixa_flows.registry.inputs import as_json_object
 from brixa_flows.serializers import environment_of
+from brixa_flows.tasks.adopting import only_logged_model
 from brixa_flows.tasks.announcing import announce_whole, commit_here, deliver_kept
 from brixa_flows.tasks.opening import open_registry
 from brixa_flows.tracking.limits import check_metrics
@@ -53,8 +55,8 @@ __all__ = ["Training", "TrainingRegistration", "current_training", "registers_mo
 
 _PYFUNC = "python_function"
 _SET_MODEL = (
-    "set training.model to what mlflow.*.log_model returned, or to its address: "
-    "runs:/RUN_ID/NAME or models:/MODEL_ID"
+    "set training.model to what mlflow.*.log_model returned, or to its address "
+    "(runs:/RUN_ID/NAME, models:/MODEL_ID), or name the experiment where to look for it"
 )
 _CURRENT: ContextVar[Training] = ContextVar("brixa_training")
 _Trained = TypeVar("_Trained", bound=Callable[..., Any])
@@ -68,11 +70,13 @@ class Training:
         name: Model that gets a new version.
         registry: Where it is registered.
         model: What it made: what ``log_model`` of MLflow returned, or the address.
+        experiment: Where to look for the model that it logged, if it names none.
         model_type: What the model does, in your words; asked of the model if empty.
         framework: ``sklearn``, ``pytorch`` ...; told by the logged model if empty.
         description: Free text for the version.
         target: Column of the label.
         policy: Block of the gate policy that decides about production.
+        began: When it began.
     """
 
     name: str
@@ -83,6 +87,8 @@ class Training:
     description: str = ""
     target: str = ""
     policy: str = DEFAULT_POLICY
+    experiment: str = ""
+    began: datetime = field(default_factory=lambda: datetime.now(UTC))
     _hyperparameters: dict[str, Any] = field(default_factory=dict)
     _metrics: dict[str, float] = field(default_factory=dict)
     _datasets: list[DatasetRef] = field(default_factory=list)
@@ -163,14 +169,11 @@ class Training:
 
         Raises:
             ModelNotLoggedError: If there is no address of a logged model.
+            ModelsAmbiguousError: If it logged several and named none.
         """
-        uri = getattr(self.model, "model_uri", self.model)
-        if not isinstance(uri, str) or not uri:
-            kind = "" if uri is None else f"{type(self.model).__name__} is none: "
-            raise ModelNotLoggedError(f"the training of {self.name}", kind + _SET_MODEL)
+        uri, run_id = self._made()
         flavors = [*getattr(self.model, "flavors", ())]
         framework = self.framework or next((f for f in flavors if f != _PYFUNC), "")
-        run_id = getattr(self.model, "source_run_id", None)
         return TrainingCompleted(
             name=self.name,
             model_uri=uri,
@@ -183,12 +186,31 @@ class Training:
             reference_uri=self._reference_uri,
             evaluations=self._evaluations,
             target=self.target,
-            run_id=getattr(self.model, "run_id", run_id) or "",
+            run_id=run_id,
             flow_run_id=str(runtime.flow_run.id or ""),
             git_commit=commit_here(),
             environment=environment_of(None, framework),
             policy=self.policy,
         )
+
+    def _made(self) -> tuple[str, str]:
+        """Address of the model, and id of its run if that is known."""
+        training = f"the training of {self.name}"
+        if self.model is None and self.experiment:
+            found = only_logged_model(
+                self.registry.tracking,
+                self.experiment,
+                self.began,
+                datetime.now(UTC),
+                training,
+            )
+            return found.uri, found.run_id
+        uri = getattr(self.model, "model_uri", self.model)
+        if not isinstance(uri, str) or not uri:
+            kind = "" if uri is None else f"{type(self.model).__name__} is none: "
+            raise ModelNotLoggedError(training, kind + _SET_MODEL)
+        runs = (getattr(self.model, key, None) for key in ("run_id", "source_run_id"))
+        return uri, next(filter(None, runs), "")
 
 
 def current_training() -> Training:
@@ -303,6 +325,7 @@ def registers_model(
     description: str = "",
     target: str = "",
     policy: str = DEFAULT_POLICY,
+    experiment: str = "",
     registry: str | ModelRegistry = "brixa",
 ) -> TrainingRegistration:
     """Register what a training makes as the next version of a model.
@@ -320,6 +343,8 @@ def registers_model(
         description: Free text for the version.
         target: Column of the label in the rows that judge it.
         policy: Block of the gate policy that decides about production.
+        experiment: MLflow experiment where the one model is looked for that was logged
+            meanwhile, if the training sets no ``training.model`` (autolog, old code).
         registry: A Brixa Registry block, or a registry, which needs no Prefect server.
 
     Raises:
@@ -331,6 +356,7 @@ def registers_model(
         "description": description,
         "target": target,
         "policy": check_policy_name(policy),
+        "experiment": experiment,
     }
     return TrainingRegistration(check_model_name(name), facts, registry)
 

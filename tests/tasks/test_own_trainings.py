@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import re
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,15 @@ from prefect.deployments.runner import RunnerDeployment
 from prefect.flow_engine import run_flow
 from prefect.logging import disable_run_logger
 from prefect.settings import PREFECT_API_URL, temporary_settings
-from prefect.states import Failed
+from prefect.states import (
+    Completed,
+    Crashed,
+    Failed,
+    Pending,
+    Running,
+    Scheduled,
+    Suspended,
+)
 from sklearn.linear_model import LogisticRegression
 
 from brixa_flows.blocks import (
@@ -46,6 +55,7 @@ from brixa_flows.evaluation import Gate, GatePolicy
 from brixa_flows.events import TrainingCompleted
 from brixa_flows.outbox import Outbox
 from brixa_flows.registry import ModelRegistry
+from brixa_flows.tasks.adopting import _worked
 from brixa_flows.tasks.automating import save_automations
 from brixa_flows.tasks.opening import open_registry
 from brixa_flows.tasks.registration import adopt_training as register
@@ -61,6 +71,7 @@ DECORATED, SCRIPT, LAST_TASK, FROM_OUTSIDE = re.findall(
     r"```python\n(.*?)```", PAGE, re.S
 )
 [RULES] = re.findall(r"```toml\n(.*?)```", PAGE, re.S)
+_RESUMED = Scheduled(name="Resuming")
 
 pytestmark = [
     pytest.mark.slow(seconds=40),
@@ -251,10 +262,20 @@ def _in_a_task_of_a_thread() -> str:
         return str(_make_a_model.submit().result())
 
 
+@registers_model("churn", experiment="churn")
+@flow
+def _as_it_was() -> str:
+    mlflow.set_experiment("churn")
+    _logged()
+    current_training().log_metrics({"seen": 3})
+    return str(runtime.flow_run.id)
+
+
 @pytest.mark.parametrize(
-    "train", [_asynchronous, _with_a_block_of_code, _in_a_task_of_a_thread]
+    "train",
+    [_asynchronous, _with_a_block_of_code, _in_a_task_of_a_thread, _as_it_was],
 )
-def test_it_may_be_asynchronous_or_in_a_task(
+def test_it_may_be_asynchronous_or_in_a_task_or_name_no_model(
     train: Any, announced: Callable[[], RegisterRequest]
 ) -> None:
     made = train()
@@ -380,7 +401,7 @@ def test_a_run_that_left_several_models_or_none_fails_by_name() -> None:
     assert two in str(many.value) and len(many.value.found) == 2
     with pytest.raises(ModelNotLoggedError, match="'churn', left no model") as none:
         _adopt(_training([0]))
-    assert "brixa.toml" in str(none.value)
+    assert str(none.value).endswith("correct the name of the experiment")
     with pytest.raises(TrackingError, match="no experiment 'nope'"):
         _adopt(two, "nope")
     with pytest.raises(OrchestrationError, match="Prefect knows no flow run"):
@@ -394,6 +415,28 @@ def test_what_a_failed_attempt_logged_is_not_what_the_run_made(
     uri = announced().model_uri
     model = mlflow.MlflowClient().get_logged_model(uri.removeprefix("models:/"))
     assert model.name == "attempt-2-0"
+
+
+@pytest.mark.parametrize(
+    ("states", "first"),
+    [
+        ([Running(), Suspended(), _RESUMED, Pending(), Running(), Completed()], 0),
+        ([Running(), Crashed(), Scheduled(), Pending(), Running(), Completed()], 4),
+        ([Pending(), Running(), Running(name="Retrying"), Completed()], 1),
+    ],
+    ids=["a person answered", "its machine died", "one attempt"],
+)
+def test_the_time_of_a_run_is_that_of_the_attempt_that_completed(
+    states: list[State[Any]], first: int
+) -> None:
+    with get_client(sync_client=True) as client:
+        run = client.create_flow_run(_training, parameters={"models": [1]})
+        for state in states:
+            moment = state.model_copy(update={"timestamp": datetime.now(UTC)})
+            client.set_flow_run_state(run.id, moment, force=True)
+        kept = client.read_flow_run_states(run.id)
+    times = sorted(each.timestamp for each in kept)[-len(states) :]
+    assert _worked(str(run.id)) == (times[first], times[-1])
 
 
 def test_automations_need_the_policy_and_the_deployment(folder: Path) -> None:
