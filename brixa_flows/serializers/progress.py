@@ -7,10 +7,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Lock
 
-__all__ = ["SHOWN_FROM_BYTES", "progress"]
+__all__ = ["SHOWN_FROM_BYTES", "is_shown", "progress"]
 
 SHOWN_FROM_BYTES = 256 * 2**20
 _TERMINAL = Lock()
+
+
+def is_shown(total_bytes: int) -> bool:
+    """Whether so much is worth a bar, and somebody is there to see it."""
+    return total_bytes >= SHOWN_FROM_BYTES and _somebody_watches()
 
 
 @contextmanager
@@ -29,7 +34,7 @@ def progress(what: str, total_bytes: int) -> Iterator[Callable[[int], None]]:
         A function to call with the number of bytes done since its last call, from any
         thread.
     """
-    if total_bytes < SHOWN_FROM_BYTES or not _somebody_watches():
+    if not is_shown(total_bytes):
         yield _say_nothing
         return
     if not _TERMINAL.acquire(blocking=False):

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,7 @@ from brixa_flows.serializers.module_recipe import (
     named_tensors,
 )
 from brixa_flows.serializers.pickling import unreadable
+from brixa_flows.serializers.progress import is_shown
 from brixa_flows.serializers.pytorch import PyTorchSerializer
 from brixa_flows.serializers.safetensors_file import SHARD_BYTES
 from brixa_flows.serializers.torch_devices import floating_dtype, torch_device
@@ -138,7 +139,8 @@ class TransformersSerializer:
         choose_format(options, self.framework, ("safetensors",), hugging_face=True)
         target = directory / _ENTRY
         try:
-            model.save_pretrained(target, max_shard_size=self._shard_bytes)
+            with _bars_if_long(model.get_memory_footprint()):
+                model.save_pretrained(target, max_shard_size=self._shard_bytes)
             for kind in _ATTACHED:
                 extra = getattr(options, kind) or getattr(model, f"brixa_{kind}", None)
                 if extra is not None:
@@ -317,7 +319,8 @@ def _model_class(config: Mapping[str, Any]) -> Any:
 def _read(path: Path, cls: Any) -> Any:
     """The model, mapped into memory where transformers does so."""
     try:
-        with _LOADING:
+        size_bytes = sum(each.stat().st_size for each in path.iterdir())
+        with _LOADING, _bars_if_long(size_bytes):
             model, info = cls.from_pretrained(
                 path, use_safetensors=True, output_loading_info=True, **_OPTIONS
             )
@@ -330,6 +333,20 @@ def _read(path: Path, cls: Any) -> Any:
             "install the version of transformers that it was saved with"
         )
     return model
+
+
+@contextmanager
+def _bars_if_long(size_bytes: int) -> Iterator[None]:
+    """Bars of the library where one of ours would be shown, and in no log."""
+    bars = transformers.utils.logging
+    hidden = bars.is_progress_bar_enabled() and not is_shown(size_bytes)
+    if hidden:
+        bars.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if hidden:
+            bars.enable_progress_bar()
 
 
 def _pipeline(model: Any) -> Any:

@@ -173,7 +173,7 @@ def warn_insecure(saved: SavedModel, action: Literal["save", "load"], of: str) -
 def _what_runs(saved: SavedModel) -> str | None:
     """What of it can run code, ``None`` if nothing can."""
     if tier_of(saved) == "code":
-        return f"its format {saved.format}"
+        return f"its {saved.entry} in the format {saved.format}"
     foreign = _foreign_class(saved)
     return None if foreign is None else f"the class {foreign}"
 

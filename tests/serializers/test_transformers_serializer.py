@@ -28,6 +28,7 @@ from transformers import (
     ViTImageProcessor,
     pipeline,
 )
+from transformers.utils import logging as transformers_logging
 
 from brixa_flows.errors import (
     DatasetError,
@@ -316,6 +317,13 @@ def test_a_tokenizer_that_names_a_file_elsewhere_is_not_saved(tmp_path, tokenize
         save_model_files(
             make_classifier(), tmp_path, options=SaveOptions(tokenizer=named)
         )
+
+
+def test_a_small_model_draws_no_bar_and_leaves_the_setting(tmp_path, save, load, capfd):
+    save(make_classifier(), tmp_path)
+    load(tmp_path)
+    assert "it/s" not in capfd.readouterr().err
+    assert transformers_logging.is_progress_bar_enabled()
 
 
 def test_weights_go_into_shards_of_the_size_asked_for(tmp_path, classifier):

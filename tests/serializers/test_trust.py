@@ -97,7 +97,7 @@ def test_another_digest_than_the_recorded_one_is_refused_in_both_tiers(each, pol
     [("pickle", "pickle"), ("sklearn", "joblib"), ("pytorch", "cloudpickle")],
 )
 def test_a_manifest_that_calls_its_pickle_data_is_not_believed(serializer, format):
-    with pytest.raises(UntrustedArtifactError, match=format):
+    with pytest.raises(UntrustedArtifactError, match=f"model.x in the format {format}"):
         check_trust(manifest(serializer, format, "data"), recorded_digest=None)
 
 
