@@ -140,11 +140,16 @@ def _session(path: Path, beside: Any, providers: list[str]) -> Any:
     ONNX Runtime takes weights from below a folder only, and follows links before it looks.
     """
     if beside is None:
-        return onnxruntime.InferenceSession(str(path), providers=providers)
+        return _session_of(str(path), None, providers)
     options = onnxruntime.SessionOptions()
     options.add_session_config_entry(_FOLDER_OPTION, str(origin_of(path).parent))
+    return _session_of(beside.SerializeToString(), options, providers)
+
+
+def _session_of(model: str | bytes, options: Any, providers: Any) -> Any:
+    """A session on these devices; by itself it would go on without them, and print so."""
     return onnxruntime.InferenceSession(
-        beside.SerializeToString(), options, providers=providers
+        model, options, providers=providers, enable_fallback=0
     )
 
 
@@ -213,7 +218,7 @@ def _runnable(model: Any) -> tuple[Any, Any]:
         return model, labels if labels is not None else _labels_of(_proto_of(model))
     content = model.SerializeToString()
     providers = _providers(LoadOptions())
-    return onnxruntime.InferenceSession(content, providers=providers), _labels_of(model)
+    return _session_of(content, None, providers), _labels_of(model)
 
 
 def _feed(session: Any, inputs: Any) -> dict[str, NDArray[Any]]:

@@ -281,3 +281,19 @@ def test_an_onnx_graph_that_is_none_is_refused(hostile, tmp_path, canary):
     forge(version)
     with refused(canary, match="model.onnx"):
         load_unrecorded(version)
+
+
+def test_a_session_that_can_not_be_made_is_not_tried_again_on_other_devices(
+    tmp_path, canary, capfd
+):
+    """The runtime would, and print so where the data of a command goes."""
+    case = next(each for each in DATA if str(each) == "onnx-onnx-columns")
+    version = saved_case(case, tmp_path / "v")
+    proto = onnx.load(version / "model.onnx")
+    proto.graph.node[0].op_type = "TEXT"
+    content = proto.SerializeToString().replace(b"TEXT", b"\x80" * 4)
+    (version / "model.onnx").write_bytes(content)
+    forge(version)
+    with refused(canary, match="model.onnx"):
+        load_unrecorded(version)
+    assert not capfd.readouterr().out
