@@ -8,9 +8,10 @@ from brixa_flows.errors import DamagedArtifactError, some_of
 from brixa_flows.registry.backends import Backends
 from brixa_flows.registry.mirroring import listed, lost_of, untrusted_of
 from brixa_flows.registry.reading import Reader, Standing
-from brixa_flows.registry.stages import SINGLE_HOLDER
+from brixa_flows.registry.stages import SINGLE_HOLDER, TRANSITIONS, Lifecycle
 from brixa_flows.serializers.manifest import MANIFEST_NAME
 from brixa_flows.tracking import TrackedVersion
+from brixa_flows.versioning import ModelVersion
 
 __all__ = ["Checker"]
 
@@ -131,7 +132,7 @@ class Checker:
         ours |= {alias: str(each) for alias, each in lifecycle.aliases.items()}
         shown = self._backends.tracking.aliases(name)
         return [
-            _moved(name, alias, ours.get(alias), shown.get(alias))
+            _moved(lifecycle, alias, ours.get(alias), shown.get(alias))
             for alias in sorted({*ours, *shown})
             if _core(ours.get(alias)) != _core(shown.get(alias))
         ]
@@ -141,14 +142,33 @@ def _core(version: str | None) -> str | None:
     return None if version is None else version.partition("+")[0]
 
 
-def _moved(name: str, alias: str, ours: str | None, shown: str | None) -> str:
-    remedy = (
-        f"brixa model transition {name}@{shown or ours} {alias} --reason ..."
-        if alias in SINGLE_HOLDER
-        else f"registry.set_alias({name!r}, {alias!r}, {shown or ours!r})"
-    )
+def _moved(
+    lifecycle: Lifecycle, alias: str, ours: str | None, shown: str | None
+) -> str:
+    name = lifecycle.name
+    undone = "delete the alias in MLflow to undo it"
+    if alias in lifecycle.settled:
+        undone = "brixa doctor --rebuild-tracking undoes it"
     return (
         f"{name}: the alias {alias!r} is on {shown or 'no version'} in MLflow, and on "
         f"{ours or 'no version'} by the journal, which decides here; somebody moved it "
-        f"by hand: to adopt that, or to set it again, run {remedy}"
+        f"by hand: {_adopting(lifecycle, alias, ours, shown)}, {undone}"
     )
+
+
+def _adopting(
+    lifecycle: Lifecycle, alias: str, ours: str | None, shown: str | None
+) -> str:
+    """What makes the journal say so too, as far as it can."""
+    name = lifecycle.name
+    if alias not in SINGLE_HOLDER:
+        return f"registry.set_alias({name!r}, {alias!r}, {shown!r}) adopts that"
+    if shown is None:
+        return f"brixa model transition {name}@{ours} archived --reason ... adopts that"
+    version = ModelVersion.parse(shown)
+    source = lifecycle.stages.get(version)
+    if alias == "production" and lifecycle.productions[-2:-1] == (version,):
+        return f"brixa model rollback {name} --reason ... adopts that"
+    if alias in TRANSITIONS[source]:
+        return f"brixa model transition {name}@{shown} {alias} --reason ... adopts that"
+    return f"it can't be adopted, because no transition leads from {source} to {alias}"

@@ -10,6 +10,7 @@ from mlflow import MlflowClient
 from brixa_flows.cli import main
 from brixa_flows.registry import ModelRegistry
 from brixa_flows.storage.local import LocalStorageNode
+from brixa_flows.tracking.memory_store import MemoryTrackingStore
 from tests.registry.conftest import SaveVersion
 
 pytestmark = pytest.mark.filterwarnings(
@@ -36,6 +37,8 @@ def test_an_alias_moved_by_hand_in_mlflow_is_noticed_by_the_doctor(
     assert "'own' is on 1.0.0 in MLflow, and on no version" in own
     assert "'production' is on 1.1.0 in MLflow, and on 1.0.0" in production
     assert "brixa model transition m@1.1.0 production" in production
+    assert "registry.set_alias('m', 'eu', None) adopts that, brixa doctor --reb" in eu
+    assert "delete the alias in MLflow to undo it" in own
     assert str(registry.resolve("m")) == "1.0.0"
     with pytest.raises(SystemExit) as ended:
         main(["--storage", str(storage.root), "--tracking-uri", tracking_uri, "doctor"])
@@ -45,6 +48,37 @@ def test_an_alias_moved_by_hand_in_mlflow_is_noticed_by_the_doctor(
     registry.set_alias("m", "own", "1.0.0")
     registry.set_alias("m", "eu", None)
     assert registry.check() == []
+
+
+def test_what_was_moved_by_hand_is_undone_or_adopted_as_the_doctor_says(
+    registry: ModelRegistry, save: SaveVersion, tracking: MemoryTrackingStore
+) -> None:
+    for version in ("1.0.0", "1.1.0", "1.2.0"):
+        save("m", version)
+        registry.transition("m", version, "production")
+    numbers = {
+        each.version: each.backend_version for each in tracking.list_versions("m")
+    }
+
+    def told(alias: str, version: str | None) -> str:
+        tracking.set_alias("m", alias, numbers[version] if version else None)
+        [sentence] = registry.check()
+        registry.rebuild_tracking()
+        return sentence
+
+    undone = ", brixa doctor --rebuild-tracking undoes it"
+    assert told("production", "1.0.0").endswith(
+        "no transition leads from archived to production" + undone
+    )
+    gone = "brixa model transition m@1.2.0 archived --reason ... adopts that"
+    assert told("production", None).endswith(gone + undone)
+    back = "brixa model rollback m --reason ... adopts that"
+    assert told("production", "1.1.0").endswith(back + undone)
+    assert registry.check() == []
+    tracking.set_alias("m", "production", numbers["1.1.0"])
+    registry.rollback("m", reason="as somebody did by hand")
+    assert registry.check() == []
+    assert "delete the alias in MLflow to undo it" in told("staging", "1.1.0")
 
 
 def test_damaged_records_are_told_by_their_keys(
