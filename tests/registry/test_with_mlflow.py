@@ -20,12 +20,13 @@ from brixa_flows.errors import TrackingUnavailableError
 from brixa_flows.registry import ModelRegistry
 from brixa_flows.settings import BrixaSettings
 from brixa_flows.storage.local import LocalStorageNode
+from brixa_flows.tracking.memory_store import MemoryTrackingStore
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::brixa_flows.errors.InsecureSerializationWarning"
 )
 
-LOOP = Path(__file__).parents[2] / "docs" / "loop.md"
+TRAINING = Path(__file__).parents[2] / "docs" / "training.md"
 
 PREDICT = """
 import sys, warnings
@@ -38,12 +39,12 @@ print(model.metadata.signature.inputs.input_names())
 """
 
 
-def test_mlflow_logs_a_forest_as_the_loop_says_and_it_is_adopted(
+def test_mlflow_logs_a_forest_as_the_page_says_and_it_is_adopted(
     tmp_path: Path, tracking_uri: str, frame: pd.DataFrame, labels: pd.Series
 ) -> None:
     import mlflow
 
-    [said] = re.findall(r'skops_trusted_types=\["([\w.]+)"\]', LOOP.read_text())
+    [said] = re.findall(r'skops_trusted_types=\["([\w.]+)"\]', TRAINING.read_text())
     forest = RandomForestClassifier(2, random_state=0).fit(frame, labels)
     given: dict[str, Any] = {"name": "model", "pip_requirements": ["scikit-learn"]}
     mlflow.set_tracking_uri(tracking_uri)
@@ -170,10 +171,13 @@ def test_an_unreachable_backend_is_one_sentence_and_nothing_is_half_done(
 ) -> None:
     storage = LocalStorageNode(tmp_path)
     away = ModelRegistry(storage, tracking_uri="http://127.0.0.1:9")
-    away.register_model("m", "t")
-    with pytest.raises(
-        TrackingUnavailableError, match="127.0.0.1:9.*BRXA_TRACKING_URI"
-    ):
+    there = ModelRegistry(storage, tracking=MemoryTrackingStore())
+    told = "127.0.0.1:9.*BRXA_TRACKING_URI"
+    with pytest.raises(TrackingUnavailableError, match=told):
+        away.register_model("m", "t")
+    assert list(storage.list("")) == []
+    there.register_model("m", "t")
+    with pytest.raises(TrackingUnavailableError, match=told):
         away.save_model("m", "1.0.0", classifier)
     assert not (tmp_path / "models/m/1.0.0").exists()
     assert away.get_metadata("m", "1.0.0").state == "registered"
