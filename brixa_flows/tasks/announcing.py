@@ -31,6 +31,7 @@ from brixa_flows.events import (
     TrainingCompleted,
 )
 from brixa_flows.outbox import Outbox, Owed
+from brixa_flows.refs import check_model_name, check_policy_name
 from brixa_flows.registry import DatasetRef, git_state
 from brixa_flows.serializers import environment_of
 from brixa_flows.tasks.opening import open_registry
@@ -217,10 +218,11 @@ def announce_training_complete(
         registry: Name of the Brixa Registry block.
 
     Raises:
+        InvalidNameError: If a model or a policy can't have that name.
         PrefectUnavailableError: If the server does not take it; the outbox keeps it.
     """
     payload = TrainingCompleted(
-        name=name,
+        name=check_model_name(name),
         model_uri=model_uri,
         framework=framework,
         model_type=model_type,
@@ -235,7 +237,6 @@ def announce_training_complete(
         flow_run_id=str(runtime.flow_run.id or ""),
         git_commit=commit_here(),
         environment=environment_of(None, framework),
-        policy=policy,
+        policy=check_policy_name(policy),
     )
-    outbox = Outbox(open_registry(registry))
-    deliver_kept(outbox, payload, payload.event_id(model_uri))
+    announce_whole.fn(registry, payload, payload.event_id(model_uri))

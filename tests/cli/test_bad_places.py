@@ -102,16 +102,19 @@ def test_a_missing_extra_is_told_with_the_command_that_installs_it(
     assert ModelRegistry(LocalStorageNode(root)).evaluations("net", "1.0.0") == []
 
 
-def test_doctor_names_a_prefect_server_that_does_not_answer(
+def test_doctor_names_a_prefect_server_that_is_away_and_a_bad_project_file(
     storage: Path, tmp_path: Path
 ) -> None:
+    (tmp_path / "brixa.toml").write_text("[[trainings]]")
     done = _brixa(
         *("--storage", str(storage), "doctor", "--project", str(tmp_path), "--json"),
         before="pass",
         PREFECT_API_URL="http://127.0.0.1:9/api",
     )
     assert done.returncode == 1
-    [broken] = [item for item in json.loads(done.stdout) if not item["ok"]]
+    broken, rules = [item for item in json.loads(done.stdout) if not item["ok"]]
+    assert rules["check"] == "brixa.toml"
+    assert "unknown key 'trainings'; known: training" in rules["detail"]
     assert broken["check"] == "prefect server"
     assert "http://127.0.0.1:9/api can't be reached" in broken["detail"]
     assert "prefect server start" in broken["detail"]

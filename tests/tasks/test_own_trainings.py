@@ -71,6 +71,7 @@ DECORATED, SCRIPT, LAST_TASK, FROM_OUTSIDE = re.findall(
     r"```python\n(.*?)```", PAGE, re.S
 )
 [RULES] = re.findall(r"```toml\n(.*?)```", PAGE, re.S)
+NAME = "Register what train-churn logs to churn"
 _RESUMED = Scheduled(name="Resuming")
 
 pytestmark = [
@@ -343,7 +344,7 @@ def test_a_flow_that_does_not_know_us_is_registered_by_its_automation(
     assert "brixa" not in FROM_OUTSIDE
     assert _saved(folder, RULES) == ["made"]
     told = CliRunner().invoke(brixa, ["automations", "--project", str(folder)])
-    assert told.output == "unchanged: Register what train-churn logs to churn\n"
+    assert told.output == f"unchanged: {NAME}\n"
     train_churn = _run(FROM_OUTSIDE)
     train_churn("customers.parquet")
     wait_until(lambda: bool(_runs(deployed, stack)), 60, "the automation")
@@ -365,7 +366,13 @@ def test_a_flow_that_does_not_know_us_is_registered_by_its_automation(
     assert _registered(request).lineage.flow_run_id == told.flow_run
 
     changed = RULES.replace('"churned"', '"churn"')
-    assert _saved(folder, changed) == ["changed"]
+    with get_client(sync_client=True) as client:
+        [kept] = client.read_automations_by_name(NAME)
+        client.pause_automation(kept.id)
+        assert _saved(folder, changed) == ["changed"]
+        [kept] = client.read_automations_by_name(NAME)
+    assert not kept.enabled  # as somebody wanted it
+    assert "'target': 'churn'" in str(kept.actions)
     other = RULES.replace('experiment = "churn"', 'experiment = "other"')
     assert _saved(folder, RULES + other) == ["changed", "made"]
     assert sorted(_saved(folder, other)) == ["removed", "unchanged"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -23,6 +24,7 @@ from brixa_flows.events import TrainingCompleted
 from brixa_flows.outbox import Outbox, Reconciler
 from brixa_flows.registry import DatasetRef, ModelRegistry
 from brixa_flows.storage.local import LocalStorageNode
+from brixa_flows.tasks.announcing import announce_training_complete
 from brixa_flows.tasks.training import current_training, registers_model
 from brixa_flows.tracking.memory_store import MemoryTrackingStore
 
@@ -48,6 +50,10 @@ def test_what_a_training_says_waits_for_who_delivers_it(
     rows = pd.DataFrame({"a": [1.0, 2.0], "late": [0, 1]})
     rows.to_parquet(tmp_path / "rows.parquet")
     monkeypatch.chdir(tmp_path)
+    who = ("-c", "user.name=ada", "-c", "user.email=ada@example.org")
+    for command in (["init", "-q"], [*who, "commit", "-q", "--allow-empty", "-m", "x"]):
+        subprocess.run(["git", *command], check=True)
+    commit = subprocess.check_output(["git", "rev-parse", "HEAD"], text=True).strip()
 
     @registers_model(
         "m", model_type="classification", policy="strict", registry=registry
@@ -75,6 +81,7 @@ def test_what_a_training_says_waits_for_who_delivers_it(
     assert event.reference_uri == event.evaluations[0].uri == f"{tmp_path}/rows.parquet"
     assert (event.hyperparameters, event.metrics) == ({"depth": 3}, {"auc": 1.0})
     assert (event.policy, event.model_uri) == ("strict", URI)
+    assert event.git_commit == commit
     assert event.environment.keys() >= {"python", "scikit-learn", "brixa-flows"}
     heard: list[Any] = []
     deliver = lambda payload, _: heard.append(payload)  # noqa: E731
@@ -156,6 +163,13 @@ def test_what_can_not_be_is_refused_before_the_training(
 
     with pytest.raises(OrchestrationError, match="batches is a generator"):
         registers_model("m", registry=registry)(batches)
+
+
+def test_a_last_task_refuses_names_before_it_announces() -> None:
+    facts = {"model_uri": URI, "framework": "sklearn", "model_type": "classification"}
+    for names in ({"name": "a/b"}, {"name": "m", "policy": "My Policy"}):
+        with pytest.raises(InvalidNameError, match="can't be the name"):
+            announce_training_complete.fn(**facts, **names)
 
 
 def test_what_no_later_flow_could_use_is_refused_at_once(
