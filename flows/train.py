@@ -20,6 +20,7 @@ from brixa_flows.events import DEFAULT_POLICY, EvaluationDataset
 from brixa_flows.registry import DatasetRef
 from brixa_flows.tasks.announcing import announce_training_complete
 from brixa_flows.tasks.opening import open_registry
+from brixa_flows.tasks.remote import remote_task
 from brixa_flows.tasks.reporting import publish_training
 from brixa_flows.tasks.requests import FlowRequest
 
@@ -76,7 +77,7 @@ def fit(split: Any, candidate: str) -> Any:
     return fitted
 
 
-@task(cache_policy=NO_CACHE)
+@remote_task("log the model of {request.name}", timeout_seconds=None)
 def log_model(request: TrainRequest, fitted: Any) -> Any:
     """Log the model to the MLflow backend that the registry uses."""
     tracking_uri = open_registry(request.registry).tracking.uri

@@ -5,8 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from prefect import get_run_logger, task
-from prefect.cache_policies import NO_CACHE
+from prefect import get_run_logger
 from prefect.client.schemas import State
 from prefect.client.schemas.objects import StateType
 
@@ -17,7 +16,12 @@ from brixa_flows.errors import (
 )
 from brixa_flows.tasks.asking import asking_prefect
 from brixa_flows.tasks.opening import open_registry
+<<<<<<< HEAD
 from brixa_flows.tracking import LoggedModel, TrackingStore
+=======
+from brixa_flows.tasks.remote import remote_task
+from brixa_flows.tracking import LoggedModel
+>>>>>>> d076aa2 (tasks, tests: every remote task is tried again after what may pass; prefect.yaml deployed twice and its runs killed on a real server)
 
 __all__ = ["find_trained_model", "only_logged_model"]
 
@@ -28,6 +32,7 @@ _LOG_ONE = (
 )
 
 
+<<<<<<< HEAD
 def only_logged_model(
     tracking: TrackingStore,
     experiment: str,
@@ -63,6 +68,9 @@ def only_logged_model(
 
 
 @task(task_run_name="find the model of {flow_run_id}", cache_policy=NO_CACHE)
+=======
+@remote_task("find the model of {flow_run_id}")
+>>>>>>> d076aa2 (tasks, tests: every remote task is tried again after what may pass; prefect.yaml deployed twice and its runs killed on a real server)
 def find_trained_model(registry: str, flow_run_id: str, experiment: str) -> LoggedModel:
     """The one model that was logged to an experiment while a flow run worked.
 

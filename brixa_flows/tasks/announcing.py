@@ -15,10 +15,8 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
-from prefect import State, Task, get_run_logger, runtime, task
-from prefect.cache_policies import NO_CACHE
+from prefect import get_run_logger, runtime
 from prefect.client.orchestration import get_client
-from prefect.client.schemas import TaskRun
 from prefect.exceptions import MissingContextError, PrefectHTTPStatusError
 from prefect.logging import get_logger
 from prefect.settings import get_current_settings
@@ -35,6 +33,7 @@ from brixa_flows.refs import check_model_name, check_policy_name
 from brixa_flows.registry import DatasetRef, git_state
 from brixa_flows.serializers import environment_of
 from brixa_flows.tasks.opening import open_registry
+from brixa_flows.tasks.remote import remote_task
 
 __all__ = [
     "announce",
@@ -96,20 +95,7 @@ def _this_run() -> list[dict[str, str]]:
     return [run]
 
 
-def _server_was_away(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
-    """Only an unreachable server is worth another try."""
-    error = state.result(raise_on_failure=False)
-    return isinstance(error, PrefectUnavailableError)
-
-
-@task(
-    task_run_name="announce {owed.payload.event}",
-    retries=3,
-    retry_delay_seconds=[1, 5, 15],
-    retry_jitter_factor=0.3,
-    retry_condition_fn=_server_was_away,
-    cache_policy=NO_CACHE,
-)
+@remote_task("announce {owed.payload.event}")
 def announce(registry: str, owed: Owed) -> None:
     """Announce a state change, unless it was announced, and mark it.
 
@@ -123,14 +109,7 @@ def announce(registry: str, owed: Owed) -> None:
     _deliver_once(Outbox(open_registry(registry)), owed.payload, owed.event_id)
 
 
-@task(
-    task_run_name="announce {payload.event}",
-    retries=3,
-    retry_delay_seconds=[1, 5, 15],
-    retry_jitter_factor=0.3,
-    retry_condition_fn=_server_was_away,
-    cache_policy=NO_CACHE,
-)
+@remote_task("announce {payload.event}")
 def announce_whole(registry: str, payload: EventPayload, event_id: UUID) -> None:
     """Announce what no record tells of; the outbox keeps it until then.
 
@@ -172,14 +151,7 @@ def _run_logger() -> Logger | LoggerAdapter[Logger]:
         return get_logger("brixa")
 
 
-@task(
-    task_run_name="announce the training of {name}",
-    retries=3,
-    retry_delay_seconds=[1, 5, 15],
-    retry_jitter_factor=0.3,
-    retry_condition_fn=_server_was_away,
-    cache_policy=NO_CACHE,
-)
+@remote_task("announce the training of {name}")
 def announce_training_complete(
     *,
     name: str,

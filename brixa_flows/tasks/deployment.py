@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from prefect import get_run_logger, task
-from prefect.cache_policies import NO_CACHE
+from prefect import get_run_logger
 
 from brixa_flows.outbox import Owed, deployed
 from brixa_flows.registry.metadata import Stage
 from brixa_flows.tasks.opening import load_target, open_registry
+from brixa_flows.tasks.remote import remote_task
 
 __all__ = ["is_in_stage", "roll_out"]
 
 
-@task(task_run_name="roll {name} {version} out", cache_policy=NO_CACHE)
+@remote_task("roll {name} {version} out", timeout_seconds=None)
 def roll_out(
     registry: str, name: str, version: str, deployment: str, target: str = ""
 ) -> Owed:
@@ -42,7 +42,7 @@ def roll_out(
     return deployed(deployer, deployment)
 
 
-@task(task_run_name="is {name} {version} in {stage}", cache_policy=NO_CACHE)
+@remote_task("is {name} {version} in {stage}")
 def is_in_stage(registry: str, name: str, version: str, stage: Stage) -> bool:
     """Whether a version is in a stage now: an event may come late.
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from prefect import get_run_logger, task
-from prefect.cache_policies import NO_CACHE
+from prefect import get_run_logger
 
 from brixa_flows.deployment import ModelDeployer
 from brixa_flows.drift import (
@@ -26,6 +25,7 @@ from brixa_flows.outbox import (
 )
 from brixa_flows.registry import ModelRegistry
 from brixa_flows.tasks.opening import load_drift_policy, open_registry
+from brixa_flows.tasks.remote import remote_task
 
 __all__ = ["SAMPLE", "WindowFindings", "judge_window", "served_version"]
 
@@ -40,9 +40,7 @@ class WindowFindings(NamedTuple):
     owed: Owed
 
 
-@task(
-    task_run_name="judge the {window.kind} from {window.start}", cache_policy=NO_CACHE
-)
+@remote_task("judge the {window.kind} from {window.start}", timeout_seconds=None)
 def judge_window(
     registry: str, version: str, window: WindowClosed, policy: str = ""
 ) -> WindowFindings:
@@ -105,7 +103,7 @@ def _judge(
     return rules.judge(found, earlier)
 
 
-@task(task_run_name="version behind {deployment}", cache_policy=NO_CACHE)
+@remote_task("version behind {deployment}")
 def served_version(registry: str, deployment: str) -> str:
     """The version that a deployment serves.
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from prefect import get_run_logger, task
-from prefect.cache_policies import NO_CACHE
+from prefect import get_run_logger
 
 from brixa_flows.evaluation import Comparison, EvaluationResult, ModelEvaluator
 from brixa_flows.events import DEFAULT_POLICY, EvaluationDataset
@@ -20,6 +19,7 @@ from brixa_flows.outbox import (
 )
 from brixa_flows.registry import ModelRegistry
 from brixa_flows.tasks.opening import open_registry
+from brixa_flows.tasks.remote import remote_task
 
 __all__ = [
     "Conclusion",
@@ -43,7 +43,7 @@ def version_in_production(registry: ModelRegistry, name: str) -> str | None:
     return str(found[0].version) if found else None
 
 
-@task(task_run_name="evaluate {version} on {dataset.name}", cache_policy=NO_CACHE)
+@remote_task("evaluate {version} on {dataset.name}", timeout_seconds=None)
 def evaluate_version(
     registry: str,
     name: str,
@@ -76,7 +76,7 @@ def evaluate_version(
     return result
 
 
-@task(task_run_name="conclude on {version} by {dataset.name}", cache_policy=NO_CACHE)
+@remote_task("conclude on {version} by {dataset.name}", timeout_seconds=None)
 def conclude_evaluation(
     registry: str,
     name: str,
@@ -136,7 +136,7 @@ def _judge(
     )
 
 
-@task(task_run_name="compare {version} with production", cache_policy=NO_CACHE)
+@remote_task("compare {version} with production", timeout_seconds=None)
 def compare_with_production(
     registry: str,
     name: str,

@@ -13,17 +13,19 @@ from collections.abc import Iterable
 from contextlib import nullcontext
 from typing import Any, cast
 
-from prefect import get_run_logger, runtime, task
+from prefect import State, get_run_logger, runtime
 from prefect.blocks.core import Block
-from prefect.cache_policies import NO_CACHE
 from prefect.utilities.asyncutils import run_coro_as_sync
 from prefect.utilities.urls import url_for
 
+from brixa_flows.errors import OrchestrationError
 from brixa_flows.events import DriftDetected, GateRefused
 from brixa_flows.settings import BrixaSettings
+from brixa_flows.tasks.remote import remote_task
 from brixa_flows.tasks.restarting import DeadRun
 
 __all__ = [
+    "send",
     "tell",
     "tell_of_alarm",
     "tell_of_dead_runs",
@@ -31,11 +33,11 @@ __all__ = [
     "tell_of_waiting_approval",
 ]
 
+_SEND_SECONDS = 60.0
 _VARIABLE = "BRXA_NOTIFICATION_BLOCK"
 _ADDRESS = re.compile(r"(https?://[^/\s'\"]+)/[^\s'\"]*")
 
 
-@task(task_run_name="tell: {subject}", cache_policy=NO_CACHE)
 def tell(subject: str, text: str) -> bool:
     """Send a message with a link to this run; never fails the run.
 
@@ -49,20 +51,41 @@ def tell(subject: str, text: str) -> bool:
     block_name = BrixaSettings.load().notification_block
     if not block_name:
         return False
-    try:
-        _send(block_name, subject, text + _link_to_this_run())
-    except Exception as err:  # whatever a messenger of anybody's raises
+    whole = text + _link_to_this_run()
+    state: State[None] = send(block_name, subject, whole, return_state=True)
+    if not state.is_completed():
         get_run_logger().warning(
             "nobody was told of %r: the block %s of %s did not send it (%s); look at it "
             "under Blocks in the Prefect UI, or name another one",
             subject,
             block_name,
             _VARIABLE,
-            _reason(err),
+            _reason(cast(Exception, state.result(raise_on_failure=False))),
         )
         return False
     get_run_logger().info("told %s: %s", block_name, subject)
     return True
+
+
+@remote_task("tell: {subject}", timeout_seconds=_SEND_SECONDS)
+def send(block_name: str, subject: str, text: str) -> None:
+    """Send a message.
+
+    Args:
+        block_name: Notification block, ``TYPE/NAME``.
+        subject: One line.
+        text: The rest.
+
+    Raises:
+        OrchestrationError: If there is no such block, or it can't notify.
+        ConnectionError: If it did not send; worth another try.
+    """
+    try:
+        _send(block_name, subject, text)
+    except (TypeError, ValueError) as err:
+        raise OrchestrationError(_reason(err)) from None
+    except Exception as err:  # whatever a messenger of anybody's raises
+        raise ConnectionError(_reason(err)) from None
 
 
 def _reason(err: Exception) -> str:

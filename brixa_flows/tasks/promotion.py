@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from prefect import get_run_logger, task
-from prefect.cache_policies import NO_CACHE
+from prefect import get_run_logger
 
 from brixa_flows.errors import EvaluationError
 from brixa_flows.evaluation import (
@@ -21,6 +20,7 @@ from brixa_flows.registry.metadata import Stage
 from brixa_flows.tasks.approving import Answer, Question, ask_person
 from brixa_flows.tasks.evaluation import version_in_production
 from brixa_flows.tasks.opening import load_policy, open_registry
+from brixa_flows.tasks.remote import remote_task
 from brixa_flows.tasks.reports import approval_report
 
 __all__ = [
@@ -80,7 +80,7 @@ def decide_now(
     return policy.decide(result, compared)
 
 
-@task(task_run_name="ask the policy {policy}", cache_policy=NO_CACHE)
+@remote_task("ask the policy {policy}")
 def ask_policy(
     registry: str,
     policy: str,
@@ -154,7 +154,7 @@ def ask_somebody(
     return ask_person(registry, question, report)
 
 
-@task(task_run_name="{name} {version} to {stage}", cache_policy=NO_CACHE)
+@remote_task("{name} {version} to {stage}")
 def move_to_stage(
     registry: str,
     name: str,

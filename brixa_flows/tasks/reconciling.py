@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from prefect import get_run_logger, task
-from prefect.cache_policies import NO_CACHE
+from prefect import get_run_logger
 
 from brixa_flows.outbox import Reconciled, Reconciler
 from brixa_flows.tasks.announcing import deliver
 from brixa_flows.tasks.opening import open_registry
+from brixa_flows.tasks.remote import remote_task
 
 __all__ = ["reconcile_registry"]
 
 
-@task(task_run_name="reconcile {registry}", cache_policy=NO_CACHE)
+@remote_task("reconcile {registry}", timeout_seconds=None)
 def reconcile_registry(
     registry: str, older_than_seconds: float, recover_every_hours: float
 ) -> Reconciled:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from prefect import get_run_logger, task
-from prefect.cache_policies import NO_CACHE
+from prefect import get_run_logger
 
 from brixa_flows.events import ModelRegistered, TrainingCompleted
 from brixa_flows.outbox import Owed, registered
@@ -14,6 +13,7 @@ from brixa_flows.registry import (
     lineage_context,
 )
 from brixa_flows.tasks.opening import load_signing_keys, open_registry
+from brixa_flows.tasks.remote import remote_task
 
 __all__ = ["adopt_training", "registered_event", "sign_version", "training_policy"]
 
@@ -48,7 +48,7 @@ def training_policy(registry: str, name: str, version: str) -> str:
     return payload.policy
 
 
-@task(task_run_name="adopt {training.model_uri}", cache_policy=NO_CACHE)
+@remote_task("adopt {training.model_uri}", timeout_seconds=None)
 def adopt_training(registry: str, training: TrainingCompleted) -> ModelMetadata:
     """Register, save and seal the model of a training as the next version, once.
 
@@ -83,7 +83,7 @@ def adopt_training(registry: str, training: TrainingCompleted) -> ModelMetadata:
     return metadata
 
 
-@task(task_run_name="sign {name} {version} by {keys}", cache_policy=NO_CACHE)
+@remote_task("sign {name} {version} by {keys}", timeout_seconds=None)
 def sign_version(registry: str, keys: str, name: str, version: str) -> None:
     """Sign every file of a version; signatures of others stay.
 

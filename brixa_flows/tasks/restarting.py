@@ -14,8 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, cast
 from uuid import UUID
 
-from prefect import get_run_logger, runtime, task
-from prefect.cache_policies import NO_CACHE
+from prefect import get_run_logger, runtime
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas import FlowRun
 from prefect.client.schemas.filters import (
@@ -31,6 +30,7 @@ from prefect.states import Crashed, Scheduled
 from prefect.utilities.urls import url_for
 
 from brixa_flows.tasks.asking import asking_prefect
+from brixa_flows.tasks.remote import remote_task
 
 __all__ = ["DeadRun", "restart_dead_runs"]
 
@@ -58,7 +58,7 @@ class DeadRun(NamedTuple):
     restarted: bool
 
 
-@task(task_run_name="runs whose process died", cache_policy=NO_CACHE)
+@remote_task("runs whose process died")
 def restart_dead_runs(silent_for_seconds: float) -> list[DeadRun]:
     """Start runs of the loop again whose process died, three times each at most.
 

@@ -6,17 +6,17 @@ import json
 from contextlib import suppress
 from datetime import UTC, datetime
 
-from prefect import get_run_logger, runtime, task
-from prefect.cache_policies import NO_CACHE
+from prefect import get_run_logger, runtime
 
 from brixa_flows.errors import ObjectExistsError
 from brixa_flows.storage import StorageNode
 from brixa_flows.tasks.opening import open_registry
+from brixa_flows.tasks.remote import remote_task
 
 __all__ = ["claim_retraining", "finish_retraining"]
 
 
-@task(task_run_name="claim the retraining up to {period}", cache_policy=NO_CACHE)
+@remote_task("claim the retraining up to {period}")
 def claim_retraining(registry: str, name: str, version: str, period: str) -> bool:
     """Claim the one retraining that an alarm on a version may start in a period.
 
@@ -46,7 +46,7 @@ def claim_retraining(registry: str, name: str, version: str, period: str) -> boo
         return bool(holder == runtime.flow_run.id) and not done
 
 
-@task(task_run_name="finish the retraining up to {period}", cache_policy=NO_CACHE)
+@remote_task("finish the retraining up to {period}")
 def finish_retraining(registry: str, name: str, version: str, period: str) -> None:
     """Remember that a claimed retraining was announced; see :func:`claim_retraining`.
 

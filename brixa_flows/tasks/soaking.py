@@ -14,8 +14,7 @@ from itertools import count, cycle
 from typing import Any
 
 import numpy as np
-from prefect import get_run_logger, task
-from prefect.cache_policies import NO_CACHE
+from prefect import get_run_logger
 
 from brixa_flows.deployment import EndpointClient, ModelDeployer
 from brixa_flows.errors import DatasetError, DeploymentError
@@ -25,6 +24,7 @@ from brixa_flows.registry import ModelRegistry
 from brixa_flows.serializers.base import Prediction
 from brixa_flows.tasks.opening import load_policy, open_registry
 from brixa_flows.tasks.promotion import recorded_evaluation
+from brixa_flows.tasks.remote import remote_task
 from brixa_flows.tasks.reporting import publish
 from brixa_flows.tasks.reports import table
 
@@ -153,7 +153,7 @@ def _parts(rows: Any) -> Iterator[Any]:
         yield rows.iloc[start : start + _ROWS_A_REQUEST]
 
 
-@task(task_run_name="soak {name} {version} at {deployment}", cache_policy=NO_CACHE)
+@remote_task("soak {name} {version} at {deployment}", timeout_seconds=None)
 def soak(
     registry: str, name: str, version: str, deployment: str, rules: SoakRules
 ) -> SoakReport:

@@ -17,9 +17,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 from uuid import UUID
 
-from prefect import get_run_logger, runtime, task
-from prefect.cache_policies import NO_CACHE
-from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect import get_run_logger, runtime
+from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas import FlowRun
 from prefect.client.schemas.filters import (
     FlowFilter,
@@ -34,6 +33,8 @@ from prefect.exceptions import Pause
 from prefect.states import Scheduled
 
 from brixa_flows.tasks.answering import FLOW
+from brixa_flows.tasks.asking import asking_prefect
+from brixa_flows.tasks.remote import remote_task
 
 __all__ = ["await_turn", "earlier_promotion"]
 
@@ -76,7 +77,7 @@ def await_turn(registry: str, name: str) -> None:
         time.sleep(_SHORTEST.total_seconds())
 
 
-@task(task_run_name="is there an earlier promotion of {name}?", cache_policy=NO_CACHE)
+@remote_task("is there an earlier promotion of {name}?")
 def earlier_promotion(registry: str, name: str) -> str:
     """The promotion that comes before this run's, as its run is called.
 
@@ -86,8 +87,11 @@ def earlier_promotion(registry: str, name: str) -> str:
 
     Returns:
         Name of the first run in the queue; empty if that is this one.
+
+    Raises:
+        PrefectUnavailableError: If the server does not answer.
     """
-    with get_client(sync_client=True) as client:
+    with asking_prefect() as client:
         mine = client.read_flow_run(UUID(str(runtime.flow_run.id)))
         place = _place(mine)
         earlier = [
@@ -142,7 +146,7 @@ def _place(run: FlowRun) -> tuple[datetime, str]:
 def _come_back_later(why: str) -> None:
     """End this process; a worker starts the run again, the later the longer it waits."""
     run_id = UUID(str(runtime.flow_run.id))
-    with get_client(sync_client=True) as client:
+    with asking_prefect() as client:
         created = client.read_flow_run(run_id).created
         now = datetime.now(UTC)
         pause = min(max((now - (created or now)) / 4, _SHORTEST), _LONGEST)

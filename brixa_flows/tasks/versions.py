@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from prefect import get_run_logger, task
-from prefect.cache_policies import NO_CACHE
+from prefect import get_run_logger
 
 from brixa_flows.errors import VersionNotFoundError
 from brixa_flows.tasks.opening import open_registry
+from brixa_flows.tasks.remote import remote_task
 
 __all__ = ["ready_versions"]
 
 
-@task(task_run_name="versions of {name} in {constraint}", cache_policy=NO_CACHE)
+@remote_task("versions of {name} in {constraint}")
 def ready_versions(registry: str, name: str, constraint: str) -> list[str]:
     """Versions that are saved and satisfy a constraint, oldest first.
 

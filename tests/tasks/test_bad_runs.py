@@ -30,6 +30,7 @@ from brixa_flows.demo.stack import PrefectStack
 from brixa_flows.evaluation import Gate, GatePolicy
 from brixa_flows.events import EvaluationDataset
 from brixa_flows.tasks.opening import open_registry
+from brixa_flows.tasks.registration import adopt_training
 from flows.deploy_model import DeployRequest, deploy_model
 from flows.evaluate_model import EvaluateRequest, evaluate_model
 from flows.monitor_drift import MonitorRequest, monitor_drift
@@ -158,7 +159,10 @@ def test_a_block_of_another_release_says_that_it_has_to_be_saved_again(
     assert "the Brixa Gate Policy block 'spoilt' lacks what this release" in message
 
 
-def test_a_dead_mlflow_is_named_with_its_address(dead_port: int) -> None:
+def test_a_dead_mlflow_is_named_with_its_address(
+    dead_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(adopt_training, "retry_delay_seconds", 0)
     request = RegisterRequest(
         name="churn", model_uri="runs:/some/model", model_type="x", registry=DEAD
     )
