@@ -16,12 +16,8 @@ from brixa_flows.errors import (
 )
 from brixa_flows.tasks.asking import asking_prefect
 from brixa_flows.tasks.opening import open_registry
-<<<<<<< HEAD
-from brixa_flows.tracking import LoggedModel, TrackingStore
-=======
 from brixa_flows.tasks.remote import remote_task
-from brixa_flows.tracking import LoggedModel
->>>>>>> d076aa2 (tasks, tests: every remote task is tried again after what may pass; prefect.yaml deployed twice and its runs killed on a real server)
+from brixa_flows.tracking import LoggedModel, TrackingStore
 
 __all__ = ["find_trained_model", "only_logged_model"]
 
@@ -32,7 +28,6 @@ _LOG_ONE = (
 )
 
 
-<<<<<<< HEAD
 def only_logged_model(
     tracking: TrackingStore,
     experiment: str,
@@ -67,10 +62,7 @@ def only_logged_model(
     return found[0]
 
 
-@task(task_run_name="find the model of {flow_run_id}", cache_policy=NO_CACHE)
-=======
 @remote_task("find the model of {flow_run_id}")
->>>>>>> d076aa2 (tasks, tests: every remote task is tried again after what may pass; prefect.yaml deployed twice and its runs killed on a real server)
 def find_trained_model(registry: str, flow_run_id: str, experiment: str) -> LoggedModel:
     """The one model that was logged to an experiment while a flow run worked.
 
