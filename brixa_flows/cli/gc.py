@@ -52,8 +52,8 @@ def gc(
 ) -> None:
     """List bytes that nothing refers to; with --remove, free them.
 
-    These are the files of deleted versions that no deployment serves or could return
-    to, files that belong to no version, and what processes that died left half-written.
+    These are the files of deleted versions, files that belong to no version, and what
+    processes that died left half-written. What a deployment still names is kept.
     """
     found = workspace.registry.collect_garbage(
         remove=remove,
@@ -66,9 +66,10 @@ def gc(
         return
     for each in found:
         click.echo(str(each))
-    counted = [each for each in found if each.removed or not remove]
+    free = [each for each in found if not each.kept_by]
+    counted = [each for each in free if each.removed or not remove]
     size = sum(each.size_bytes for each in counted)
-    if not found:
+    if not free:
         click.echo("nothing to free", err=True)
         return
     done = "freed" if remove else "to free; --remove does it"

@@ -58,6 +58,7 @@ def list_command(
     if json_output:
         as_json(found)
         return
+    workspace.say_problems(found)
     print_table(
         name or "Models",
         ("model", "version", "state", "stage", "framework", "created", "metrics"),
@@ -210,9 +211,10 @@ def rollback(
 ) -> None:
     """Bring back what was in production before."""
     registry = workspace.registry
-    registry.rollback(name, actor=actor, reason=reason)
-    metadata = registry.get_metadata(name, "production")
-    _say(json_output, metadata, f"{name} {metadata.version} is in production again")
+    record = registry.rollback(name, actor=actor, reason=reason)
+    metadata = registry.get_metadata(name, record.version)
+    done = f"{name} {record.version} is in production again: {record.reason}"
+    _say(json_output, metadata, done)
 
 
 @model.command("history")
@@ -239,6 +241,8 @@ def history(
         click.echo(f"{name} {what}", err=True)
     for record in records:
         print_folded(str(record))
+    for lost in registry.lost_changes(name):
+        print_folded(f"not known: {lost}")
 
 
 @model.command("delete")

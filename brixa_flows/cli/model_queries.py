@@ -55,6 +55,7 @@ def search(
     if json_output:
         as_json({"versions": list(found), "next_page_token": page.token})
         return
+    workspace.say_problems(found)
     _print(found)
     if page.token is not None:
         click.echo(f"there are more: --page-token {page.token}", err=True)

@@ -66,7 +66,16 @@ def trust(
     record = registry.trust(
         ref.name, ref.spec, actor=actor, reason=reason, key=key, passphrase=passphrase
     )
-    _tell([record], json_output)
+    if record is not None:
+        _tell([record], json_output)
+        return
+    if json_output:
+        as_json([])
+    click.echo(
+        f"{ref} is trusted already, as the tracking backend has the digest of its "
+        "files; nothing was written",
+        err=True,
+    )
 
 
 def _tell(done: list[TrustRecord | BrixaError], json_output: bool) -> None:

@@ -80,6 +80,11 @@ class Workspace:
             return [each.as_stored() for each in found]
         return found
 
+    def say_problems(self, found: Iterable[ModelMetadata]) -> None:
+        """Tell why versions that were listed are quarantined."""
+        for problem in filter(None, (each.problem for each in found)):
+            click.echo(f"quarantined: {problem}", err=True)
+
     def say_none(self, what: str) -> None:
         """Tell that nothing was found, and where it was looked for."""
         root = getattr(self.storage, "root", None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,7 +19,13 @@ from brixa_flows.deployment.config import (
 )
 from brixa_flows.deployment.engines.base import EngineContext, Release, ServingEngine
 from brixa_flows.deployment.store import DeploymentStore
-from brixa_flows.errors import BrixaError, DeploymentError, InvalidDeploymentError
+from brixa_flows.errors import (
+    BrixaError,
+    DamagedArtifactError,
+    DeploymentError,
+    InvalidDeploymentError,
+    VersionNotFoundError,
+)
 from brixa_flows.plugins import SERVING_ENGINES
 from brixa_flows.refs import check_deployment_name
 from brixa_flows.storage.base import StorageNode
@@ -30,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["ModelDeployer"]
 
 _CHANGES_FOLLOWED = 5
+_LOG = logging.getLogger(__name__)
 
 
 class ModelDeployer:
@@ -295,6 +303,9 @@ class ModelDeployer:
     def rollback(self, name: str) -> DeploymentStatus:
         """Return to the config before the last deploy; again goes further back.
 
+        Configs whose version was deleted or is quarantined are passed over, with a
+        warning in the log.
+
         Returns:
             The status, serving what was served before.
 
@@ -304,15 +315,30 @@ class ModelDeployer:
                 then what is served now serves on.
         """
         config, etag = self._store.get(name)
-        if not config.history:
-            raise DeploymentError(
-                f"the deployment {name!r} has no config before this one to return to"
-            )
-        *earlier, previous = config.history
+        *earlier, previous = self._usable_history(config)
         now = datetime.now(UTC)
         back = config.followed_by(previous, now, remember=False)
         self._apply(back.model_copy(update={"history": tuple(earlier)}), etag)
         return self.status(name)
+
+    def _usable_history(self, config: DeploymentConfig) -> tuple[DeploymentSpec, ...]:
+        """The history up to the last config whose version can still be served."""
+        history, why = config.history, ""
+        while history:
+            last = history[-1]
+            try:
+                self._registry.resolve(last.model_name, last.version)
+            except (VersionNotFoundError, DamagedArtifactError) as err:
+                why = err.message
+                told = "the rollback of %s passes over %s %s: %s"
+                _LOG.warning(told, config.name, last.model_name, last.version, why)
+                history = history[:-1]
+            else:
+                return history
+        raise DeploymentError(
+            f"the deployment {config.name!r} has no config before this one to return to"
+            + (f" that can be served ({why}); deploy a version instead" if why else "")
+        )
 
     def delete(self, name: str) -> None:
         """Stop a deployment after the requests in flight, and forget it.

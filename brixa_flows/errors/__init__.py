@@ -68,6 +68,7 @@ from brixa_flows.errors.given import (
     SettingsError,
     UnknownPluginError,
 )
+from brixa_flows.errors.given import refuse_blank as refuse_blank  # noqa: F401
 from brixa_flows.errors.models import (
     DamagedArtifactError,
     DeviceUnavailableError,

@@ -17,6 +17,7 @@ __all__ = [
     "MissingExtraError",
     "SettingsError",
     "UnknownPluginError",
+    "refuse_blank",
 ]
 
 
@@ -73,6 +74,23 @@ class InvalidMetadataError(BrixaError, ValueError):
 
     def __init__(self, field: str, reason: str) -> None:
         super().__init__(f"the field {field!r} {reason}", field=field, reason=reason)
+
+
+def refuse_blank(field: str, text: object, question: str) -> None:
+    """Go on if a text says something that others can read later.
+
+    Args:
+        field: Such as an actor or a reason, which are kept for ever.
+        text: What was given.
+        question: What it should say.
+
+    Raises:
+        InvalidMetadataError: If it is blank, or no text.
+    """
+    if not isinstance(text, str):
+        raise InvalidMetadataError(field, f"is a {type(text).__name__}; give a text")
+    if not text.strip():
+        raise InvalidMetadataError(field, f"is blank; say {question}")
 
 
 class InvalidSchemaError(InvalidMetadataError):

@@ -193,13 +193,17 @@ class SerializationError(BrixaError, TypeError):
 class DamagedArtifactError(BrixaError, ValueError):
     """Stored bytes that are not the ones that were saved."""
 
-    def __init__(self, where: str, file: str, reason: str) -> None:
+    def __init__(self, where: str, file: str, reason: str, remedy: str = "") -> None:
+        remedy = remedy or (
+            "nothing of the version is loaded. Restore the file from a backup, or use "
+            "another version"
+        )
         super().__init__(
-            f"{where}: the file {file!r} {reason}; nothing of it is used. Restore the "
-            "file from a backup, or roll back to another version",
+            f"{where}: the file {file!r} {reason}; {remedy}",
             where=where,
             file=file,
             reason=reason,
+            remedy=remedy,
         )
 
 

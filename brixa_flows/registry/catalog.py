@@ -20,8 +20,8 @@ from brixa_flows.registry.metadata import (
 )
 from brixa_flows.registry.opening import OpenedVersion, Opener
 from brixa_flows.registry.reading import Reader
-from brixa_flows.registry.resolving import Spec, exact, resolve
-from brixa_flows.registry.stages import STAGES
+from brixa_flows.registry.resolving import Spec, exact, refuse_doubt, resolve
+from brixa_flows.registry.stages import SINGLE_HOLDER, STAGES
 from brixa_flows.registry.tracing import Tracer
 from brixa_flows.serializers import check_source, load_model_files
 from brixa_flows.serializers.base import LoadOptions
@@ -167,7 +167,7 @@ class ModelCatalog:
         """Everything about a version, in any state if it is named exactly.
 
         Without ``spec``, what :meth:`resolve` means, else the highest that is
-        registered.
+        registered. ``problem`` says why a version is quarantined.
         """
         standing = self._reader.standing(check_model_name(name))
         version = exact(spec)
@@ -199,6 +199,7 @@ class ModelCatalog:
 
         Raises:
             InvalidMetadataError: If there is no such stage.
+            VersionNotFoundError: If a lost record hides who is in the stage.
         """
         if stage is not None and stage not in STAGES:
             raise InvalidMetadataError("stage", f"is {stage!r}; give one of {STAGES}")
@@ -207,14 +208,24 @@ class ModelCatalog:
         if constraint is not None:
             versions = VersionConstraint.parse(constraint).select(versions)
         if stage is not None:
+            if stage in SINGLE_HOLDER:
+                refuse_doubt(standing, stage)
             stages = standing.lifecycle.stages
             versions = [each for each in versions if stages.get(each) == stage]
         return self._reader.all_metadata(name, versions, standing)
 
     def stage_history(self, name: str) -> list[StageRecord]:
-        """Every stage change of a model: who, when, why; oldest first."""
+        """Every stage change of a model: who, when, why; oldest first.
+
+        Those that can't be read any more are told by :meth:`lost_changes`.
+        """
         standing = self._reader.standing(check_model_name(name))
         return list(standing.lifecycle.history)
+
+    def lost_changes(self, name: str) -> list[str]:
+        """A sentence for each stage or alias change whose record can't be read."""
+        standing = self._reader.standing(check_model_name(name))
+        return [each.reason for each in standing.lifecycle.lost]
 
     def evaluations(
         self, name: str, version: ModelVersion | str

@@ -10,11 +10,11 @@ import getpass
 from collections.abc import Callable
 
 from brixa_flows.errors import (
-    InvalidMetadataError,
-    ModelNotSavedError,
     StageTransitionError,
     VersionExistsError,
+    VersionInUseError,
     VersionNotFoundError,
+    refuse_blank,
 )
 from brixa_flows.registry.backends import Backends
 from brixa_flows.registry.in_use import refuse_if_needed
@@ -24,7 +24,7 @@ from brixa_flows.registry.mirroring import shown_or_lost
 from brixa_flows.registry.projecting import project
 from brixa_flows.registry.reading import Reader, Standing
 from brixa_flows.registry.records import Change, Move, new_id, now
-from brixa_flows.registry.resolving import check_alias
+from brixa_flows.registry.resolving import again, check_alias, resolve
 from brixa_flows.registry.stages import NOBODY, STAGES, Lifecycle
 from brixa_flows.versioning import ModelVersion
 
@@ -79,12 +79,15 @@ class Changer:
     def rollback(self, name: str, actor: str | None, reason: str) -> StageRecord:
         """Bring back what was in production before; see the registry."""
         _check_words(actor, reason)
-        ready = self._reader.standing(name).ready
+        standing = self._reader.standing(name)
         self._backends.tracking.ping()
 
         def plan(lifecycle: Lifecycle) -> Change:
-            usable = [each for each in ready if each not in lifecycle.deleted]
-            moves = lifecycle.plan_rollback(usable, reason)
+            def is_usable(version: ModelVersion) -> bool:
+                deleted = version in lifecycle.deleted
+                return not deleted and standing.is_ready(version)
+
+            moves = lifecycle.plan_rollback(is_usable, reason)
             version = moves[-1].version
             self._require_shown(name, version)
             return _change(lifecycle, "rollback", version, actor, reason, moves)
@@ -194,24 +197,16 @@ class Changer:
 
     def _require_ready(self, name: str, version: ModelVersion) -> Standing:
         standing = self._reader.standing(name)
-        if not standing.has(version):
-            raise VersionNotFoundError(name, str(version), standing.ready)
-        state = standing.state(version)
-        if state == "registered":
-            raise ModelNotSavedError(name, version)
-        if state != "ready":
-            raise VersionNotFoundError(
-                name, str(version), standing.ready, f"{version} is {state}"
-            )
+        resolve(standing, version)
         return standing
 
 
 def _check_words(actor: object, reason: object) -> None:
     """Refuse what nobody could read later; no reason at all is one's own choice."""
-    if actor is not None and not as_text("actor", actor).strip():
-        raise InvalidMetadataError("actor", "is blank; say who decides")
-    if as_text("reason", reason) and not str(reason).strip():
-        raise InvalidMetadataError("reason", "is blank; say why")
+    if actor is not None:
+        refuse_blank("actor", as_text("actor", actor), "who decides")
+    if as_text("reason", reason):
+        refuse_blank("reason", reason, "why")
 
 
 def _refuse_deleted(lifecycle: Lifecycle, version: ModelVersion) -> None:
@@ -222,6 +217,15 @@ def _refuse_deleted(lifecycle: Lifecycle, version: ModelVersion) -> None:
 
 
 def _refuse_in_production(lifecycle: Lifecycle, version: ModelVersion) -> None:
+    lost = lifecycle.doubt("production")
+    if lost is not None:
+        raise VersionInUseError(
+            lifecycle.name,
+            version,
+            f"{lost.key} can't be read, so it may be in production",
+            "restore that file, or first say which version is in production: "
+            + again(lifecycle.name, "VERSION", "production"),
+        )
     if lifecycle.stages.get(version) == "production":
         raise StageTransitionError(
             lifecycle.name,

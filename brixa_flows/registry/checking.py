@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from brixa_flows.errors import DamagedArtifactError, some_of
+from brixa_flows.errors import some_of
 from brixa_flows.registry.backends import Backends
 from brixa_flows.registry.mirroring import listed, lost_of, untrusted_of
 from brixa_flows.registry.reading import Reader, Standing
+from brixa_flows.registry.resolving import again
 from brixa_flows.registry.stages import SINGLE_HOLDER, TRANSITIONS, Lifecycle
 from brixa_flows.serializers.manifest import MANIFEST_NAME
 from brixa_flows.tracking import TrackedVersion
@@ -40,7 +41,7 @@ class Checker:
         for name in self._reader.models():
             standing = self._reader.standing(name)
             found += [each.reason for each in standing.lifecycle.lost]
-            found += self._unreadable(standing)
+            found += _quarantined(standing)
             found += map(str, self._backends.journal.damaged_records(name))
             found += self._unfinished(standing)
             if standing.sealed:
@@ -59,7 +60,8 @@ class Checker:
     def _untrusted(
         self, standing: Standing, there: Mapping[str, TrackedVersion]
     ) -> list[str]:
-        versions = untrusted_of(self._backends, standing, there)
+        untrusted = untrusted_of(self._backends, standing, there)
+        versions = list(filter(standing.is_ready, untrusted))
         if not versions:
             return []
         return [
@@ -105,37 +107,33 @@ class Checker:
             f"that ended take {size_bytes / 1e6:.1f} MB; {_FIX} removes them"
         ]
 
-    def _unreadable(self, standing: Standing) -> list[str]:
-        journal, found = self._backends.journal, []
-        for version in standing.claimed:
-            try:
-                claim = journal.read_claim(standing.name, version)
-                journal.read_seal(standing.name, version)
-                journal.read_metadata(standing.name, version)
-                if claim is not None and standing.state(version) == "ready":
-                    self._reader.core(claim)
-                    self._reader.lineage(claim, True)
-            except DamagedArtifactError as err:
-                found.append(str(err))
-        return found
-
     def _moved_aliases(self, standing: Standing) -> list[str]:
         """Aliases that somebody moved, added or removed by hand in MLflow."""
         name, lifecycle = standing.name, standing.lifecycle
         if self._backends.journal.projected(name) < lifecycle.number:
             return [f"{name}: MLflow does not show the last changes; run {_FIX}"]
-        ours: dict[str, str] = {
-            stage: str(holder)
-            for stage in SINGLE_HOLDER
-            if (holder := lifecycle.holder(stage)) is not None
-        }
+        ours: dict[str, str] = {s: str(v) for s, v in lifecycle.last_holders.items()}
         ours |= {alias: str(each) for alias, each in lifecycle.aliases.items()}
         shown = self._backends.tracking.aliases(name)
-        return [
-            _moved(lifecycle, alias, ours.get(alias), shown.get(alias))
-            for alias in sorted({*ours, *shown})
-            if _core(ours.get(alias)) != _core(shown.get(alias))
-        ]
+        found = []
+        for alias in sorted({*ours, *shown}):
+            one, other = ours.get(alias), shown.get(alias)
+            if lifecycle.doubt(alias) is not None:
+                found.append(_unknown(name, alias, one, other))
+            elif _core(one) != _core(other):
+                found.append(_moved(lifecycle, alias, one, other))
+        return found
+
+
+def _quarantined(standing: Standing) -> list[str]:
+    """Why versions do not load that somebody saved or registered."""
+    found = []
+    for version in standing.claimed:
+        if standing.listed_state(version) == "quarantined":
+            found.append(standing.why_quarantined(version))
+        elif (damage := standing.damage(version)) is not None:
+            found.append(str(damage))
+    return found
 
 
 def _core(version: str | None) -> str | None:
@@ -153,6 +151,16 @@ def _moved(
         f"{name}: the alias {alias!r} is on {shown or 'no version'} in MLflow, and on "
         f"{ours or 'no version'} by the journal, which decides here; somebody moved it "
         f"by hand: {_adopting(lifecycle, alias, ours, shown)}, {undone}"
+    )
+
+
+def _unknown(name: str, alias: str, last: str | None, shown: str | None) -> str:
+    """What is to be done where a lost record hides who has an alias."""
+    return (
+        f"{name}: which version is {alias} is not known, as the record of a change can't "
+        f"be read; MLflow shows it on {shown or 'no version'}, the records before on "
+        f"{last or 'no version'}: restore the record, or say which one it is, such as "
+        f"{again(name, shown or last or 'VERSION', alias)}"
     )
 
 

@@ -15,7 +15,6 @@ from typing import Any
 from brixa_flows.errors import (
     InvalidMetadataError,
     ModelNotSavedError,
-    VersionNotFoundError,
 )
 from brixa_flows.registry.backends import Backends
 from brixa_flows.registry.inputs import (
@@ -31,6 +30,7 @@ from brixa_flows.registry.metadata import DatasetRef
 from brixa_flows.registry.mirroring import follow, shown_or_lost
 from brixa_flows.registry.reading import Reader
 from brixa_flows.registry.records import Claim, Mutable, Seal
+from brixa_flows.registry.resolving import refuse_unusable
 from brixa_flows.tracking.limits import check_characters
 from brixa_flows.versioning import ModelVersion
 
@@ -148,11 +148,7 @@ class Describer:
     def _present(self, name: str, version: ModelVersion) -> tuple[Claim, Seal | None]:
         claim = self._reader.claim(name, version)
         standing = self._reader.standing(name)
-        state = standing.state(claim.core.version)
-        if state in ("deleted", "quarantined"):
-            raise VersionNotFoundError(
-                name, str(version), standing.ready, f"{version} is {state}"
-            )
+        refuse_unusable(standing, claim.core.version, str(version))
         return claim, self._backends.journal.read_seal(name, version)
 
     def _saved(self, name: str, version: ModelVersion) -> tuple[Claim, Seal]:

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from brixa_flows.errors import BrixaError, DamagedArtifactError
+from brixa_flows.errors import BrixaError
 from brixa_flows.registry.adoptions import Adoptions
 from brixa_flows.registry.backends import Backends
+from brixa_flows.registry.damage import damaged_record
 from brixa_flows.registry.reading import Reader
 from brixa_flows.registry.records import Change
 from brixa_flows.registry.stages import SINGLE_HOLDER
@@ -140,7 +141,7 @@ class JournalFeed:
         seal = journal.read_seal(name, version)
         claim = journal.read_claim(name, version)
         if seal is None or claim is None:
-            raise DamagedArtifactError("the registry's journal", key, "is missing")
+            raise damaged_record(key, "is missing")
         file = journal.read_metadata(name, version)
         core = claim.core if file is None else file.core
         facts = {"framework": core.framework or "", "digest": seal.digest}

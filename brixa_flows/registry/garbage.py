@@ -17,6 +17,7 @@ from brixa_flows.errors import (
     InvalidVersionError,
     ModelNotFoundError,
     VersionExistsError,
+    some_of,
 )
 from brixa_flows.registry.backends import Backends
 from brixa_flows.registry.changing import Changer
@@ -47,6 +48,8 @@ class Garbage(BaseModel):
         reason: Why nothing refers to it.
         name: Model.
         version: Its version.
+        kept_by: Deployments that name the version in what they serve, or served: it
+            stays as long as they do.
         removed: Whether it was removed by this call.
     """
 
@@ -58,11 +61,17 @@ class Garbage(BaseModel):
     reason: str
     name: str | None = None
     version: ModelVersion | None = None
+    kept_by: tuple[str, ...] = ()
     removed: bool = False
 
     def __str__(self) -> str:
-        done = "removed " if self.removed else ""
-        return f"{done}{self.key} ({self.size_bytes} bytes): {self.reason}"
+        done = "removed " if self.removed else "kept " if self.kept_by else ""
+        told = f"{done}{self.key} ({self.size_bytes} bytes): {self.reason}"
+        if not self.kept_by:
+            return told
+        return (
+            f"{told}; kept as long as the deployment {some_of(self.kept_by)} names it"
+        )
 
 
 class Collector:
@@ -105,7 +114,7 @@ class Collector:
             DamagedArtifactError: If the files of a deployment can't be read, so that
                 nobody knows which versions it needs.
         """
-        self._used = frozenset(deployed(self._backends))
+        self._used = deployed(self._backends)
         found = list(self._staging())
         for name in self._reader.models():
             try:
@@ -120,7 +129,7 @@ class Collector:
         Returns:
             What was found, with what is ``removed``.
         """
-        return [self._remove(each, actor) for each in found]
+        return [each if each.kept_by else self._remove(each, actor) for each in found]
 
     def _model(self, name: str) -> Iterator[Garbage]:
         # First what is there, then the claims: a number is claimed before its files.
@@ -174,9 +183,7 @@ class Collector:
         at: datetime | None,
     ) -> Iterator[Garbage]:
         name, version = subject
-        if (name, version.core) in self._used:
-            _LOG.info("left alone: %s, which a deployment may return to", key)
-            return
+        uses = self._used.get((name, version.core), ())
         if self._backends.leases.alive(name, version) is not None:
             return
         objects = self._objects(key)
@@ -190,6 +197,7 @@ class Collector:
                 reason=reason,
                 name=name,
                 version=version,
+                kept_by=tuple(sorted({each.deployment for each in uses})),
             )
 
     def _objects(self, key: str) -> list[StoredObject]:

@@ -120,8 +120,14 @@ def _read(backends: Backends, key: str) -> Any:
     except ObjectNotFoundError:
         return None
     except ValueError as err:
-        reason = "can't be read, so nobody knows which version it needs"
-        raise DamagedArtifactError("the deployments", key, reason) from err
+        name = key.split("/")[-2]
+        raise DamagedArtifactError(
+            f"the deployment {name}",
+            key,
+            "is not JSON, so nobody knows which version it needs",
+            "until then no version is deleted and no garbage removed. Restore the file "
+            f"from a backup, or delete the deployment: brixa deployment delete {name}",
+        ) from err
 
 
 def _is_up(content: Any) -> bool:
@@ -152,7 +158,9 @@ def _needing(
     deleted = standing.lifecycle.deleted | {version}
     without = replace(standing, lifecycle=replace(standing.lifecycle, deleted=deleted))
     for other in reader.models():
-        for each in reader.standing(other).ready if other != standing.name else ():
+        for each in (
+            reader.standing(other).listed_ready if other != standing.name else ()
+        ):
             with suppress(DamagedArtifactError):
                 needed = models_needed(reader.claim(other, each).core.dependencies)
                 constraint = needed.get(standing.name)

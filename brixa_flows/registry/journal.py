@@ -8,33 +8,32 @@ lease of a save under way, and the marker of what the tracking backend shows.)
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Callable
-from typing import Any, TypeVar
-
-from pydantic import BaseModel
+from typing import TypeVar
 
 from brixa_flows.errors import (
     DamagedArtifactError,
-    InvalidMetadataError,
     ObjectExistsError,
     ObjectNotFoundError,
     StaleWriteError,
     StorageError,
-    some_of,
+    UnsafeKeyError,
 )
+from brixa_flows.recent import Recent
 from brixa_flows.registry.changes import StageChanges
+from brixa_flows.registry.damage import LINK, damaged_record
 from brixa_flows.registry.layout import Layout
+from brixa_flows.registry.numbered import NumberedRecords
 from brixa_flows.registry.numbers import Listings, NumberLists, Numbers
 from brixa_flows.registry.records import (
     Change,
     Claim,
+    Core,
     MetadataFile,
     Mutable,
     Quarantine,
+    Record,
     Seal,
-    new_id,
-    now,
     parse_record,
 )
 from brixa_flows.registry.stages import Lifecycle
@@ -44,11 +43,11 @@ from brixa_flows.versioning import ModelVersion
 __all__ = ["Journal"]
 
 _ATTEMPTS = 100
-_LOG = logging.getLogger(__name__)
-_Entry = TypeVar("_Entry", bound=BaseModel)
+_SHOWN_AT_MOST = 10_000
+_Entry = TypeVar("_Entry", bound=Record)
 
 
-class Journal:
+class Journal(NumberedRecords):
     """Reads and appends the journal of every model.
 
     Safe to use from many threads and processes.
@@ -59,15 +58,20 @@ class Journal:
     """
 
     def __init__(self, storage: StorageNode, layout: Layout) -> None:
-        self._storage = storage
-        self._layout = layout
+        super().__init__(storage, layout)
         self.listings = Listings(storage)
         self._numbers = NumberLists(self.listings, layout)
-        self._changes = StageChanges(self.listings, layout, self._read_change)
+        self._changes = StageChanges(
+            self.listings, layout, self.read_change, self.place, self._surely_shown
+        )
+        self._shown: Recent[str, tuple[bytes, int]] = Recent(_SHOWN_AT_MOST)
 
     def claim(self, claim: Claim) -> bool:
         """Take a number; ``False`` if somebody has it."""
-        key = self._key("claims", claim.core.name, claim.core.version)
+        name, version = claim.core.name, claim.core.version
+        if ModelVersion.parse(version.core) in self.sealed(name).members:
+            return False
+        key = self._key("claims", name, version)
         try:
             self._storage.create(key, claim.to_bytes())
         except ObjectExistsError:
@@ -81,8 +85,11 @@ class Journal:
         self._storage.delete(self._key("claims", name, version))
 
     def claimed(self, name: str) -> Numbers:
-        """Every number ever taken, without build metadata."""
-        return self._numbers.of(name, "claims")
+        """Every number ever taken, without build metadata.
+
+        What is sealed was claimed, also where somebody removed the claim.
+        """
+        return self._numbers.together(name, "claims", "seals")
 
     def sealed(self, name: str) -> Numbers:
         """Versions whose bytes are final."""
@@ -102,11 +109,27 @@ class Journal:
         key = self._key("claims", name, version)
         claim = self._read(key, Claim)
         if claim is not None:
-            taken = claim.core
-            if (taken.name, taken.version.core) != (name, version.core):
-                reason = f"belongs to {taken.name} {taken.version}"
-                raise DamagedArtifactError("the registry's journal", key, reason)
+            _refuse_another(key, claim.core, name, version)
         return claim
+
+    def must_read_claim(self, name: str, version: ModelVersion) -> Claim:
+        """The claim of a version that has other records.
+
+        Raises:
+            DamagedArtifactError: If it is missing, or as :meth:`read_claim`.
+        """
+        claim = self.read_claim(name, version)
+        if claim is None:
+            raise damaged_record(self._key("claims", name, version), "is missing")
+        return claim
+
+    def as_written(self, name: str, version: ModelVersion) -> ModelVersion:
+        """A version with its build metadata, if its claim can be read."""
+        try:
+            claim = self.read_claim(name, version)
+        except DamagedArtifactError:
+            claim = None
+        return version if claim is None else claim.core.version
 
     def read_seal(self, name: str, version: ModelVersion) -> Seal | None:
         """The seal of a version, ``None`` if its bytes are not final."""
@@ -115,6 +138,24 @@ class Journal:
     def read_quarantine(self, name: str, version: ModelVersion) -> Quarantine | None:
         """Why a version is not believed, ``None`` if it is."""
         return self._read(self._key("quarantine", name, version), Quarantine)
+
+    def why_quarantined(self, name: str, version: ModelVersion) -> str:
+        """Why a version is not believed and what to do, in a sentence."""
+        try:
+            record = self.read_quarantine(name, version)
+        except DamagedArtifactError as err:
+            return str(err)
+        reason = record.reason if record else "its record was removed just now"
+        remedy = (
+            "restore its files from a backup and run brixa doctor --fix, or save the "
+            "model as the next version"
+        )
+        if record is not None and record.recorded_digest is None:
+            remedy = (
+                f"brixa trust {name}@{version} --actor YOU --reason WHY admits it, if "
+                "you know where its files come from"
+            )
+        return f"{name} {version} is quarantined: {reason}; {remedy}"
 
     def seal(self, name: str, version: ModelVersion, seal: Seal) -> Seal:
         """Declare the bytes final; a seal that is there already stands."""
@@ -164,78 +205,29 @@ class Journal:
             except ObjectExistsError:
                 continue
             return change, self.lifecycle(name)
-        raise StorageError(f"too many changes of the stages of {name!r} at once; retry")
-
-    def add_record(
-        self, name: str, kind: str, version: ModelVersion, payload: dict[str, Any]
-    ) -> dict[str, Any]:
-        """Append to a version's numbered records of a kind.
-
-        Returns:
-            The record: the payload with ``number``, ``at`` and ``event_id``.
-
-        Raises:
-            InvalidMetadataError: If the payload has one of these three itself.
-        """
-        taken = payload.keys() & {"number", "at", "event_id"}
-        if taken:
-            raise InvalidMetadataError(
-                kind, f"has {some_of(sorted(taken))}, which the journal sets itself"
+        if self.lifecycle(name).number < change.number:
+            key = f"{prefix}/{change.number:08d}.json"
+            raise StorageError(
+                f"{name}: no stage or alias can be changed, as something that is no "
+                f"regular file is in the way at {key}; remove it"
             )
-        prefix = self._layout.records_prefix(name, kind, version)
-        at, event_id = now().isoformat(), new_id()
-        for _ in range(_ATTEMPTS):
-            number = 1 + sum(1 for _ in self._storage.list(prefix, recursive=False))
-            record = {"number": number, "at": at, "event_id": event_id, **payload}
-            data = json.dumps(record, indent=2, allow_nan=False).encode()
-            try:
-                self._storage.create(f"{prefix}/{number:08d}.json", data)
-            except ObjectExistsError:
-                continue
-            return record
-        raise StorageError(f"too many {kind} of {name} {version} at once; retry")
+        raise StorageError(f"too many changes of the stages of {name!r} at once; retry")
 
     def read_change(self, key: str) -> Change:
         """The change at a key; raises ``DamagedArtifactError`` if it is none."""
         return self._must_read(key, Change)
 
-    def read_record(self, key: str) -> dict[str, Any]:
-        """The numbered record at a key; raises ``DamagedArtifactError`` likewise."""
-        return _read_payload(key, self._storage.read(key)[0])
-
-    def records(
-        self, name: str, kind: str, version: ModelVersion
-    ) -> list[dict[str, Any]]:
-        """A version's numbered records of a kind, newest last.
-
-        One that can't be read is passed over, with a warning in the log.
-        """
-        prefix = self._layout.records_prefix(name, kind, version)
-        found = []
-        for stored in self._storage.list(prefix, recursive=False):
-            try:
-                record = self.read_record(stored.key)
-            except DamagedArtifactError as err:
-                _LOG.warning("set aside: %s", err)
-                continue
-            found.append(record)
-        return found
-
-    def damaged_records(self, name: str) -> list[DamagedArtifactError]:
-        """What is wrong with the numbered records of a model."""
-        found = []
-        for kind in ("evaluations", "drift", "measurements", "trust"):
-            prefix = self._layout.entries_prefix(name, kind)
-            for stored in self._storage.list(prefix):
-                try:
-                    self.read_record(stored.key)
-                except DamagedArtifactError as err:
-                    found.append(err)
-        return found
-
     def read_metadata(self, name: str, version: ModelVersion) -> MetadataFile | None:
-        """``{version}_meta.json``, ``None`` if it is not there."""
-        return self._read(self._layout.metadata_key(name, version), MetadataFile)
+        """``{version}_meta.json``, ``None`` if it is not there.
+
+        Raises:
+            DamagedArtifactError: If it is none, or that of another version.
+        """
+        key = self._layout.metadata_key(name, version)
+        file = self._read(key, MetadataFile)
+        if file is not None:
+            _refuse_another(key, file.core, name, version)
+        return file
 
     def write_metadata(self, claim: Claim) -> None:
         """Write the first ``{version}_meta.json`` of a claim, if there is none."""
@@ -283,7 +275,7 @@ class Journal:
         """Number of the last change that the tracking backend was shown."""
         try:
             data, _ = self._storage.read(self._layout.projected_key(name))
-        except ObjectNotFoundError:
+        except (ObjectNotFoundError, UnsafeKeyError):
             return 0
         return _projected_number(data)
 
@@ -298,36 +290,63 @@ class Journal:
                     return
             except ObjectNotFoundError:
                 etag = None
-            marker = json.dumps({"number": number}).encode()
+            marker = json.dumps({"number": number, "again": number}).encode()
             try:
                 self._storage.replace(key, marker, etag=etag)
             except StaleWriteError:
                 continue
             return
 
+    def _surely_shown(self, name: str) -> int:
+        """As :meth:`projected`, 0 unless the marker was certainly written so.
+
+        A change with that number was there: if it is gone now, it is lost.
+        """
+        key = self._layout.projected_key(name)
+        mark = self.listings.mark((key,))
+        kept = self._shown.get(name)
+        if kept is not None and kept[0] == mark:
+            return kept[1]
+        try:
+            content = json.loads(self._storage.read(key)[0])
+            number = int(content["number"]) if _is_sure(content) else 0
+        except (ObjectNotFoundError, UnsafeKeyError, ValueError, RecursionError):
+            number = 0
+        if mark is not None:
+            self._shown.put(name, (mark, number))
+        return number
+
     def _key(self, kind: str, name: str, version: ModelVersion) -> str:
         return self._layout.entry_key(name, kind, version)
-
-    def _read_change(self, key: str) -> Change:
-        return self._must_read(key, Change)
 
     def _read(self, key: str, kind: type[_Entry]) -> _Entry | None:
         try:
             data, _ = self._storage.read(key)
         except ObjectNotFoundError:
             return None
+        except UnsafeKeyError as err:
+            raise damaged_record(key, LINK) from err
         return parse_record(key, data, kind)
 
     def _must_read(self, key: str, kind: type[_Entry]) -> _Entry:
-        return parse_record(key, self._storage.read(key)[0], kind)
+        found = self._read(key, kind)
+        if found is None:
+            raise damaged_record(key, "is missing, or no regular file")
+        return found
 
     def _create_or_read(self, key: str, entry: _Entry) -> _Entry:
-        data = entry.model_dump_json(indent=2).encode() + b"\n"
         try:
-            self._storage.create(key, data)
+            self._storage.create(key, entry.to_bytes())
         except ObjectExistsError:
             return self._must_read(key, type(entry))
         return entry
+
+
+def _is_sure(content: object) -> bool:
+    """Whether both numbers of a marker agree: one alone may be a flipped bit."""
+    if not isinstance(content, dict) or not isinstance(content.get("number"), int):
+        return False
+    return bool(content["number"] == content.get("again"))
 
 
 def _projected_number(data: bytes) -> int:
@@ -338,11 +357,7 @@ def _projected_number(data: bytes) -> int:
         return 0
 
 
-def _read_payload(key: str, data: bytes) -> dict[str, Any]:
-    try:
-        record = json.loads(data)
-    except ValueError as err:
-        raise DamagedArtifactError("the registry's journal", key, "is no JSON") from err
-    if not isinstance(record, dict):
-        raise DamagedArtifactError("the registry's journal", key, "is no record")
-    return record
+def _refuse_another(key: str, core: Core, name: str, version: ModelVersion) -> None:
+    """A record that was copied from another version is genuine, and not this one's."""
+    if (core.name, core.version.core) != (name, version.core):
+        raise damaged_record(key, f"belongs to {core.name} {core.version}")

@@ -77,9 +77,9 @@ class MaintainedRegistry(TrustedCatalog):
     ) -> list[Garbage]:
         """Find bytes that nothing refers to; safe beside writers, and to repeat.
 
-        Files of deleted versions that no deployment serves or could return to, with
-        their signatures; files under a number that nobody claimed; what processes that
-        died left half-written.
+        Files of deleted versions with their signatures (``kept_by`` names deployments
+        that still name the version: those stay); files under a number that nobody
+        claimed; what processes that died left half-written.
 
         Args:
             remove: Remove it; without it, it is listed only.

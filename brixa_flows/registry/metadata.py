@@ -186,7 +186,9 @@ class ModelMetadata(_Value):
         name: Name of the model.
         version: Its semantic version.
         state: ``registered`` (no bytes yet), ``ready``, ``quarantined``, ``deleted``.
-        stage: ``staging``, ``production``, ``archived`` or ``None``.
+        problem: Why it is quarantined and what to do; empty in any other state.
+        stage: ``staging``, ``production``, ``archived`` or ``None``; also ``None``
+            where a lost record hides it.
         aliases: Own aliases that point here.
         model_type: What it does, in the user's words.
         framework: Canonical framework name; ``None`` until the first save tells.
@@ -214,6 +216,7 @@ class ModelMetadata(_Value):
     name: str
     version: ModelVersion
     state: VersionState = "registered"
+    problem: str = ""
     stage: Stage | None = None
     aliases: tuple[str, ...] = ()
     model_type: str

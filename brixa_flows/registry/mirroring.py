@@ -64,8 +64,8 @@ def listed(backends: Backends, standing: Standing) -> dict[str, TrackedVersion]:
 def lost_of(
     standing: Standing, there: Mapping[str, TrackedVersion]
 ) -> list[ModelVersion]:
-    """Ready versions that are not among those that the backend shows."""
-    return [each for each in standing.ready if each.core not in there]
+    """Saved versions that are not among those that the backend shows."""
+    return [each for each in standing.listed_ready if each.core not in there]
 
 
 def untrusted_of(
@@ -73,7 +73,7 @@ def untrusted_of(
     standing: Standing,
     there: Mapping[str, TrackedVersion] | None = None,
 ) -> list[ModelVersion]:
-    """Ready versions that the backend has no digest of.
+    """Saved versions that the backend has no digest of.
 
     Args:
         backends: The places.
@@ -82,12 +82,11 @@ def untrusted_of(
     """
     there = listed(backends, standing) if there is None else there
     found = []
-    for version in standing.ready:
+    for version in standing.listed_ready:
         tracked = there.get(version.core)
         if tracked is not None and tracked.digest is not None:
             continue
-        claim = backends.journal.read_claim(standing.name, version)
-        text = str(version if claim is None else claim.core.version)
+        text = str(backends.journal.as_written(standing.name, version))
         # Not shown there, but its run may still be.
         if backends.tracking.recorded_digest(standing.name, text) is None:
             found.append(version)

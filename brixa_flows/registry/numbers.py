@@ -6,7 +6,6 @@ the storage node can tell what is new (:class:`.QuickLooks`), only that is looke
 
 from __future__ import annotations
 
-import logging
 from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import NamedTuple
 
 from brixa_flows.errors import InvalidVersionError
 from brixa_flows.recent import Recent
+from brixa_flows.registry.damage import warn_once
 from brixa_flows.registry.layout import Layout
 from brixa_flows.storage.base import QuickLooks, StorageNode
 from brixa_flows.versioning import ModelVersion
@@ -23,7 +23,6 @@ __all__ = ["Listings", "NumberLists", "Numbers"]
 
 _PARSED_AT_MOST = 100_000
 _KEPT_AT_MOST = 1_000_000
-_LOG = logging.getLogger(__name__)
 
 
 class Listings:
@@ -79,6 +78,12 @@ class _Listed(NamedTuple):
     numbers: Numbers
 
 
+class _Joined(NamedTuple):
+    one: Numbers
+    two: Numbers
+    both: Numbers
+
+
 class NumberLists:
     """The versions that have an entry, by model and kind; for any thread.
 
@@ -91,6 +96,22 @@ class NumberLists:
         self._listings = listings
         self._layout = layout
         self._kept: Recent[str, _Listed] = Recent(_KEPT_AT_MOST)
+        self._joined: Recent[str, _Joined] = Recent(_KEPT_AT_MOST)
+
+    def together(self, name: str, kind: str, other: str) -> Numbers:
+        """The versions of a model that have an entry of either kind."""
+        one, two = self.of(name, kind), self.of(name, other)
+        kept = self._joined.get(name)
+        if kept is None or kept.one is not one or kept.two is not two:
+            alone: frozenset[ModelVersion] = frozenset()
+            if kept is None or not _one_came(kept, one, two):
+                alone = two.members - one.members
+            both = one
+            if alone:
+                both = Numbers(tuple(sorted((*one.ascending, *alone))))
+            kept = _Joined(one, two, both)
+            self._joined.put(name, kept, 1 + len(one.ascending))
+        return kept.both
 
     def of(self, name: str, kind: str) -> Numbers:
         """The versions of a model that have an entry of a kind."""
@@ -115,6 +136,12 @@ def _listed(prefix: str, names: tuple[str, ...], before: _Listed | None) -> _Lis
     return _Listed(names, numbers)
 
 
+def _one_came(kept: _Joined, one: Numbers, two: Numbers) -> bool:
+    """Whether ``one`` held all of ``two`` and has got one more since, as it mostly has."""
+    whole = kept.both is kept.one and kept.two is two
+    return whole and len(one.ascending) == len(kept.one.ascending) + 1
+
+
 def _one_more(before: tuple[str, ...], names: tuple[str, ...]) -> str | None:
     """The name that came, if nothing else did; both are sorted."""
     if len(names) != len(before) + 1:
@@ -136,7 +163,8 @@ def _versions(prefix: str, names: Iterable[str]) -> list[ModelVersion]:
         try:
             found.append(_version(name.removesuffix(".json")))
         except InvalidVersionError:  # a file that somebody else put there
-            _LOG.warning("set aside: %s/%s is no entry of the journal", prefix, name)
+            place = f"{prefix}/{name}"
+            warn_once(place, f"set aside: {place} is no entry of the journal")
     return found
 
 

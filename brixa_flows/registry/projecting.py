@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from brixa_flows.errors import TrackingError
+from brixa_flows.errors import DamagedArtifactError, TrackingError
 from brixa_flows.registry.backends import Backends
 from brixa_flows.registry.index import update_index
 from brixa_flows.registry.mirroring import shown
@@ -68,7 +68,10 @@ class _Projection:
     ) -> None:
         self._backends = backends
         self._state = backends.journal.lifecycle(name)
-        self._versions, self._aliases = _touched(backends, name, changes)
+        versions, aliases = _touched(backends, name, changes)
+        # What a lost record hides is left as it is shown: it may be right.
+        self._versions = [v for v in versions if not self._state.is_doubted(v)]
+        self._aliases = [a for a in aliases if self._state.doubt(a) is None]
         self._tracked: dict[ModelVersion, TrackedVersion | None] = {}
 
     def show(self, there: Mapping[str, str] | None) -> bool:
@@ -120,15 +123,19 @@ class _Projection:
 
     def _shown(self, version: ModelVersion) -> TrackedVersion | None:
         if version not in self._tracked:
-            journal, name = self._backends.journal, self._state.name
+            self._tracked[version] = self._look_up(version)
+        return self._tracked[version]
+
+    def _look_up(self, version: ModelVersion) -> TrackedVersion | None:
+        journal, name = self._backends.journal, self._state.name
+        try:
             claim = journal.read_claim(name, version)
             seal = journal.read_seal(name, version)
-            self._tracked[version] = (
-                shown(self._backends, claim, seal)
-                if claim is not None and seal is not None
-                else None
-            )
-        return self._tracked[version]
+        except DamagedArtifactError:  # it may be deleted, or displaced, all the same
+            return self._backends.tracking.get_version(name, str(version))
+        if claim is None or seal is None:
+            return None
+        return shown(self._backends, claim, seal)
 
 
 def _touched(

@@ -7,9 +7,8 @@ tracking backend once the version is saved, else from ``{version}_meta.json``.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from brixa_flows.errors import (
@@ -19,6 +18,7 @@ from brixa_flows.errors import (
 )
 from brixa_flows.recent import Recent
 from brixa_flows.registry.backends import Backends
+from brixa_flows.registry.damage import warn_once
 from brixa_flows.registry.metadata import (
     Deferred,
     Lineage,
@@ -26,9 +26,10 @@ from brixa_flows.registry.metadata import (
     VersionState,
 )
 from brixa_flows.registry.records import Claim, Core, Seal
+from brixa_flows.registry.sealed import LINEAGE_NAME
 from brixa_flows.registry.stages import Lifecycle
 from brixa_flows.registry.standing import Standing
-from brixa_flows.registry.stored import LINEAGE_NAME, StoredVersion, StoredVersions
+from brixa_flows.registry.stored import StoredVersion, StoredVersions
 from brixa_flows.registry.tracked_facts import TrackedFacts, facts_of, mutable_of
 from brixa_flows.tracking import TrackedVersion
 from brixa_flows.versioning import ModelVersion
@@ -36,7 +37,6 @@ from brixa_flows.versioning import ModelVersion
 __all__ = ["LINEAGE_NAME", "Reader", "Standing"]
 
 _STANDINGS_AT_MOST = 10_000
-_LOG = logging.getLogger(__name__)
 
 _Tracked = Callable[[StoredVersion], Mapping[str, Any]]
 
@@ -83,12 +83,22 @@ class Reader:
             journal.sealed(name).members,
             journal.quarantined(name).members,
             journal.lifecycle(name),
+            partial(self._damage, name),
+            partial(journal.why_quarantined, name),
         )
         kept = self._standings.get(name)
         if kept is not None and _is_same(kept, found):
             return kept
         self._standings.put(name, found)
         return found
+
+    def _damage(
+        self, name: str, version: ModelVersion, ready: bool
+    ) -> DamagedArtifactError | None:
+        damage = self._versions.look(name, version, ready).damage
+        if damage is not None:
+            warn_once(self._backends.storage.uri, f"quarantined: {damage}")
+        return damage
 
     def claim(self, name: str, version: ModelVersion | str) -> Claim:
         """The claim of an exact version.
@@ -97,25 +107,31 @@ class Reader:
             InvalidVersionError: If it is no version.
             ModelNotFoundError: If there is no such model.
             VersionNotFoundError: If its number was never taken.
+            DamagedArtifactError: If its claim can't be read.
         """
         parsed = ModelVersion.parse(version)
         claim = self._backends.journal.read_claim(name, parsed)
-        if claim is None:
-            ready = self.standing(name).ready
-            hint = "register_model takes a number first"
-            raise VersionNotFoundError(name, str(parsed), ready, hint)
-        return claim
+        if claim is not None:
+            return claim
+        standing = self.standing(name)
+        if standing.has(parsed):
+            return self._backends.journal.must_read_claim(name, parsed)
+        hint = "register_model takes a number first"
+        raise VersionNotFoundError(name, str(parsed), standing.ready, hint)
 
     def metadata(
         self, name: str, version: ModelVersion, standing: Standing | None = None
     ) -> ModelMetadata:
         """Everything about one version; the tracking backend is not asked yet.
 
+        Of a damaged one what can still be read; ``problem`` says what can't.
+
         Raises:
             VersionNotFoundError: If its number was never taken.
-            DamagedArtifactError: If ``{version}_meta.json`` and ``config.json`` differ.
         """
         standing = standing or self.standing(name)
+        if not standing.has(version):
+            raise VersionNotFoundError(name, str(version), standing.ready)
         tracked = TrackedFacts(self._backends, standing, [version])
         return self._told(version, standing, tracked.of)
 
@@ -125,12 +141,16 @@ class Reader:
         """Everything about one version, and the digest that was recorded at its save.
 
         The record is the tracking backend's, ``None`` if it has none.
+
+        Raises:
+            DamagedArtifactError: If something of the version is damaged.
         """
         standing = self.standing(name)
-        facts = TrackedFacts(self._backends, standing, [version])
-        state = standing.state(version)
-        stored = self._stored(version, standing, state)
-        metadata = _put_together(stored, state, standing.lifecycle, facts.of)
+        damage = standing.damage(version)
+        if damage is not None:
+            raise damage
+        metadata = self.metadata(name, version, standing)
+        stored = self._versions.look(name, version, standing.is_ready(version)).stored
         if stored.run_id is None:
             return metadata, None
         # The run that the seal names is believed only if it says itself that it is
@@ -148,50 +168,24 @@ class Reader:
     ) -> list[ModelMetadata]:
         """Everything about some versions; the tracking backend is not asked yet.
 
-        One whose files are damaged is told as ``quarantined``, from its claim, so that
-        it does not hide the others; one of which even the claim is damaged is left out,
-        with a warning in the log.
+        A damaged one is told as ``quarantined``, with the ``problem`` and what can
+        still be read of it, so that it does not hide the others.
         """
         wanted = list(versions)
         tracked = TrackedFacts(self._backends, standing, wanted)
-        found = []
-        for version in wanted:
-            try:
-                found.append(self._told(version, standing, tracked.of))
-            except DamagedArtifactError as err:
-                _LOG.warning("told as quarantined: %s", err)
-                found += self._doubted(version, standing, tracked.of)
-        return found
-
-    def _stored(
-        self, version: ModelVersion, standing: Standing, state: VersionState
-    ) -> StoredVersion:
-        stored = self._versions.find(standing.name, version, state == "ready")
-        if stored is None:
-            raise VersionNotFoundError(standing.name, str(version), standing.ready)
-        return stored
+        return [self._told(version, standing, tracked.of) for version in wanted]
 
     def _told(
         self, version: ModelVersion, standing: Standing, tracked: _Tracked
     ) -> ModelMetadata:
-        state = standing.state(version)
-        stored = self._stored(version, standing, state)
-        return _put_together(stored, state, standing.lifecycle, tracked)
-
-    def _doubted(
-        self, version: ModelVersion, standing: Standing, tracked: _Tracked
-    ) -> list[ModelMetadata]:
-        """A damaged version as its claim has it; none where that is damaged too."""
-        name, seal = standing.name, None
-        try:
-            claim = self.claim(name, version)
-        except DamagedArtifactError as err:
-            _LOG.warning("set aside: %s", err)
-            return []
-        with suppress(DamagedArtifactError):
-            seal = self._backends.journal.read_seal(name, version)
-        stored = StoredVersion.of(claim.core, claim.lineage, claim.mutable, seal)
-        return [_put_together(stored, "quarantined", standing.lifecycle, tracked)]
+        state = standing.listed_state(version)
+        look = self._versions.look(standing.name, version, state == "ready")
+        problem = ""
+        if state == "quarantined":
+            problem = standing.why_quarantined(version)
+        elif state != "deleted" and look.damage is not None:
+            state, problem = "quarantined", str(look.damage)
+        return _put_together(look.stored, state, standing.lifecycle, tracked, problem)
 
     def lineage(self, claim: Claim, sealed: bool) -> Lineage:
         """What went into a version: as sealed, else as registered.
@@ -199,7 +193,7 @@ class Reader:
         Raises:
             DamagedArtifactError: If the sealed record can't be read.
         """
-        return self._versions.lineage(claim, sealed)
+        return self._versions.files.lineage(claim) if sealed else claim.lineage
 
     def core(self, claim: Claim) -> Core:
         """The immutable core of a saved version, from its ``config.json``.
@@ -208,7 +202,7 @@ class Reader:
             DamagedArtifactError: If it can't be read, or ``{version}_meta.json``
                 tells another story.
         """
-        return self._versions.core(claim)
+        return self._versions.files.core(claim)
 
     def assemble(
         self, claim: Claim, seal: Seal, tracked: TrackedVersion, standing: Standing
@@ -216,7 +210,7 @@ class Reader:
         """Everything about a version that was saved right now."""
         core, lineage = self.core(claim), self.lineage(claim, sealed=True)
         stored = StoredVersion.of(core, lineage, mutable_of(tracked), seal)
-        state = standing.state(core.version)
+        state = standing.listed_state(core.version)
         return _put_together(
             stored, state, standing.lifecycle, lambda _: facts_of(tracked)
         )
@@ -232,13 +226,18 @@ def _is_same(one: Standing, other: Standing) -> bool:
 
 
 def _put_together(
-    stored: StoredVersion, state: VersionState, lifecycle: Lifecycle, tracked: _Tracked
+    stored: StoredVersion,
+    state: VersionState,
+    lifecycle: Lifecycle,
+    tracked: _Tracked,
+    problem: str = "",
 ) -> ModelMetadata:
     version = stored.plain["version"]
     plain = {
         **stored.plain,
         "state": state,
-        "stage": lifecycle.stages.get(version),
+        "problem": problem,
+        "stage": lifecycle.stage_of(version),
         "aliases": lifecycle.aliases_of(version),
     }
     if stored.run_id is None:

@@ -85,10 +85,13 @@ class Rebuilder:
         there = {each.version.partition("+")[0] for each in listed}
         found: list[_Sealed] = []
         damaged = []
-        for version in standing.ready:
+        for version in standing.listed_ready:
             if version.core in there:
                 continue
             try:
+                damage = standing.damage(version)
+                if damage is not None:
+                    raise damage
                 seal = self._backends.journal.read_seal(standing.name, version)
                 if seal is not None:
                     found.append((self._reader.claim(standing.name, version), seal))
@@ -127,7 +130,7 @@ class Rebuilder:
             lineage,
             at=seal.saved_at,
         )
-        stage = standing.lifecycle.stages.get(core.version)
+        stage = standing.lifecycle.stage_of(core.version)
         tracked = show_version(backends, core, mutable, lineage, run_id, stage)
         word = "its digest is recorded" if tracked.digest else "nobody vouches for it"
         by = f", {', '.join(signers)} signed for it" if signers else ""

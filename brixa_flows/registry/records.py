@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar
 from uuid import uuid4
@@ -9,6 +11,7 @@ from uuid import uuid4
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from brixa_flows.errors import BrixaError, DamagedArtifactError
+from brixa_flows.registry.damage import damaged_record
 from brixa_flows.registry.metadata import DatasetRef, Lineage, Stage
 from brixa_flows.versioning import ModelVersion
 
@@ -24,15 +27,22 @@ __all__ = [
     "Move",
     "Mutable",
     "Quarantine",
+    "Record",
     "SchemaBump",
     "Seal",
     "first_problem",
     "new_id",
     "now",
     "parse_record",
+    "summed",
+    "unsummed",
 ]
 
 JOURNAL_PROTOCOL = 1
+_SUM = "record_sha256"
+_SUMMED = re.compile(rb',\n  "record_sha256": "([0-9a-f]{64})"\n}\n?\Z')
+_LATER = "was written by a later Brixa Flows"
+_UPGRADE = "this one can't read it. Upgrade it with: pip install --upgrade brixa-flows"
 
 
 def now() -> datetime:
@@ -60,34 +70,78 @@ def parse_record(key: str, data: bytes, kind: type[_Entry]) -> _Entry:
         DamagedArtifactError: If it is no such record, or one of a later protocol.
     """
     try:
-        return kind.model_validate_json(data)
+        return kind.model_validate_json(unsummed(key, data))
     except (ValidationError, BrixaError) as err:
-        raise DamagedArtifactError(
-            "the registry's journal",
-            key,
-            f"is no {kind.__name__} record: {first_problem(err)}",
-        ) from err
+        if isinstance(err, DamagedArtifactError):
+            raise
+        if _is_later(err):
+            raise damaged_record(key, _LATER, _UPGRADE) from err
+        raise damaged_record(key, f"can't be read: {first_problem(err)}") from err
+
+
+def summed(text: str) -> bytes:
+    """A JSON object, indented by 2, with its own SHA-256 as the last member.
+
+    A flipped bit would else move a stage to another version that there is too.
+    """
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return f'{text[:-2]},\n  "{_SUM}": "{digest}"\n}}\n'.encode()
+
+
+def unsummed(key: str, data: bytes) -> bytes:
+    """The object as it was before; one that has no sum is as it is.
+
+    Raises:
+        DamagedArtifactError: If the sum is not that of the rest.
+    """
+    found = _SUMMED.search(data)
+    if found is None:
+        return data
+    rest = data[: found.start()] + b"\n}"
+    if hashlib.sha256(rest).hexdigest() != found[1].decode():
+        raise damaged_record(key, "is not what was written (sha256)")
+    return rest
+
+
+def _is_later(err: Exception) -> bool:
+    """Whether a record asks for a protocol that we don't know."""
+    return isinstance(err, ValidationError) and any(
+        each["loc"] == ("protocol",) and each["type"] == "less_than_equal"
+        for each in err.errors()
+    )
 
 
 def first_problem(err: Exception) -> str:
     """What is wrong with a file of ours, in a few words that name the field."""
     if not isinstance(err, ValidationError):
         return str(err).splitlines()[0]
-    first = err.errors()[0]
+    first = min(err.errors(), key=lambda each: each["loc"] == (_SUM,))
     place = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "json_invalid":
+        return "it is not JSON"
+    if first["loc"] == (_SUM,):
+        return "it was changed and has the sum (sha256) of what it was before"
     if first["type"] == "extra_forbidden":
         return f"it has the unknown field {place!r}"
-    return f"at {place!r}: {first['msg']}" if place else str(first["msg"])
+    if first["type"] == "missing":
+        return f"the field {place!r} is missing"
+    said = str(first["msg"])
+    if first["type"] in ("model_type", "dataclass_type"):  # names a class of ours
+        said = "Input should be an object"
+    said = said.replace("Input should", "should")
+    return f"the field {place!r} {said}" if place else f"it {said}"
 
 
-class _Record(BaseModel):
+class Record(BaseModel):
+    """What all of them share."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     protocol: int = Field(JOURNAL_PROTOCOL, ge=1, le=JOURNAL_PROTOCOL)
 
     def to_bytes(self) -> bytes:
         """As it is stored."""
-        return self.model_dump_json(indent=2).encode() + b"\n"
+        return summed(self.model_dump_json(indent=2))
 
 
 class SchemaBump(BaseModel):
@@ -135,14 +189,14 @@ class Mutable(BaseModel):
     )
 
 
-class MetadataFile(_Record):
+class MetadataFile(Record):
     """``{version}_meta.json``."""
 
     core: Core
     mutable: Mutable
 
 
-class Claim(_Record):
+class Claim(Record):
     """A number is taken, by whom, and for what."""
 
     id: str
@@ -153,7 +207,7 @@ class Claim(_Record):
     pid: int
 
 
-class AdoptedModel(_Record):
+class AdoptedModel(Record):
     """A logged model became a version; asked for once more, it is the same one."""
 
     model_uri: str
@@ -163,7 +217,7 @@ class AdoptedModel(_Record):
     )
 
 
-class Lease(_Record):
+class Lease(Record):
     """A save under way; while its process lives nobody else saves that version."""
 
     id: str
@@ -173,7 +227,7 @@ class Lease(_Record):
     expires_at: datetime
 
 
-class Seal(_Record):
+class Seal(Record):
     """The bytes are final and the tracking backend shows them.
 
     ``run_id`` and ``backend_version`` are those of the save; a backend that was rebuilt
@@ -190,7 +244,7 @@ class Seal(_Record):
     event_id: str
 
 
-class Quarantine(_Record):
+class Quarantine(Record):
     """The bytes are not those that were saved here, or nobody recorded them."""
 
     reason: str
@@ -212,7 +266,7 @@ class Move(BaseModel):
     event_id: str
 
 
-class Change(_Record):
+class Change(Record):
     """One numbered step in the life of a model; whole or not at all.
 
     A promotion and the archiving of whom it displaced are moves of one change, so no

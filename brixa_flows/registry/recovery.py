@@ -139,8 +139,10 @@ class Recovery:
         self, standing: Standing, version: ModelVersion, tracked: TrackedVersion | None
     ) -> Iterator[RecoveryAction]:
         name, backends = standing.name, self._backends
+        damage, state = standing.damage(version), standing.listed_state(version)
+        if damage is not None:
+            raise damage
         claim = self._reader.claim(name, version)
-        state = standing.state(version)
         file = backends.journal.read_metadata(name, version)
         if state != "deleted" and file is None:
             core = self._reader.core(claim) if state == "ready" else claim.core
@@ -171,26 +173,30 @@ class Recovery:
         died = backends.leases.drop_dead(name, version)
         prefix = backends.layout.version_prefix(name, version)
         published = backends.storage.stat(f"{prefix}/{MANIFEST_NAME}") is not None
-        if state == "registered" and published:
-            yield from self._complete_alone(claim, prefix)
+        if state in ("registered", "quarantined") and published:
+            yield from self._complete_alone(claim, prefix, state)
         elif died:
             yield _action(claim, "discarded", "the save ended before its files counted")
 
-    def _complete_alone(self, claim: Claim, prefix: str) -> Iterator[RecoveryAction]:
+    def _complete_alone(
+        self, claim: Claim, prefix: str, state: VersionState
+    ) -> Iterator[RecoveryAction]:
         """Complete a version unless a save or another recovery got to it meanwhile."""
         name, version = claim.core.name, claim.core.version
         try:
             with self._backends.leases.hold(name, version):
-                if self._reader.standing(name).state(version) != "registered":
+                if self._reader.standing(name).listed_state(version) != state:
                     return
                 if self._backends.storage.stat(f"{prefix}/{MANIFEST_NAME}") is None:
                     return
-                yield from self._complete(claim, prefix)
+                yield from self._complete(claim, prefix, state)
         except VersionExistsError as err:
             _LOG.info("left alone: %s", err)
 
-    def _complete(self, claim: Claim, prefix: str) -> Iterator[RecoveryAction]:
-        """Roll forward files that were published but not sealed."""
+    def _complete(
+        self, claim: Claim, prefix: str, state: VersionState
+    ) -> Iterator[RecoveryAction]:
+        """Roll forward files that were published but not sealed, or were restored."""
         name, version = claim.core.name, claim.core.version
         backends = self._backends
         recorded = backends.tracking.recorded_digest(name, str(version))
@@ -201,7 +207,10 @@ class Recovery:
             verify_manifest(directory, manifest)
             core = _core_for(claim, manifest)
         except (DamagedArtifactError, SerializationError) as err:
-            yield self._quarantine(claim, str(err), manifest, recorded)
+            if state != "quarantined":
+                yield self._quarantine(claim, str(err), manifest, recorded)
+            return
+        if state == "quarantined" and recorded != manifest.digest:
             return
         if recorded is None and self._forgetful:
             yield _left(name, self._forgetful, version)
@@ -220,6 +229,8 @@ class Recovery:
         )
         tracked = show_version(backends, core, file.mutable, claim.lineage, run_id)
         seal_version(backends, claim, manifest, tracked)
+        if state == "quarantined":
+            backends.journal.end_quarantine(name, version)
         update_index(backends, self._reader, name)
         yield _action(claim, "completed")
 

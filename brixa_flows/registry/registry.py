@@ -390,5 +390,6 @@ class ModelRegistry(MaintainedRegistry):
             VersionInUseError: If a deployment serves it, or somebody needs it.
             DamagedArtifactError: If the files of a deployment can't be read.
         """
-        found = self._claimed(name, version)
+        exact = ModelVersion.parse(version)
+        found = self._backends.journal.as_written(check_model_name(name), exact)
         self._changer.delete(name, found, actor, reason, force=force)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from brixa_flows.errors import (
+    DamagedArtifactError,
     InvalidConstraintError,
     InvalidNameError,
     InvalidVersionError,
@@ -17,7 +18,15 @@ from brixa_flows.registry.stages import STAGES
 from brixa_flows.registry.standing import Standing
 from brixa_flows.versioning import ModelVersion, VersionConstraint
 
-__all__ = ["Spec", "check_alias", "exact", "resolve"]
+__all__ = [
+    "Spec",
+    "again",
+    "check_alias",
+    "exact",
+    "refuse_doubt",
+    "refuse_unusable",
+    "resolve",
+]
 
 Spec = ModelVersion | str | None
 
@@ -47,13 +56,15 @@ def resolve(standing: Standing, spec: Spec) -> ModelVersion:
     Raises:
         ModelNotSavedError: If what it means was registered but never saved.
         VersionNotFoundError: If nothing answers to it.
+        DamagedArtifactError: If a file of the version that it names is damaged;
+            ``latest`` and constraints pass over such versions.
         InvalidConstraintError: If it can't be read at all.
     """
     version = exact(spec)
     if version is not None:
         return _ready(standing, version, str(spec))
     if spec is None:
-        _refuse_doubt(standing, "production")
+        refuse_doubt(standing, "production")
         holder = standing.lifecycle.holder("production")
         if holder is not None:
             return _ready(standing, holder, "production")
@@ -63,7 +74,7 @@ def resolve(standing: Standing, spec: Spec) -> ModelVersion:
     if stage is not None:
         return _staged(standing, stage)
     if text in standing.lifecycle.aliases:
-        _refuse_doubt(standing, text)
+        refuse_doubt(standing, text)
         return _ready(standing, standing.lifecycle.aliases[text], text)
     if text == "latest":
         return _latest(standing, text)
@@ -71,24 +82,42 @@ def resolve(standing: Standing, spec: Spec) -> ModelVersion:
 
 
 def _ready(standing: Standing, version: ModelVersion, spec: str) -> ModelVersion:
-    if not standing.has(version):
-        raise VersionNotFoundError(standing.name, spec, standing.ready)
-    state = standing.state(version)
-    if state == "registered":
+    refuse_unusable(standing, version, spec)
+    if standing.listed_state(version) == "registered":
         raise ModelNotSavedError(standing.name, version)
-    if state == "deleted":
-        raise VersionNotFoundError(
-            standing.name, spec, standing.ready, f"{version} was deleted"
-        )
-    if state == "quarantined":
-        raise VersionNotFoundError(
-            standing.name,
-            spec,
-            standing.ready,
-            f"{version} is quarantined, its files are not those recorded at save; "
-            "restore them or use another version",
-        )
     return version
+
+
+def refuse_unusable(standing: Standing, version: ModelVersion, spec: str) -> None:
+    """Go on if a version is registered or ready.
+
+    Args:
+        standing: Of the model.
+        version: The version.
+        spec: What it was asked for by.
+
+    Raises:
+        VersionNotFoundError: If it is unknown, deleted or quarantined.
+        DamagedArtifactError: If a file of it is damaged.
+    """
+    name = standing.name
+    if not standing.has(version):
+        raise VersionNotFoundError(name, spec, standing.ready)
+    listed = standing.listed_state(version)
+    if listed == "deleted":
+        hint = f"{version} was deleted"
+        raise VersionNotFoundError(name, spec, standing.ready, hint)
+    if listed == "quarantined":
+        hint = standing.why_quarantined(version)
+        raise VersionNotFoundError(name, spec, standing.ready, hint)
+    damage = standing.damage(version)
+    if damage is not None and spec in (str(version), version.core):
+        raise damage
+    if damage is not None:
+        where, file, reason, remedy = (
+            str(damage.facts[key]) for key in ("where", "file", "reason", "remedy")
+        )
+        raise DamagedArtifactError(f"{spec} is {where}", file, reason, remedy)
 
 
 def _staged(standing: Standing, stage: Stage) -> ModelVersion:
@@ -99,7 +128,7 @@ def _staged(standing: Standing, stage: Stage) -> ModelVersion:
             standing.ready,
             "many versions may be archived; name one exactly",
         )
-    _refuse_doubt(standing, stage)
+    refuse_doubt(standing, stage)
     holder = standing.lifecycle.holder(stage)
     if holder is not None:
         return _ready(standing, holder, stage)
@@ -108,8 +137,12 @@ def _staged(standing: Standing, stage: Stage) -> ModelVersion:
     )
 
 
-def _refuse_doubt(standing: Standing, word: str) -> None:
-    """Better no version than the wrong one, where a record that may tell is lost."""
+def refuse_doubt(standing: Standing, word: str) -> None:
+    """Better no version than the wrong one, where a record that may tell is lost.
+
+    Raises:
+        VersionNotFoundError: If nobody knows who has that stage or own alias.
+    """
     lost = standing.lifecycle.doubt(word)
     if lost is not None:
         raise VersionNotFoundError(
@@ -117,17 +150,28 @@ def _refuse_doubt(standing: Standing, word: str) -> None:
             word,
             standing.ready,
             f"{lost.key} can't be read, so nobody knows who is {word}; restore it, "
-            f"move a version to {word} again, or name one exactly",
+            f"say it again with {again(standing.name, 'VERSION', word)}, or name a "
+            "version exactly",
         )
+
+
+def again(name: str, version: str | None, word: str) -> str:
+    """The command that says anew which version has a stage or own alias."""
+    if word in STAGES:
+        return f"brixa model transition {name}@{version} {word} --reason WHY"
+    return f"registry.set_alias({name!r}, {word!r}, {version!r})"
 
 
 def _latest(standing: Standing, spec: str) -> ModelVersion:
     latest = standing.latest()
     if latest is not None:
         return latest
-    if standing.ready:
+    for version in filter(standing.is_listed_current, reversed(standing.claimed)):
+        refuse_unusable(standing, version, spec)  # says what is damaged of the highest
+    ready = standing.ready
+    if ready:
         raise VersionNotFoundError(
-            standing.name, spec, standing.ready, "all are archived; name one exactly"
+            standing.name, spec, ready, "all are archived; name one exactly"
         )
     waiting = [
         each for each in standing.claimed if standing.state(each) == "registered"
@@ -143,6 +187,7 @@ def _constrained(standing: Standing, text: str) -> ModelVersion:
     except InvalidConstraintError as err:
         if not _WORD.fullmatch(text):
             raise
+        refuse_doubt(standing, text)
         own = some_of(sorted(standing.lifecycle.aliases))
         raise VersionNotFoundError(
             standing.name,
@@ -152,6 +197,9 @@ def _constrained(standing: Standing, text: str) -> ModelVersion:
         ) from err
     highest = constraint.highest(standing.claimed, standing.is_current)
     if highest is None:
+        damaged = constraint.highest(standing.claimed, standing.is_listed_current)
+        if damaged is not None:
+            refuse_unusable(standing, damaged, text)
         passed = [
             f"{each} is {_why_not(standing, each)}"
             for each in reversed(constraint.select(standing.claimed))

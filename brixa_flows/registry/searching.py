@@ -37,12 +37,14 @@ _WORDS = {
 _BY_TEXT = ("LIKE", "ILIKE")
 _NAME = FilterField("attribute", "name")
 _VERSION = FilterField("attribute", "version")
-_STANDING: dict[str, Callable[[Standing, ModelVersion], str]] = {
+_STANDING: dict[str, Callable[[Standing, ModelVersion], str | None]] = {
     "name": lambda standing, _: standing.name,
     "version": lambda _, version: version.core,
     "state": lambda standing, version: standing.state(version),
     "stage": lambda standing, version: (
         standing.lifecycle.stages.get(version) or _NO_STAGE
+        if standing.lifecycle.is_known(version)
+        else None
     ),
 }
 """What listings alone tell, so that no file of other versions is read."""
@@ -125,7 +127,7 @@ def _is_shown(
 ) -> bool:
     """Deleted ones are told of only where the filter asks for a state."""
     asked = any(clause.field.key == "state" for clause in clauses)
-    return asked or standing.state(version) != "deleted"
+    return asked or standing.listed_state(version) != "deleted"
 
 
 def _stands(standing: Standing, version: ModelVersion, clause: FilterClause) -> bool:

@@ -10,7 +10,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
@@ -84,17 +84,36 @@ class Lifecycle:
         return next((each for each in self.lost if each.number > since), None)
 
     def holder(self, stage: Stage) -> ModelVersion | None:
-        """Who is in ``staging`` or ``production``, if anybody."""
-        return self._holders.get(stage)
+        """Who is in ``staging`` or ``production``, if anybody is and one can know."""
+        return None if self.doubt(stage) else self.last_holders.get(stage)
+
+    def stage_of(self, version: ModelVersion) -> Stage | None:
+        """The stage that a version is in, if it is in one and one can know."""
+        stage = self.stages.get(version)
+        return None if self.is_doubted(version) else stage
+
+    def is_doubted(self, version: ModelVersion) -> bool:
+        """Whether a version was last in a stage whose holder nobody knows now."""
+        stage = self.stages.get(version)
+        return stage in SINGLE_HOLDER and self.doubt(stage) is not None
+
+    def is_known(self, version: ModelVersion) -> bool:
+        """Whether the stage of a version is known, or that it is in none."""
+        if version in self.stages or not self.lost:
+            return not self.is_doubted(version)
+        free = [stage for stage in SINGLE_HOLDER if self.doubt(stage) is not None]
+        return not free or self.doubt(version.core) is None
 
     @cached_property
-    def _holders(self) -> Mapping[Stage, ModelVersion]:
+    def last_holders(self) -> Mapping[Stage, ModelVersion]:
+        """Who was in staging and production by the records that can be read."""
         held = self.stages.items()
         return {stage: version for version, stage in held if stage in SINGLE_HOLDER}
 
     def aliases_of(self, version: ModelVersion) -> tuple[str, ...]:
-        """Own aliases that point at a version, sorted."""
-        return self._aliases_by_version.get(version, ())
+        """Own aliases that point at a version, sorted; as far as one can know."""
+        found = self._aliases_by_version.get(version, ())
+        return tuple(each for each in found if self.doubt(each) is None)
 
     @cached_property
     def _aliases_by_version(self) -> Mapping[ModelVersion, tuple[str, ...]]:
@@ -113,6 +132,9 @@ class Lifecycle:
         """
         source = self.stages.get(version)
         allowed = TRANSITIONS[source]
+        if self.doubt(target) and target in SINGLE_HOLDER:
+            # Where a lost record hides who is there, whoever decides says it again.
+            allowed = SINGLE_HOLDER
         for stage in allowed:
             if stage == target:
                 return self._moves(version, stage, reason)
@@ -149,40 +171,63 @@ class Lifecycle:
             raise StageHolderError(self.name, version, held, str(expected), str(holder))
 
     def plan_rollback(
-        self, usable: Iterable[ModelVersion], reason: str
+        self, is_usable: Callable[[ModelVersion], bool], reason: str
     ) -> tuple[Move, ...]:
         """The moves that bring back what was in production before.
 
         Args:
-            usable: Versions that may be loaded; others are passed over.
+            is_usable: Whether a version may be loaded; others are passed over, and the
+                record says so.
             reason: Why.
 
         Raises:
-            StageTransitionError: If there was nothing before.
+            StageTransitionError: If there was nothing before, or nobody knows who is
+                in production.
         """
-        current = self.holder("production")
-        ready = set(usable)
-        for version in reversed(self.productions):
-            if version != current and version in ready:
-                return self._moves(version, "production", reason)
+        lost, current = self.doubt("production"), self.holder("production")
+        earlier = dict.fromkeys(v for v in reversed(self.productions) if v != current)
+        passed_over: list[ModelVersion] = []
+        for version in () if lost else earlier:
+            if is_usable(version):
+                return self._moves(version, "production", _told(reason, passed_over))
+            passed_over.append(version)
+        remedy = "no earlier version was in production"
+        if passed_over:
+            remedy = (
+                "no earlier version that can be loaded was in production, as "
+                f"{some_of(passed_over)} can't; name one with transition"
+            )
+        if lost is not None:
+            remedy = (
+                f"{lost.key} can't be read, so nobody knows who is in production; "
+                "restore it, or name one with transition"
+            )
         raise StageTransitionError(
             self.name,
             current or "production",
             "production" if current else "none",
             "the version before",
-            "no earlier version that can still be loaded was in production",
+            remedy,
         )
 
     def _moves(
         self, version: ModelVersion, target: Stage, reason: str
     ) -> tuple[Move, ...]:
         moves = []
-        holder = self.holder(target) if target in SINGLE_HOLDER else None
-        if holder is not None:
+        holder = self.last_holders.get(target)
+        if holder is not None and holder != version:
             superseded = f"superseded by {version}"
             moves.append(_move(holder, target, "archived", superseded))
         moves.append(_move(version, self.stages.get(version), target, reason))
         return tuple(moves)
+
+
+def _told(reason: str, passed_over: list[ModelVersion]) -> str:
+    """The reason of a rollback, with the versions that it could not go back to."""
+    if not passed_over:
+        return reason
+    told = f"passed over {some_of(passed_over)}, which can't be loaded any more"
+    return f"{reason} ({told})" if reason else told
 
 
 def _move(
@@ -225,6 +270,8 @@ def advance(before: Lifecycle, changes: Iterable[Change]) -> Lifecycle:
         settled.update(dict.fromkeys(_words_of(change), number))
         replaced = _replaced(change)
         for move in change.moves:
+            if move.source == "production" and productions[-1:] != [move.version]:
+                productions.append(move.version)  # how it came there is lost
             _apply(stages, productions, change, move)
             final = move is change.moves[-1]
             history.append(
@@ -257,8 +304,9 @@ def advance(before: Lifecycle, changes: Iterable[Change]) -> Lifecycle:
 
 
 def _words_of(change: Change) -> Iterable[str]:
-    """Stages and the alias that a change speaks of."""
+    """Versions (which have dots), stages and the alias that a change speaks of."""
     for move in change.moves:
+        yield move.version.core
         yield from filter(None, (move.source, move.target))
     if change.alias is not None:
         yield change.alias

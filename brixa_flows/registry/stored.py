@@ -7,28 +7,28 @@ from has changed (:meth:`.QuickLooks.mark`).
 
 from __future__ import annotations
 
-import hashlib
 import json
 import zlib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from pydantic import ValidationError
-
-from brixa_flows.errors import DamagedArtifactError, ObjectNotFoundError
+from brixa_flows.errors import DamagedArtifactError
 from brixa_flows.recent import Recent
+from brixa_flows.registry.damage import damaged_record
 from brixa_flows.registry.journal import Journal
 from brixa_flows.registry.layout import Layout
 from brixa_flows.registry.metadata import Lineage
-from brixa_flows.registry.records import Claim, Core, Mutable, Seal, first_problem
+from brixa_flows.registry.records import Core, Mutable, Seal
+from brixa_flows.registry.sealed import SealedFiles
 from brixa_flows.serializers.manifest import MANIFEST_NAME
 from brixa_flows.storage.base import StorageNode
 from brixa_flows.versioning import ModelVersion
 
-__all__ = ["LINEAGE_NAME", "StoredVersion", "StoredVersions"]
+__all__ = ["Look", "StoredVersion", "StoredVersions"]
 
-LINEAGE_NAME = "lineage.json"
 _KEPT_BYTES_AT_MOST = 128 * 2**20
 _OVERHEAD_BYTES = 2048
 _JSON = {"hyperparameters", "input_schema", "output_schema", "dependencies"}
@@ -91,9 +91,29 @@ class StoredVersion:
         return {**found, "run_id": None}
 
 
-class _Kept(NamedTuple):
-    mark: bytes
+class Look(NamedTuple):
+    """A version as it is in storage.
+
+    Attributes:
+        stored: What it says; as far as it can be read, if something is damaged.
+        damage: What is wrong, if anything is.
+    """
+
     stored: StoredVersion
+    damage: DamagedArtifactError | None
+
+
+class _Kept(NamedTuple):
+    look: Look
+    mark: bytes
+    files: tuple[str, ...]
+    files_mark: bytes
+
+
+class _Read(NamedTuple):
+    stored: StoredVersion
+    files: tuple[str, ...]
+    files_mark: bytes | None
 
 
 class StoredVersions:
@@ -109,34 +129,40 @@ class StoredVersions:
         self._storage = storage
         self._layout = layout
         self._journal = journal
+        self.files = SealedFiles(storage, layout, journal)
         self._kept: Recent[tuple[str, ModelVersion, bool], _Kept] = Recent(
             _KEPT_BYTES_AT_MOST
         )
 
-    def find(
-        self, name: str, version: ModelVersion, ready: bool
-    ) -> StoredVersion | None:
-        """What is stored of a version, ``None`` if its number was never taken.
+    def look(self, name: str, version: ModelVersion, ready: bool) -> Look:
+        """What is stored of a version whose number was taken, and what is damaged.
 
         Args:
             name: Model.
             version: Its number.
             ready: Its files count.
-
-        Raises:
-            DamagedArtifactError: If a file can't be read, or ``{version}_meta.json`` and
-                ``config.json`` differ.
         """
         # Taken before anything is read: of what changes meanwhile the mark is old.
-        mark = self._journal.listings.mark(self._keys(name, version, ready))
+        mark_of = self._journal.listings.mark
+        mark = mark_of(self._keys(name, version, ready))
         kept = self._kept.get((name, version, ready))
         if kept is not None and kept.mark == mark:
-            return kept.stored
-        stored = self._read(name, version, ready)
-        if mark is not None and stored is not None:
-            weight = _OVERHEAD_BYTES + len(stored.text)
-            self._kept.put((name, version, ready), _Kept(mark, stored), weight)
-        return stored
+            if not kept.files or kept.files_mark == mark_of(kept.files):
+                return kept.look
+        files: tuple[str, ...] = ()
+        files_mark: bytes | None = b""
+        try:
+            stored, files, files_mark = self._read(name, version, ready)
+            look = Look(stored, None)
+        except DamagedArtifactError as err:
+            look = Look(self._salvaged(name, version), err)
+            # It may be about a file that no mark was taken of.
+            mark = None if ready else mark
+        if mark is not None and files_mark is not None:
+            weight = _OVERHEAD_BYTES + len(look.stored.text)
+            found = _Kept(look, mark, files, files_mark)
+            self._kept.put((name, version, ready), found, weight)
+        return look
 
     def _keys(self, name: str, version: ModelVersion, ready: bool) -> tuple[str, ...]:
         core = version.core
@@ -148,81 +174,42 @@ class StoredVersions:
         )
         if not ready:
             return keys
-        prefix = f"{model}/{name}/{core}"
-        return (*keys, f"{prefix}/{MANIFEST_NAME}", f"{prefix}/{LINEAGE_NAME}")
+        return (*keys, f"{model}/{name}/{core}/{MANIFEST_NAME}")
 
-    def _read(
-        self, name: str, version: ModelVersion, ready: bool
-    ) -> StoredVersion | None:
-        claim = self._journal.read_claim(name, version)
-        if claim is None:
-            return None
+    def _read(self, name: str, version: ModelVersion, ready: bool) -> _Read:
+        claim = self._journal.must_read_claim(name, version)
         seal = self._journal.read_seal(name, version)
-        sealed = ready and seal is not None
-        core = self.core(claim) if sealed else claim.core
+        if seal is not None and seal.claim_id != claim.id:
+            key = self._layout.entry_key(name, "seals", version)
+            raise damaged_record(key, "belongs to another version")
         file = self._journal.read_metadata(name, version)
         mutable = claim.mutable if file is None else file.mutable
-        return StoredVersion.of(core, self.lineage(claim, sealed), mutable, seal)
+        if not ready or seal is None:
+            stored = StoredVersion.of(claim.core, claim.lineage, mutable, seal)
+            return _Read(stored, (), b"")
+        listed = self.files.listed(claim, seal, file)
+        places = self.files.places(claim, listed)
+        mark = self._journal.listings.mark(places)
+        self.files.check_sizes(claim, listed)
+        lineage = self.files.lineage(claim, listed)
+        stored = StoredVersion.of(listed.core, lineage, mutable, seal)
+        return _Read(stored, places, mark)
 
-    def lineage(self, claim: Claim, sealed: bool) -> Lineage:
-        """What went into a version: as sealed, else as registered.
-
-        Raises:
-            DamagedArtifactError: If the sealed record can't be read.
-        """
-        if not sealed:
-            return claim.lineage
-        content = self._sealed_json(claim, LINEAGE_NAME)
-        try:
-            return claim.lineage if content is None else Lineage.model_validate(content)
-        except ValidationError as err:
-            label = f"{claim.core.name} {claim.core.version}"
-            reason = f"is no lineage record: {first_problem(err)}"
-            raise DamagedArtifactError(label, LINEAGE_NAME, reason) from err
-
-    def core(self, claim: Claim) -> Core:
-        """The immutable core of a saved version, from its ``config.json``.
-
-        Raises:
-            DamagedArtifactError: If it can't be read, or ``{version}_meta.json``
-                tells another story.
-        """
-        name, version = claim.core.name, claim.core.version
-        label = f"{name} {version}"
-        content = self._sealed_json(claim, MANIFEST_NAME)
-        if content is None:
-            raise DamagedArtifactError(label, MANIFEST_NAME, "is missing")
-        try:
-            core = Core.model_validate(content["core"])
-        except (KeyError, TypeError, ValidationError) as err:
-            reason = f"holds no core metadata: {first_problem(err)}"
-            raise DamagedArtifactError(label, MANIFEST_NAME, reason) from err
-        repeated = self._journal.read_metadata(name, version)
-        if repeated is not None and repeated.core != core:
-            raise self._contradiction(name, version)
-        return core
-
-    def _contradiction(self, name: str, version: ModelVersion) -> DamagedArtifactError:
-        """Which of the two places that keep the core is not what it was."""
-        label = f"{name} {version}"
-        key = f"{self._layout.version_prefix(name, version)}/{MANIFEST_NAME}"
-        digest = hashlib.sha256(self._storage.read(key)[0]).hexdigest()
-        seal = self._journal.read_seal(name, version)
-        if seal is not None and seal.digest != f"sha256:{digest}":
-            reason = "is not what was saved (sha256)"
-            return DamagedArtifactError(label, MANIFEST_NAME, reason)
-        file = self._layout.metadata_key(name, version)
-        reason = f"differs from {MANIFEST_NAME} in what never changes"
-        return DamagedArtifactError(label, file, reason)
-
-    def _sealed_json(self, claim: Claim, file: str) -> Any:
-        name, version = claim.core.name, claim.core.version
-        key = f"{self._layout.version_prefix(name, version)}/{file}"
-        try:
-            return json.loads(self._storage.read(key)[0])
-        except ObjectNotFoundError:
-            return None
-        except ValueError as err:
-            raise DamagedArtifactError(
-                f"{name} {version}", file, "is not JSON"
-            ) from err
+    def _salvaged(self, name: str, version: ModelVersion) -> StoredVersion:
+        """What can still be read of a damaged version."""
+        journal, claim, core, seal = self._journal, None, None, None
+        mutable, lineage = Mutable(), Lineage()
+        with suppress(DamagedArtifactError):
+            seal = journal.read_seal(name, version)
+        with suppress(DamagedArtifactError):
+            claim = journal.read_claim(name, version)
+        if claim is not None:
+            core, lineage, mutable = claim.core, claim.lineage, claim.mutable
+        with suppress(DamagedArtifactError):
+            file = journal.read_metadata(name, version)
+            if file is not None:
+                core, mutable = core or file.core, file.mutable
+        if core is None:
+            at = seal.saved_at if seal else datetime.fromtimestamp(0, UTC)
+            core = Core(name=name, version=version, model_type="", created_at=at)
+        return StoredVersion.of(core, lineage, mutable, seal)

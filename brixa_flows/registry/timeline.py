@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from brixa_flows.errors import InvalidMetadataError
 from brixa_flows.registry.metadata import Stage
-from brixa_flows.registry.records import Change
+from brixa_flows.registry.records import Change, LostChange
 from brixa_flows.registry.stages import fold
 from brixa_flows.versioning import ModelVersion
 
@@ -59,7 +59,8 @@ class StageSnapshot(BaseModel):
         staging: Who was in staging.
         stages: Stage by version, for those that had one.
         aliases: Version by own alias.
-        unreadable: Records of changes that can't be read and may tell another story.
+        unreadable: Records of changes that can't be read. What they may have moved last
+            is left out above.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -75,6 +76,7 @@ class StageSnapshot(BaseModel):
     def __str__(self) -> str:
         held = [f"{version}  {stage}" for version, stage in self.stages.items()]
         held += [f"{version}  {alias}" for alias, version in self.aliases.items()]
+        held += [f"unknown: {key} can't be read" for key in self.unreadable]
         lines = "\n".join(f"    {line}" for line in held) or "    nothing in any stage"
         return f"{self.name} at {self.at.isoformat()}\n{lines}"
 
@@ -91,14 +93,18 @@ def snapshot(name: str, changes: Iterable[Change], when: datetime) -> StageSnaps
     _check_aware(when)
     all_changes = list(changes)
     last = max((each.number for each in all_changes if each.at <= when), default=0)
+    # Of a lost change behind the last one nobody knows whether it was before.
+    for each in all_changes:
+        last += isinstance(each, LostChange) and each.number == last + 1
     state = fold(name, [each for each in all_changes if each.number <= last])
+    held = {version: state.stage_of(version) for version in state.stages}
     return StageSnapshot(
         name=name,
         at=when,
         production=state.holder("production"),
         staging=state.holder("staging"),
-        stages={str(version): stage for version, stage in state.stages.items()},
-        aliases=dict(state.aliases),
+        stages={str(version): stage for version, stage in held.items() if stage},
+        aliases={a: v for a, v in state.aliases.items() if state.doubt(a) is None},
         unreadable=tuple(each.key for each in state.lost),
     )
 

@@ -6,10 +6,10 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from brixa_flows.errors import DamagedArtifactError, ObjectNotFoundError
+from brixa_flows.errors import ObjectNotFoundError, UnsafeKeyError
 from brixa_flows.registry.backends import Backends
 from brixa_flows.registry.graph import LineageEdge, LineageGraph, LineageNode, NodeKind
-from brixa_flows.registry.metadata import DatasetRef, Lineage
+from brixa_flows.registry.metadata import DatasetRef, Lineage, ModelMetadata
 from brixa_flows.registry.reading import Reader, Standing
 from brixa_flows.versioning import ModelVersion
 
@@ -54,7 +54,7 @@ class Tracer:
         Of the other versions' lives only those that come from this one are read.
         """
         root = model_id(name, version)
-        versions = {model_id(s.name, v): (s, v) for s, v in self._versions()}
+        versions = {model_id(s.name, k.version): (s, k) for s, k in self._versions()}
         parts = [part for each in versions.values() for part in self._birth(*each)]
         parts += self._deployments()
         around = _graph(parts).around(root)
@@ -64,35 +64,29 @@ class Tracer:
                 parts += self._life(*versions[id])
         return _graph(parts).around(root)
 
-    def _versions(self) -> Iterator[tuple[Standing, ModelVersion]]:
-        """Every version that is not deleted, as it was registered."""
+    def _versions(self) -> Iterator[tuple[Standing, ModelMetadata]]:
+        """Every version that is not deleted; a damaged one as far as it can be read."""
         for name in self._reader.models():
             standing = self._reader.standing(name)
-            for version in standing.claimed:
-                if standing.state(version) != "deleted":
-                    yield standing, self._reader.claim(name, version).core.version
+            for known in self._reader.all_metadata(name, standing.claimed, standing):
+                if known.state != "deleted":
+                    yield standing, known
 
-    def _birth(self, standing: Standing, version: ModelVersion) -> Iterator[_Part]:
+    def _birth(self, standing: Standing, known: ModelMetadata) -> Iterator[_Part]:
         """The version and what went in."""
-        name, state = standing.name, standing.state(version)
-        claim = self._reader.claim(name, version)
-        try:
-            lineage = self._reader.lineage(claim, state == "ready")
-        except DamagedArtifactError:  # it must not hide the others
-            lineage, state = claim.lineage, "quarantined"
-        id = model_id(name, version)
+        id = model_id(standing.name, known.version)
         facts: dict[str, Any] = {
-            "state": state,
-            "stage": standing.lifecycle.stages.get(version),
-            "model_type": claim.core.model_type,
-            "environment": lineage.environment,
+            "state": known.state,
+            "stage": known.stage,
+            "model_type": known.model_type,
+            "environment": known.lineage.environment,
         }
-        yield LineageNode(id, "model", f"{name} {version}", facts)
-        yield from _inputs(id, lineage)
+        yield LineageNode(id, "model", f"{standing.name} {known.version}", facts)
+        yield from _inputs(id, known.lineage)
 
-    def _life(self, standing: Standing, version: ModelVersion) -> Iterator[_Part]:
+    def _life(self, standing: Standing, known: ModelMetadata) -> Iterator[_Part]:
         """How the version was judged and where it was moved."""
-        name = standing.name
+        name, version = standing.name, known.version
         id = model_id(name, version)
         yield from self._records(name, version, id)
         for record in standing.lifecycle.history:
@@ -123,7 +117,7 @@ class Tracer:
             key = f"{layout.deployments_prefix}/{name}/config.json"
             try:
                 config = json.loads(storage.read(key)[0])
-            except (ObjectNotFoundError, ValueError):
+            except (ObjectNotFoundError, UnsafeKeyError, ValueError):
                 continue
             if not isinstance(config, dict):
                 continue

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from threading import Lock
 from typing import Any
 
 from brixa_flows.registry.backends import Backends
+from brixa_flows.registry.damage import warn_once
 from brixa_flows.registry.records import Mutable
 from brixa_flows.registry.standing import Standing
 from brixa_flows.registry.stored import StoredVersion
@@ -17,7 +17,6 @@ from brixa_flows.versioning import ModelVersion
 __all__ = ["TrackedFacts", "facts_of", "mutable_of"]
 
 _ONE_BY_ONE = 5
-_LOG = logging.getLogger(__name__)
 
 
 class TrackedFacts:
@@ -74,9 +73,11 @@ class TrackedFacts:
         return found
 
     def _warn(self, missing: Sequence[ModelVersion]) -> None:
-        lost = [each for each in missing if self._standing.state(each) == "ready"]
+        lost = [
+            each for each in missing if self._standing.listed_state(each) == "ready"
+        ]
         if lost:
-            _LOG.warning(self._backends.lost(self._name, lost))
+            warn_once(self._backends.storage.uri, self._backends.lost(self._name, lost))
 
 
 def facts_of(tracked: TrackedVersion) -> dict[str, Any]:

@@ -7,22 +7,21 @@ where a trusted key signed the record, which then also survives the loss of that
 
 from __future__ import annotations
 
-import logging
 from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from brixa_flows.errors import DamagedArtifactError, SignatureError
+from brixa_flows.registry.damage import damaged_record, warn_once
 from brixa_flows.registry.journal import Journal
-from brixa_flows.registry.records import now
+from brixa_flows.registry.records import first_problem, now
 from brixa_flows.signing import Envelope, KeyRing, Signer
 from brixa_flows.versioning import ModelVersion
 
 __all__ = ["TrustRecord", "TrustRecords"]
 
 _KIND = "trust"
-_LOG = logging.getLogger(__name__)
 _PREDICATE_TYPE = "urn:brixa-flows:trust:v1"
 
 
@@ -106,7 +105,7 @@ class TrustRecords:
             try:
                 found.append(self._record(name, version, kept))
             except DamagedArtifactError as err:
-                _LOG.warning("set aside: %s", err)
+                warn_once(self._journal.place, f"set aside: {err}")
         return found
 
     def signers(self, name: str, version: ModelVersion, digest: str) -> tuple[str, ...]:
@@ -123,7 +122,7 @@ class TrustRecords:
     ) -> TrustRecord:
         facts = {key: value for key, value in kept.items() if key != "event_id"}
         envelope = facts.pop("envelope", None)
-        where = f"trust record {kept.get('number')} of {name} {version}"
+        key = self._journal.record_key(name, _KIND, version, kept["number"])
         try:
             record = TrustRecord.model_validate(
                 {
@@ -135,10 +134,9 @@ class TrustRecords:
                 }
             )
         except ValidationError as err:
-            raise DamagedArtifactError(
-                "the registry's journal", where, "is no trust record"
-            ) from err
-        return record if envelope is None else self._verified(record, envelope, where)
+            reason = f"can't be read: {first_problem(err)}"
+            raise damaged_record(key, reason) from err
+        return record if envelope is None else self._verified(record, envelope, key)
 
     def _verified(self, record: TrustRecord, content: Any, where: str) -> TrustRecord:
         """The record with what its signature says instead of what stands beside it."""

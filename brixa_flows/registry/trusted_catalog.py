@@ -92,12 +92,12 @@ class TrustedCatalog(QueryCatalog):
         reason: str,
         key: str | None = None,
         passphrase: str | None = None,
-    ) -> TrustRecord:
+    ) -> TrustRecord | None:
         """Vouch for a version that was not saved here, so that it loads.
 
         The tracking backend records its digest. A quarantined version becomes ready,
         where no digest was recorded. With a key the record also survives the loss of
-        the tracking backend.
+        the tracking backend, so it is kept of a version that is trusted already, too.
 
         Args:
             name: Model.
@@ -106,6 +106,10 @@ class TrustedCatalog(QueryCatalog):
             reason: Why; kept for ever.
             key: Name of a key of yours that signs the record.
             passphrase: Of the key, if it is encrypted.
+
+        Returns:
+            The record; ``None`` if the backend has the digest already, and the key no
+            more to say.
 
         Raises:
             DamagedArtifactError: If its files are not those that were saved.
@@ -134,7 +138,7 @@ class TrustedCatalog(QueryCatalog):
         return self._truster.records()
 
     def untrusted(self) -> list[tuple[str, ModelVersion]]:
-        """Ready versions whose digest the tracking backend did not record."""
+        """Saved versions whose digest the tracking backend did not record."""
         return self._truster.untrusted()
 
     def _claimed(self, name: str, version: ModelVersion | str) -> ModelVersion:

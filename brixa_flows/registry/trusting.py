@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from brixa_flows.errors import (
     BrixaError,
-    InvalidMetadataError,
     ModelNotSavedError,
     UntrustedArtifactError,
     VersionNotFoundError,
+    refuse_blank,
 )
 from brixa_flows.registry.backends import Backends
 from brixa_flows.registry.index import update_index
@@ -50,11 +50,8 @@ class Word:
         Raises:
             InvalidMetadataError: If actor or reason is blank.
         """
-        for field in ("actor", "reason"):
-            if not getattr(self, field).strip():
-                raise InvalidMetadataError(
-                    field, "is blank; say who vouches for the version and why"
-                )
+        refuse_blank("actor", self.actor, "who vouches for the version")
+        refuse_blank("reason", self.reason, "why the version may be trusted")
 
 
 class Truster:
@@ -81,7 +78,7 @@ class Truster:
         signatures.add(name, version, checked.manifest, signer)
         return self._opener.worth(checked)
 
-    def trust(self, name: str, version: ModelVersion, word: Word) -> TrustRecord:
+    def trust(self, name: str, version: ModelVersion, word: Word) -> TrustRecord | None:
         """Let a version load on a person's word; see the registry."""
         word.check()
         return self._trust(name, version, word, self._signer(word))
@@ -97,9 +94,11 @@ class Truster:
         done: list[TrustRecord | BrixaError] = []
         for name, version in self.untrusted():
             try:
-                done.append(self._trust(name, version, word, signer))
+                record = self._trust(name, version, word, signer)
             except BrixaError as err:
                 done.append(err)
+            else:
+                done += [] if record is None else [record]
         return done
 
     def untrusted(self) -> list[tuple[str, ModelVersion]]:
@@ -127,7 +126,7 @@ class Truster:
 
     def _trust(
         self, name: str, version: ModelVersion, word: Word, signer: Signer | None
-    ) -> TrustRecord:
+    ) -> TrustRecord | None:
         backends = self._backends
         claim = self._reader.claim(name, version)
         standing = self._reader.standing(name)
@@ -140,7 +139,16 @@ class Truster:
         recorded = backends.tracking.recorded_digest(name, written)
         if recorded not in (None, manifest.digest):
             raise other_digest(f"{name} {version}", manifest, str(recorded))
-        record = TrustRecords(backends.journal, backends.keys).add(
+        records = TrustRecords(backends.journal, backends.keys)
+        if quarantine is None and recorded is not None:
+            same = (
+                each.digest == manifest.digest and each.actor == word.actor
+                for each in records.of(name, version)
+                if word.key in each.signers
+            )
+            if word.key is None or any(same):
+                return None
+        record = records.add(
             name,
             version,
             manifest.digest,

@@ -38,6 +38,7 @@ from brixa_flows.serializers.protocol import PROTOCOL
 
 __all__ = [
     "MANIFEST_NAME",
+    "WRITTEN_BY_MLFLOW",
     "ArtifactManifest",
     "FileRecord",
     "build_manifest",
@@ -48,7 +49,7 @@ __all__ = [
 ]
 
 MANIFEST_NAME = "config.json"
-_WRITTEN_BY_MLFLOW = frozenset({"registered_model_meta"})
+WRITTEN_BY_MLFLOW = frozenset({"registered_model_meta"})
 _MANIFEST_BYTES_AT_MOST = 64 * 2**20
 
 
@@ -299,7 +300,7 @@ def _compare_names_and_sizes(
 ) -> None:
     for path in sorted(manifest.files.keys() - found.keys()):
         raise DamagedArtifactError(where, path, "is missing")
-    extra = sorted(found.keys() - manifest.files.keys() - _WRITTEN_BY_MLFLOW)
+    extra = sorted(found.keys() - manifest.files.keys() - WRITTEN_BY_MLFLOW)
     if extra:
         reason = f"was not saved with it (not in the manifest: {some_of(extra)})"
         raise DamagedArtifactError(where, extra[0], reason)

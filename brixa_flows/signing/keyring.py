@@ -29,6 +29,7 @@ from brixa_flows.errors import (
     InvalidNameError,
     MissingExtraError,
     SigningKeyError,
+    refuse_blank,
     some_of,
 )
 from brixa_flows.signing.envelope import Envelope, Signature
@@ -204,13 +205,12 @@ class KeyRing:
             actor: Who decides.
 
         Raises:
-            SigningKeyError: If there is no such key, or no reason.
+            SigningKeyError: If there is no such key.
+            InvalidMetadataError: If actor or reason is blank.
         """
         name, fingerprint = self._find(name_or_fingerprint)
-        if not (reason.strip() and actor.strip()):
-            raise SigningKeyError(
-                name, "stays: say who revokes it and why, which is kept for ever"
-            )
+        refuse_blank("actor", actor, f"who revokes the key {name!r}")
+        refuse_blank("reason", reason, f"why the key {name!r} is revoked, for ever")
         make_folder(self.folder)
         folder = self.folder / "revoked"
         make_folder(folder)

@@ -61,7 +61,7 @@ def test_a_damaged_artifact_is_named_and_nothing_is_done(
     assert (code, out) == (1, "")
     [sentence] = err.splitlines()
     assert "delays 1.0.0: the file 'model." in sentence
-    assert "Restore the file from a backup, or roll back" in sentence
+    assert "Restore the file from a backup, or use another" in sentence
     registry = ModelRegistry(LocalStorageNode(damaged))
     assert registry.evaluations("delays", "1.0.0") == []
     assert registry.drift_reports("delays", "1.0.0") == []

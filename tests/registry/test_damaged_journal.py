@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from brixa_flows.errors import DamagedArtifactError, VersionNotFoundError
+from brixa_flows.errors import (
+    DamagedArtifactError,
+    StageTransitionError,
+    VersionExistsError,
+    VersionInUseError,
+    VersionNotFoundError,
+)
 from brixa_flows.registry import ModelRegistry
 from brixa_flows.storage.local import LocalStorageNode
 from brixa_flows.tracking.memory_store import MemoryTrackingStore
@@ -120,6 +127,115 @@ def test_a_restored_change_is_believed_at_once(
     assert str(again.resolve("a", "production")) == "1.0.0"
 
 
+@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize("harm", ["flipped", "removed", "of another number"])
+def test_who_has_a_stage_is_unknown_to_all_while_its_record_is_lost(
+    again: ModelRegistry,
+    journal: Path,
+    number: int,
+    harm: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    again.set_alias("a", "own", "1.1.0")
+    record = journal / "changes" / f"0000000{number}.json"
+    kept = record.read_bytes()
+    if harm == "flipped":
+        record.write_bytes(kept.replace(b'"1.0.0"', b'"1.1.0"').replace(b"own", b"oxn"))
+    elif harm == "removed":
+        record.unlink()
+    else:
+        record.write_bytes(
+            (journal / "changes" / f"0000000{3 - number}.json").read_bytes()
+        )
+    seen = ModelRegistry(again.storage, tracking=again.tracking)
+    words = {1: ("production",), 2: ("production", "own")}[number]
+    for word in words:
+        with pytest.raises(VersionNotFoundError, match=f"{record.name} can't be read"):
+            seen.resolve("a", word)
+        assert any(f"which version is {word} is not known" in x for x in seen.check())
+    assert {each.stage for each in seen.list_versions("a")} == {None}
+    with pytest.raises(VersionNotFoundError, match="nobody knows who is production"):
+        seen.list_versions("a", stage="production")
+    for stage in ("production", "none"):
+        found = seen.search(f"name = 'a' and stage = '{stage}'")
+        assert "1.0.0" not in [str(each.version) for each in found]
+    assert seen.stage_at("a", datetime.now(UTC)).production is None
+    assert record.name in str(seen.stage_at("a", datetime.now(UTC)))
+    assert record.name in seen.lost_changes("a")[0]
+    with pytest.raises(StageTransitionError, match="nobody knows who is in production"):
+        seen.rollback("a")
+    with pytest.raises(VersionInUseError, match="it may be in production"):
+        seen.delete_version("a", "1.0.0")
+    assert [x.getMessage() for x in caplog.records].count(caplog.messages[0]) == 1
+    record.write_bytes(kept)
+    assert str(seen.resolve("a")) == "1.0.0"
+
+
+def test_what_the_doctor_says_of_a_lost_stage_can_be_done(
+    again: ModelRegistry, journal: Path
+) -> None:
+    again.transition("a", "1.1.0", "production")
+    (journal / "changes" / "00000002.json").write_bytes(b"")
+    seen = ModelRegistry(again.storage, tracking=again.tracking)
+    [told] = [each for each in seen.check() if "is not known" in each]
+    assert "MLflow shows it on 1.1.0, the records before on 1.0.0" in told
+    assert told.endswith("brixa model transition a@1.1.0 production --reason WHY")
+    seen.rebuild_tracking()
+    assert seen.tracking.aliases("a") == {"production": "1.1.0"}, "nothing is guessed"
+    seen.transition("a", "1.1.0", "production", reason="as MLflow shows it")
+    assert str(seen.resolve("a")) == "1.1.0"
+    assert not [each for each in seen.check() if "is not known" in each]
+    seen.rollback("a")
+    assert str(seen.resolve("a")) == "1.0.0"
+
+
+def test_the_last_known_holder_may_be_confirmed(
+    again: ModelRegistry, journal: Path
+) -> None:
+    again.transition("a", "1.1.0", "production")
+    (journal / "changes" / "00000002.json").unlink()
+    seen = ModelRegistry(again.storage, tracking=again.tracking)
+    seen.transition("a", "1.0.0", "production", reason="it is the old one")
+    assert str(seen.resolve("a")) == "1.0.0"
+    assert seen.tracking.aliases("a") == {"production": "1.0.0"}
+    assert seen.stage_history("a")[-1].number == 2
+
+
+@pytest.mark.parametrize("file", ["_journal/seals/1.1.0.json", "1.1.0_meta.json"])
+def test_a_damaged_file_that_is_removed_is_written_anew_by_the_doctor(
+    again: ModelRegistry, journal: Path, file: str
+) -> None:
+    again.update("a", "1.1.0", description="the new one")
+    path = journal.parent / file
+    path.write_bytes(b"{")
+    assert "remove it and run brixa doctor --fix" in again.check()[0]
+    path.unlink()
+    again.recover()
+    assert again.check() == []
+    fresh = ModelRegistry(again.storage, tracking=again.tracking)
+    assert str(fresh.resolve("a", "^1.1")) == "1.1.0"
+    assert fresh.get_metadata("a", "1.1.0").description == "the new one"
+
+
+def test_a_damaged_version_can_be_deleted(again: ModelRegistry, journal: Path) -> None:
+    for kind in ("claims", "seals"):
+        (journal / kind / "1.1.0.json").write_bytes(b"{")
+    again.delete_version("a", "1.1.0", reason="nobody has a backup")
+    assert again.get_metadata("a", "1.1.0").state == "deleted"
+    assert [each for each in again.check() if "1.1.0" in each] == []
+
+
+def test_a_number_whose_claim_is_gone_is_not_taken_again(
+    again: ModelRegistry, journal: Path
+) -> None:
+    (journal / "claims" / "1.1.0.json").unlink()
+    with pytest.raises(VersionExistsError):
+        again.register_model("a", "t", version="1.1.0")
+    assert str(again.register_model("a", "t").version) == "1.1.1"
+    assert again.collect_garbage(remove=True) == []
+    assert again.get_metadata("a", "1.1.0").state == "quarantined"
+
+
 def test_a_damaged_evaluation_hides_no_other(
     again: ModelRegistry, journal: Path
 ) -> None:
@@ -149,7 +265,10 @@ def test_a_damaged_marker_of_what_mlflow_shows_is_written_anew(
 ) -> None:
     (journal / "projected.json").write_bytes(garbage)
     again.recover()
-    assert json.loads((journal / "projected.json").read_bytes()) == {"number": 1}
+    assert json.loads((journal / "projected.json").read_bytes()) == {
+        "number": 1,
+        "again": 1,
+    }
 
 
 @pytest.mark.parametrize(
@@ -164,5 +283,6 @@ def test_an_unknown_field_in_a_file_is_named(
 ) -> None:
     path = journal.parent / file
     path.write_text(json.dumps({**json.loads(path.read_text()), "colour": 1}))
+    assert match in again.get_metadata("a", "1.0.0").problem
     with pytest.raises(DamagedArtifactError, match=match):
-        again.get_metadata("a", "1.0.0")
+        again.resolve("a", "1.0.0")

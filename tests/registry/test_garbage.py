@@ -128,7 +128,10 @@ def test_what_a_deployment_may_return_to_goes_only_by_force_and_keeps_its_bytes(
     with pytest.raises(VersionInUseError, match="api may roll back to it.*force"):
         registry.delete_version("m", "1.0.0")
     registry.delete_version("m", "1.0.0", force=True)
-    assert registry.collect_garbage(remove=True) == []
+    [kept] = registry.collect_garbage(remove=True)
+    assert (kept.kept_by, kept.removed) == (("api",), False)
+    assert str(kept).endswith("kept as long as the deployment api names it")
+    assert files_of(registry).exists()
     deploy_as("api", "1.0.1")
     assert told(registry.collect_garbage(remove=True)) == [("files", "1.0.0", True)]
 

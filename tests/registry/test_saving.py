@@ -218,7 +218,7 @@ def test_files_replaced_together_with_their_manifest_are_refused(
     manifest = read_manifest(directory)
     forged = manifest.model_copy(update={"environment": {"numpy": "0.0.1"}})
     write_manifest(directory, forged)
-    with pytest.raises(DamagedArtifactError, match="recorded"):
+    with pytest.raises(DamagedArtifactError, match="'config.json' is not what was"):
         registry.load_model("m")
 
 
@@ -229,8 +229,7 @@ def test_metadata_that_contradicts_the_sealed_core_is_refused(
     save("m")
     path = storage.root / "models/m/1.0.0_meta.json"
     path.write_text(path.read_text().replace('"C": 1', '"C": 2'))
-    with pytest.raises(DamagedArtifactError, match="1.0.0_meta.json"):
-        registry.get_metadata("m", "1.0.0")
+    assert "1.0.0_meta.json" in registry.get_metadata("m", "1.0.0").problem
     with pytest.raises(DamagedArtifactError, match="1.0.0_meta.json"):
         registry.load_model("m", "1.0.0")
     states = {str(v.version): v.state for v in registry.list_versions("m")}

@@ -1,0 +1,77 @@
+"""What a damaged record of the registry means for people, and what they can do."""
+
+from __future__ import annotations
+
+import logging
+
+from brixa_flows.errors import DamagedArtifactError
+from brixa_flows.recent import Recent
+
+__all__ = ["LINK", "damaged_record", "warn_once"]
+
+LINK = "is, or lies behind, a symbolic link, which is never followed"
+_LOG = logging.getLogger(__name__)
+_WARNED: Recent[tuple[str, str], bool] = Recent(10_000)
+_RESTORE = "Restore the file from a backup"
+_META = "meta"
+_JOURNAL = "_journal"
+_MEANING = {
+    "claims": "it says what was registered under this number, so the version is "
+    f"quarantined: nothing loads, saves or changes it. {_RESTORE}, or use another "
+    "version",
+    "seals": "it says which files were saved, so the version is quarantined and does "
+    f"not load. {_RESTORE}, or remove it and run brixa doctor --fix, which writes it "
+    "anew if the files are those that MLflow recorded",
+    _META: "the version is quarantined and does not load, as it has no sure metadata. "
+    f"{_RESTORE}, or remove it and run brixa doctor --fix, which writes it anew",
+    "quarantine": "it says why the version is quarantined, which it stays. "
+    f"{_RESTORE}, or remove it and run brixa doctor --fix, which judges the version's "
+    "files anew",
+    "changes": "it moved a stage or an own alias, so nobody knows who has those that no "
+    f"later record names. {_RESTORE}, or say it again: brixa model transition "
+    "NAME@VERSION STAGE --reason WHY, for an own alias registry.set_alias",
+    "evaluations": "the other evaluations are told without it. "
+    f"{_RESTORE}, or remove it",
+    "drift": f"the other drift reports are told without it. {_RESTORE}, or remove it",
+    "measurements": "the metrics that it holds of a dataset are told without that data. "
+    f"{_RESTORE}, or remove it",
+    "trust": f"what it says for the version does not count. {_RESTORE}, or vouch again "
+    "with brixa trust NAME@VERSION --actor YOU --reason WHY",
+    "adoptions": "it says which version a logged model became, so that one is not "
+    f"adopted again. {_RESTORE}, or remove it and adopt the model again",
+}
+
+
+def damaged_record(key: str, reason: str, remedy: str = "") -> DamagedArtifactError:
+    """The error of a record that is not what was written.
+
+    Args:
+        key: Of a file of the journal, or of a ``{version}_meta.json``.
+        reason: What is wrong with it.
+        remedy: What it means and what to do, if its kind does not tell.
+    """
+    above, _, file = key.rpartition("/")
+    before, _, kind = above.rpartition(f"/{_JOURNAL}/")
+    if not before:
+        version, _, _ = file.partition("_meta")
+        name = above.rpartition("/")[2]
+        return DamagedArtifactError(
+            f"{name} {version}", key, reason, remedy or _MEANING[_META]
+        )
+    kind, _, numbered = kind.partition("/")
+    name = before.rpartition("/")[2]
+    version = numbered or file.removesuffix(".json")
+    where = name if kind in ("changes", "adoptions") else f"{name} {version}"
+    return DamagedArtifactError(where, key, reason, remedy or _MEANING.get(kind, ""))
+
+
+def warn_once(place: str, said: str) -> None:
+    """Warn in the log, once in this process: every call meets the same damage again.
+
+    Args:
+        place: Address of the storage.
+        said: The sentence.
+    """
+    if _WARNED.get((place, said)) is None:
+        _WARNED.put((place, said), True)
+        _LOG.warning(said)
