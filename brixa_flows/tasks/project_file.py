@@ -61,8 +61,8 @@ def check_project_file(folder: Path) -> int:
     return len(yaml.safe_load(path.read_text())["deployments"])
 
 
-def flows_of(folder: Path) -> list[str]:
-    """Names of the flows that the ``prefect.yaml`` in a folder deploys.
+def flows_of(folder: Path) -> dict[str, Flow[..., Any]]:
+    """The flows that the ``prefect.yaml`` in a folder deploys, by name.
 
     One whose file has a fault is left out; :func:`check_project_file` tells of it.
 
@@ -76,7 +76,7 @@ def flows_of(folder: Path) -> list[str]:
     except (OSError, UnicodeError, yaml.YAMLError, LookupError, TypeError) as err:
         raise OrchestrationError(f"{path} has no deployments to read: {err}") from err
     flows = [_flow_at(folder, entrypoint) for entrypoint in entrypoints]
-    return [flow.name for flow in flows if isinstance(flow, Flow)]
+    return {flow.name: flow for flow in flows if isinstance(flow, Flow)}
 
 
 def faults_of(path: Path) -> Iterator[str]:

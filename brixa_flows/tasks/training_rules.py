@@ -11,18 +11,22 @@
 
 from __future__ import annotations
 
+import inspect
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
+from prefect import Flow
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from brixa_flows.errors import OrchestrationError, some_of
 from brixa_flows.events import DEFAULT_POLICY, EvaluationDataset
 from brixa_flows.refs import check_model_name, check_policy_name
+from brixa_flows.tasks.announcing import announce_training_complete
 from brixa_flows.tasks.opening import load_policy
 from brixa_flows.tasks.project_file import flows_of
+from brixa_flows.tasks.training import registers_model
 
 __all__ = [
     "FILE",
@@ -33,6 +37,7 @@ __all__ = [
 ]
 
 FILE = "brixa.toml"
+_OTHER_WAYS = (announce_training_complete, registers_model)
 # A rule for one of these would register twice, or start itself for ever.
 OWN_FLOWS = frozenset(
     {
@@ -146,7 +151,7 @@ _KINDS: dict[str, type[BaseModel]] = {
 
 
 def _faults_of(rules: tuple[TrainingRule, ...], folder: Path) -> Iterator[str]:
-    deployed = set(flows_of(folder)) if rules else set()
+    deployed = flows_of(folder) if rules else {}
     seen: set[tuple[str, str]] = set()
     for rule in rules:
         if rule.flow in OWN_FLOWS:
@@ -157,7 +162,12 @@ def _faults_of(rules: tuple[TrainingRule, ...], folder: Path) -> Iterator[str]:
         elif rule.flow not in deployed:
             yield (
                 f"there is no flow {rule.flow!r} in prefect.yaml; it has: "
-                f"{some_of(sorted(deployed - OWN_FLOWS))}"
+                f"{some_of(sorted(deployed.keys() - OWN_FLOWS))}"
+            )
+        elif _announces_itself(deployed[rule.flow]):
+            yield (
+                f"the flow {rule.flow!r} announces its models itself, so that one would "
+                "be registered twice; remove its entry, or the call in its file"
             )
         if (rule.flow, rule.experiment) in seen:
             yield (
@@ -166,6 +176,12 @@ def _faults_of(rules: tuple[TrainingRule, ...], folder: Path) -> Iterator[str]:
             )
         seen.add((rule.flow, rule.experiment))
         yield from _policy_faults(rule.policy, folder)
+
+
+def _announces_itself(flow: Flow[..., Any]) -> bool:
+    """Whether its file has one of the other ways at hand."""
+    there = inspect.unwrap(flow.fn).__globals__.values()
+    return any(each is way for each in there for way in _OTHER_WAYS)
 
 
 def _policy_faults(policy: str, folder: Path) -> Iterator[str]:

@@ -108,6 +108,27 @@ def test_a_fault_is_told_with_its_place(
     assert "\n" not in str(caught.value) and "brixa.toml" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("imported", "decorator"),
+    [
+        ("training import registers_model", "@registers_model('churn')"),
+        ("announcing import announce_training_complete", ""),
+    ],
+)
+def test_a_flow_that_announces_itself_needs_no_entry(
+    write: Write, imported: str, decorator: str
+) -> None:
+    folder = write(RULE)
+    text = f"from brixa_flows.tasks.{imported}\n{FLOW}"
+    (folder / "train.py").write_text(
+        text.replace("def train", f"{decorator}\ndef train")
+    )
+    with pytest.raises(
+        OrchestrationError, match="'train-churn' announces its models it"
+    ):
+        check_training_rules(folder)
+
+
 def test_two_entries_for_the_same_models_are_a_fault(write: Write) -> None:
     with pytest.raises(
         OrchestrationError, match="two entries for the experiment 'churn'"
