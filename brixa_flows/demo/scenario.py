@@ -34,7 +34,7 @@ from brixa_flows.events import (
 )
 from brixa_flows.prediction import ModelPredictor
 from brixa_flows.registry import ModelRegistry
-from brixa_flows.tasks.announcing import deliver
+from brixa_flows.tasks.announcing import announce_window_closed
 
 __all__ = ["MODEL", "MonthScore", "Plan", "Scenario", "Story"]
 
@@ -293,7 +293,7 @@ class Scenario:
             kind=window.kind,
             data_uri=self._traffic.write_inputs(window, self._home.data / "windows"),
         )
-        deliver(closed, closed.event_id(window.kind, window.start, window.end))
+        announce_window_closed(closed, self._registry)
 
     def _verdict_on(self, window: Any) -> SeenEvent:
         facts = {"kind": window.kind, "start": window.start, "end": window.end}

@@ -27,10 +27,11 @@ from brixa_flows.events import (
     EvaluationDataset,
     EventPayload,
     TrainingCompleted,
+    WindowClosed,
 )
 from brixa_flows.outbox import Outbox, Owed
 from brixa_flows.refs import check_model_name, check_policy_name
-from brixa_flows.registry import DatasetRef, git_state
+from brixa_flows.registry import DatasetRef, ModelRegistry, git_state
 from brixa_flows.serializers import environment_of
 from brixa_flows.tasks.opening import open_registry
 from brixa_flows.tasks.remote import remote_task
@@ -39,6 +40,7 @@ __all__ = [
     "announce",
     "announce_training_complete",
     "announce_whole",
+    "announce_window_closed",
     "commit_here",
     "deliver",
     "deliver_kept",
@@ -132,6 +134,31 @@ def deliver_kept(outbox: Outbox, payload: EventPayload, event_id: UUID) -> None:
     """
     outbox.put(event_id, payload)
     _deliver_once(outbox, payload, event_id)
+
+
+def announce_window_closed(
+    window: WindowClosed, registry: str | ModelRegistry = "brixa"
+) -> None:
+    """Tell the loop that a stretch of traffic is over; from a flow or any script.
+
+    The registry's storage keeps it until the server has it, so telling it once is
+    enough; telling it again changes nothing.
+
+    Args:
+        window: Which deployment, from when to when, and where the rows are.
+        registry: Name of the Brixa Registry block, or a registry, for which no server
+            is needed.
+
+    Raises:
+        PrefectUnavailableError: If the server does not take it; the outbox keeps it,
+            but not if the server was needed to find the registry.
+    """
+    opened = open_registry(registry) if isinstance(registry, str) else registry
+    outbox = Outbox(opened)
+    outbox.begin()
+    times = (window.kind, window.start, window.end)
+    event_id = window.event_id(window.deployment, *times, window.data_uri)
+    deliver_kept(outbox, window, event_id)
 
 
 def _deliver_once(outbox: Outbox, payload: EventPayload, event_id: UUID) -> None:

@@ -43,7 +43,12 @@ from brixa_flows.events import (
 from brixa_flows.outbox import Outbox, Owed
 from brixa_flows.registry import ModelRegistry
 from brixa_flows.signing import KeyRing
-from brixa_flows.tasks.announcing import announce, announce_training_complete, deliver
+from brixa_flows.tasks.announcing import (
+    announce,
+    announce_training_complete,
+    announce_window_closed,
+    deliver,
+)
 from brixa_flows.tasks.deployment import roll_out
 from brixa_flows.tasks.drift import judge_window, served_version
 from brixa_flows.tasks.evaluation import (
@@ -439,6 +444,27 @@ def test_a_training_announced_while_the_server_is_away_waits_in_the_outbox(
     assert _pending(registry, training.name) == []
     assert Outbox(registry).is_delivered(event_id)
     _wait_for_event(stack, training.event, event_id)
+
+
+def test_a_window_that_closed_while_the_server_was_away_is_told_later_and_once(
+    registry: ModelRegistry, stack: PrefectStack, name: str, data: Path
+) -> None:
+    window = _window(name, data, "test", "2013-03-01", "2013-04-01")
+    with temporary_settings({PREFECT_API_URL: NOWHERE}):
+        with pytest.raises(PrefectUnavailableError, match=NOWHERE):
+            announce_window_closed(window, registry)
+    done = reconcile_registry.fn(BLOCK, 0, 24)
+    assert window in done.delivered
+    announce_window_closed(window, BLOCK)
+    query = {"filter": {"resource": {"id": [f"brixa.model.{name}"]}}}
+
+    def heard() -> int:
+        answer = httpx.post(f"{stack.api.url}/events/filter", json=query, timeout=20)
+        names = [event["event"] for event in answer.json()["events"]]
+        return names.count(window.event)
+
+    stack_room.wait_until(lambda: heard() > 0, 30, "the window")
+    assert heard() == 1
 
 
 def test_an_announced_change_is_marked_when_the_server_has_it_and_not_before(
