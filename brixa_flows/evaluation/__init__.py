@@ -2,6 +2,7 @@
 
 from brixa_flows.evaluation.compare import Comparison, MetricComparison
 from brixa_flows.evaluation.evaluator import ModelEvaluator
+from brixa_flows.evaluation.functions import evaluate_function
 from brixa_flows.evaluation.gates import (
     ApprovalRule,
     Gate,
@@ -10,12 +11,14 @@ from brixa_flows.evaluation.gates import (
     GatePolicy,
 )
 from brixa_flows.evaluation.intervals import Interval
+from brixa_flows.evaluation.leaderboard import Leaderboard
 from brixa_flows.evaluation.metrics import METRICS, Metric, canonical_metric
 from brixa_flows.evaluation.results import (
     DatasetFacts,
     EvaluationResult,
     SliceResult,
 )
+from brixa_flows.evaluation.thresholds import ThresholdChoice
 
 __all__ = [
     "METRICS",
@@ -28,9 +31,12 @@ __all__ = [
     "GateOutcome",
     "GatePolicy",
     "Interval",
+    "Leaderboard",
     "Metric",
     "MetricComparison",
     "ModelEvaluator",
     "SliceResult",
+    "ThresholdChoice",
     "canonical_metric",
+    "evaluate_function",
 ]

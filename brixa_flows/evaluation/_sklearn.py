@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,10 @@ from numpy.typing import NDArray
 from sklearn import metrics as sk
 
 from brixa_flows.errors import EvaluationError
-from brixa_flows.evaluation.metrics import Metric
+from brixa_flows.evaluation.calibration import confidence, expected_calibration_error
+from brixa_flows.evaluation.costs import cost_of
+from brixa_flows.evaluation.metric import Metric
+from brixa_flows.evaluation.metric_catalog import SHARES
 from brixa_flows.evaluation.outcomes import Outcomes
 
 __all__ = ["curves", "value_of"]
@@ -19,11 +23,16 @@ _SHARES: dict[str, Callable[..., Any]] = {
     "precision": sk.precision_score,
     "recall": sk.recall_score,
     "f1": sk.f1_score,
+    "f2": partial(sk.fbeta_score, beta=2),
+    "f0.5": partial(sk.fbeta_score, beta=0.5),
     "jaccard": sk.jaccard_score,
 }
+assert tuple(_SHARES) == SHARES
 
 _OTHERS: dict[str, Callable[..., Any]] = {
     "accuracy": sk.accuracy_score,
+    "zero_one_loss": sk.zero_one_loss,
+    "hamming_loss": sk.hamming_loss,
     "matthews_corrcoef": sk.matthews_corrcoef,
     "cohen_kappa": sk.cohen_kappa_score,
     "mean_absolute_error": sk.mean_absolute_error,
@@ -31,8 +40,14 @@ _OTHERS: dict[str, Callable[..., Any]] = {
     "root_mean_squared_error": sk.root_mean_squared_error,
     "mean_absolute_percentage_error": sk.mean_absolute_percentage_error,
     "median_absolute_error": sk.median_absolute_error,
+    "mean_squared_log_error": sk.mean_squared_log_error,
+    "root_mean_squared_log_error": sk.root_mean_squared_log_error,
+    "mean_poisson_deviance": sk.mean_poisson_deviance,
+    "mean_gamma_deviance": sk.mean_gamma_deviance,
+    "max_error": sk.max_error,
     "r2": sk.r2_score,
     "explained_variance": sk.explained_variance_score,
+    "d2_absolute_error_score": sk.d2_absolute_error_score,
 }
 
 _CURVE_POINTS = 200
@@ -56,23 +71,35 @@ def value_of(metric: Metric, outcomes: Outcomes) -> float:
 
 
 def _compute(metric: Metric, outcomes: Outcomes) -> Any:
+    if metric.needs == "run":
+        return cost_of(metric.name, outcomes)
     if metric.function is not None:
-        return metric.function(*_decoded(outcomes))
+        return metric.function(*_decoded(metric, outcomes))
     if metric.needs == "probability":
-        return _from_probabilities(metric.name, outcomes)
-    if metric.name == "balanced_accuracy":
-        return _balanced_accuracy(outcomes)
+        return _from_probabilities(metric, outcomes)
     name, _, average = metric.name.partition("_")
     if name in _SHARES:
         return _share(_SHARES[name], average, outcomes)
+    if metric.name in _OF_CLASSES:
+        return _OF_CLASSES[metric.name](outcomes)
+    if metric.parameter is not None:
+        alpha = metric.parameter
+        return sk.mean_pinball_loss(outcomes.truth, outcomes.predicted, alpha=alpha)
     return _OTHERS[metric.name](outcomes.truth, outcomes.predicted)
 
 
-def _decoded(outcomes: Outcomes) -> tuple[NDArray[Any], NDArray[Any]]:
-    if outcomes.task == "regression":
-        return outcomes.truth, outcomes.predicted
+def _decoded(metric: Metric, outcomes: Outcomes) -> tuple[NDArray[Any], NDArray[Any]]:
+    """What a custom metric is given."""
+    answers = outcomes.predicted
+    if metric.needs == "probability":
+        assert outcomes.probabilities is not None  # metrics_for refused it otherwise
+        answers = outcomes.probabilities
+    if not outcomes.classifies:
+        return outcomes.truth, answers
     labels = np.asarray(outcomes.classes)
-    return labels[outcomes.truth], labels[outcomes.predicted]
+    if metric.needs == "label":
+        answers = labels[answers]
+    return labels[outcomes.truth], answers
 
 
 def _share(function: Callable[..., Any], average: str, outcomes: Outcomes) -> Any:
@@ -99,29 +126,70 @@ def _balanced_accuracy(outcomes: Outcomes) -> Any:
     )
 
 
-def _from_probabilities(name: str, outcomes: Outcomes) -> Any:
+def _specificity(outcomes: Outcomes) -> Any:
+    misses = outcomes.truth != outcomes.positive
+    called = outcomes.predicted != outcomes.positive
+    return sk.recall_score(misses, called, zero_division=0)
+
+
+_OF_CLASSES: dict[str, Callable[[Outcomes], Any]] = {
+    "balanced_accuracy": _balanced_accuracy,
+    "specificity": _specificity,
+}
+
+
+def _from_probabilities(metric: Metric, outcomes: Outcomes) -> Any:
     probabilities = outcomes.probabilities
     assert probabilities is not None  # metrics_for refused the metric otherwise
-    if name == "log_loss":
-        codes = np.arange(outcomes.known)
-        return sk.log_loss(outcomes.truth, probabilities, labels=codes)
+    name = metric.name
+    if outcomes.task == "multilabel":
+        return _RANKINGS[name](outcomes.truth, probabilities, average="macro")
+    if name == "expected_calibration_error":
+        return expected_calibration_error(*confidence(outcomes))
+    if metric.parameter is not None:
+        return sk.top_k_accuracy_score(
+            outcomes.truth,
+            _top_scores(probabilities),
+            k=int(metric.parameter),
+            labels=np.arange(outcomes.known),
+        )
+    if name in _LOSSES:
+        labels = np.arange(outcomes.known)
+        return _LOSSES[name](outcomes.truth, probabilities, labels=labels)
     if outcomes.task == "multiclass":
-        return _one_against_rest(outcomes.truth, probabilities)
+        return _of_many(name, outcomes, probabilities)
     hits = outcomes.truth == outcomes.positive
-    score = probabilities[:, outcomes.positive]
-    if name == "brier_score_loss":
-        return sk.brier_score_loss(hits, score)
-    functions = {
-        "roc_auc": sk.roc_auc_score,
-        "average_precision": sk.average_precision_score,
-    }
-    return functions[name](hits, score)
+    return _RANKINGS[name](hits, probabilities[:, outcomes.positive])
 
 
-def _one_against_rest(truth: NDArray[Any], probabilities: NDArray[np.float64]) -> Any:
+_LOSSES: dict[str, Callable[..., Any]] = {
+    "log_loss": sk.log_loss,
+    "brier_score_loss": sk.brier_score_loss,
+    "d2_log_loss_score": sk.d2_log_loss_score,
+}
+
+_RANKINGS: dict[str, Callable[..., Any]] = {
+    "roc_auc": sk.roc_auc_score,
+    "average_precision": sk.average_precision_score,
+}
+
+
+def _top_scores(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Two columns are one score of the second class for scikit-learn."""
+    return probabilities[:, 1] if probabilities.shape[1] == 2 else probabilities
+
+
+def _of_many(name: str, outcomes: Outcomes, probabilities: NDArray[np.float64]) -> Any:
+    truth = outcomes.truth
     if probabilities.shape[1] == 2:
-        return sk.roc_auc_score(truth == 1, probabilities[:, 1])
-    return sk.roc_auc_score(truth, probabilities, multi_class="ovr", average="macro")
+        hits = truth == 1
+        kind = "average_precision" if name == "average_precision" else "roc_auc"
+        return _RANKINGS[kind](hits, probabilities[:, 1])
+    if name == "average_precision":
+        return sk.average_precision_score(truth, probabilities, average="macro")
+    kind = "ovo" if name == "roc_auc_ovo" else "ovr"
+    average = "weighted" if name == "roc_auc_ovr_weighted" else "macro"
+    return sk.roc_auc_score(truth, probabilities, multi_class=kind, average=average)
 
 
 def curves(outcomes: Outcomes) -> dict[str, Any]:

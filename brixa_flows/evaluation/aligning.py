@@ -23,9 +23,9 @@ def align(
     nothing for the other.
 
     Raises:
-        EvaluationError: If one classifies and the other gives numbers.
+        EvaluationError: If one classifies and the other gives numbers, say.
     """
-    kinds = {candidate.task == "regression", baseline.task == "regression"}
+    kinds = {each.task if not each.classifies else "" for each in (candidate, baseline)}
     if len(kinds) > 1:
         raise EvaluationError(
             f"the candidate's task is {candidate.task} but the baseline's "
@@ -33,7 +33,7 @@ def align(
         )
     warnings = [f"candidate: {warning}" for warning in candidate.warnings]
     warnings += [f"baseline: {warning}" for warning in baseline.warnings]
-    if candidate.task == "regression" or _same_coding(candidate, baseline):
+    if not candidate.classifies or _same_coding(candidate, baseline):
         return candidate, baseline, tuple(dict.fromkeys(warnings))
     classes = tuple(dict.fromkeys(candidate.classes + baseline.classes))
     knows = [set(each.classes[: each.known]) for each in (candidate, baseline)]

@@ -35,7 +35,8 @@ from brixa_flows.evaluation.intervals import (
     percentile_interval,
     two_sided_p_value,
 )
-from brixa_flows.evaluation.metrics import Metric, MetricValues
+from brixa_flows.evaluation.metric import Metric
+from brixa_flows.evaluation.metrics import MetricValues
 from brixa_flows.evaluation.outcomes import Outcomes
 from brixa_flows.evaluation.ranking import areas_of
 from brixa_flows.evaluation.results import DatasetFacts
@@ -218,9 +219,9 @@ def _difference(
     metric: Metric, pair: tuple[Outcomes, Outcomes], value_of: Valuer, seed: int
 ) -> _Found:
     before, after = (value_of(metric, outcomes) for outcomes in pair)
-    if metric.name == "accuracy":
+    if metric.name == "accuracy" and pair[0].classifies:
         return before, after, *_mcnemar(*pair)
-    if metric.method == "auc" and pair[0].known == 2:
+    if metric.method == "auc" and pair[0].classifies and pair[0].known == 2:
         return before, after, *_delong(pair)
     draws = draws_of(metric, pair, value_of, seed)
     differences: NDArray[np.float64] = draws[:, 1] - draws[:, 0]

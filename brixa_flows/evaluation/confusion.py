@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from brixa_flows.evaluation.outcomes import Outcomes
 
-__all__ = ["confusion_draws", "confusion_matrix"]
+__all__ = ["confusion_draws", "confusion_matrix", "fraction", "ratio"]
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
@@ -136,28 +136,33 @@ def _value(name: str, shares: _Shares) -> Floats:
     if name in _WHOLE:
         return _WHOLE[name](shares)
     metric, _, average = name.partition("_")
-    return _averaged(_RATIOS[metric], average, shares)
+    return _averaged(metric, average, shares)
 
 
-def _ratio(above: Floats, below: Floats) -> Floats:
+def fraction(
+    metric: str, hits: Floats, truth: Floats, predicted: Floats
+) -> tuple[Floats, Floats]:
+    """Numerator and denominator of precision, recall, an F or Jaccard."""
+    if metric == "precision":
+        return hits, predicted
+    if metric == "recall":
+        return hits, truth
+    if metric == "jaccard":
+        return hits, truth + predicted - hits
+    square = float(metric.removeprefix("f")) ** 2
+    return (1 + square) * hits, square * truth + predicted
+
+
+def ratio(above: Floats, below: Floats) -> Floats:
+    """Shares; a share of nothing is 0."""
     return np.divide(above, below, out=np.zeros_like(above), where=below > 0)
 
 
-_Part = Callable[[Floats, Floats, Floats], tuple[Floats, Floats]]
-
-_RATIOS: dict[str, _Part] = {
-    "precision": lambda hits, truth, predicted: (hits, predicted),
-    "recall": lambda hits, truth, predicted: (hits, truth),
-    "f1": lambda hits, truth, predicted: (2 * hits, truth + predicted),
-    "jaccard": lambda hits, truth, predicted: (hits, truth + predicted - hits),
-}
-
-
-def _averaged(part: _Part, average: str, shares: _Shares) -> Floats:
-    above, below = part(shares.hits, shares.truth, shares.predicted)
+def _averaged(metric: str, average: str, shares: _Shares) -> Floats:
+    above, below = fraction(metric, shares.hits, shares.truth, shares.predicted)
     if average == "micro":
-        return _ratio(above.sum(axis=1), below.sum(axis=1))
-    ratios = _ratio(above, below)
+        return ratio(above.sum(axis=1), below.sum(axis=1))
+    ratios = ratio(above, below)
     if not average and shares.positive is not None:
         return ratios[:, shares.positive]
     if average == "weighted":
@@ -173,7 +178,7 @@ def _accuracy(shares: _Shares) -> Floats:
 
 
 def _balanced_accuracy(shares: _Shares) -> Floats:
-    recalls = _ratio(shares.hits, shares.truth)[:, shares.present]
+    recalls = ratio(shares.hits, shares.truth)[:, shares.present]
     mean: Floats = recalls.mean(axis=1)
     return mean
 
@@ -183,17 +188,29 @@ def _matthews(shares: _Shares) -> Floats:
     spread = (1 - (shares.truth**2).sum(axis=1)) * (
         1 - (shares.predicted**2).sum(axis=1)
     )
-    return _ratio(_accuracy(shares) - chance, np.sqrt(np.clip(spread, 0, None)))
+    return ratio(_accuracy(shares) - chance, np.sqrt(np.clip(spread, 0, None)))
 
 
 def _cohen_kappa(shares: _Shares) -> Floats:
     chance: Any = (shares.truth * shares.predicted).sum(axis=1)
-    return _ratio(_accuracy(shares) - chance, 1 - chance)
+    return ratio(_accuracy(shares) - chance, 1 - chance)
+
+
+def _error_rate(shares: _Shares) -> Floats:
+    return 1 - _accuracy(shares)
+
+
+def _specificity(shares: _Shares) -> Floats:
+    negative = 1 - (shares.positive or 0)
+    return ratio(shares.hits, shares.truth)[:, negative]
 
 
 _WHOLE: dict[str, Callable[[_Shares], Floats]] = {
     "accuracy": _accuracy,
     "balanced_accuracy": _balanced_accuracy,
+    "zero_one_loss": _error_rate,
+    "hamming_loss": _error_rate,
+    "specificity": _specificity,
     "matthews_corrcoef": _matthews,
     "cohen_kappa": _cohen_kappa,
 }

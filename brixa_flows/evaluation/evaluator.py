@@ -2,40 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from brixa_flows.errors import EvaluationError, VersionNotFoundError
 from brixa_flows.evaluation.aligning import align
+from brixa_flows.evaluation.answering import Answerer, Elsewhere
 from brixa_flows.evaluation.compare import Comparison, compare_outcomes
-from brixa_flows.evaluation.confusion import confusion_matrix
-from brixa_flows.evaluation.measuring import (
-    measure,
-    open_sklearn,
-    share_warnings,
-    slice_by,
-)
-from brixa_flows.evaluation.metrics import CustomMetric, Metric, metrics_for
-from brixa_flows.evaluation.outcomes import Outcomes, Task, judge
+from brixa_flows.evaluation.kept import KeptResults
+from brixa_flows.evaluation.leaderboard import Leaderboard, rank
+from brixa_flows.evaluation.measuring import open_sklearn
+from brixa_flows.evaluation.metrics import metrics_for
+from brixa_flows.evaluation.outcomes import Task
+from brixa_flows.evaluation.question import Question, Wanted
 from brixa_flows.evaluation.report import check_format, render
-from brixa_flows.evaluation.results import DatasetFacts, EvaluationResult, SliceResult
+from brixa_flows.evaluation.results import EvaluationResult
+from brixa_flows.evaluation.run import Run
+from brixa_flows.evaluation.thresholds import ThresholdChoice, choose
 from brixa_flows.prediction import LabelledBatches, ModelPredictor, as_batches
 from brixa_flows.prediction.forms import InputForm
-from brixa_flows.registry.metadata import DatasetRef, ModelMetadata
-from brixa_flows.serializers.base import Prediction
+from brixa_flows.registry.metadata import ModelMetadata
+from brixa_flows.versioning import ModelVersion
 
 if TYPE_CHECKING:
     from brixa_flows.registry import ModelRegistry
-    from brixa_flows.versioning import ModelVersion
 
 __all__ = ["ModelEvaluator"]
-
-_CLASSES_SHOWN = 50
 
 
 class ModelEvaluator:
@@ -44,31 +37,46 @@ class ModelEvaluator:
     Args:
         registry: Where the versions are, and where results are kept.
         seed: Of every interval; the same seed and data give the same numbers.
+        device: Where models run: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+        batch_rows: Rows that a model is asked at once, where the data leave the choice.
     """
 
-    def __init__(self, registry: ModelRegistry, *, seed: int = 0) -> None:
+    def __init__(
+        self,
+        registry: ModelRegistry,
+        *,
+        seed: int = 0,
+        device: str = "auto",
+        batch_rows: int = 10_000,
+    ) -> None:
         self._registry = registry
+        self._kept = KeptResults(registry)
         self._seed = seed
+        self._device = device
+        self._batch_rows = batch_rows
 
     def evaluate(
         self,
         model_name: str,
         version: ModelVersion | str | None = None,
         dataset: Any = None,
-        metrics: Sequence[str | Metric | CustomMetric] | None = None,
+        metrics: Wanted | None = None,
         *,
-        target: str | None = None,
+        target: str | Sequence[str] | None = None,
         dataset_name: str | None = None,
         slices: Sequence[str] = (),
         task: Task | None = None,
         positive: Any = None,
+        threshold: float | None = None,
+        drift: Mapping[str, Any] | None = None,
         record: bool = True,
-        answers: Callable[[Any], Prediction] | None = None,
+        again: bool = False,
+        answers: Callable[[Any], Any] | None = None,
     ) -> EvaluationResult:
         """Judge a version on labelled data and keep the result with it.
 
-        The result goes to the version's journal and, with markdown and HTML reports,
-        to its run in the tracking backend.
+        It goes to the journal and, with reports, to the version's run in the tracking
+        backend. What is kept of the same rows and question is not computed again.
 
         Args:
             model_name: The model.
@@ -76,33 +84,34 @@ class ModelEvaluator:
             dataset: Labelled rows in any form that
                 :func:`brixa_flows.prediction.as_batches` reads.
             metrics: Names, metrics or functions; ``None`` for the usual ones.
-            target: Name of the label column; ``None`` infers it.
+            target: Name of the label column, or of several; ``None`` infers it.
             dataset_name: What people call the data.
             slices: Columns for each of whose values the metrics are computed too.
             task: Said instead of inferred.
             positive: The positive label of a binary task; else the second class.
+            threshold: Probability from which on a row is called positive.
+            drift: Facts of a drift report of these data against what the version was
+                trained on (``report.to_dict()``), for gates.
             record: Whether to keep the result.
-            answers: Predicts in the version's place, such as an endpoint that serves
-                it; takes inputs in the form of the model.
+            again: Whether to compute anew what was kept before.
+            answers: Predicts in the version's place, such as an endpoint of it.
 
         Raises:
             DatasetError: If the data can't be read or has no labels.
             EvaluationError: If labels, predictions or metrics don't fit.
         """
-        predictor: ModelPredictor | _Elsewhere
-        if answers is None:
-            predictor = self._predictor(model_name, version)
-        else:
-            resolved = self._registry.resolve(model_name, version)
-            metadata = self._registry.get_metadata(model_name, resolved)
-            predictor = _Elsewhere(metadata, answers)
-        batches = _open(dataset, target, predictor.metadata, dataset_name, slices)
-        labels, (prediction,), columns = _predict([predictor], batches, slices)
-        outcomes = _judge(predictor.metadata, labels, prediction, task, positive)
-        chosen = metrics_for(metrics, outcomes)
-        parts = slice_by(columns, outcomes, chosen, seed=self._seed)
-        result = self._result(predictor.metadata, outcomes, chosen, parts, batches)
-        if record:
+        found = self._registry.resolve(model_name, version)
+        metadata = self._registry.get_metadata(model_name, found)
+        question = Question(metrics, slices, task, positive, threshold, self._seed)
+        batches = self._open(dataset, target, metadata, dataset_name, slices)
+        anew = again or answers is not None
+        known = None if anew else self._kept.alike(metadata, batches, question)
+        result = known or self._ask(metadata, batches, question, answers)
+        facts = result.drift if drift is None else drift
+        result = replace(
+            result, production=self._production(model_name), drift=dict(facts)
+        )
+        if record and not self._kept.is_last(result):
             self.keep(result)
         return result
 
@@ -118,14 +127,7 @@ class ModelEvaluator:
         Returns:
             The record; it comes last, so what has one is kept as a whole.
         """
-        name, version = result.model_name, result.version
-        self._registry.log_metrics(name, version, result.metrics, dataset=_ref(result))
-        stem = f"evaluation-{result.dataset_digest[:8]}"
-        for output_format, suffix in (("markdown", "md"), ("html", "html")):
-            text = render(result, output_format)
-            self._registry.log_report(name, version, f"{stem}.{suffix}", text)
-        record = {**result.to_dict(), **(facts or {})}
-        return self._registry.record_evaluation(name, version, record)
+        return self._kept.add(result, facts)
 
     def compare(
         self,
@@ -133,12 +135,13 @@ class ModelEvaluator:
         baseline: ModelVersion | str,
         candidate: ModelVersion | str,
         dataset: Any,
-        metrics: Sequence[str | Metric | CustomMetric] | None = None,
+        metrics: Wanted | None = None,
         *,
-        target: str | None = None,
+        target: str | Sequence[str] | None = None,
         dataset_name: str | None = None,
         task: Task | None = None,
         positive: Any = None,
+        threshold: float | None = None,
         margin: float = 0.0,
     ) -> Comparison:
         """Judge two versions on the same rows, paired; see ``evaluation.compare``.
@@ -148,11 +151,12 @@ class ModelEvaluator:
             baseline: Version (or spec, such as ``production``) to beat.
             candidate: The other version.
             dataset: Labelled rows; read once, both predict each batch.
-            metrics: As for :meth:`evaluate`, and so the four that follow.
+            metrics: As for :meth:`evaluate`, and so the five that follow.
             target: Name of the label column.
             dataset_name: What people call the data.
             task: Said instead of inferred.
             positive: The positive label.
+            threshold: Of both.
             margin: How much worse still counts as not worse, in the metric's units.
 
         Raises:
@@ -161,14 +165,11 @@ class ModelEvaluator:
         """
         before = self._predictor(model_name, baseline)
         after = self._predictor(model_name, candidate)
+        question = Question(metrics, (), task, positive, threshold, self._seed)
         known = InputForm.of(before.metadata).columns
-        batches = _open(dataset, target, after.metadata, dataset_name, known)
-        labels, predictions, _ = _predict([after, before], batches, ())
-        judged = [
-            _judge(each.metadata, labels, prediction, task, positive)
-            for each, prediction in zip((after, before), predictions, strict=True)
-        ]
-        ours, theirs, warnings = align(judged[0], judged[1])
+        batches = self._open(dataset, target, after.metadata, dataset_name, known)
+        run = Run([after, before], batches)
+        ours, theirs, warnings = align(*map(run.outcomes, (question,) * 2, (0, 1)))
         chosen = metrics_for(metrics, ours)
         usable = [metric.name for metric in metrics_for(metrics, theirs)]
         compared = compare_outcomes(
@@ -180,8 +181,92 @@ class ModelEvaluator:
             seed=self._seed,
         )
         versions = before.metadata.version, after.metadata.version
-        facts = _facts(batches)
-        return Comparison(model_name, *versions, compared, facts, margin, warnings)
+        return Comparison(model_name, *versions, compared, run.facts, margin, warnings)
+
+    def choose_threshold(
+        self,
+        model_name: str,
+        version: ModelVersion | str | None,
+        dataset: Any,
+        metric: str = "f1",
+        *,
+        at_least: Mapping[str, float] | None = None,
+        target: str | None = None,
+        positive: Any = None,
+    ) -> ThresholdChoice:
+        """The threshold of a binary version that is best by a metric on these rows.
+
+        Judge it on other rows afterwards: on the rows that chose it, it looks better
+        than it is.
+
+        Args:
+            model_name: The model.
+            version: Which version.
+            dataset: Labelled rows, as for :meth:`evaluate`.
+            metric: Which number to make best, of labels (``f1``, ``balanced_accuracy``).
+            at_least: What other metrics must reach, such as ``{"recall": 0.9}``.
+            target: Name of the label column.
+            positive: The positive label.
+
+        Raises:
+            DatasetError: If the data can't be read or has no labels.
+            EvaluationError: If the task is not binary, there are no probabilities, or
+                no threshold reaches what is asked.
+        """
+        predictor = self._predictor(model_name, version)
+        question = Question((metric,), (), None, positive, None, self._seed)
+        batches = self._open(dataset, target, predictor.metadata, None, ())
+        return choose(Run([predictor], batches).outcomes(question), metric, at_least)
+
+    def leaderboard(
+        self,
+        model_name: str,
+        dataset: Any = None,
+        metrics: Wanted | None = None,
+        *,
+        versions: str = "*",
+        by: str | None = None,
+        target: str | Sequence[str] | None = None,
+        dataset_name: str | None = None,
+    ) -> Leaderboard:
+        """The versions of a model on the same rows, the best first.
+
+        Args:
+            model_name: The model.
+            dataset: Rows to judge every version on, in a form that can be read again;
+                what was judged on them before is not judged anew. ``None`` ranks by
+                what is kept of the rows that most versions were judged on.
+            metrics: What to measure.
+            versions: Which versions, as a constraint such as ``^1.2``.
+            by: The metric that ranks; the first one if not given.
+            target: Name of the label column.
+            dataset_name: What people call the data.
+
+        Raises:
+            EvaluationError: If no version could be judged, or by an unknown metric.
+        """
+        found = self._registry.list_versions(model_name, constraint=versions)
+        ready = [each for each in found if each.state == "ready"]
+        if dataset is None:
+            kept = {
+                each.version: self._kept.of(each.name, each.version) for each in ready
+            }
+            return rank(model_name, kept, by)
+        judged: dict[ModelVersion, list[EvaluationResult] | str] = {}
+        for each in ready:
+            try:
+                result = self.evaluate(
+                    model_name,
+                    each.version,
+                    dataset,
+                    metrics,
+                    target=target,
+                    dataset_name=dataset_name,
+                )
+                judged[each.version] = [result]
+            except ValueError as err:  # data or metrics that don't fit this version
+                judged[each.version] = str(err)
+        return rank(model_name, judged, by)
 
     def generate_report(
         self,
@@ -202,178 +287,69 @@ class ModelEvaluator:
                 known.
         """
         check_format(output_format)
-        resolved = self._registry.resolve(model_name, version)
-        stored = self._registry.evaluations(model_name, resolved)
-        if not stored:
-            raise EvaluationError(
-                f"{model_name} {resolved} was never evaluated; call evaluate("
-                f"model_name={model_name!r}, version='{resolved}', dataset=...) first"
-            )
-        return render(EvaluationResult.from_dict(stored[-1]), output_format)
+        return render(self.last_result(model_name, version), output_format)
 
-    def _result(
-        self,
-        metadata: ModelMetadata,
-        outcomes: Outcomes,
-        metrics: Sequence[Metric],
-        slices: tuple[SliceResult, ...],
-        batches: LabelledBatches,
+    def last_result(
+        self, model_name: str, version: ModelVersion | str | None = None
     ) -> EvaluationResult:
-        values, intervals = measure(outcomes, metrics, seed=self._seed)
-        binary = outcomes.task == "binary"
-        return EvaluationResult(
-            model_name=metadata.name,
-            version=metadata.version,
-            task=outcomes.task,
-            metrics=values,
-            intervals=intervals,
-            dataset=_facts(batches),
-            evaluated_at=datetime.now(UTC),
-            classes=outcomes.classes,
-            positive=outcomes.classes[outcomes.positive] if binary else None,
-            confusion=_confusion(outcomes),
-            curves=open_sklearn().curves(outcomes),
-            slices=slices,
-            warnings=outcomes.warnings + share_warnings(outcomes, metrics),
-            production=self._production(metadata.name),
+        """A version's last evaluation.
+
+        Args:
+            model_name: The model.
+            version: Which version; any spec the registry resolves.
+
+        Raises:
+            EvaluationError: If it was never evaluated.
+        """
+        resolved = self._registry.resolve(model_name, version)
+        return self._kept.last(model_name, resolved)
+
+    def _open(
+        self,
+        dataset: Any,
+        target: str | Sequence[str] | None,
+        metadata: ModelMetadata,
+        name: str | None,
+        besides: Sequence[str],
+    ) -> LabelledBatches:
+        if dataset is None:
+            raise EvaluationError(
+                "there is no dataset; give labelled rows, such as (X, y) or a DataFrame"
+            )
+        return as_batches(
+            dataset,
+            target=target,
+            metadata=metadata,
+            batch_rows=self._batch_rows,
+            name=name,
+            besides=besides,
         )
 
     def _predictor(
         self, model_name: str, spec: ModelVersion | str | None
     ) -> ModelPredictor:
-        return ModelPredictor.from_registry(self._registry, model_name, spec)
+        return ModelPredictor.from_registry(
+            self._registry, model_name, spec, device=self._device
+        )
+
+    def _ask(
+        self,
+        metadata: ModelMetadata,
+        batches: LabelledBatches,
+        question: Question,
+        answers: Callable[[Any], Any] | None,
+    ) -> EvaluationResult:
+        answerer: Answerer = (
+            self._predictor(metadata.name, metadata.version)
+            if answers is None
+            else Elsewhere(metadata, answers)
+        )
+        result = Run([answerer], batches, question.slices).result(question)
+        schemas = metadata.input_schema, metadata.output_schema
+        return replace(result, signature=all(schemas))
 
     def _production(self, model_name: str) -> str | None:
         try:
             return str(self._registry.resolve(model_name, "production"))
         except VersionNotFoundError:
             return None
-
-
-@dataclass(frozen=True)
-class _Elsewhere:
-    """Predicts for a version without loading it."""
-
-    metadata: ModelMetadata
-    predict: Callable[[Any], Prediction]
-
-
-@dataclass
-class _Collected:
-    """Predictions of one model, batch after batch."""
-
-    values: list[NDArray[Any]]
-    scores: list[NDArray[Any]]
-    classes: tuple[Any, ...] | None = None
-
-    def add(self, prediction: Prediction) -> None:
-        self.values.append(np.asarray(prediction.values))
-        if prediction.scores is not None:
-            self.scores.append(np.asarray(prediction.scores))
-            self.classes = prediction.classes
-
-    def joined(self) -> Prediction:
-        scores = np.concatenate(self.scores) if self.scores else None
-        return Prediction(np.concatenate(self.values), scores, self.classes)
-
-
-def _predict(
-    predictors: Sequence[ModelPredictor | _Elsewhere],
-    batches: LabelledBatches,
-    columns: Iterable[str],
-) -> tuple[NDArray[Any], list[Prediction], dict[str, NDArray[Any]]]:
-    """Labels, each model's predictions, and the columns asked for, of all rows.
-
-    The batches are in the form of the first model.
-    """
-    collected = [_Collected([], []) for _ in predictors]
-    labels: list[NDArray[Any]] = []
-    kept: dict[str, list[NDArray[Any]]] = {name: [] for name in columns}
-    for batch in batches:
-        assert batch.labels is not None  # as_batches refuses rows without labels
-        labels.append(batch.labels)
-        for index, (predictor, into) in enumerate(
-            zip(predictors, collected, strict=True)
-        ):
-            inputs = batch.inputs_for(predictor.metadata) if index else batch.inputs
-            prediction = predictor.predict(inputs)
-            _check_answers(predictor.metadata, prediction, batch.labels.shape[0])
-            into.add(prediction)
-        for name, values in kept.items():
-            values.append(batch.column(name))
-    joined = {name: np.concatenate(values) for name, values in kept.items()}
-    return np.concatenate(labels), [each.joined() for each in collected], joined
-
-
-def _check_answers(metadata: ModelMetadata, answer: Prediction, rows: int) -> None:
-    given = np.asarray(answer.values)
-    if given.ndim == 0 or len(given) != rows:
-        raise EvaluationError(
-            f"{metadata.name} {metadata.version} gave an answer of shape {given.shape} "
-            f"for {rows} rows; one answer a row is needed"
-        )
-
-
-def _open(
-    dataset: Any,
-    target: str | None,
-    metadata: ModelMetadata,
-    name: str | None,
-    besides: Sequence[str],
-) -> LabelledBatches:
-    if dataset is None:
-        raise EvaluationError(
-            "there is no dataset; give labelled rows, such as (X, y) or a DataFrame"
-        )
-    return as_batches(
-        dataset, target=target, metadata=metadata, name=name, besides=besides
-    )
-
-
-def _judge(
-    metadata: ModelMetadata,
-    labels: NDArray[Any],
-    prediction: Prediction,
-    task: Task | None,
-    positive: Any,
-) -> Outcomes:
-    try:
-        return judge(
-            labels,
-            prediction,
-            task=task,
-            model_type=metadata.model_type,
-            positive=positive,
-        )
-    except EvaluationError as err:
-        where = f"{metadata.name} {metadata.version}"
-        raise EvaluationError(f"{where}: {err.message}", **err.facts) from err
-
-
-def _ref(result: EvaluationResult) -> DatasetRef:
-    facts = result.dataset
-    return DatasetRef(
-        name=facts.name,
-        uri=facts.uri,
-        digest=facts.digest,
-        rows=facts.rows,
-        columns=facts.columns,
-        role="evaluation",
-    )
-
-
-def _facts(batches: LabelledBatches) -> DatasetFacts:
-    return DatasetFacts(
-        name=batches.name,
-        digest=batches.digest,
-        rows=batches.rows,
-        columns=batches.columns,
-        target=batches.target or "",
-        uri=batches.uri,
-    )
-
-
-def _confusion(outcomes: Outcomes) -> tuple[tuple[int, ...], ...]:
-    if outcomes.task == "regression" or len(outcomes.classes) > _CLASSES_SHOWN:
-        return ()
-    return tuple(tuple(row) for row in confusion_matrix(outcomes).tolist())

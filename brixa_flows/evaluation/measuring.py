@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from brixa_flows.errors import EvaluationError, some_of
 from brixa_flows.evaluation.draws import Valuer, draws_of
 from brixa_flows.evaluation.intervals import Interval, percentile_interval
-from brixa_flows.evaluation.metrics import Metric, MetricValues, obstacle
+from brixa_flows.evaluation.metric import Metric
+from brixa_flows.evaluation.metrics import MetricValues, obstacle
 from brixa_flows.evaluation.outcomes import Outcomes
 from brixa_flows.evaluation.ranking import areas_of, auc_interval
 from brixa_flows.evaluation.results import SliceResult
@@ -51,7 +52,7 @@ def interval_of(
     metric: Metric, outcomes: Outcomes, point: float, value_of: Valuer, seed: int
 ) -> Interval:
     """The metric's 95 % interval around its value ``point``."""
-    if metric.method == "auc" and outcomes.known == 2:
+    if metric.method == "auc" and outcomes.classifies and outcomes.known == 2:
         areas, covariance = areas_of([outcomes])
         rarer = int(np.bincount(outcomes.truth, minlength=2).min())
         return auc_interval(float(areas[0]), float(covariance[0, 0]), rarer)
@@ -61,7 +62,7 @@ def interval_of(
 
 def share_warnings(outcomes: Outcomes, metrics: Sequence[Metric]) -> tuple[str, ...]:
     """Warnings about shares of nothing, which are 0 by convention."""
-    if outcomes.task == "regression":
+    if not outcomes.classifies:
         return ()
     names = {metric.name.partition("_")[0] for metric in metrics}
     answered = set(np.unique(outcomes.predicted).tolist())

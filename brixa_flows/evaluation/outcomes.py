@@ -1,22 +1,31 @@
-"""Labels and predictions of the same rows, checked, and the task they belong to."""
+"""Labels and predictions of the same rows, and the task they belong to."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from brixa_flows.errors import EvaluationError, some_of
-from brixa_flows.serializers.base import Prediction
+__all__ = ["Costs", "Outcomes", "Task"]
 
-__all__ = ["Outcomes", "Task", "infer_task", "judge"]
+Task = Literal["binary", "multiclass", "multilabel", "regression"]
 
-Task = Literal["binary", "multiclass", "regression"]
 
-_FEW_CLASSES = 50
+@dataclass(frozen=True)
+class Costs:
+    """What the predictions cost.
+
+    Attributes:
+        seconds: Of each batch that was predicted, of shape (n_batches,).
+        rows: Of each batch, of shape (n_batches,).
+        size_bytes: Of the model's files; ``None`` if it has none.
+    """
+
+    seconds: NDArray[np.float64]
+    rows: NDArray[np.float64]
+    size_bytes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -25,14 +34,17 @@ class Outcomes:
 
     Attributes:
         task: What the model does.
-        truth: Class codes, or numbers in a regression, of shape (n_samples,).
-        predicted: The model's answers in the same coding, of shape (n_samples,).
+        truth: Class codes, or numbers in a regression, of shape (n_samples,); 0 and 1
+            of shape (n_samples, n_labels) in a multilabel task.
+        predicted: The model's answers in the same coding and shape.
         probabilities: Of shape (n_samples, n_known), one column for each class that
             the model knows; ``None`` if it gives none.
-        classes: Label of each code; those the model does not know come last.
+        classes: Label of each code (or column); those the model does not know come
+            last.
         known: How many of ``classes`` the model knows.
         positive: Code of the positive class of a binary task.
         warnings: What a reader of the numbers must know.
+        costs: What the predictions cost, if it was measured.
     """
 
     task: Task
@@ -43,11 +55,17 @@ class Outcomes:
     known: int = 0
     positive: int = 1
     warnings: tuple[str, ...] = ()
+    costs: Costs | None = None
 
     @property
     def rows(self) -> int:
         """Number of judged rows."""
         return int(self.truth.shape[0])
+
+    @property
+    def classifies(self) -> bool:
+        """Whether each row has one label of several classes."""
+        return self.task in ("binary", "multiclass")
 
     @property
     def unseen(self) -> dict[Any, int]:
@@ -57,7 +75,7 @@ class Outcomes:
         return {self.classes[c]: rows for c, rows in counts.items() if rows}
 
     def take(self, rows: NDArray[Any]) -> Outcomes:
-        """The same for some of the rows (indices or a mask)."""
+        """The same for some of the rows (indices or a mask), without the costs."""
         chosen = None if self.probabilities is None else self.probabilities[rows]
         return replace(
             self,
@@ -65,314 +83,5 @@ class Outcomes:
             predicted=self.predicted[rows],
             probabilities=chosen,
             warnings=(),
+            costs=None,
         )
-
-
-def judge(
-    labels: NDArray[Any],
-    prediction: Prediction,
-    *,
-    task: Task | None = None,
-    model_type: str = "",
-    positive: Any = None,
-) -> Outcomes:
-    """Check labels and predictions of the same rows and bring them to one coding.
-
-    Outputs of shape (n_samples, n_classes) without class names are class scores: rows
-    that are no probabilities go through a softmax, the label is the index of the
-    largest. One column against labels 0 and 1 is the score of class 1 (through a
-    sigmoid unless within 0 and 1), which is predicted from 0.5 on.
-
-    Args:
-        labels: Of shape (n_samples,).
-        prediction: The model's answer for the same rows.
-        task: Said instead of inferred.
-        model_type: The model's type in its owner's words, a hint.
-        positive: Label of the positive class; else the model's second class.
-
-    Raises:
-        EvaluationError: If the two don't fit, with the rows or labels to blame.
-    """
-    truth = _checked_labels(labels)
-    _check_lengths(truth, prediction)
-    _refuse_nan("predictions", prediction.values)
-    if prediction.scores is not None:
-        _refuse_nan("class probabilities", prediction.scores)
-    if task is not None and task not in get_args(Task):
-        raise EvaluationError(
-            f"there is no task {task!r}; known: {some_of(get_args(Task))}"
-        )
-    if (task or infer_task(truth, prediction, model_type)) == "regression":
-        return _regression(truth, prediction)
-    return _classification(truth, prediction, task, positive)
-
-
-def infer_task(
-    truth: NDArray[Any], prediction: Prediction, model_type: str = ""
-) -> Task:
-    """Tell classification (as ``multiclass``) from ``regression``.
-
-    In this order: class probabilities, several outputs a row, labels that are no
-    numbers, the model's type if it says regression or classification, scores of 0/1
-    labels, and at last whether both are whole numbers of few different values.
-    """
-    values = np.asarray(prediction.values)
-    several = values.ndim == 2 and values.shape[1] > 1
-    words = model_type.lower()
-    if prediction.scores is not None or several or truth.dtype.kind in "OUSb":
-        return "multiclass"
-    if "regress" in words or "forecast" in words:
-        return "regression"
-    if "classif" in words or values.dtype.kind in "OUSb" or _are_scores(truth, values):
-        return "multiclass"
-    whole = _are_whole(truth) and _are_whole(values)
-    few = np.unique(truth).size <= _FEW_CLASSES
-    return "multiclass" if whole and few else "regression"
-
-
-def _are_whole(values: NDArray[Any]) -> bool:
-    return values.dtype.kind in "iub" or bool(np.all(np.mod(values, 1) == 0))
-
-
-def _are_scores(truth: NDArray[Any], values: NDArray[Any]) -> bool:
-    """Whether 0/1 labels meet numbers between 0 and 1."""
-    return (
-        bool(np.isin(truth, (0, 1)).all())
-        and values.dtype.kind == "f"
-        and bool(((values >= 0) & (values <= 1)).all())
-    )
-
-
-def _checked_labels(labels: NDArray[Any]) -> NDArray[Any]:
-    truth = np.asarray(labels)
-    if truth.ndim == 2 and truth.shape[1] == 1:
-        truth = truth[:, 0]
-    if truth.ndim != 1:
-        raise EvaluationError(
-            f"the labels have shape {truth.shape}; one label a row is needed, of shape "
-            "(n_samples,)"
-        )
-    if truth.size == 0:
-        raise EvaluationError("the dataset has no rows; there is nothing to judge")
-    missing = _missing(truth)
-    if missing.any():
-        raise EvaluationError(
-            f"{int(missing.sum())} of {truth.size} rows have no label (the first is "
-            f"row {int(missing.argmax())}); drop these rows or fill in their labels"
-        )
-    return truth
-
-
-def _missing(values: NDArray[Any]) -> NDArray[np.bool_]:
-    if values.dtype.kind == "f":
-        missing: NDArray[np.bool_] = np.isnan(values)
-        return missing
-    if values.dtype.kind == "O":
-        return np.array([value is None or value != value for value in values])
-    return np.zeros(values.shape, dtype=bool)
-
-
-def _check_lengths(truth: NDArray[Any], prediction: Prediction) -> None:
-    predicted = len(prediction.values)
-    if predicted != truth.size:
-        raise EvaluationError(
-            f"there are {truth.size} labels but {predicted} predictions; each row "
-            "needs one of both"
-        )
-
-
-def _refuse_nan(what: str, values: NDArray[Any]) -> None:
-    values = np.asarray(values)
-    if values.dtype.kind != "f" or values.size == 0:
-        return
-    bad = ~np.isfinite(values).reshape(len(values), -1).all(axis=1)
-    if bad.any():
-        raise EvaluationError(
-            f"{int(bad.sum())} of {len(values)} {what} are NaN or infinite (the first "
-            f"is row {int(bad.argmax())}); a metric over the rest would hide them, so "
-            "nothing was computed"
-        )
-
-
-def _regression(truth: NDArray[Any], prediction: Prediction) -> Outcomes:
-    values = np.asarray(prediction.values)
-    if values.ndim == 2 and values.shape[1] == 1:
-        values = values[:, 0]
-    if values.ndim != 1 or values.dtype.kind not in "fiub":
-        raise EvaluationError(
-            f"a regression needs one number a row, but the predictions have shape "
-            f"{values.shape} and type {values.dtype}"
-        )
-    if truth.dtype.kind not in "fiub":
-        raise EvaluationError(
-            f"a regression needs numbers as labels, but they are of type {truth.dtype}"
-            f" (such as {truth[0]!r})"
-        )
-    _refuse_nan("labels", truth)
-    return Outcomes("regression", truth.astype(np.float64), values.astype(np.float64))
-
-
-def _classification(
-    truth: NDArray[Any], prediction: Prediction, task: Task | None, positive: Any
-) -> Outcomes:
-    predicted, probabilities, classes = _labels_of(truth, prediction)
-    known = len(classes)
-    codes, extended = _encode(truth, classes)
-    answers, extended = _encode(predicted, extended)
-    outcomes = Outcomes(
-        task=task or ("binary" if len(extended) <= 2 else "multiclass"),
-        truth=codes,
-        predicted=answers,
-        probabilities=probabilities,
-        classes=extended,
-        known=known,
-    )
-    warnings = _unseen_warnings(outcomes) + _single_class_warnings(outcomes)
-    return _with_positive(replace(outcomes, warnings=warnings), positive)
-
-
-def _labels_of(
-    truth: NDArray[Any], prediction: Prediction
-) -> tuple[NDArray[Any], NDArray[np.float64] | None, tuple[Any, ...]]:
-    """Predicted labels, probabilities and the classes that the model knows."""
-    values = np.asarray(prediction.values)
-    if prediction.scores is not None:
-        scores = np.asarray(prediction.scores)
-        classes = _plain(prediction.classes or range(scores.shape[1]))
-        if values.ndim == 2:
-            values = np.asarray(classes, dtype=object)[values.argmax(axis=1)]
-        return values, _as_probabilities(scores), classes
-    if values.ndim == 2 and values.shape[1] == 1:
-        values = values[:, 0]
-    if values.ndim == 2:
-        classes = _plain(prediction.classes or range(values.shape[1]))
-        labels = np.asarray(classes, dtype=object)[values.argmax(axis=1)]
-        return labels, _as_probabilities(values), classes
-    if values.ndim != 1:
-        raise EvaluationError(
-            f"the predictions have shape {values.shape}; a classification needs "
-            "(n_samples,) labels or (n_samples, n_classes) scores"
-        )
-    if values.dtype.kind == "f" and not _are_whole(values):
-        return _from_one_score(truth, values)
-    return values, None, _plain(prediction.classes or _classes_seen(truth, values))
-
-
-def _classes_seen(truth: NDArray[Any], values: NDArray[Any]) -> tuple[Any, ...]:
-    """Classes of a model that names none: all that occur."""
-    answered, labelled = _distinct(values), _distinct(truth)
-    answers, labels = set(answered), set(labelled)
-    if not answers & labels and _are_texts(answers) != _are_texts(labels):
-        raise EvaluationError(
-            f"the model answers {some_of(map(repr, answered))} but the labels are "
-            f"{some_of(map(repr, labelled))}; bring the labels to the model's form"
-        )
-    if answers | labels <= {0, 1}:
-        return (0, 1)
-    return _distinct(truth, values)
-
-
-def _are_texts(labels: set[Any]) -> bool:
-    return any(isinstance(label, str) for label in labels)
-
-
-def _from_one_score(
-    truth: NDArray[Any], values: NDArray[Any]
-) -> tuple[NDArray[Any], NDArray[np.float64] | None, tuple[Any, ...]]:
-    if truth.dtype.kind not in "fiub" or not np.isin(truth, (0, 1)).all():
-        raise EvaluationError(
-            "the model gives one score a row, which can only be judged against labels "
-            f"0 and 1; the labels are {some_of(_distinct(truth))}"
-        )
-    within = bool(((values >= 0) & (values <= 1)).all())
-    score = values.astype(np.float64)
-    if not within:
-        score = 1 / (1 + np.exp(-np.clip(score, -700, 700)))
-    labels = (score >= 0.5).astype(np.int64)
-    return labels, np.stack([1 - score, score], axis=1), (0, 1)
-
-
-def _as_probabilities(scores: NDArray[Any]) -> NDArray[np.float64]:
-    """Rows that sum to 1: as they are, else through a softmax."""
-    rows: NDArray[np.float64] = scores.astype(np.float64)
-    sums = rows.sum(axis=1, keepdims=True)
-    if (rows >= 0).all() and (np.abs(sums - 1) <= 1e-3).all():
-        return rows if scores.dtype == np.float64 else rows / sums
-    powers = np.exp(rows - rows.max(axis=1, keepdims=True))
-    softmax: NDArray[np.float64] = powers / powers.sum(axis=1, keepdims=True)
-    return softmax
-
-
-def _plain(labels: Iterable[Any]) -> tuple[Any, ...]:
-    return tuple(label.item() if hasattr(label, "item") else label for label in labels)
-
-
-def _distinct(*arrays: NDArray[Any]) -> tuple[Any, ...]:
-    """Different labels, numbers by value before others by text."""
-    found: set[Any] = set()
-    for array in arrays:
-        found.update(_plain(np.unique(array)) if array.dtype.kind != "O" else array)
-    return tuple(sorted(found, key=_label_order))
-
-
-def _label_order(label: Any) -> tuple[int, float, str]:
-    if isinstance(label, bool | int | float):
-        return 0, float(label), ""
-    return 1, 0.0, str(label)
-
-
-def _encode(
-    labels: NDArray[Any], classes: tuple[Any, ...]
-) -> tuple[NDArray[np.int64], tuple[Any, ...]]:
-    """Code of each label; new ones are appended to ``classes``."""
-    code = {label: index for index, label in enumerate(classes)}
-    for label in _distinct(labels):
-        code.setdefault(label, len(code))
-    if labels.dtype.kind == "O":
-        codes = np.array(
-            [code[_plain((label,))[0]] for label in labels], dtype=np.int64
-        )
-        return codes, tuple(code)
-    distinct, inverse = np.unique(labels, return_inverse=True)
-    lookup = np.array([code[label] for label in _plain(distinct)], dtype=np.int64)
-    return lookup[inverse], tuple(code)
-
-
-def _unseen_warnings(outcomes: Outcomes) -> tuple[str, ...]:
-    unseen = outcomes.unseen
-    if sum(unseen.values()) == outcomes.rows:
-        knows = outcomes.classes[: outcomes.known]
-        raise EvaluationError(
-            f"no label of the dataset ({some_of(map(repr, unseen))}) is one that the "
-            f"model knows ({some_of(map(repr, knows))}); bring the labels to the "
-            "model's form"
-        )
-    if not unseen:
-        return ()
-    labels = some_of(f"{label!r} ({rows} rows)" for label, rows in unseen.items())
-    return (f"labels the model does not know, counted as wrong: {labels}",)
-
-
-def _single_class_warnings(outcomes: Outcomes) -> tuple[str, ...]:
-    if np.unique(outcomes.truth).size > 1:
-        return ()
-    only = outcomes.classes[int(outcomes.truth[0])]
-    return (f"all {outcomes.rows} labels are {only!r}: nothing is known of others",)
-
-
-def _with_positive(outcomes: Outcomes, positive: Any) -> Outcomes:
-    if outcomes.task != "binary":
-        return outcomes
-    if len(outcomes.classes) > 2:
-        raise EvaluationError(
-            f"a binary task has two classes, not {len(outcomes.classes)} "
-            f"({some_of(map(repr, outcomes.classes))})"
-        )
-    if positive is None:
-        return replace(outcomes, positive=len(outcomes.classes) - 1)
-    if positive not in outcomes.classes:
-        raise EvaluationError(
-            f"the positive label {positive!r} is none of the classes "
-            f"({some_of(map(repr, outcomes.classes))})"
-        )
-    return replace(outcomes, positive=outcomes.classes.index(positive))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import permutations
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ __all__ = [
     "areas_of",
     "auc_interval",
     "average_precision_draws",
+    "counted_areas",
     "delong",
 ]
 
@@ -122,12 +124,21 @@ def area_draws(models: Sequence[Outcomes], generator: np.random.Generator) -> Fl
 
 def _mean_influence(outcomes: Outcomes) -> tuple[float, Floats]:
     parts = [
-        _influence(_scores(outcomes, code), outcomes.truth == code)
+        _influence(_scores(outcomes, code), _is(outcomes, code))
         for code in range(outcomes.known)
     ]
     areas = [area for area, _ in parts]
     influence: Floats = np.mean([rows for _, rows in parts], axis=0)
     return math.fsum(areas) / len(areas), influence
+
+
+def _is(outcomes: Outcomes, code: int) -> NDArray[np.bool_]:
+    """Which rows are of a class, or have a label."""
+    several = outcomes.task == "multilabel"
+    found: NDArray[np.bool_] = (
+        outcomes.truth[:, code] == 1 if several else outcomes.truth == code
+    )
+    return found
 
 
 def _influence(score: Floats, positive: NDArray[np.bool_]) -> tuple[float, Floats]:
@@ -143,17 +154,71 @@ def average_precision_draws(outcomes: Outcomes, counts: NDArray[Any]) -> Floats:
     """Average precision for each way of counting the rows.
 
     Args:
-        outcomes: Of a binary task with probabilities.
+        outcomes: With probabilities; of more than two classes, or several labels, it
+            is the mean over them.
         counts: How often each row counts, of shape (n_draws, n_samples).
 
     Returns:
         Array of shape (n_draws,).
     """
-    score = _scores(outcomes, outcomes.positive)
-    order = np.argsort(-score, kind="stable")
-    last = np.append(np.flatnonzero(np.diff(score[order])), score.size - 1)
-    hit = (outcomes.truth == outcomes.positive)[order]
+    binary = outcomes.task == "binary"
+    codes = [outcomes.positive] if binary else range(outcomes.known)
+    parts = [
+        _precision_draws(_scores(outcomes, code), _is(outcomes, code), counts)
+        for code in codes
+    ]
+    mean: Floats = np.mean(parts, axis=0)
+    return mean
+
+
+def _precision_draws(
+    score: Floats, positive: NDArray[np.bool_], counts: NDArray[Any]
+) -> Floats:
+    order, last = _ranked(score)
+    hit = positive[order]
     return np.array([_average_precision(row[order], hit, last) for row in counts])
+
+
+def _ranked(score: Floats) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Order of the rows, best first, and the last place of each group of equals."""
+    order = np.argsort(-score, kind="stable")
+    return order, np.append(np.flatnonzero(np.diff(score[order])), score.size - 1)
+
+
+def counted_areas(name: str, outcomes: Outcomes, counts: NDArray[Any]) -> Floats:
+    """``roc_auc_ovo`` or ``roc_auc_ovr_weighted`` for each way of counting the rows.
+
+    Returns:
+        Array of shape (n_draws,).
+    """
+    every = range(outcomes.known)
+    if name == "roc_auc_ovr_weighted":
+        areas = [_areas(_scores(outcomes, c), _is(outcomes, c), counts) for c in every]
+        shares = [counts @ _is(outcomes, code) for code in every]
+        weighted: Floats = np.average(areas, axis=0, weights=np.asarray(shares))
+        return weighted
+    parts = []
+    for code, other in permutations(every, 2):
+        rows = _is(outcomes, code) | _is(outcomes, other)
+        score, hit = _scores(outcomes, code)[rows], _is(outcomes, code)[rows]
+        parts.append(_areas(score, hit, counts[:, rows]))
+    mean: Floats = np.mean(parts, axis=0)
+    return mean
+
+
+def _areas(score: Floats, positive: NDArray[np.bool_], counts: NDArray[Any]) -> Floats:
+    order, last = _ranked(score)
+    hit = positive[order]
+    return np.array([_area(row[order], hit, last) for row in counts])
+
+
+def _area(counts: NDArray[Any], hit: NDArray[np.bool_], last: NDArray[Any]) -> float:
+    """By trapezoids; a half where one side has no rows."""
+    found = np.append(0, np.cumsum(counts * hit)[last])
+    missed = np.append(0, np.cumsum(counts * ~hit)[last])
+    if found[-1] == 0 or missed[-1] == 0:
+        return 0.5
+    return float(np.trapezoid(found, missed) / found[-1] / missed[-1])
 
 
 def _average_precision(

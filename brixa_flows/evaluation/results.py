@@ -11,6 +11,8 @@ from brixa_flows.errors import EvaluationError
 from brixa_flows.evaluation.intervals import Interval
 from brixa_flows.evaluation.metrics import MetricValues
 from brixa_flows.evaluation.outcomes import Task
+from brixa_flows.prediction import LabelledBatches
+from brixa_flows.registry.metadata import DatasetRef
 from brixa_flows.versioning import ModelVersion
 
 __all__ = ["PROTOCOL", "DatasetFacts", "EvaluationResult", "SliceResult"]
@@ -37,6 +39,29 @@ class DatasetFacts:
     columns: dict[str, str] = field(default_factory=dict)
     target: str = ""
     uri: str = ""
+
+    @classmethod
+    def of(cls, batches: LabelledBatches) -> DatasetFacts:
+        """Those of data that were read, or that this reads."""
+        return cls(
+            name=batches.name,
+            digest=batches.digest,
+            rows=batches.rows,
+            columns=batches.columns,
+            target=batches.target or "",
+            uri=batches.uri,
+        )
+
+    def reference(self) -> DatasetRef:
+        """The same as lineage knows it."""
+        return DatasetRef(
+            name=self.name,
+            uri=self.uri,
+            digest=self.digest,
+            rows=self.rows,
+            columns=self.columns,
+            role="evaluation",
+        )
 
 
 @dataclass(frozen=True)
@@ -70,7 +95,7 @@ class EvaluationResult:
     Attributes:
         model_name: The model.
         version: Its version.
-        task: ``binary``, ``multiclass`` or ``regression``.
+        task: ``binary``, ``multiclass``, ``multilabel`` or ``regression``.
         metrics: Value by metric.
         intervals: 95 % interval by metric.
         dataset: What it was judged on.
@@ -82,6 +107,11 @@ class EvaluationResult:
         slices: The same metrics for parts of the rows.
         warnings: What a reader of the numbers must know.
         production: The model's version in production at that time, if any.
+        signature: Whether the version has schemas of its inputs and outputs; ``None``
+            if nobody looked.
+        drift: Facts of a drift report of these rows against what the version was
+            trained on; empty if nobody looked.
+        asked: The question that this answers; empty if it held code.
     """
 
     model_name: str
@@ -98,6 +128,9 @@ class EvaluationResult:
     slices: tuple[SliceResult, ...] = ()
     warnings: tuple[str, ...] = ()
     production: str | None = None
+    signature: bool | None = None
+    drift: dict[str, Any] = field(default_factory=dict)
+    asked: dict[str, Any] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
@@ -127,6 +160,9 @@ class EvaluationResult:
             "slices": [_slice_to_dict(part) for part in self.slices],
             "warnings": list(self.warnings),
             "production": self.production,
+            "signature": self.signature,
+            "drift": self.drift,
+            "asked": self.asked,
         }
 
     @classmethod
@@ -157,6 +193,9 @@ class EvaluationResult:
             slices=tuple(_slice_from_dict(part) for part in payload["slices"]),
             warnings=tuple(payload["warnings"]),
             production=payload["production"],
+            signature=payload.get("signature"),  # these three came in 0.2
+            drift=payload.get("drift", {}),
+            asked=payload.get("asked", {}),
         )
 
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.dataset as pads
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from brixa_flows.errors import DatasetError
@@ -23,6 +24,7 @@ __all__ = [
     "frame_of",
     "matrix_of",
     "read_files",
+    "rows_of",
     "table_of",
     "type_names",
     "without_index",
@@ -124,6 +126,14 @@ def read_files(files: Sequence[Path], kind: str, rows: int) -> Iterator[pa.Table
         raise DatasetError(
             f"{paths[0]} (of {len(paths)} files) can't be read: {err}"
         ) from err
+
+
+def rows_of(files: Sequence[Path]) -> int | None:
+    """Rows of Parquet files by their footers, ``None`` if one can't be read."""
+    try:
+        return sum(int(pq.read_metadata(file).num_rows) for file in files)
+    except (pa.ArrowInvalid, OSError):
+        return None  # the reader says what is wrong with it
 
 
 def column_values(table: pa.Table, name: str) -> NDArray[Any]:

@@ -2,9 +2,9 @@
 
 Known forms: ``(X, y)`` of arrays, frames or lists; pandas and polars frames; Arrow
 tables; a mapping of columns; the path or glob of CSV or Parquet files (read in bounded
-batches); torch datasets and data loaders; ``tf.data``; any iterable of batches of
-these forms. Types are told by the names of their classes: none of those libraries is
-imported here.
+batches); torch datasets and data loaders; ``tf.data``; Hugging Face datasets; datasets
+of ``mlflow.data``; any iterable of batches of these forms. Types are told by the names
+of their classes: none of those libraries is imported here.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from brixa_flows.registry.metadata import DatasetRef, ModelMetadata
 __all__ = ["Batch", "LabelledBatches", "as_batches"]
 
 _TARGET_OF_PAIRS = "target"
+_USUAL_TARGETS = ("label", "labels")
 
 
 @dataclass(frozen=True)
@@ -34,19 +35,20 @@ class Batch:
 
     Attributes:
         chunk: The rows as they were read.
-        target: Name of the label column, if the rows are a table.
+        targets: Names of the label columns, if the rows have names.
         inputs: What the model takes.
-        labels: Of shape (n_samples,), ``None`` if there are none.
+        labels: Of shape (n_samples,), or (n_samples, n_labels) of several target
+            columns; ``None`` if there are none.
     """
 
     chunk: Chunk
-    target: str | None
+    targets: tuple[str, ...]
     inputs: Any
     labels: NDArray[Any] | None
 
     def inputs_for(self, metadata: ModelMetadata | None) -> Any:
         """The same rows in the form that another version takes."""
-        return _inputs(self.chunk, InputForm.of(metadata), self.target)
+        return _inputs(self.chunk, InputForm.of(metadata), self.targets)
 
     def column(self, name: str) -> NDArray[Any]:
         """The values of any column of the rows, of shape (n_samples,).
@@ -54,14 +56,12 @@ class Batch:
         Raises:
             DatasetError: If there is none of that name.
         """
-        table = self.chunk.table
-        names = [] if table is None else table.column_names
-        if name not in names:
+        if name not in self.chunk.names:
             raise DatasetError(
-                f"the dataset has no column {name!r}; it has: {some_of(names)}"
+                f"the dataset has no column {name!r}; it has: "
+                f"{some_of(self.chunk.names)}"
             )
-        values: NDArray[Any] = _tables().column_values(table, name)
-        return values
+        return self.chunk.column(name)
 
 
 class LabelledBatches:
@@ -73,7 +73,7 @@ class LabelledBatches:
     Args:
         source: Where the rows come from.
         form: How the model takes them.
-        target: Name of the label column; ``None`` infers it.
+        target: Name of the label column, or of several; ``None`` infers it.
         besides: Columns that are surely not the label.
         labelled: Whether rows without a label are an error.
         name: What people call the dataset.
@@ -84,21 +84,23 @@ class LabelledBatches:
         source: Source,
         form: InputForm,
         *,
-        target: str | None = None,
+        target: str | Sequence[str] | None = None,
         besides: Collection[str] = (),
         labelled: bool = True,
         name: str | None = None,
     ) -> None:
         self._source = source
         self._form = form
-        self._asked = target
+        self._asked = _names(target if target is not None else source.target)
         self._besides = frozenset(besides)
         self._labelled = labelled
         self._facts: tuple[str, int, dict[str, str]] | None = None
         self._started = False
-        self.target: str | None = target
+        self._found = self._asked
         self.name = name or source.name
         self.uri = source.uri
+        self.once = source.once
+        self.expected_rows = source.rows
 
     def __iter__(self) -> Iterator[Batch]:
         if self._started and self._source.once:
@@ -109,15 +111,20 @@ class LabelledBatches:
         self._started = True
         digest, rows, columns = ContentDigest(), 0, dict[str, str]()
         for chunk in self._source.chunks():
-            target = self._target_in(chunk)
-            labels = self._labels(chunk, target)
-            columns = columns or chunk.types(target)
+            targets = self._targets_in(chunk)
+            labels = self._labels(chunk, targets)
+            columns = columns or chunk.types(targets[0] if targets else None)
             rows += chunk.rows
-            _add_to_digest(digest, chunk, target)
-            yield Batch(chunk, target, _inputs(chunk, self._form, target), labels)
+            _add_to_digest(digest, chunk, targets)
+            yield Batch(chunk, targets, _inputs(chunk, self._form, targets), labels)
         if rows == 0:
             raise DatasetError(f"the dataset {self.name!r} has no rows")
         self._facts = digest.hexdigest(), rows, columns
+
+    @property
+    def target(self) -> str | None:
+        """Name of the label column (of several, with commas), once it is known."""
+        return ", ".join(self._found) or None
 
     @property
     def digest(self) -> str:
@@ -152,44 +159,49 @@ class LabelledBatches:
         assert self._facts is not None
         return self._facts
 
-    def _target_in(self, chunk: Chunk) -> str | None:
-        if chunk.labels is not None or chunk.table is None:
-            return self._asked if chunk.labels is None else chunk.label_name
-        names = chunk.table.column_names
-        if self._asked is not None:
-            if self._asked not in names:
-                raise DatasetError(
-                    f"the target column {self._asked!r} is not in the dataset; it has: "
-                    f"{some_of(names)}"
-                )
+    def _targets_in(self, chunk: Chunk) -> tuple[str, ...]:
+        if chunk.labels is not None:
+            return (chunk.label_name,)
+        names = chunk.names
+        if not names:
             return self._asked
-        self.target = self.target or self._infer_target(names)
-        return self.target
+        lacking = [name for name in self._asked if name not in names]
+        if lacking:
+            raise DatasetError(
+                f"the target column {lacking[0]!r} is not in the dataset; it has: "
+                f"{some_of(names)}"
+            )
+        self._found = self._asked or self._found or self._infer_target(names)
+        return self._found
 
-    def _infer_target(self, names: Sequence[str]) -> str | None:
+    def _infer_target(self, names: Sequence[str]) -> tuple[str, ...]:
         if self._form.kind == "named":
             taken = self._besides.union(self._form.columns)
             spare = [name for name in names if name not in taken]
             if len(spare) == 1:
-                return spare[0]
+                return (spare[0],)
             if not self._labelled:
-                return None
+                return ()
             why = (
                 f"its columns that {self._form.model} was not trained on are: "
                 f"{some_of(spare)}"
             )
         else:
             if not self._labelled:
-                return None
+                return ()
+            usual = [name for name in names if name in _USUAL_TARGETS]
+            if len(usual) == 1:
+                return (usual[0],)
             why = f"{self._form.model} names no columns; the dataset has: {some_of(names)}"
         raise DatasetError(
             f"can't tell which column holds the labels ({why}); say target='...'"
         )
 
-    def _labels(self, chunk: Chunk, target: str | None) -> NDArray[Any] | None:
+    def _labels(self, chunk: Chunk, targets: Sequence[str]) -> NDArray[Any] | None:
         labels = chunk.labels
-        if labels is None and chunk.table is not None and target is not None:
-            labels = _tables().column_values(chunk.table, target)
+        if labels is None and targets and chunk.names:
+            columns = [chunk.column(name) for name in targets]
+            labels = columns[0] if len(columns) == 1 else np.stack(columns, axis=1)
         if labels is None and self._labelled:
             raise DatasetError(
                 "the dataset has inputs but no labels; give (X, y), or a table with a "
@@ -206,7 +218,7 @@ class LabelledBatches:
 def as_batches(
     dataset: Any,
     *,
-    target: str | None = None,
+    target: str | Sequence[str] | None = None,
     metadata: ModelMetadata | None = None,
     batch_rows: int = 10_000,
     name: str | None = None,
@@ -217,8 +229,9 @@ def as_batches(
 
     Args:
         dataset: The data, in one of the forms above.
-        target: Name of the label column of a table; ``None`` takes the one column that
-            is not in the model's input schema.
+        target: Name of the label column of a table, or of several that hold 0 and 1;
+            ``None`` takes the one column that is not in the model's input schema, or
+            the one that is called ``label`` or ``labels``.
         metadata: Of the model whose form the inputs should have.
         batch_rows: Rows of a batch, at most, where the source leaves us the choice.
         name: What people call it; else told by its path or type.
@@ -240,13 +253,22 @@ def as_batches(
     )
 
 
-def _inputs(chunk: Chunk, form: InputForm, target: str | None) -> Any:
+def _names(target: str | Sequence[str] | None) -> tuple[str, ...]:
+    if target is None:
+        return ()
+    return (target,) if isinstance(target, str) else tuple(target)
+
+
+def _inputs(chunk: Chunk, form: InputForm, targets: Sequence[str]) -> Any:
     if chunk.table is not None:
-        return form.from_table(chunk.table, target)
+        return form.from_table(chunk.table, targets)
+    if isinstance(chunk.inputs, dict) and chunk.labels is None:
+        rest = {k: v for k, v in chunk.inputs.items() if k not in targets}
+        return form.from_array(rest)
     return form.from_array(chunk.inputs)
 
 
-def _add_to_digest(digest: ContentDigest, chunk: Chunk, target: str | None) -> None:
+def _add_to_digest(digest: ContentDigest, chunk: Chunk, targets: Sequence[str]) -> None:
     if chunk.table is not None:
         for name in chunk.table.column_names:
             digest.update_column(name, chunk.table.column(name))
@@ -256,7 +278,7 @@ def _add_to_digest(digest: ContentDigest, chunk: Chunk, target: str | None) -> N
     else:
         digest.update_block("inputs", np.asarray(chunk.inputs))
     if chunk.labels is not None:
-        digest.update_block(target or _TARGET_OF_PAIRS, chunk.labels)
+        digest.update_block(targets[0] if targets else _TARGET_OF_PAIRS, chunk.labels)
 
 
 def _tables() -> Any:

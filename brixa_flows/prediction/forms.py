@@ -59,14 +59,14 @@ class InputForm:
             return cls("array", dtype=items.get("x-dtype"), width=width, model=model)
         return cls(model=model)
 
-    def features(self, columns: Sequence[str], target: str | None) -> list[str]:
+    def features(self, columns: Sequence[str], targets: Sequence[str]) -> list[str]:
         """The columns of a table that go into the model, in its order.
 
         Raises:
             DatasetError: If the table lacks some; names them.
         """
         if self.kind != "named":
-            return [name for name in columns if name != target]
+            return [name for name in columns if name not in targets]
         lacking = [name for name in self.columns if name not in columns]
         if lacking:
             raise DatasetError(
@@ -76,14 +76,14 @@ class InputForm:
             )
         return list(self.columns)
 
-    def from_table(self, table: Any, target: str | None) -> Any:
+    def from_table(self, table: Any, targets: Sequence[str]) -> Any:
         """Inputs from an Arrow table.
 
         Raises:
             DatasetError: If its columns don't fit the model.
         """
         tables = importlib.import_module("brixa_flows.prediction._tables")
-        names = self.features(table.column_names, target)
+        names = self.features(table.column_names, targets)
         chosen = table.select(names)
         if self.kind == "text":
             return self._texts(tables.column_values(chosen, self._only(names)))
@@ -104,6 +104,8 @@ class InputForm:
         Raises:
             DatasetError: If the matrix has another number of columns.
         """
+        if isinstance(inputs, Mapping) and len(inputs) == 1 and self.kind == "array":
+            (inputs,) = inputs.values()
         if isinstance(inputs, np.ndarray) and self.kind == "text":
             return self._texts(inputs)
         matrix = isinstance(inputs, np.ndarray) and inputs.ndim == 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import importlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
@@ -14,10 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brixa_flows.errors import DatasetError, some_of
+from brixa_flows.prediction.torch_items import stacked_items
 
 __all__ = ["Chunk", "Source", "open_source"]
 
 _FILE_KINDS = {".csv": "csv", ".parquet": "parquet", ".pq": "parquet"}
+_HELD_BY_MLFLOW = ("df", "ds", "features")
 _FRAME_ROOTS = ("pandas", "polars", "pyarrow", "duckdb")
 
 
@@ -45,6 +47,20 @@ class Chunk:
         if isinstance(self.inputs, Mapping):
             return len(next(iter(self.inputs.values())))
         return len(self.inputs)
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the columns, if they have names."""
+        if self.table is not None:
+            return list(self.table.column_names)
+        return list(self.inputs) if isinstance(self.inputs, Mapping) else []
+
+    def column(self, name: str) -> NDArray[Any]:
+        """The values of one of :attr:`names`, of shape (n_samples, ...)."""
+        if self.table is None:
+            return np.asarray(self.inputs[name])
+        values: NDArray[Any] = _tables().column_values(self.table, name)
+        return values
 
     def types(self, target: str | None) -> dict[str, str]:
         """Type name by column."""
@@ -74,12 +90,16 @@ class Source:
         chunks: Opens it at its beginning.
         uri: Where it lies, if it has a place.
         once: Whether it can be read once only.
+        rows: How many rows it has, where that is known beforehand.
+        target: Name of the label column, where the data say so.
     """
 
     name: str
     chunks: Callable[[], Iterator[Chunk]]
     uri: str = ""
     once: bool = False
+    rows: int | None = None
+    target: str | None = None
 
 
 def open_source(dataset: Any, rows: int) -> Source:
@@ -95,14 +115,24 @@ def open_source(dataset: Any, rows: int) -> Source:
     if isinstance(dataset, str | Path):
         return _open_files(str(dataset), rows)
     roots = _roots(dataset)
+    if "mlflow" in roots:
+        return _open_mlflow(dataset, rows)
+    if "datasets" in roots:
+        return _open_hugging_face(dataset, rows)
     if _is_one_batch(dataset, roots):
-        return Source(_name_of(dataset), lambda: _slices(_chunk(dataset), rows))
+        known = len(dataset) if hasattr(dataset, "iloc") else None
+        return Source(
+            _name_of(dataset), lambda: _slices(_chunk(dataset), rows), rows=known
+        )
     if isinstance(dataset, np.ndarray):
         raise DatasetError(
             f"an array of shape {dataset.shape} alone has no labels; give (X, y)"
         )
     if "torch" in roots and not _has_class(dataset, "DataLoader"):
-        return Source("torch dataset", lambda: _torch_chunks(dataset, rows))
+        return Source(
+            "torch dataset",
+            lambda: (_chunk(each) for each in stacked_items(dataset, rows)),
+        )
     if "tensorflow" in roots:
         return Source("tf.data", lambda: _tensorflow_chunks(dataset, rows))
     if isinstance(dataset, Iterable):
@@ -113,7 +143,8 @@ def open_source(dataset: Any, rows: int) -> Source:
     raise DatasetError(
         f"a dataset of type {type(dataset).__qualname__} can't be read; give (X, y), a "
         "DataFrame, an Arrow table, a mapping of columns, a list of records, a CSV or "
-        "Parquet path, a torch or tf.data dataset, or an iterable of batches"
+        "Parquet path, a torch, tf.data, Hugging Face or MLflow dataset, or an iterable "
+        "of batches"
     )
 
 
@@ -208,8 +239,8 @@ def _as_labels(labels: Any) -> NDArray[Any]:
         if not hasattr(labels, "columns"):
             labels = {"target": labels}
         table = _tables().as_table(labels)
-        values: NDArray[Any] = _tables().column_values(table, table.column_names[0])
-        return values
+        columns = [_tables().column_values(table, name) for name in table.column_names]
+        return columns[0] if len(columns) == 1 else np.stack(columns, axis=1)
     array = _as_numpy(labels)
     return array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
 
@@ -254,39 +285,40 @@ def _open_files(text: str, rows: int) -> Source:
         given.name,
         lambda: (Chunk(table=t) for t in _tables().read_files(files, kind, rows)),
         uri=str(given.absolute()),
+        rows=_tables().rows_of(files) if kind == "parquet" else None,
     )
 
 
-def _torch_chunks(dataset: Any, rows: int) -> Iterator[Chunk]:
-    """Items of a map-style dataset, stacked; those of an iterable one likewise."""
-    items = (
-        dataset
-        if not hasattr(dataset, "__len__")
-        else (dataset[index] for index in range(len(dataset)))
-    )
-    kept: list[Any] = []
-    for item in items:
-        kept.append(item)
-        if len(kept) == rows:
-            yield _stacked(kept)
-            kept = []
-    if kept:
-        yield _stacked(kept)
-
-
-def _stacked(items: list[Any]) -> Chunk:
-    if not isinstance(items[0], tuple | list) or len(items[0]) != 2:
+def _open_mlflow(dataset: Any, rows: int) -> Source:
+    """Of ``mlflow.data``: its frame or arrays, with the targets that it names."""
+    held = (getattr(dataset, name, None) for name in _HELD_BY_MLFLOW)
+    data = next((each for each in held if each is not None), None)
+    targets = getattr(dataset, "targets", None)
+    if data is None:
         raise DatasetError(
-            "each item of a torch dataset must be a pair (inputs, label), but the first "
-            f"is a {type(items[0]).__qualname__}"
+            f"an MLflow dataset of type {type(dataset).__qualname__} can't be read; "
+            "give one of from_pandas, from_polars, from_numpy or from_huggingface"
         )
-    inputs = [_as_numpy_item(pair[0]) for pair in items]
-    labels = [_as_numpy_item(pair[1]) for pair in items]
-    return Chunk(inputs=np.stack(inputs), labels=_as_labels(np.stack(labels)))
+    if targets is not None and not isinstance(targets, str):
+        data, targets = (data, targets), None
+    opened = open_source(data, rows)
+    return replace(opened, name=str(dataset.name), target=targets)
 
 
-def _as_numpy_item(value: Any) -> NDArray[Any]:
-    return np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
+def _open_hugging_face(dataset: Any, rows: int) -> Source:
+    """A Dataset or IterableDataset of Hugging Face; images decoded to arrays."""
+    if isinstance(dataset, Mapping):
+        raise DatasetError(
+            f"a {type(dataset).__qualname__} holds the splits {some_of(dataset)}; give "
+            "one of them"
+        )
+    kinds = [_has_class(each, "Image") for each in (dataset.features or {}).values()]
+    form = "numpy" if any(kinds) else "arrow"
+    return Source(
+        str(getattr(dataset, "config_name", None) or "Hugging Face dataset"),
+        lambda: map(_unlabelled, dataset.with_format(form).iter(batch_size=rows)),
+        rows=getattr(dataset, "num_rows", None),
+    )
 
 
 def _tensorflow_chunks(dataset: Any, rows: int) -> Iterator[Chunk]:

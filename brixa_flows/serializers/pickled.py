@@ -140,16 +140,23 @@ def predict_by_methods(model: Any, inputs: Any) -> Prediction:
     if scores is None:
         return Prediction(values)
     labels = getattr(model, "classes_", None)
-    classes = None if labels is None else tuple(np.asarray(labels).tolist())
+    several = labels is None or isinstance(labels, list)
+    classes = None if several else tuple(np.asarray(labels).tolist())
     return Prediction(values, scores, classes)
 
 
 def _probabilities(model: Any, inputs: Any) -> NDArray[np.floating[Any]] | None:
-    """Probabilities of shape (n_samples, n_classes), none for several outputs."""
+    """Probabilities of shape (n_samples, n_classes).
+
+    Of several outputs of two classes each, those of the second classes, of shape
+    (n_samples, n_outputs); of outputs of more classes none.
+    """
     if not hasattr(model, "predict_proba"):
         return None
     scores = model.predict_proba(inputs)
     if isinstance(scores, list):
-        return None
+        if any(np.shape(each)[1:] != (2,) for each in scores):
+            return None
+        scores = np.stack([np.asarray(each)[:, 1] for each in scores], axis=1)
     scores = np.asarray(scores)
     return scores if scores.ndim == 2 else None

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from threading import Lock
 
-__all__ = ["SHOWN_FROM_BYTES", "is_shown", "progress"]
+__all__ = [
+    "SHOWN_AFTER_SECONDS",
+    "SHOWN_FROM_BYTES",
+    "is_shown",
+    "progress",
+    "progress_of_rows",
+]
 
 SHOWN_FROM_BYTES = 256 * 2**20
+SHOWN_AFTER_SECONDS = 2.0
 _TERMINAL = Lock()
 
 
@@ -37,17 +45,59 @@ def progress(what: str, total_bytes: int) -> Iterator[Callable[[int], None]]:
     if not is_shown(total_bytes):
         yield _say_nothing
         return
+    with _drawn_once(what, total_bytes, in_bytes=True) as advance:
+        yield advance
+
+
+@contextmanager
+def progress_of_rows(
+    what: str, total_rows: int | None
+) -> Iterator[Callable[[int], None]]:
+    """Show on a terminal how many rows are done, from :data:`SHOWN_AFTER_SECONDS` on.
+
+    Args:
+        what: What is being done, such as ``"asking flights 1.0.0"``.
+        total_rows: How many there are, if that is known.
+
+    Yields:
+        A function to call with the number of rows done since its last call.
+    """
+    if not _somebody_watches():
+        yield _say_nothing
+        return
+    with ExitStack() as stack:
+        start, done = time.monotonic(), 0
+        drawn: Callable[[int], None] | None = None
+
+        def advance(rows: int) -> None:
+            nonlocal drawn, done
+            done += rows
+            if drawn is not None:
+                drawn(rows)
+            elif time.monotonic() - start > SHOWN_AFTER_SECONDS:
+                bar = _drawn_once(what, total_rows, in_bytes=False)
+                drawn = stack.enter_context(bar)
+                drawn(done)
+
+        yield advance
+
+
+@contextmanager
+def _drawn_once(
+    what: str, total: int | None, *, in_bytes: bool
+) -> Iterator[Callable[[int], None]]:
+    """A bar, unless another one is being drawn."""
     if not _TERMINAL.acquire(blocking=False):
         yield _say_nothing
         return
     try:
-        with _bar(what, total_bytes) as advance:
+        with _bar(what, total, in_bytes=in_bytes) as advance:
             yield advance
     finally:
         _TERMINAL.release()
 
 
-def _say_nothing(done_bytes: int) -> None:
+def _say_nothing(done: int) -> None:
     """Stands in for a bar."""
 
 
@@ -59,29 +109,36 @@ def _somebody_watches() -> bool:
 
 
 @contextmanager
-def _bar(what: str, total_bytes: int) -> Iterator[Callable[[int], None]]:
+def _bar(
+    what: str, total: int | None, *, in_bytes: bool
+) -> Iterator[Callable[[int], None]]:
     # Here, because hardly any process draws one.
     from rich.console import Console
     from rich.markup import escape
     from rich.progress import (
         BarColumn,
         DownloadColumn,
+        MofNCompleteColumn,
         Progress,
         TextColumn,
         TimeRemainingColumn,
         TransferSpeedColumn,
     )
 
+    counted = (
+        (DownloadColumn(binary_units=True), TransferSpeedColumn())
+        if in_bytes
+        else (MofNCompleteColumn(),)
+    )
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
-        DownloadColumn(binary_units=True),
-        TransferSpeedColumn(),
+        *counted,
         TimeRemainingColumn(),
     )
     # What the program prints meanwhile stays on stdout, which may be a file.
     with Progress(
         *columns, console=Console(stderr=True), transient=True, redirect_stdout=False
     ) as drawn:
-        task = drawn.add_task(escape(what), total=total_bytes)
-        yield lambda done_bytes: drawn.advance(task, done_bytes)
+        task = drawn.add_task(escape(what), total=total)
+        yield lambda done: drawn.advance(task, done)

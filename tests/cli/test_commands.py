@@ -56,6 +56,27 @@ def test_an_evaluation_is_printed_and_its_report_kept(run: Run, storage: Path) -
     assert "accuracy" in out
 
 
+@pytest.mark.filterwarnings("ignore::brixa_flows.errors.InsecureSerializationWarning")
+def test_versions_are_ranked_and_those_left_out_are_told(
+    run: Run, storage: Path
+) -> None:
+    labelled = str(storage / "labelled.parquet")
+    code, out, _ = run(
+        *("model", "leaderboard", "delays", labelled, "--target", "late"),
+        *("--metric", "auc", "--metric", "f1", "--json"),
+    )
+    assert code == 0
+    board = json.loads(out)
+    assert board["by"] == "roc_auc"
+    assert board["versions"][0]["version"] == "1.0.0"
+    code, out, _ = run("model", "leaderboard", "delays", "--metric", "f1")
+    assert code == 0
+    assert "1.0.0" in out
+    code, _, err = run("model", "leaderboard", "delays", "--metric", "rmse")
+    assert code == 1
+    assert "rmse" in err or "root_mean_squared_error" in err
+
+
 @pytest.mark.parametrize(("data", "expected"), [("same", 0), ("moved", 3)])
 def test_a_drift_check_tells_by_its_exit_code(
     run: Run, storage: Path, data: str, expected: int

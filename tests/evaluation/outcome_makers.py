@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
-from brixa_flows.evaluation.outcomes import Outcomes
+from brixa_flows.evaluation.outcomes import Costs, Outcomes
 
 
 def two_classes(rows: int, *, seed: int = 0, prevalence: float = 0.4) -> Outcomes:
@@ -43,6 +45,24 @@ def numbers(rows: int, *, seed: int = 0, noise: float = 1.0) -> Outcomes:
     generator = np.random.default_rng(seed)
     truth = 10 + 2 * generator.normal(size=rows)
     return Outcomes("regression", truth, truth + noise * generator.normal(size=rows))
+
+
+def several_labels(rows: int, *, seed: int = 0) -> Outcomes:
+    """A model of three labels a row, of which the last is rare."""
+    generator = np.random.default_rng(seed)
+    truth = (generator.random((rows, 3)) < [0.5, 0.4, 0.2]).astype(np.int64)
+    raw = generator.normal(size=(rows, 3)) + 2 * truth - 1
+    score = 1 / (1 + np.exp(-raw))
+    answers = (score >= 0.5).astype(np.int64)
+    return Outcomes(
+        "multilabel", truth, answers, score, ("news", "sport", "art"), known=3
+    )
+
+
+def with_costs(outcomes: Outcomes, *, batches: int = 8) -> Outcomes:
+    """The same, as if predicted in batches of 100 rows and about 3 ms a row."""
+    seconds = np.random.default_rng(0).gamma(50, 0.3 / 50, size=batches)
+    return replace(outcomes, costs=Costs(seconds, np.full(batches, 100.0), 2_500_000))
 
 
 def flowers(rows: int, seed: int) -> pd.DataFrame:

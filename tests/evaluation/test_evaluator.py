@@ -9,8 +9,12 @@ from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
+import pandas as pd
+import pyarrow as pa
 import pytest
 from sklearn import metrics as sk
+from sklearn.linear_model import LogisticRegression
+from sklearn.multioutput import MultiOutputClassifier
 
 from brixa_flows.errors import DatasetError, EvaluationError
 from brixa_flows.evaluation import (
@@ -18,7 +22,9 @@ from brixa_flows.evaluation import (
     Gate,
     GatePolicy,
     ModelEvaluator,
+    evaluate_function,
 )
+from tests.evaluation.conftest import Workshop
 
 pytestmark = pytest.mark.filterwarnings(
     # These tests save scikit-learn models, whose format runs code; that is told.
@@ -269,3 +275,178 @@ def test_the_network_of_the_spec_is_judged_on_integer_labels(workshop: Any) -> N
     assert results[0].metrics["accuracy"] == int((answers == labels).sum()) / 60
     assert results[0].metrics == results[1].metrics == results[2].metrics
     assert len({result.dataset_digest for result in results}) == 1
+
+
+def test_what_was_found_before_is_not_computed_twice_unless_asked(
+    tmp_path: Path,
+) -> None:
+    shop = Workshop(tmp_path)
+    evaluator = ModelEvaluator(shop.registry)
+    first = evaluator.evaluate(
+        "flowers", "2.0.0", shop.test, ["f1", "auc"], dataset_name="may"
+    )
+    arrow = pa.Table.from_pandas(shop.test)
+    for asked in (["f1", "auc"], ["f1_score", "roc_auc"]):
+        again = evaluator.evaluate("flowers", "2.0.0", arrow, asked, dataset_name="may")
+        assert again.evaluated_at == first.evaluated_at
+    assert len(shop.registry.evaluations("flowers", "2.0.0")) == 1
+    june = evaluator.evaluate(
+        "flowers", "2.0.0", arrow, ["f1", "auc"], dataset_name="june"
+    )
+    assert june.evaluated_at == first.evaluated_at and june.dataset.name == "june"
+    assert evaluator.last_result("flowers", "2.0.0").dataset.name == "june"
+    others = (
+        {"metrics": ["f1"]},
+        {"slices": ["kind"], "target": "kind"},
+        {"dataset": shop.test.head(300)},
+        {"version": "3.0.0"},
+        {"threshold": 0.3},
+        {"positive": "no"},
+        {"again": True},
+        {"answers": lambda rows: np.full(len(rows), "no")},
+    )
+    common = {
+        "version": "2.0.0",
+        "dataset": shop.test,
+        "metrics": ["f1", "auc"],
+        "record": False,
+    }
+    for other in others:
+        given = {**common, **other}
+        if "answers" in other:
+            given["metrics"] = ["f1"]
+        found = evaluator.evaluate("flowers", **given)
+        assert found.evaluated_at > first.evaluated_at, other
+    code = [lambda_free_metric]
+    one = evaluator.evaluate("flowers", "2.0.0", shop.test, code)
+    two = evaluator.evaluate("flowers", "2.0.0", shop.test, code)
+    assert two.evaluated_at > one.evaluated_at, "code may have changed"
+
+
+def lambda_free_metric(truth: Any, answers: Any) -> float:
+    return float((truth == answers).mean())
+
+
+def test_what_was_known_is_the_last_report_again_and_names_todays_production(
+    tmp_path: Path,
+) -> None:
+    shop = Workshop(tmp_path)
+    evaluator = ModelEvaluator(shop.registry)
+    first = evaluator.evaluate("flowers", "2.0.0", shop.test, ["f1"])
+    evaluator.evaluate("flowers", "2.0.0", shop.test.head(50), ["f1"])
+    shop.registry.transition("flowers", "1.0.0", "production", reason="x", actor="ada")
+    again = evaluator.evaluate("flowers", "2.0.0", shop.test, ["f1"])
+    assert (first.production, again.production) == (None, "1.0.0")
+    assert evaluator.last_result("flowers", "2.0.0") == again
+
+
+def test_a_threshold_moves_the_labels(evaluator: ModelEvaluator, workshop: Any) -> None:
+    judged = [
+        evaluator.evaluate(
+            "flowers", "2.0.0", workshop.test, ["recall"], threshold=t, record=False
+        ).metrics["recall"]
+        for t in (0.1, 0.5, 0.9)
+    ]
+    assert judged == sorted(judged, reverse=True) and judged[0] > judged[2]
+    with pytest.raises(EvaluationError, match="between 0 and 1, not 50"):
+        evaluator.evaluate("flowers", "2.0.0", workshop.test, threshold=50)
+    with pytest.raises(EvaluationError, match="this is a regression task"):
+        evaluator.evaluate("widths", None, workshop.test, target="width", threshold=0.5)
+
+
+def test_a_threshold_is_chosen_and_holds_what_was_asked(
+    evaluator: ModelEvaluator, workshop: Any
+) -> None:
+    choice = evaluator.choose_threshold("flowers", "2.0.0", workshop.test, "f1")
+    judged = evaluator.evaluate(
+        "flowers",
+        "2.0.0",
+        workshop.test,
+        list(choice.metrics),
+        threshold=choice.threshold,
+        record=False,
+    )
+    assert judged.metrics == pytest.approx(choice.metrics, rel=1e-12)
+    plain = evaluator.evaluate("flowers", "2.0.0", workshop.test, ["f1"], record=False)
+    assert choice.metrics["f1"] >= plain.metrics["f1"]
+    strict = evaluator.choose_threshold(
+        "flowers", "2.0.0", workshop.test, "precision", at_least={"recall": 0.9}
+    )
+    assert strict.metrics["recall"] >= 0.9
+    for metric, at_least, sentence in (
+        ("auc", {}, "can't be chosen by 'auc'; choose by f1"),
+        (
+            "f1",
+            {"precision": 1.1},
+            "no threshold reaches precision >= 1.1 on these 400",
+        ),
+    ):
+        with pytest.raises(EvaluationError, match=sentence):
+            evaluator.choose_threshold(
+                "flowers", "2.0.0", workshop.test, metric, at_least=at_least
+            )
+
+
+def test_a_function_is_judged_like_a_version(workshop: Any) -> None:
+    def long_ones(rows: Any) -> Any:
+        return np.where(rows["length"] > 0.75, "yes", "no")
+
+    result = evaluate_function(long_ones, workshop.test, ["f1"], target="kind")
+    assert str(result.version) == "0.0.0-unregistered"
+    assert result.model_name == "long_ones"
+    expected = sk.f1_score(
+        workshop.test["kind"], long_ones(workshop.test), pos_label="yes"
+    )
+    assert result.metrics["f1"] == expected
+
+
+def test_versions_are_ranked_on_the_same_rows(tmp_path: Path) -> None:
+    shop = Workshop(tmp_path)
+    evaluator = ModelEvaluator(shop.registry)
+    with pytest.raises(EvaluationError, match="flowers was ever evaluated; give a dat"):
+        evaluator.leaderboard("flowers")
+    evaluator.evaluate("flowers", "1.0.0", shop.test.head(30), ["f1"], target="kind")
+    board = evaluator.leaderboard(
+        "flowers", shop.test.drop(columns="length"), ["log_loss"], target="kind"
+    )
+    assert [str(each.version) for each in board.results] == ["1.0.0"]
+    assert "lacks columns" in board.left_out["2.0.0"]
+    board = evaluator.leaderboard(
+        "flowers", shop.test, ["log_loss", "auc"], target="kind"
+    )
+    losses = [each.metrics["log_loss"] for each in board.results]
+    assert losses == sorted(losses) and len(losses) == 3, "less loss is better"
+    kept = evaluator.leaderboard("flowers", by="auc", versions="<3")
+    areas = [each.metrics["auc"] for each in kept.results]
+    assert areas == sorted(areas, reverse=True) and len(areas) == 2
+    assert kept.dataset.digest == board.dataset.digest
+    assert kept.metrics == ["roc_auc", "log_loss"]
+    plain = json.loads(json.dumps(kept.to_dict()))
+    assert plain["versions"][0]["rank"] == 1
+    with pytest.raises(EvaluationError, match="no metric called 'aucc'"):
+        evaluator.leaderboard("flowers", by="aucc")
+
+
+def test_several_labels_a_row_are_judged_and_compared(tmp_path: Path) -> None:
+    shop = Workshop(tmp_path)
+    generator = np.random.default_rng(0)
+    X = pd.DataFrame(generator.normal(size=(300, 3)), columns=["a", "b", "c"])
+    noise = generator.normal(size=(300, 2))
+    Y = pd.DataFrame((X[["a", "b"]].to_numpy() + noise > 0).astype(int))
+    Y.columns = pd.Index(["news", "art"])
+    shop.save(
+        "topics", MultiOutputClassifier(LogisticRegression()).fit(X[["a"]], Y), X[["a"]]
+    )
+    shop.save("topics", MultiOutputClassifier(LogisticRegression()).fit(X, Y), X)
+    evaluator = ModelEvaluator(shop.registry)
+    table = pd.concat([X, Y], axis=1)
+    result = evaluator.evaluate("topics", "2.0.0", table, target=["news", "art"])
+    assert result.task == "multilabel"
+    assert list(result.metrics)[-2:] == ["roc_auc", "average_precision"]
+    assert result.dataset.target == "news, art"
+    assert "| hamming_loss |" in evaluator.generate_report("topics", "2.0.0")
+    compared = evaluator.compare(
+        "topics", "1.0.0", "2.0.0", table, ["f1", "accuracy"], target=["news", "art"]
+    )
+    assert compared.metrics["f1"].verdict == "better"
+    assert compared.metrics["accuracy"].test == "paired bootstrap"

@@ -7,17 +7,44 @@ import pytest
 from sklearn import metrics as sk
 
 from brixa_flows.errors import EvaluationError
+from brixa_flows.evaluation._sklearn import value_of
+from brixa_flows.evaluation.draws import counted
+from brixa_flows.evaluation.judging import judge
 from brixa_flows.evaluation.measuring import measure, share_warnings
-from brixa_flows.evaluation.metrics import METRICS, Metric, metrics_for
-from brixa_flows.evaluation.outcomes import Outcomes, judge
+from brixa_flows.evaluation.metric_catalog import SHARES
+from brixa_flows.evaluation.metrics import (
+    METRICS,
+    Metric,
+    canonical_metric,
+    metrics_for,
+    obstacle,
+)
+from brixa_flows.evaluation.outcomes import Outcomes
+from brixa_flows.evaluation.terms import terms_of
 from brixa_flows.serializers.base import Prediction
-from tests.evaluation.outcome_makers import many_classes, numbers, two_classes
+from tests.evaluation.outcome_makers import (
+    many_classes,
+    numbers,
+    several_labels,
+    two_classes,
+    with_costs,
+)
 
 EXACTLY = {"rel": 1e-12, "abs": 1e-12}
 
 
 def values_of(outcomes: Outcomes, names: list[str]) -> dict[str, float]:
-    return measure(outcomes, metrics_for(names, outcomes))[0]
+    """Without the intervals, whose draws take longer."""
+    chosen = metrics_for(names, outcomes)
+    values = {metric.name: value_of(metric, outcomes) for metric in chosen}
+    return {name: values[canonical_metric(name)] for name in names}
+
+
+def draws_with_each_row_once(name: str, outcomes: Outcomes) -> float:
+    """What the functions that draw by counting the rows give when all count once."""
+    counting = counted(METRICS[name], outcomes.task)
+    assert counting is not None
+    return float(counting(outcomes, np.ones((1, outcomes.rows)))[0])
 
 
 def test_binary_numbers_are_those_of_scikit_learn() -> None:
@@ -40,6 +67,12 @@ def test_binary_numbers_are_those_of_scikit_learn() -> None:
         "average_precision": sk.average_precision_score(truth, score, pos_label="yes"),
         "log_loss": sk.log_loss(truth, outcomes.probabilities),
         "brier_score_loss": sk.brier_score_loss(truth, score, pos_label="yes"),
+        "f2": sk.fbeta_score(truth, predicted, beta=2, pos_label="yes"),
+        "f0.5_macro": sk.fbeta_score(truth, predicted, beta=0.5, average="macro"),
+        "specificity": sk.recall_score(truth, predicted, pos_label="no"),
+        "zero_one_loss": sk.zero_one_loss(truth, predicted),
+        "d2_log_loss": sk.d2_log_loss_score(truth, outcomes.probabilities),
+        "top_1_accuracy": sk.top_k_accuracy_score(truth, score, k=1),
     }
     assert values_of(outcomes, list(expected)) == pytest.approx(expected, **EXACTLY)
 
@@ -55,8 +88,92 @@ def test_multiclass_numbers_are_those_of_scikit_learn_with_macro_averages() -> N
         "f1_weighted": sk.f1_score(truth, predicted, average="weighted"),
         "roc_auc": sk.roc_auc_score(truth, outcomes.probabilities, multi_class="ovr"),
         "log_loss": sk.log_loss(truth, outcomes.probabilities),
+        "brier": sk.brier_score_loss(truth, outcomes.probabilities),
+        "roc_auc_ovo": sk.roc_auc_score(
+            truth, outcomes.probabilities, multi_class="ovo"
+        ),
+        "average_precision": sk.average_precision_score(truth, outcomes.probabilities),
+        "top_2_accuracy": sk.top_k_accuracy_score(truth, outcomes.probabilities, k=2),
     }
     assert values_of(outcomes, list(expected)) == pytest.approx(expected, **EXACTLY)
+
+
+@pytest.mark.parametrize(
+    ("make", "names"),
+    [
+        (two_classes, ["average_precision", "d2_log_loss_score"]),
+        (
+            many_classes,
+            ["average_precision", "d2_log_loss_score", "roc_auc_ovo"]
+            + ["roc_auc_ovr_weighted"],
+        ),
+        (
+            several_labels,
+            ["average_precision", *(n for n in METRICS if n.startswith(SHARES))]
+            + ["accuracy", "hamming_loss", "zero_one_loss"],
+        ),
+    ],
+)
+def test_draws_are_of_the_same_number_as_the_value(make: Any, names: list[str]) -> None:
+    outcomes = make(200)
+    drawn = {name: draws_with_each_row_once(name, outcomes) for name in names}
+    assert drawn == pytest.approx(values_of(outcomes, names), **EXACTLY)
+
+
+def test_numbers_of_several_labels_a_row_are_those_of_scikit_learn() -> None:
+    outcomes = several_labels(200)
+    pair = outcomes.truth, outcomes.predicted
+    scores = outcomes.truth, outcomes.probabilities
+    expected = {
+        "accuracy": sk.accuracy_score(*pair),
+        "hamming_loss": sk.hamming_loss(*pair),
+        "f1": sk.f1_score(*pair, average="macro"),
+        "f1_samples": sk.f1_score(*pair, average="samples", zero_division=0),
+        "jaccard_micro": sk.jaccard_score(*pair, average="micro"),
+        "precision_weighted": sk.precision_score(*pair, average="weighted"),
+        "roc_auc": sk.roc_auc_score(*scores),
+        "average_precision": sk.average_precision_score(*scores),
+    }
+    assert values_of(outcomes, list(expected)) == pytest.approx(expected, **EXACTLY)
+
+
+def _fits(name: str, outcomes: Outcomes) -> bool:
+    return obstacle(METRICS[name], outcomes) is None
+
+
+@pytest.mark.parametrize("make", [two_classes, many_classes])
+def test_the_calibration_error_is_the_gap_of_each_bin(make: Any) -> None:
+    """By the loop of the paper; torchmetrics gives the same to its float32."""
+    outcomes = make(500)
+    assert outcomes.probabilities is not None
+    sure, holds = outcomes.probabilities[:, 1], outcomes.truth == 1
+    if outcomes.task == "multiclass":
+        sure = outcomes.probabilities.max(axis=1)
+        holds = outcomes.predicted == outcomes.truth
+    edges = np.linspace(0, 1, 16)
+    expected = 0.0
+    for low, high in zip(edges[:-1], edges[1:], strict=True):
+        rows = (sure >= low) & (sure < high)
+        if rows.any():
+            expected += rows.mean() * abs(sure[rows].mean() - holds[rows].mean())
+    found = values_of(outcomes, ["ece"])["ece"]
+    assert found == pytest.approx(expected, **EXACTLY)
+    drawn = draws_with_each_row_once("expected_calibration_error", outcomes)
+    assert drawn == pytest.approx(found, **EXACTLY)
+
+
+def test_seconds_and_bytes_are_metrics_of_the_run() -> None:
+    outcomes = with_costs(two_classes(20))
+    values, intervals = measure(
+        outcomes, metrics_for(["latency", "model_size"], outcomes)
+    )
+    assert values["latency_per_row_ms"] == pytest.approx(3.0, rel=0.2)
+    low, high = intervals["latency"]
+    assert low < values["latency"] < high
+    assert values["model_size_mb"] == 2.5
+    assert intervals["model_size_mb"] == (2.5, 2.5)
+    with pytest.raises(EvaluationError, match="of the whole run"):
+        metrics_for(["latency"], outcomes.take(np.arange(5)))
 
 
 def test_regression_numbers_are_those_of_scikit_learn() -> None:
@@ -69,18 +186,72 @@ def test_regression_numbers_are_those_of_scikit_learn() -> None:
         "median_absolute_error": sk.median_absolute_error(*pair),
         "r2": sk.r2_score(*pair),
         "explained_variance": sk.explained_variance_score(*pair),
+        "mean_squared_log_error": sk.mean_squared_log_error(*pair),
+        "root_mean_squared_log_error": sk.root_mean_squared_log_error(*pair),
+        "mean_pinball_loss": sk.mean_pinball_loss(*pair),
+        "mean_pinball_loss_0.9": sk.mean_pinball_loss(*pair, alpha=0.9),
+        "mean_poisson_deviance": sk.mean_poisson_deviance(*pair),
+        "mean_gamma_deviance": sk.mean_gamma_deviance(*pair),
+        "max_error": sk.max_error(*pair),
+        "d2_absolute_error_score": sk.d2_absolute_error_score(*pair),
     }
     assert values_of(outcomes, list(expected)) == pytest.approx(expected, **EXACTLY)
 
 
-@pytest.mark.parametrize("make", [two_classes, many_classes, numbers])
+@pytest.mark.parametrize("make", [two_classes, many_classes, several_labels, numbers])
 def test_every_metric_of_a_task_has_an_interval_around_its_value(make: Any) -> None:
-    outcomes = make(150)
+    outcomes = with_costs(make(150))
     names = [name for name, m in METRICS.items() if outcomes.task in m.tasks]
     values, intervals = measure(outcomes, metrics_for(names, outcomes))
-    for name in names:
+    for name in sorted({*names} - {"model_size_mb", "max_error"}):
         low, high = intervals[name]
         assert low < values[name] < high, name
+
+
+@pytest.mark.parametrize("make", [two_classes, many_classes, numbers])
+def test_a_mean_of_terms_is_the_metric(make: Any) -> None:
+    """The draws of a metric are of the same number as its value."""
+    outcomes = make(120)
+    names = [n for n, m in METRICS.items() if m.method == "mean" and _fits(n, outcomes)]
+    names += ["mean_pinball_loss_0.2"] if outcomes.task == "regression" else []
+    names += ["top_2_accuracy"] if outcomes.task == "multiclass" else []
+    for metric in metrics_for(names, outcomes):
+        terms, combine = terms_of(metric)
+        made = float(combine(terms(outcomes).mean(axis=0, keepdims=True))[0])
+        assert made == pytest.approx(values_of(outcomes, [metric.name])[metric.name])
+
+
+def test_a_function_may_ask_for_probabilities() -> None:
+    def mean_sureness(truth: Any, probabilities: Any) -> float:
+        assert truth.tolist()[0] in ("no", "yes")
+        return float(probabilities.max(axis=1).mean())
+
+    metric = Metric("sureness", ("binary",), "probability", function=mean_sureness)
+    outcomes = two_classes(60)
+    assert 0.5 < measure(outcomes, [metric])[0]["sureness"] < 1
+    labels = np.array(["a", "b"])
+    with pytest.raises(EvaluationError, match="sureness needs class probabilities"):
+        metrics_for([metric], judge(labels, Prediction(labels)))
+
+
+def test_logarithms_of_negative_numbers_are_refused_with_their_count() -> None:
+    outcomes = Outcomes("regression", np.array([1.0, -2.0, -3.0]), np.ones(3))
+    with pytest.raises(EvaluationError, match="labels of 0 or more, but 2 of 3.*row 1"):
+        metrics_for(["rmsle"], outcomes)
+    with pytest.raises(EvaluationError, match="labels of more than 0, but 2 of 3"):
+        metrics_for(["mean_gamma_deviance"], outcomes)
+
+
+@pytest.mark.parametrize("name", ["top_4_accuracy", "top_9_accuracy"])
+def test_as_many_best_classes_as_there_are_mean_nothing(name: str) -> None:
+    with pytest.raises(EvaluationError, match="means nothing with 4 classes"):
+        metrics_for([name], many_classes(50))
+
+
+@pytest.mark.parametrize("name", ["mean_pinball_loss_1.5", "top_0_accuracy"])
+def test_a_number_out_of_range_names_no_metric(name: str) -> None:
+    with pytest.raises(EvaluationError, match="there is no metric called"):
+        metrics_for([name], many_classes(50))
 
 
 def test_the_same_seed_gives_the_same_intervals() -> None:
@@ -90,7 +261,8 @@ def test_the_same_seed_gives_the_same_intervals() -> None:
 
 
 def test_a_metric_answers_to_its_other_names() -> None:
-    values = values_of(two_classes(100), ["auc", "f1_score"])
+    outcomes = two_classes(100)
+    values, _ = measure(outcomes, metrics_for(["auc", "f1_score"], outcomes))
     assert list(values) == ["roc_auc", "f1"]
     assert values["auc"] == values["roc_auc"]
     with pytest.raises(KeyError):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from brixa_flows.errors import EvaluationError
-from brixa_flows.evaluation.outcomes import judge
+from brixa_flows.evaluation.judging import judge
 from brixa_flows.serializers.base import Prediction
 
 
@@ -116,7 +116,13 @@ def test_all_zero_labels_do_not_make_zero_the_positive_class() -> None:
             Prediction(np.array(["a", "b"])),
             "1 of 2 rows have no label .the first is row 1",
         ),
-        (np.zeros((2, 2)), Prediction(np.zeros(2)), "labels have shape .2, 2"),
+        (np.zeros((2, 2)), Prediction(np.zeros(2)), "shape .2, 2. but the predictions"),
+        (np.zeros((2, 0)), Prediction(np.zeros(2)), "labels have shape .2, 0"),
+        (
+            np.array([[0, 1, 2], [1, 0, 0]]),
+            Prediction(np.zeros((2, 3))),
+            "must hold 0 and 1 only; columns 2 don't .such as .*2",
+        ),
         (
             np.array(["x", "y"]),
             Prediction(np.array([[0.1, 0.9], [0.3, 0.7]])),
@@ -150,3 +156,41 @@ def test_a_task_that_is_said_must_be_one() -> None:
 def test_a_regression_refuses_labels_that_are_no_numbers() -> None:
     with pytest.raises(EvaluationError, match="needs numbers as labels"):
         judge(np.array(["a"]), Prediction(np.array([1.0])), task="regression")
+
+
+def test_several_labels_a_row_are_told_by_their_shape() -> None:
+    labels = np.array([[1, 0, 1], [0, 0, 0], [1, 1, 0]])
+    answers = judge(labels, Prediction(labels[::-1].copy()))
+    assert answers.task == "multilabel" and answers.probabilities is None
+    logits = judge(
+        labels, Prediction(np.array([[2.0, -1, 0], [0.1, 0, -3], [0, 1, 0]]))
+    )
+    assert logits.predicted.tolist() == [[1, 0, 1], [1, 1, 0], [1, 1, 1]]
+    assert logits.probabilities is not None
+    assert logits.probabilities[0, 0] == pytest.approx(1 / (1 + np.exp(-2)))
+    named = judge(
+        labels, Prediction(labels, np.full((3, 3), 0.4), ("news", "sport", "art"))
+    )
+    assert named.classes == ("news", "sport", "art")
+    assert (named.predicted == labels).all(), "answers win over their probabilities"
+
+
+def test_one_hot_labels_of_a_softmax_are_classes() -> None:
+    labels, shares = np.eye(3)[[0, 2, 1]], np.full((3, 3), 1 / 3)
+    outcomes = judge(labels, Prediction(shares))
+    assert outcomes.task == "multiclass" and outcomes.truth.tolist() == [0, 2, 1]
+    assert "one-hot" in outcomes.warnings[0]
+    assert judge(labels, Prediction(shares), task="multilabel").task == "multilabel"
+    assert judge(labels, Prediction(np.full((3, 3), 0.9))).task == "multilabel"
+
+
+def test_numbers_are_the_names_of_a_model_that_names_its_classes() -> None:
+    """As Hugging Face: the data count the classes, the model names them."""
+    shares = np.array([[0.9, 0.1], [0.2, 0.8]])
+    prediction = Prediction(np.array(["bad", "good"]), shares, ("bad", "good"))
+    outcomes = judge(np.array([0, 1]), prediction)
+    assert outcomes.truth.tolist() == outcomes.predicted.tolist() == [0, 1]
+    told = "the labels are numbers of the model's classes: 0 is 'bad', 1 is 'good'"
+    assert outcomes.warnings == (told,)
+    with pytest.raises(EvaluationError, match="no label of the dataset .5, 6."):
+        judge(np.array([5, 6]), prediction)

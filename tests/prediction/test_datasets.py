@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +17,7 @@ from brixa_flows.errors import DatasetError
 from brixa_flows.prediction import LabelledBatches, as_batches
 from brixa_flows.registry.metadata import ModelMetadata
 from brixa_flows.registry.schemas import infer_input_schema
+from tests.requirements_present import require
 
 FRAME = pd.DataFrame(
     {
@@ -192,6 +194,104 @@ def test_torch_items_and_loaders_are_read() -> None:
         assert labels_of(batches) == labels.tolist()
         assert [len(batch.inputs) for batch in batches] == [4, 2]
         assert batches.digest == as_batches((inputs, labels)).digest
+
+
+def test_torch_items_may_be_mappings_or_texts() -> None:
+    import torch
+
+    class Items(torch.utils.data.Dataset[Any]):
+        def __init__(self, items: list[Any]) -> None:
+            self.items = items
+
+        def __len__(self) -> int:
+            return len(self.items)
+
+        def __getitem__(self, index: int) -> Any:
+            return self.items[index]
+
+    tokens = [{"input_ids": torch.arange(3) + n, "labels": n % 2} for n in range(5)]
+    for dataset in (Items(tokens), torch.utils.data.DataLoader(Items(tokens), 2)):
+        batches = as_batches(dataset, batch_rows=2)
+        assert labels_of(batches) == [0, 1, 0, 1, 0]
+        first = next(iter(batches))
+        assert first.inputs["input_ids"].tolist() == [[0, 1, 2], [1, 2, 3]]
+        assert list(first.inputs) == ["input_ids"]
+        assert batches.target == "labels"
+    texts = Items([("good", 1), ("bad", 0), ("ill", 0)])
+    for dataset in (texts, torch.utils.data.DataLoader(texts, batch_size=2)):
+        first = next(iter(as_batches(dataset, metadata=metadata(["a"]), batch_rows=2)))
+        assert first.inputs == ["good", "bad"]
+    ragged = Items([(torch.zeros(2), 0), (torch.zeros(3), 1)])
+    with pytest.raises(DatasetError, match="not all of one shape.*collate_fn"):
+        list(as_batches(ragged))
+    with pytest.raises(DatasetError, match="must be a pair .*first is a Tensor"):
+        list(as_batches(Items([torch.zeros(2)])))
+
+
+@pytest.mark.filterwarnings(
+    "ignore:Starting with pandas version 4.0:DeprecationWarning"
+)
+def test_datasets_of_mlflow_know_their_target() -> None:
+    import mlflow.data
+    from mlflow.data.code_dataset_source import CodeDatasetSource
+    from mlflow.data.meta_dataset import MetaDataset
+
+    from_frame = mlflow.data.from_pandas(FRAME, targets="good", name="fruit of June")
+    batches = as_batches(from_frame, metadata=FRUIT)
+    assert labels_of(batches) == FRAME["good"].tolist()
+    assert (batches.name, batches.target) == ("fruit of June", "good")
+    assert batches.digest == as_batches(FRAME, target="good").digest
+    matrix, labels = np.arange(6.0).reshape(3, 2), np.array([0, 1, 1])
+    from_arrays = mlflow.data.from_numpy(matrix, targets=labels)
+    assert as_batches(from_arrays).digest == as_batches((matrix, labels)).digest
+    nothing = MetaDataset(CodeDatasetSource(tags={}), name="nothing")
+    with pytest.raises(DatasetError, match="MLflow dataset of type MetaDataset can't"):
+        as_batches(nothing)
+
+
+def test_datasets_of_hugging_face_are_read_in_batches() -> None:
+    require("the library datasets", importlib.util.find_spec("datasets") is not None)
+    import datasets
+
+    frame = pd.DataFrame({"text": ["good", "bad", "ill"], "label": [1, 0, 0]})
+    whole = datasets.Dataset.from_pandas(frame)
+    for dataset in (whole, whole.to_iterable_dataset()):
+        batches = as_batches(dataset, metadata=metadata(["a"]), batch_rows=2)
+        assert [len(batch.inputs) for batch in batches] == [2, 1]
+        assert labels_of(batches) == [1, 0, 0]
+        assert batches.digest == as_batches(frame, target="label").digest
+    with pytest.raises(DatasetError, match="DatasetDict holds the splits test; give"):
+        as_batches(datasets.DatasetDict(test=whole))
+    pictures = datasets.Dataset.from_dict(
+        {"image": [np.full((2, 2), n, np.uint8) for n in range(3)], "label": [0, 1, 1]},
+        features=datasets.Features(
+            {"image": datasets.Image(), "label": datasets.ClassLabel(names=["a", "b"])}
+        ),
+    )
+    version = metadata(np.zeros((2, 2, 2), np.float32))
+    (batch,) = as_batches(pictures, metadata=version)
+    assert batch.inputs.shape == (3, 2, 2) and batch.inputs[2].max() == 2
+    assert batch.labels is not None and batch.labels.tolist() == [0, 1, 1]
+
+
+def test_several_target_columns_are_labels_of_several_columns() -> None:
+    frame = pd.DataFrame({"x": [1.0, 2.0], "news": [1, 0], "art": [0, 0]})
+    batches = as_batches(frame, target=["news", "art"])
+    (batch,) = batches
+    assert list(batch.inputs.columns) == ["x"]
+    assert batch.labels is not None and batch.labels.tolist() == [[1, 0], [0, 0]]
+    assert batches.target == "news, art"
+    (batch,) = as_batches((frame[["x"]], frame[["news", "art"]]))
+    assert batch.labels is not None and batch.labels.shape == (2, 2)
+    with pytest.raises(DatasetError, match="target column 'sport' is not in the data"):
+        list(as_batches(frame, target=["news", "sport"]))
+
+
+def test_rows_are_known_beforehand_where_that_is_cheap(tmp_path: Path) -> None:
+    FRAME.to_parquet(tmp_path / "a.parquet")
+    assert as_batches(tmp_path / "a.parquet", target="good").expected_rows == 5
+    assert as_batches(FRAME, target="good").expected_rows == 5
+    assert as_batches(iter([FRAME]), target="good").expected_rows is None
 
 
 def test_images_are_arrays_of_any_shape() -> None:

@@ -154,7 +154,7 @@ def _predict_as_trained(
     tables = importlib.import_module("brixa_flows.prediction._tables")
 
     def predict(inputs: Inputs) -> Prediction:
-        frame = form.from_table(tables.as_table(inputs), None)
+        frame = form.from_table(tables.as_table(inputs), ())
         return predictor.predict(frame)
 
     return predict

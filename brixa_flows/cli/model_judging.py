@@ -1,0 +1,145 @@
+"""``brixa model evaluate``, ``leaderboard`` and ``report``: how good versions are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from brixa_flows.cli.workspace import (
+    MODEL_REF,
+    Workspace,
+    as_json,
+    json_option,
+    print_table,
+)
+from brixa_flows.refs import ModelRef
+
+if TYPE_CHECKING:
+    from brixa_flows.evaluation import EvaluationResult
+
+__all__ = ["evaluate", "leaderboard", "report"]
+
+
+@click.command("evaluate")
+@click.argument("ref", type=MODEL_REF)
+@click.argument("dataset")
+@click.option("--target", help="Name of the label column.")
+@click.option("--metric", "metrics", multiple=True, help="Repeat for several.")
+@click.option("--slice", "slices", multiple=True, help="Column to judge by its values.")
+@click.option("--again", is_flag=True, help="Also if it is known from before.")
+@json_option
+@click.pass_obj
+def evaluate(
+    workspace: Workspace,
+    ref: ModelRef,
+    dataset: str,
+    target: str | None,
+    metrics: tuple[str, ...],
+    slices: tuple[str, ...],
+    again: bool,
+    json_output: bool,
+) -> None:
+    """Judge a version on a CSV or Parquet file (or glob)."""
+    from brixa_flows.evaluation import ModelEvaluator
+
+    registry = workspace.registry
+    result = ModelEvaluator(registry).evaluate(
+        model_name=ref.name,
+        version=registry.resolve(ref.name, ref.spec),
+        dataset=dataset,
+        metrics=list(metrics) or None,
+        target=target,
+        slices=slices,
+        again=again,
+    )
+    if json_output:
+        as_json(result.to_dict())
+        return
+    print_table(
+        f"{ref.name} {result.version} on {result.rows} rows",
+        ("metric", "value", "95 % interval"),
+        (
+            (name, f"{value:.4f}", _interval(result.intervals.get(name)))
+            for name, value in result.metrics.items()
+        ),
+    )
+
+
+def _interval(bounds: tuple[float, float] | None) -> str:
+    return "" if bounds is None else f"{bounds[0]:.4f} to {bounds[1]:.4f}"
+
+
+@click.command("leaderboard")
+@click.argument("name")
+@click.argument("dataset", required=False)
+@click.option("--target", help="Name of the label column.")
+@click.option("--metric", "metrics", multiple=True, help="Repeat; the first one ranks.")
+@click.option("--constraint", default="*", help="Only versions such as ^1.2.")
+@json_option
+@click.pass_obj
+def leaderboard(
+    workspace: Workspace,
+    name: str,
+    dataset: str | None,
+    target: str | None,
+    metrics: tuple[str, ...],
+    constraint: str,
+    json_output: bool,
+) -> None:
+    """Rank the versions of NAME on the same rows.
+
+    Without DATASET (a CSV or Parquet file or glob) by what is kept of the rows that
+    most versions were judged on.
+    """
+    from brixa_flows.evaluation import ModelEvaluator
+
+    board = ModelEvaluator(workspace.registry).leaderboard(
+        name,
+        dataset,
+        list(metrics) or None,
+        versions=constraint,
+        by=metrics[0] if metrics else None,
+        target=target,
+    )
+    if json_output:
+        as_json(board.to_dict())
+        return
+    shown = board.metrics
+    print_table(
+        f"{name} on {board.dataset.rows} rows of {board.dataset.name}",
+        ("", "version", *shown),
+        (
+            (place, each.version, *(_with_interval(each, metric) for metric in shown))
+            for place, each in enumerate(board.results, start=1)
+        ),
+    )
+    for version, why in board.left_out.items():
+        click.echo(f"left out {version}: {why}", err=True)
+
+
+def _with_interval(result: EvaluationResult, metric: str) -> str:
+    low, high = result.intervals[metric]
+    return f"{result.metrics[metric]:.4f} ({low:.4f} to {high:.4f})"
+
+
+@click.command("report")
+@click.argument("ref", type=MODEL_REF)
+@click.option(
+    "--format",
+    "output_format",
+    type=click.Choice(["markdown", "html", "json", "junit"]),
+    default="markdown",
+    show_default=True,
+)
+@click.pass_obj
+def report(workspace: Workspace, ref: ModelRef, output_format: str) -> None:
+    """Print the report of the last evaluation of a version."""
+    from brixa_flows.evaluation import ModelEvaluator
+
+    registry = workspace.registry
+    version = registry.resolve(ref.name, ref.spec)
+    text = ModelEvaluator(registry).generate_report(
+        model_name=ref.name, version=version, output_format=output_format
+    )
+    click.echo(text)

@@ -1,0 +1,124 @@
+"""Versions that were judged on the same rows, the best first."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from brixa_flows.errors import EvaluationError
+from brixa_flows.evaluation.metrics import (
+    canonical_metric,
+    direction_sign,
+    no_such_metric,
+)
+from brixa_flows.evaluation.results import DatasetFacts, EvaluationResult
+from brixa_flows.versioning import ModelVersion
+
+__all__ = ["Leaderboard", "rank"]
+
+
+@dataclass(frozen=True)
+class Leaderboard:
+    """Versions of a model, the best by one metric first.
+
+    Attributes:
+        model_name: The model.
+        by: The metric that ranks.
+        dataset: The rows that all were judged on.
+        results: One for each version, the best first.
+        left_out: Why others are not ranked, by version.
+    """
+
+    model_name: str
+    by: str
+    dataset: DatasetFacts
+    results: tuple[EvaluationResult, ...]
+    left_out: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def metrics(self) -> list[str]:
+        """Metrics that all have, the one that ranks first."""
+        shared = [
+            name
+            for name in self.results[0].metrics
+            if name != self.by and all(name in each.metrics for each in self.results)
+        ]
+        return [self.by, *shared]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {
+            "model_name": self.model_name,
+            "by": self.by,
+            "dataset": vars(self.dataset) | {"columns": dict(self.dataset.columns)},
+            "versions": [
+                {
+                    "rank": place,
+                    "version": str(each.version),
+                    "in_production": str(each.version) == each.production,
+                    "metrics": dict(each.metrics),
+                    "intervals": {k: list(v) for k, v in each.intervals.items()},
+                    "evaluated_at": each.evaluated_at.isoformat(),
+                }
+                for place, each in enumerate(self.results, start=1)
+            ],
+            "left_out": dict(self.left_out),
+        }
+
+
+def rank(
+    model_name: str,
+    judged: Mapping[ModelVersion, Sequence[EvaluationResult] | str],
+    by: str | None = None,
+) -> Leaderboard:
+    """Rank versions by their newest results on the rows that most were judged on.
+
+    Args:
+        model_name: The model.
+        judged: What is known of each version, newest last, or why it has no result.
+        by: The metric that ranks; the first of the newest result if not given.
+
+    Raises:
+        EvaluationError: If nothing can be ranked; says why.
+    """
+    left_out = {str(v): why for v, why in judged.items() if isinstance(why, str)}
+    known = {v: list(r) for v, r in judged.items() if not isinstance(r, str)}
+    if not any(known.values()):
+        whys = "".join(f"; {version}: {why}" for version, why in left_out.items())
+        raise EvaluationError(
+            f"no version of {model_name} was judged{whys}"
+            if whys
+            else f"no version of {model_name} was ever evaluated; give a dataset"
+        )
+    digest = _shared_digest(known)
+    chosen: list[EvaluationResult] = []
+    for version, results in known.items():
+        on_it = [each for each in results if each.dataset_digest == digest]
+        if on_it:
+            chosen.append(on_it[-1])
+        else:
+            left_out[str(version)] = f"not judged on the rows {digest[:8]}"
+    name = canonical_metric(by or next(iter(chosen[-1].metrics)))
+    able = [each for each in chosen if name in each.metrics]
+    for each in chosen:
+        if name not in each.metrics:
+            left_out[str(each.version)] = f"{name} was not measured"
+    if not able:
+        raise EvaluationError(no_such_metric(name, chosen[0].task), metric=name)
+    sign = direction_sign(name)
+    able.sort(key=lambda each: (-sign * each.metrics[name], each.version))
+    return Leaderboard(model_name, name, able[0].dataset, tuple(able), left_out)
+
+
+def _shared_digest(known: Mapping[ModelVersion, Sequence[EvaluationResult]]) -> str:
+    """Of the rows that most versions were judged on; of equals the newest."""
+    newest: dict[str, Any] = {}
+    counts: Counter[str] = Counter()
+    for results in known.values():
+        counts.update({each.dataset_digest for each in results})
+        for each in results:
+            moment = newest.get(each.dataset_digest, each.evaluated_at)
+            newest[each.dataset_digest] = max(moment, each.evaluated_at)
+    return max(counts, key=lambda digest: (counts[digest], newest[digest]))

@@ -1,0 +1,57 @@
+"""One metric as data: what it needs, which way is better, how its interval is made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+from numpy.typing import NDArray
+
+from brixa_flows.evaluation.outcomes import Task
+
+__all__ = ["CustomMetric", "Metric"]
+
+CustomMetric: TypeAlias = Callable[[NDArray[Any], NDArray[Any]], float]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric as data.
+
+    Attributes:
+        name: Its name.
+        tasks: Where it means something.
+        needs: ``label`` (or number), ``probability`` of each class, or the ``run`` of
+            the model (its seconds and its size).
+        higher_is_better: Direction.
+        method: How its interval is made: ``confusion`` matrix, ``mean`` of a term per
+            row, ``auc`` (DeLong), ``ranking``, ``batches`` (of the run), or
+            ``bootstrap`` of the rows.
+        aliases: Other names it answers to.
+        function: ``f(y_true, y_pred) -> float``; only of a custom metric. With
+            ``needs="probability"`` it gets the labels and the probabilities of shape
+            (n_samples, n_classes), their columns in the order of the sorted classes
+            that the model knows.
+        parameter: The number in its name: a quantile, a beta, how many best classes.
+        values: Which numbers it is for: labels that are ``differing``, both labels
+            and predictions ``non_negative`` or ``positive``, or ``counts``, which are
+            predicted as positive numbers.
+    """
+
+    name: str
+    tasks: tuple[Task, ...]
+    needs: Literal["label", "probability", "run"] = "label"
+    higher_is_better: bool = True
+    method: Literal["confusion", "mean", "auc", "ranking", "batches", "bootstrap"] = (
+        "bootstrap"
+    )
+    aliases: tuple[str, ...] = ()
+    function: CustomMetric | None = None
+    parameter: float | None = None
+    values: Literal["any", "differing", "non_negative", "positive", "counts"] = "any"
+
+    @property
+    def sign(self) -> int:
+        """1 if more is better, else -1."""
+        return 1 if self.higher_is_better else -1

@@ -1,0 +1,56 @@
+"""What is asked of a model, apart from the data."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from brixa_flows.evaluation.metric import CustomMetric, Metric
+from brixa_flows.evaluation.metrics import canonical_metric
+from brixa_flows.evaluation.outcomes import Task
+
+__all__ = ["Question", "Wanted"]
+
+Wanted: TypeAlias = Sequence[str | Metric | CustomMetric]
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of a model, apart from the data.
+
+    Attributes:
+        metrics: Names, metrics or functions; ``None`` for the usual ones.
+        slices: Columns whose values are judged one by one.
+        task: Said instead of inferred.
+        positive: The positive label.
+        threshold: Probability from which on a row is called positive.
+        seed: Of the intervals.
+    """
+
+    metrics: Wanted | None = None
+    slices: Sequence[str] = ()
+    task: Task | None = None
+    positive: Any = None
+    threshold: float | None = None
+    seed: int = 0
+
+    @property
+    def asked(self) -> dict[str, Any] | None:
+        """The question as JSON; ``None`` if it holds code, which may change."""
+        names: list[str] | None = None
+        if self.metrics is not None:
+            if not all(isinstance(each, str) for each in self.metrics):
+                return None
+            names = [canonical_metric(str(each)) for each in self.metrics]
+        facts = {
+            "metrics": names,
+            "slices": list(self.slices),
+            "task": self.task,
+            "positive": self.positive,
+            "threshold": self.threshold,
+            "seed": self.seed,
+        }
+        plain: dict[str, Any] = json.loads(json.dumps(facts, default=str))
+        return plain

@@ -1,0 +1,167 @@
+"""What a metric that is made of means takes the mean of, row by row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import xlogy
+
+from brixa_flows.evaluation.metric import Metric
+from brixa_flows.evaluation.outcomes import Outcomes
+
+__all__ = ["Terms", "explained_draws", "terms_of"]
+
+Floats: TypeAlias = NDArray[np.float64]
+Terms: TypeAlias = tuple[Callable[[Outcomes], Floats], Callable[[Floats], Floats]]
+
+
+def terms_of(metric: Metric) -> Terms:
+    """Two functions for a metric of the method ``mean``.
+
+    The first gives terms of shape (n_samples, n_moments), the second the metric from
+    their means, of shape (n_draws, n_moments).
+    """
+    if metric.name in _TERMS:
+        return _TERMS[metric.name]
+    assert metric.parameter is not None
+    if metric.needs == "probability":
+        return partial(_top_terms, int(metric.parameter)), _plain_mean
+    return partial(_pinball_terms, metric.parameter), _plain_mean
+
+
+def _log_loss_terms(outcomes: Outcomes) -> Floats:
+    probabilities = outcomes.probabilities
+    assert probabilities is not None
+    given = probabilities[np.arange(outcomes.rows), outcomes.truth]
+    tiny = np.finfo(np.float64).eps
+    losses: Floats = -np.log(np.clip(given, tiny, 1 - tiny))[:, None]
+    return losses
+
+
+def explained_draws(outcomes: Outcomes, counts: NDArray[Any]) -> Floats:
+    """``d2_log_loss_score`` for each way of counting the rows.
+
+    Args:
+        outcomes: With probabilities.
+        counts: How often each row counts, of shape (n_draws, n_samples).
+
+    Returns:
+        Array of shape (n_draws,); NaN where all rows that count are of one class.
+    """
+    losses = counts @ _log_loss_terms(outcomes)[:, 0]
+    members = outcomes.truth[:, None] == np.arange(outcomes.known)
+    rows = counts @ members.astype(np.float64)
+    shares = rows / rows.sum(axis=1, keepdims=True)
+    guessing = -xlogy(rows, shares).sum(axis=1)
+    left = np.full(guessing.shape, np.nan)
+    np.divide(losses, guessing, out=left, where=guessing > 0)
+    explained: Floats = 1 - left
+    return explained
+
+
+def _brier_terms(outcomes: Outcomes) -> Floats:
+    probabilities = outcomes.probabilities
+    assert probabilities is not None
+    squares = probabilities**2
+    given = probabilities[np.arange(outcomes.rows), outcomes.truth]
+    losses: Floats = squares.sum(axis=1) - 2 * given + 1
+    return (losses / 2 if outcomes.task == "binary" else losses)[:, None]
+
+
+def _top_terms(best: int, outcomes: Outcomes) -> Floats:
+    probabilities = outcomes.probabilities
+    assert probabilities is not None
+    given = probabilities[np.arange(outcomes.rows), outcomes.truth]
+    above = (probabilities > given[:, None]).sum(axis=1)
+    within: Floats = (above < best).astype(np.float64)[:, None]
+    return within
+
+
+def _errors(outcomes: Outcomes) -> Floats:
+    errors: Floats = outcomes.truth - outcomes.predicted
+    return errors
+
+
+def _absolute_terms(outcomes: Outcomes) -> Floats:
+    return np.abs(_errors(outcomes))[:, None]
+
+
+def _squared_terms(outcomes: Outcomes) -> Floats:
+    terms: Floats = (_errors(outcomes) ** 2)[:, None]
+    return terms
+
+
+def _percentage_terms(outcomes: Outcomes) -> Floats:
+    scale = np.maximum(np.abs(outcomes.truth), np.finfo(np.float64).eps)
+    terms: Floats = (np.abs(_errors(outcomes)) / scale)[:, None]
+    return terms
+
+
+def _log_terms(outcomes: Outcomes) -> Floats:
+    errors = np.log1p(outcomes.truth) - np.log1p(outcomes.predicted)
+    terms: Floats = (errors**2)[:, None]
+    return terms
+
+
+def _pinball_terms(alpha: float, outcomes: Outcomes) -> Floats:
+    errors = _errors(outcomes)
+    terms: Floats = np.where(errors >= 0, alpha * errors, (alpha - 1) * errors)
+    return terms[:, None]
+
+
+def _poisson_terms(outcomes: Outcomes) -> Floats:
+    truth, predicted = outcomes.truth, outcomes.predicted
+    terms: Floats = 2 * (xlogy(truth, truth / predicted) - truth + predicted)
+    return terms[:, None]
+
+
+def _gamma_terms(outcomes: Outcomes) -> Floats:
+    share = outcomes.truth / outcomes.predicted
+    terms: Floats = 2 * (share - 1 - np.log(share))
+    return terms[:, None]
+
+
+def _variance_terms(outcomes: Outcomes) -> Floats:
+    errors = _errors(outcomes)
+    centred = outcomes.truth - outcomes.truth.mean()
+    return np.stack([errors, errors**2, centred, centred**2], axis=1)
+
+
+def _plain_mean(means: Floats) -> Floats:
+    return means[:, 0]
+
+
+def _root(means: Floats) -> Floats:
+    root: Floats = np.sqrt(np.clip(means[:, 0], 0.0, None))
+    return root
+
+
+def _r2(means: Floats) -> Floats:
+    r2: Floats = 1 - means[:, 1] / (means[:, 3] - means[:, 2] ** 2)
+    return r2
+
+
+def _explained_variance(means: Floats) -> Floats:
+    left = means[:, 1] - means[:, 0] ** 2
+    explained: Floats = 1 - left / (means[:, 3] - means[:, 2] ** 2)
+    return explained
+
+
+_TERMS: dict[str, Terms] = {
+    "log_loss": (_log_loss_terms, _plain_mean),
+    "brier_score_loss": (_brier_terms, _plain_mean),
+    "mean_absolute_error": (_absolute_terms, _plain_mean),
+    "mean_squared_error": (_squared_terms, _plain_mean),
+    "root_mean_squared_error": (_squared_terms, _root),
+    "mean_absolute_percentage_error": (_percentage_terms, _plain_mean),
+    "mean_squared_log_error": (_log_terms, _plain_mean),
+    "root_mean_squared_log_error": (_log_terms, _root),
+    "mean_poisson_deviance": (_poisson_terms, _plain_mean),
+    "mean_gamma_deviance": (_gamma_terms, _plain_mean),
+    "r2": (_variance_terms, _r2),
+    "explained_variance": (_variance_terms, _explained_variance),
+}

@@ -1,0 +1,162 @@
+"""From which probability on a row of two classes is called positive."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from brixa_flows.errors import EvaluationError, some_of
+from brixa_flows.evaluation.confusion import ratio
+from brixa_flows.evaluation.metrics import canonical_metric, direction_sign
+from brixa_flows.evaluation.outcomes import Outcomes
+
+__all__ = ["ThresholdChoice", "at_threshold", "choose"]
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ThresholdChoice:
+    """A threshold and what it gives on the rows that chose it.
+
+    Attributes:
+        threshold: From this probability on a row is called positive.
+        metric: The number that it makes best.
+        metrics: Every metric of this kind at the threshold.
+        rows: How many rows chose it.
+    """
+
+    threshold: float
+    metric: str
+    metrics: dict[str, float]
+    rows: int
+
+
+@dataclass(frozen=True)
+class _Counts:
+    """Cells of the confusion matrix by threshold, each of shape (n_thresholds,)."""
+
+    hits: Floats
+    alarms: Floats
+    missed: Floats
+    quiet: Floats
+
+
+def at_threshold(outcomes: Outcomes, threshold: float) -> Outcomes:
+    """The same with the positive class predicted from the threshold on.
+
+    Raises:
+        EvaluationError: If the task is not binary or there are no probabilities.
+    """
+    if not 0 <= threshold <= 1:
+        raise EvaluationError(f"a threshold is between 0 and 1, not {threshold}")
+    called = _scores(outcomes) >= threshold
+    code = outcomes.positive
+    return replace(outcomes, predicted=np.where(called, code, 1 - code))
+
+
+def choose(
+    outcomes: Outcomes, metric: str, at_least: Mapping[str, float] | None = None
+) -> ThresholdChoice:
+    """The best threshold among the scores that occur.
+
+    Of equally good ones the lowest is taken.
+
+    Args:
+        outcomes: Of a binary task with probabilities.
+        metric: The number to make best.
+        at_least: What others must reach.
+
+    Raises:
+        EvaluationError: If the task is not binary, a metric is none of labels, or no
+            threshold reaches what is asked.
+    """
+    for name in (metric, *(at_least or {})):
+        if canonical_metric(name) not in _OF_COUNTS:
+            raise EvaluationError(
+                f"a threshold can't be chosen by {name!r}; choose by "
+                f"{', '.join(_OF_COUNTS)}",
+                metric=name,
+            )
+    thresholds, counts = _counts(outcomes)
+    name = canonical_metric(metric)
+    worth = direction_sign(name) * _OF_COUNTS[name](counts)
+    allowed = np.ones(thresholds.size, dtype=bool)
+    wanted = at_least or {}
+    for other, least in wanted.items():
+        allowed &= _OF_COUNTS[canonical_metric(other)](counts) >= least
+    if not allowed.any():
+        asked = some_of(f"{other} >= {least:g}" for other, least in wanted.items())
+        raise EvaluationError(
+            f"no threshold reaches {asked} on these {outcomes.rows} rows"
+        )
+    best = int(np.where(allowed, worth, -np.inf).argmax())
+    found = {each: float(of(counts)[best]) for each, of in _OF_COUNTS.items()}
+    return ThresholdChoice(float(thresholds[best]), name, found, outcomes.rows)
+
+
+def _scores(outcomes: Outcomes) -> Floats:
+    if outcomes.task != "binary":
+        raise EvaluationError(
+            f"a threshold is for a binary task, but this is a {outcomes.task} task"
+        )
+    if outcomes.probabilities is None:
+        raise EvaluationError(
+            "a threshold needs class probabilities, but the model gives labels only"
+        )
+    return outcomes.probabilities[:, outcomes.positive]
+
+
+def _counts(outcomes: Outcomes) -> tuple[Floats, _Counts]:
+    """Different scores, lowest first, and the cells when each is the threshold."""
+    score = _scores(outcomes)
+    positive = outcomes.truth == outcomes.positive
+    thresholds, place = np.unique(score, return_inverse=True)
+    up = np.bincount(place, weights=positive, minlength=thresholds.size)
+    down = np.bincount(place, weights=~positive, minlength=thresholds.size)
+    hits, alarms = np.cumsum(up[::-1])[::-1], np.cumsum(down[::-1])[::-1]
+    cells = hits, alarms, up.sum() - hits, down.sum() - alarms
+    return thresholds, _Counts(*(cell.astype(np.float64) for cell in cells))
+
+
+def _f(square: float) -> Callable[[_Counts], Floats]:
+    def f(c: _Counts) -> Floats:
+        above = (1 + square) * c.hits
+        return ratio(above, above + square * c.missed + c.alarms)
+
+    return f
+
+
+def _recall(c: _Counts) -> Floats:
+    return ratio(c.hits, c.hits + c.missed)
+
+
+def _specificity(c: _Counts) -> Floats:
+    return ratio(c.quiet, c.quiet + c.alarms)
+
+
+def _accuracy(c: _Counts) -> Floats:
+    return ratio(c.hits + c.quiet, c.hits + c.quiet + c.alarms + c.missed)
+
+
+def _matthews(c: _Counts) -> Floats:
+    sides = (c.hits + c.alarms) * (c.hits + c.missed)
+    others = (c.quiet + c.alarms) * (c.quiet + c.missed)
+    return ratio(c.hits * c.quiet - c.alarms * c.missed, np.sqrt(sides * others))
+
+
+_OF_COUNTS: dict[str, Callable[[_Counts], Floats]] = {
+    "f1": _f(1.0),
+    "f2": _f(4.0),
+    "f0.5": _f(0.25),
+    "precision": lambda c: ratio(c.hits, c.hits + c.alarms),
+    "recall": _recall,
+    "specificity": _specificity,
+    "accuracy": _accuracy,
+    "balanced_accuracy": lambda c: (_recall(c) + _specificity(c)) / 2,
+    "matthews_corrcoef": _matthews,
+    "jaccard": lambda c: ratio(c.hits, c.hits + c.missed + c.alarms),
+}
