@@ -242,8 +242,10 @@ class ModelCatalog:
     def _records(
         self, name: str, version: ModelVersion | str, kind: str
     ) -> list[dict[str, Any]]:
-        claim = self._reader.claim(check_model_name(name), version)
-        return self._backends.journal.records(name, kind, claim.core.version)
+        found = ModelVersion.parse(version)
+        if not self._reader.standing(check_model_name(name)).has(found):
+            self._reader.claim(name, found)  # says that there is none
+        return self._backends.journal.records(name, kind, found)
 
     def lineage(
         self, name: str | None = None, version: ModelVersion | str | None = None

@@ -71,7 +71,9 @@ def rebuild_index(backends: Backends, reader: Reader) -> bool:
             return False
         if _replace(backends, key, new, etag):
             return True
-    raise StorageError(f"{key!r} is changed by too many at once; retry")
+    raise StorageError(
+        f"{key!r} is changed by too many at once, or is no file; remove it, or retry"
+    )
 
 
 def _read(backends: Backends, key: str) -> tuple[dict[str, Any] | None, str | None]:

@@ -17,6 +17,7 @@ from brixa_flows.errors import (
     BrixaError,
     DamagedArtifactError,
     SerializationError,
+    StorageError,
     TrackingError,
     TrackingUnavailableError,
     VersionExistsError,
@@ -77,9 +78,12 @@ class Recovery:
         for name in self._reader.models():
             actions.extend(self._model(name))
         actions.extend(self._discard_staging())
-        if rebuild_index(self._backends, self._reader):
-            key = self._backends.layout.index_key
-            actions.append(RecoveryAction(name=key, action="index rebuilt"))
+        key = self._backends.layout.index_key
+        try:
+            if rebuild_index(self._backends, self._reader):
+                actions.append(RecoveryAction(name=key, action="index rebuilt"))
+        except StorageError as err:  # nothing depends on it
+            actions.append(_left(key, err))
         return actions
 
     @cached_property

@@ -217,6 +217,26 @@ def test_a_damaged_file_that_is_removed_is_written_anew_by_the_doctor(
     assert fresh.get_metadata("a", "1.1.0").description == "the new one"
 
 
+def test_what_is_in_the_way_of_the_index_stops_no_repair(
+    again: ModelRegistry, journal: Path
+) -> None:
+    index = journal.parents[1] / "_meta" / "_registry.json"
+    index.unlink()
+    (index / "x").mkdir(parents=True)
+    [told] = again.recover()
+    assert (told.action, told.name) == ("left as it is", "models/_meta/_registry.json")
+    assert "no file; remove it" in told.detail
+
+
+def test_evaluations_of_a_version_without_a_claim_are_told(
+    again: ModelRegistry, journal: Path
+) -> None:
+    (journal / "claims" / "1.0.0.json").unlink()
+    assert len(again.evaluations("a", "1.0.0")) == 2
+    with pytest.raises(VersionNotFoundError):
+        again.evaluations("a", "7.0.0")
+
+
 def test_a_damaged_version_can_be_deleted(again: ModelRegistry, journal: Path) -> None:
     for kind in ("claims", "seals"):
         (journal / kind / "1.1.0.json").write_bytes(b"{")

@@ -12,7 +12,7 @@ import pytest
 from brixa_flows.errors import VersionExistsError
 from brixa_flows.registry import ModelRegistry, leases
 from brixa_flows.registry.leases import this_host
-from brixa_flows.registry.records import Lease, new_id, now
+from brixa_flows.registry.records import Lease, new_id, now, parse_record
 from brixa_flows.storage.local import LocalStorageNode
 from brixa_flows.versioning import ModelVersion
 
@@ -94,4 +94,4 @@ def test_a_lease_is_renewed_while_it_is_held_and_known_to_be_lost(
         storage.delete(KEY)
         other = written(storage, 1)
         assert not held.still_ours()
-    assert Lease.model_validate_json(storage.read(KEY)[0]) == other, "left alone"
+    assert parse_record(KEY, storage.read(KEY)[0], Lease) == other, "left alone"
