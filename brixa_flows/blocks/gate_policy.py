@@ -20,13 +20,24 @@ class GateRule(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    metric: str = Field(description="Metric, named as in scikit-learn; auc is roc_auc.")
-    rule: Literal["min", "max", "not_worse_than", "better_than"] = Field(
-        description="Compare with a number (min, max) or with production."
+    metric: str = Field(
+        "", description="Metric, named as in scikit-learn; auc is roc_auc."
+    )
+    rule: Literal[
+        "min", "max", "not_worse_than", "better_than", "signature", "no_drift"
+    ] = Field(
+        description="Compare with a number (min, max) or with production; or require "
+        "schemas (signature) or rows like those of the training (no_drift)."
     )
     value: float = Field(
         0.0,
         description="The number of min and max, else the margin to production.",
+    )
+    slice: str = Field(
+        "", description="Column; min and max must hold for each of its values."
+    )
+    min_rows: int = Field(
+        30, ge=1, description="Values of the column with fewer rows are not judged."
     )
 
     def to_gate(self) -> Gate:
@@ -37,13 +48,19 @@ class GateRule(BaseModel):
         """
         from brixa_flows.evaluation import Gate
 
+        if self.rule in ("signature", "no_drift"):
+            return Gate(require=self.rule)
         if self.rule in ("min", "max"):
-            return Gate(self.metric, **{self.rule: self.value})
+            sliced = {"slice": self.slice, "min_rows": self.min_rows}
+            extra = sliced if self.slice else {}
+            return Gate(self.metric, **{self.rule: self.value}, **extra)
         return Gate(self.metric, **{self.rule: "production"}, margin=self.value)
 
     @classmethod
     def of_gate(cls, gate: Gate) -> list[GateRule]:
         """The rules that say the same as a gate."""
+        if gate.require is not None:
+            return [cls(rule=gate.require)]
         values = {
             "min": gate.min,
             "max": gate.max,
@@ -51,7 +68,15 @@ class GateRule(BaseModel):
             "better_than": gate.margin if gate.better_than else None,
         }
         return [
-            cls.model_validate({"metric": gate.metric, "rule": rule, "value": value})
+            cls.model_validate(
+                {
+                    "metric": gate.metric,
+                    "rule": rule,
+                    "value": value,
+                    "slice": gate.slice or "",
+                    "min_rows": gate.min_rows,
+                }
+            )
             for rule, value in values.items()
             if value is not None
         ]

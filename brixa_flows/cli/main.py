@@ -14,6 +14,7 @@ from brixa_flows.cli.approve import approve
 from brixa_flows.cli.deployment import deployment
 from brixa_flows.cli.doctor import doctor
 from brixa_flows.cli.drift import drift
+from brixa_flows.cli.gate import gate
 from brixa_flows.cli.gc import gc
 from brixa_flows.cli.key import key
 from brixa_flows.cli.lineage import lineage
@@ -70,7 +71,7 @@ for command in (search, diff, sign, verify, scan, evaluate, leaderboard, report)
     model.add_command(command)
 for command in (model, key, trust, deployment, drift, lineage, approve, doctor):
     brixa.add_command(command)
-for command in (gc, demo, init, automations):
+for command in (gate, gc, demo, init, automations):
     brixa.add_command(command)
 
 

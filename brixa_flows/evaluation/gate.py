@@ -11,7 +11,16 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from brixa_flows.errors import EvaluationError
 
-__all__ = ["ApprovalRule", "Gate", "GateOutcome", "PolicyData", "as_evaluation_error"]
+__all__ = [
+    "ApprovalRule",
+    "Gate",
+    "GateOutcome",
+    "PolicyData",
+    "Required",
+    "as_evaluation_error",
+]
+
+Required = Literal["signature", "no_drift"]
 
 
 @contextmanager
@@ -76,7 +85,7 @@ class ApprovalRule(PolicyData):
 
 
 class Gate(PolicyData):
-    """One condition on one metric.
+    """One condition, on one metric or on a fact of the version.
 
     Args:
         metric: Its name; ``auc`` is ``roc_auc``.
@@ -86,7 +95,13 @@ class Gate(PolicyData):
         EvaluationError: If the conditions make no gate; says which and what to write.
     """
 
-    metric: str = Field(min_length=1, description="Name; auc is roc_auc.")
+    metric: str = Field("", description="Name; auc is roc_auc.")
+    require: Required | None = Field(
+        None,
+        description="In place of a metric: the version has a signature (schemas of its "
+        "inputs and outputs), or the rows it was judged on have not drifted from its "
+        "training rows.",
+    )
     min: float | None = Field(None, description="The value must be at least this.")
     max: float | None = Field(None, description="The value must be at most this.")
     not_worse_than: Literal["production"] | None = Field(
@@ -96,13 +111,28 @@ class Gate(PolicyData):
         None, description="The gain over it is surely more than the margin."
     )
     margin: float = Field(0.0, ge=0, description="In units of the metric.")
+    slice: str | None = Field(
+        None,
+        min_length=1,
+        description="Column; min and max must hold for the rows of each of its values.",
+    )
+    min_rows: int = Field(
+        30, ge=1, description="Values with fewer rows are told and not judged (slice)."
+    )
 
     def __init__(self, metric: str = "", **conditions: Any) -> None:
-        with as_evaluation_error(f"the gate on {metric!r}"):
+        what = metric or conditions.get("require") or ""
+        with as_evaluation_error(f"the gate on {what!r}"):
             BaseModel.__init__(self, metric=metric, **conditions)
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Gate:
+        if self.require is not None:
+            if self.model_dump(exclude_defaults=True).keys() != {"require"}:
+                raise ValueError("requires a fact, which has no other condition")
+            return self
+        if not self.metric:
+            raise ValueError("has an empty metric; give it a name")
         if self.min is None and self.max is None and not self.is_relative:
             raise ValueError(
                 "has no condition; give min=, max=, not_worse_than='production' or "
@@ -112,6 +142,11 @@ class Gate(PolicyData):
             raise ValueError(f"has min {self.min} above max {self.max}; swap them")
         if self.margin and not self.is_relative:
             raise ValueError("has a margin but nothing to compare with; drop margin=")
+        if self.slice is not None and self.is_relative:
+            raise ValueError(
+                "compares with production, which is done on all rows; drop slice=, or "
+                "give min= or max="
+            )
         return self
 
     @property
@@ -120,6 +155,8 @@ class Gate(PolicyData):
         return bool(self.not_worse_than or self.better_than)
 
     def __str__(self) -> str:
+        if self.require is not None:
+            return self.require.replace("_", " ")
         margin = f" by {self.margin:g}" if self.margin else ""
         parts = [
             f">= {self.min:g}" if self.min is not None else "",
@@ -127,7 +164,8 @@ class Gate(PolicyData):
             f"not worse than {self.not_worse_than}{margin}" * bool(self.not_worse_than),
             f"better than {self.better_than}{margin}" * bool(self.better_than),
         ]
-        return f"{self.metric} " + " and ".join(part for part in parts if part)
+        each = f" for each {self.slice}" if self.slice else ""
+        return f"{self.metric} {' and '.join(filter(None, parts))}{each}"
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from brixa_flows.errors import some_of
 from brixa_flows.evaluation.compare import Comparison, MetricComparison
 from brixa_flows.evaluation.gate import Gate, GateOutcome
+from brixa_flows.evaluation.metric_catalog import named_metric
 from brixa_flows.evaluation.metrics import METRICS, canonical_metric, no_such_metric
-from brixa_flows.evaluation.results import EvaluationResult
+from brixa_flows.evaluation.results import EvaluationResult, SliceResult
 
 __all__ = ["judge_gate"]
 
@@ -23,11 +24,16 @@ def judge_gate(
         result: Evaluation of the version.
         comparison: Of it with production, if there is one.
     """
+    if gate.require is not None:
+        passed, sentence = _FACTS[gate.require](result)
+        return GateOutcome(gate, passed, sentence)
     measured = {**result.metrics, **(comparison.metrics if comparison else {})}
-    if canonical_metric(gate.metric) not in {*METRICS, *measured}:
+    if not named_metric(gate.metric) and gate.metric not in measured:
         return GateOutcome(gate, False, _unknown(gate.metric, result, measured))
     parts = []
-    if gate.min is not None or gate.max is not None:
+    if gate.slice is not None:
+        parts.append(_judge_slices(gate, result))
+    elif gate.min is not None or gate.max is not None:
         parts.append(_judge_value(gate, result))
     if gate.is_relative:
         parts.append(_judge_difference(gate, result, comparison))
@@ -41,15 +47,91 @@ def _judge_value(gate: Gate, result: EvaluationResult) -> tuple[bool, str]:
         return False, _not_measured(gate.metric, "evaluated", result.metrics)
     value = result.metrics[name]
     facts = f"{gate.metric} is {value:.4f} on {result.rows} rows"
+    fault = _fault(gate, value)
+    if fault:
+        return False, f"{facts}, {fault}"
+    return True, f"{facts}, {_limits(gate)} as asked"
+
+
+def _fault(gate: Gate, value: float) -> str:
     if gate.min is not None and value < gate.min:
-        return False, f"{facts}, below the least allowed {gate.min:g}"
+        return f"below the least allowed {gate.min:g}"
     if gate.max is not None and value > gate.max:
-        return False, f"{facts}, above the most allowed {gate.max:g}"
+        return f"above the most allowed {gate.max:g}"
+    return ""
+
+
+def _limits(gate: Gate) -> str:
     limits = [
         f"at least {gate.min:g}" if gate.min is not None else "",
         f"at most {gate.max:g}" if gate.max is not None else "",
     ]
-    return True, f"{facts}, {' and '.join(filter(None, limits))} as asked"
+    return " and ".join(filter(None, limits))
+
+
+def _judge_slices(gate: Gate, result: EvaluationResult) -> tuple[bool, str]:
+    name = canonical_metric(gate.metric)
+    parts = [part for part in result.slices if part.column == gate.slice]
+    if not parts:
+        known = sorted({part.column for part in result.slices})
+        return False, (
+            f"{gate.metric} was not evaluated by {gate.slice} (slices: "
+            f"{some_of(known) or 'none'}); evaluate with slices=[{gate.slice!r}]"
+        )
+    judged = [part for part in parts if part.rows >= gate.min_rows]
+    few = [f"{part.value!r} ({part.rows})" for part in parts if part not in judged]
+    aside = f"; under {gate.min_rows} rows, not judged: {some_of(few)}" if few else ""
+    if not judged:
+        return False, (
+            f"{gate.metric} by {gate.slice}: no value has {gate.min_rows} rows, so "
+            f"nothing can be judged{aside}"
+        )
+    faults = [fault for part in judged if (fault := _slice_fault(gate, name, part))]
+    if faults:
+        return False, f"{gate.metric} where {some_of(faults)}{aside}"
+    worst = min if gate.min is not None else max
+    value, shown = worst((part.metrics[name], part.value) for part in judged)
+    return True, (
+        f"{gate.metric} is {_limits(gate)} for each of {len(judged)} values of "
+        f"{gate.slice}, at worst {value:.4f} where it is {shown!r}{aside}"
+    )
+
+
+def _slice_fault(gate: Gate, name: str, part: SliceResult) -> str:
+    where = f"{gate.slice} is {part.value!r} ({part.rows} rows)"
+    if name not in part.metrics:
+        why = next((note for note in part.notes if note.startswith(name)), "no number")
+        return f"{where} can't be judged: {why}"
+    fault = _fault(gate, part.metrics[name])
+    return f"{where} is {part.metrics[name]:.4f}, {fault}" if fault else ""
+
+
+def _signature(result: EvaluationResult) -> tuple[bool, str]:
+    if result.signature:
+        return True, "the version has schemas of its inputs and outputs"
+    return False, (
+        "the version has no schemas of its inputs and outputs; save the next one with "
+        "save_model(..., input_example=)"
+    )
+
+
+def _no_drift(result: EvaluationResult) -> tuple[bool, str]:
+    status = result.drift.get("status")
+    if status == "ok":
+        return True, "the rows it was judged on have not drifted from its training rows"
+    if status is None:
+        return False, (
+            "nobody looked whether the rows it was judged on have drifted from its "
+            "training rows: evaluate with drift=report.to_dict()"
+        )
+    sentence = result.drift.get("sentence") or f"the drift report says {status}"
+    return False, f"against its training rows: {sentence}"
+
+
+_FACTS: dict[str, Callable[[EvaluationResult], tuple[bool, str]]] = {
+    "signature": _signature,
+    "no_drift": _no_drift,
+}
 
 
 def _judge_difference(

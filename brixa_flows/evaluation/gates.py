@@ -28,6 +28,7 @@ from brixa_flows.evaluation.gate import (
     as_evaluation_error,
 )
 from brixa_flows.evaluation.gate_judging import judge_gate
+from brixa_flows.evaluation.junit import junit_suite
 from brixa_flows.evaluation.metrics import canonical_metric
 from brixa_flows.evaluation.results import EvaluationResult
 
@@ -117,6 +118,14 @@ class GateDecision:
         ]
         return "\n".join(lines) + "\n"
 
+    def to_junit(self) -> str:
+        """JUnit XML: a test case a gate, failed where it said no."""
+        cases = [
+            (str(outcome.gate), outcome.sentence, outcome.passed)
+            for outcome in self.gates
+        ]
+        return junit_suite(f"{self.model_name} {self.version}: {self.policy}", cases)
+
 
 class GatePolicy(PolicyData):
     """A named list of gates, all of which must pass, and then perhaps a person.
@@ -148,7 +157,18 @@ class GatePolicy(PolicyData):
     @property
     def metrics(self) -> list[str]:
         """Names of the metrics that its gates judge, each once."""
-        return list(dict.fromkeys(canonical_metric(gate.metric) for gate in self.gates))
+        names = (canonical_metric(gate.metric) for gate in self.gates if gate.metric)
+        return list(dict.fromkeys(names))
+
+    @property
+    def slices(self) -> list[str]:
+        """Columns that its gates judge by, each once."""
+        return list(dict.fromkeys(gate.slice for gate in self.gates if gate.slice))
+
+    @property
+    def needs_drift(self) -> bool:
+        """Whether a gate asks for the drift of the rows."""
+        return any(gate.require == "no_drift" for gate in self.gates)
 
     @property
     def needs_comparison(self) -> bool:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from xml.etree import ElementTree
 
 from brixa_flows.errors import EvaluationError
+from brixa_flows.evaluation.junit import junit_suite
 from brixa_flows.evaluation.report_html import render_html
 from brixa_flows.evaluation.results import EvaluationResult, SliceResult
 
@@ -122,33 +122,23 @@ def render_json(result: EvaluationResult) -> str:
 
 def render_junit(result: EvaluationResult) -> str:
     """One test case a metric, so that a CI shows the numbers beside its tests."""
-    name = f"{result.model_name} {result.version}"
-    suite = ElementTree.Element(
-        "testsuite",
-        name=name,
-        tests=str(len(result.metrics)),
-        failures="0",
-        errors="0",
-        timestamp=f"{result.evaluated_at:%Y-%m-%dT%H:%M:%S}",
-    )
-    properties = ElementTree.SubElement(suite, "properties")
+    cases = [
+        (metric, f"{value:.6g} (95 % interval {result.intervals[metric]})", True)
+        for metric, value in result.metrics.items()
+    ]
     facts = {
         "dataset": result.dataset.name,
         "dataset_digest": result.dataset.digest,
         "rows": str(result.rows),
         **{f"metric.{metric}": repr(value) for metric, value in result.metrics.items()},
     }
-    for key, fact in facts.items():
-        ElementTree.SubElement(properties, "property", name=key, value=fact)
-    for metric, value in result.metrics.items():
-        case = ElementTree.SubElement(suite, "testcase", classname=name, name=metric)
-        output = ElementTree.SubElement(case, "system-out")
-        output.text = f"{value:.6g} (95 % interval {result.intervals[metric]})"
-    if result.warnings:
-        ElementTree.SubElement(suite, "system-err").text = "\n".join(result.warnings)
-    ElementTree.indent(suite)
-    text = ElementTree.tostring(suite, encoding="unicode")
-    return f'<?xml version="1.0" encoding="UTF-8"?>\n{text}\n'
+    return junit_suite(
+        f"{result.model_name} {result.version}",
+        cases,
+        properties=facts,
+        notes=result.warnings,
+        at=result.evaluated_at,
+    )
 
 
 _RENDERERS: dict[str, Callable[[EvaluationResult], str]] = {

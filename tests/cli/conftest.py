@@ -40,7 +40,8 @@ def storage(tmp_path_factory: pytest.TempPathFactory, mlflow_template_db: Path) 
         registry.save_model(
             "delays", made.version, model, inputs.head(), reference=inputs
         )
-    rows.to_parquet(root / "labelled.parquet")
+    sides = np.where(rows["b"] > 0, "left", "right")
+    rows.assign(side=sides).to_parquet(root / "labelled.parquet")
     inputs.to_parquet(root / "same.parquet")
     _frame(600, shift=2)[["a", "b"]].to_parquet(root / "moved.parquet")
     return root

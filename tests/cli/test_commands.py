@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
@@ -77,6 +78,40 @@ def test_versions_are_ranked_and_those_left_out_are_told(
     assert "rmse" in err or "root_mean_squared_error" in err
 
 
+@pytest.mark.filterwarnings("ignore::brixa_flows.errors.InsecureSerializationWarning")
+@pytest.mark.parametrize(("least", "expected"), [(0.8, 0), (0.9999, 3)])
+def test_a_gate_tells_by_its_exit_code_and_why(
+    run: Run, storage: Path, tmp_path: Path, least: float, expected: int
+) -> None:
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(
+        f"name: release\ngates:\n"
+        f"  - {{metric: balanced_accuracy, min: {least}}}\n"
+        "  - {metric: auc, not_worse_than: production, margin: 0.01}\n"
+        "  - {metric: accuracy, min: 0.5, slice: side}\n"
+        "  - {metric: model_size, max: 10}\n"
+        "  - {require: signature}\n"
+        "  - {require: no_drift}\n"
+    )
+    rows = str(storage / "labelled.parquet")
+    junit = tmp_path / "gates.xml"
+    asked = ("gate", "delays@1.0.0", "--policy", str(policy))
+    code, out, err = run(
+        *(*asked, "--dataset", rows, "--target", "late"),
+        *("--junit", str(junit), "--json"),
+    )
+    assert code == expected, out + err
+    code, again, _ = run(*asked, "--json")
+    assert (code, again) == (expected, out), "the last evaluation decides alike"
+    decision = json.loads(out)
+    sentences = [each["sentence"] for each in decision["gates"]]
+    assert [each["passed"] for each in decision["gates"]][1:] == [True] * 5, sentences
+    assert f"on 600 rows, {'at least' if expected == 0 else 'below'}" in sentences[0]
+    suite = ElementTree.parse(junit).getroot()
+    assert suite.get("failures") == ("1" if expected else "0")
+    assert len(suite.findall("testcase")) == 6
+
+
 @pytest.mark.parametrize(("data", "expected"), [("same", 0), ("moved", 3)])
 def test_a_drift_check_tells_by_its_exit_code(
     run: Run, storage: Path, data: str, expected: int
@@ -121,6 +156,8 @@ def test_files_verify_and_lineage_is_drawn(run: Run) -> None:
         (("model", "list", "delays", "--stage", "prod"), 2, "is not one of"),
         (("model", "rollback", "delays", "--reason", "x"), 1, "no earlier version"),
         (("model", "verify", "delays@2.0.0"), 1, "answers to '2.0.0'"),
+        (("gate", "delays", "--policy", "none.yaml"), 1, "can't be read as a policy"),
+        (("gate", "delays"), 2, "Missing option '--policy'"),
         (("model", "history", "a/b"), 1, "can't be the name of a model"),
         (("model", "report", "delays", "--format", "pdf"), 2, "is not one of"),
         (("lineage", "show", "nope"), 1, "there is no model 'nope'"),

@@ -2,20 +2,23 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 import yaml
 from pydantic import BaseModel
 
+from brixa_flows.blocks import BrixaGatePolicy
 from brixa_flows.errors import EvaluationError
 from brixa_flows.evaluation.compare import Comparison, MetricComparison
 from brixa_flows.evaluation.gates import ApprovalRule, Gate, GatePolicy
 from brixa_flows.evaluation.intervals import Interval
 from brixa_flows.evaluation.metrics import METRICS, MetricValues
-from brixa_flows.evaluation.results import DatasetFacts, EvaluationResult
+from brixa_flows.evaluation.results import DatasetFacts, EvaluationResult, SliceResult
 from brixa_flows.versioning import ModelVersion
 
 DATA = DatasetFacts("test rows", "a" * 32, 500)
@@ -179,6 +182,9 @@ def test_a_comparison_of_another_candidate_is_refused() -> None:
         ({"minimum": 0.5}, "unknown key 'minimum'"),
         ({"better_than": "staging"}, "better_than: .*'production'"),
         ({"better_than": "production", "margin": -1}, "margin: .*greater than"),
+        ({"better_than": "production", "slice": "a"}, "done on all rows; drop slice="),
+        ({"require": "signature", "min": 1}, "a fact, which has no other condition"),
+        ({"require": "luck"}, "require: .*'signature' or 'no_drift'"),
     ],
 )
 def test_what_is_no_gate_is_refused(conditions: dict[str, Any], sentence: str) -> None:
@@ -261,6 +267,112 @@ def test_a_policy_is_a_field_of_other_models() -> None:
     assert Block.model_validate({"policy": POLICY.to_dict()}).policy == POLICY
     dumped = Block(policy=POLICY).model_dump_json()
     assert Block.model_validate_json(dumped).policy == POLICY
+
+
+def sliced(**shares: tuple[int, float]) -> EvaluationResult:
+    parts = [
+        SliceResult(
+            "region",
+            value,
+            rows,
+            MetricValues(f1=share) if share else MetricValues(),
+            MetricValues(f1=Interval(0, 1)) if share else MetricValues(),
+            () if share else ("f1 needs rows",),
+        )
+        for value, (rows, share) in shares.items()
+    ]
+    return replace(result(f1=0.8), slices=tuple(parts))
+
+
+@pytest.mark.parametrize(
+    ("shares", "passes", "words"),
+    [
+        (
+            {"north": (50, 0.8), "south": (90, 0.7)},
+            True,
+            "at worst 0.7000 where .*south",
+        ),
+        (
+            {"north": (50, 0.8), "south": (90, 0.4)},
+            False,
+            "'south' .90 rows. is 0.4000",
+        ),
+        ({"north": (50, 0.8), "south": (9, 0.1)}, True, "not judged: 'south' .9."),
+        ({"north": (9, 0.9)}, False, "no value has 30 rows"),
+        ({"north": (50, 0.0)}, False, "can't be judged: f1 needs rows"),
+        ({}, False, "not evaluated by region .slices: none.; evaluate with slices="),
+    ],
+)
+def test_a_gate_may_hold_for_every_value_of_a_column(
+    shares: dict[str, tuple[int, float]], passes: bool, words: str
+) -> None:
+    policy = GatePolicy([Gate("f1", min=0.6, slice="region")])
+    assert policy.slices == ["region"]
+    [outcome] = policy.decide(sliced(**shares)).gates
+    assert outcome.passed is passes
+    assert re.search(words, outcome.sentence), outcome.sentence
+    assert str(outcome.gate) == "f1 >= 0.6 for each region"
+
+
+@pytest.mark.parametrize(
+    ("require", "facts", "passes", "words"),
+    [
+        ("signature", {"signature": True}, True, "has schemas"),
+        ("signature", {"signature": False}, False, "save_model(..., input_example=)"),
+        ("signature", {}, False, "no schemas"),
+        ("no_drift", {"drift": {"status": "ok"}}, True, "have not drifted"),
+        (
+            "no_drift",
+            {"drift": {"status": "drift", "sentence": "age moved"}},
+            False,
+            "against its training rows: age moved",
+        ),
+        ("no_drift", {"drift": {"status": "insufficient_data"}}, False, "insufficient"),
+        ("no_drift", {}, False, "nobody looked"),
+    ],
+)
+def test_a_gate_may_require_a_fact(
+    require: str, facts: dict[str, Any], passes: bool, words: str
+) -> None:
+    policy = GatePolicy([{"require": require}])
+    assert policy.metrics == []
+    assert policy.needs_drift is (require == "no_drift")
+    [outcome] = policy.decide(replace(result(f1=0.9), **facts)).gates
+    assert outcome.passed is passes and words in outcome.sentence
+    assert GatePolicy.from_dict(policy.to_dict()) == policy
+
+
+def test_cost_is_gated_like_any_number() -> None:
+    policy = GatePolicy([Gate("latency", max=2), Gate("model_size", max=10)])
+    judged = result(latency_per_row_ms=3.0, model_size_mb=4.0)
+    assert [each.passed for each in policy.decide(judged).gates] == [False, True]
+
+
+def test_a_number_in_a_name_is_a_known_metric() -> None:
+    policy = GatePolicy([Gate("mean_pinball_loss_0.9", max=2)])
+    [reason] = policy.decide(result(f1=0.5)).reasons
+    assert "mean_pinball_loss_0.9 was not evaluated" in reason
+
+
+def test_the_decision_is_a_suite_for_a_ci() -> None:
+    decision = POLICY.decide(result(f1=0.7, roc_auc=0.9))
+    suite = ElementTree.fromstring(decision.to_junit().split("\n", 1)[1])
+    assert (suite.get("tests"), suite.get("failures")) == ("2", "1")
+    [failure] = suite.iter("failure")
+    assert "below the least allowed 0.8" in str(failure.get("message"))
+
+
+def test_every_gate_is_kept_in_a_block() -> None:
+    policy = GatePolicy(
+        [
+            Gate("f1", min=0.8, slice="region", min_rows=50),
+            Gate("auc", not_worse_than="production", margin=0.01),
+            Gate(require="signature"),
+            Gate(require="no_drift"),
+        ],
+        name="policy",
+    )
+    assert BrixaGatePolicy.from_policy(policy).policy() == policy
 
 
 def test_the_decision_reads_well() -> None:
