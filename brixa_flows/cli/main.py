@@ -19,7 +19,7 @@ from brixa_flows.cli.gc import gc
 from brixa_flows.cli.key import key
 from brixa_flows.cli.lineage import lineage
 from brixa_flows.cli.model import model
-from brixa_flows.cli.model_judging import evaluate, leaderboard, report
+from brixa_flows.cli.model_judging import compare, evaluate, leaderboard, report
 from brixa_flows.cli.model_queries import diff, search
 from brixa_flows.cli.model_trust import scan, sign, verify
 from brixa_flows.cli.prefect_commands import automations, demo, init
@@ -67,7 +67,9 @@ def _warn_in_a_line(
         click.echo(f"warning: {message}", err=True)
 
 
-for command in (search, diff, sign, verify, scan, evaluate, leaderboard, report):
+for command in (search, diff, sign, verify, scan):
+    model.add_command(command)
+for command in (evaluate, compare, leaderboard, report):
     model.add_command(command)
 for command in (model, key, trust, deployment, drift, lineage, approve, doctor):
     brixa.add_command(command)

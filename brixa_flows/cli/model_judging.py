@@ -1,7 +1,8 @@
-"""``brixa model evaluate``, ``leaderboard`` and ``report``: how good versions are."""
+"""``brixa model evaluate``, ``compare``, ``leaderboard``, ``report``: how good versions are."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -18,7 +19,7 @@ from brixa_flows.refs import ModelRef
 if TYPE_CHECKING:
     from brixa_flows.evaluation import EvaluationResult
 
-__all__ = ["evaluate", "leaderboard", "report"]
+__all__ = ["compare", "evaluate", "leaderboard", "report"]
 
 
 @click.command("evaluate")
@@ -68,6 +69,54 @@ def evaluate(
 
 def _interval(bounds: tuple[float, float] | None) -> str:
     return "" if bounds is None else f"{bounds[0]:.4f} to {bounds[1]:.4f}"
+
+
+@click.command("compare")
+@click.argument("name")
+@click.argument("baseline")
+@click.argument("candidate")
+@click.argument("dataset")
+@click.option("--target", help="Name of the label column.")
+@click.option("--metric", "metrics", multiple=True, help="Repeat for several.")
+@click.option("--margin", default=0.0, help="How much worse is still not worse.")
+@click.option("--html", type=click.Path(dir_okay=False), help="Write it as a page.")
+@json_option
+@click.pass_obj
+def compare(
+    workspace: Workspace,
+    name: str,
+    baseline: str,
+    candidate: str,
+    dataset: str,
+    target: str | None,
+    metrics: tuple[str, ...],
+    margin: float,
+    html: str | None,
+    json_output: bool,
+) -> None:
+    """Judge two versions of NAME on the same rows of DATASET, paired.
+
+    BASELINE and CANDIDATE are versions, stages, aliases or constraints; DATASET is a
+    CSV or Parquet file or glob.
+    """
+    from brixa_flows.evaluation import ModelEvaluator, render_comparison_html
+
+    found = ModelEvaluator(workspace.registry).compare(
+        name,
+        baseline,
+        candidate,
+        dataset,
+        list(metrics) or None,
+        target=target,
+        margin=margin,
+    )
+    if html:
+        Path(html).write_text(render_comparison_html(found), encoding="utf-8")
+        click.echo(f"wrote {html}", err=True)
+    if json_output:
+        as_json(found.to_dict())
+    else:
+        click.echo(found.to_markdown())
 
 
 @click.command("leaderboard")

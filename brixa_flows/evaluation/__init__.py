@@ -13,6 +13,7 @@ from brixa_flows.evaluation.gates import (
 from brixa_flows.evaluation.intervals import Interval
 from brixa_flows.evaluation.leaderboard import Leaderboard
 from brixa_flows.evaluation.metrics import METRICS, Metric, canonical_metric
+from brixa_flows.evaluation.report_html import render_comparison_html
 from brixa_flows.evaluation.results import (
     DatasetFacts,
     EvaluationResult,
@@ -39,4 +40,5 @@ __all__ = [
     "ThresholdChoice",
     "canonical_metric",
     "evaluate_function",
+    "render_comparison_html",
 ]

@@ -17,6 +17,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from brixa_flows.evaluation.compare import Comparison
+from brixa_flows.evaluation.metric_catalog import METRICS
 from brixa_flows.evaluation.results import EvaluationResult
 
 __all__ = ["comparison_picture", "pictures"]
@@ -25,6 +26,8 @@ _INK = "#1f4e8c"
 _GUIDE = "#8a93a3"
 _WARM = "#c4571b"
 _NUMBERS_IN_CELLS = 12
+_SLICES_DRAWN = 20
+_COSTS = {name for name, metric in METRICS.items() if metric.needs == "run"}
 _Drawn = TypeVar("_Drawn", EvaluationResult, Comparison)
 
 
@@ -34,15 +37,17 @@ def pictures(result: EvaluationResult) -> Iterator[tuple[str, str]]:
         yield "metrics with their 95 % intervals", _draw(_metrics, result)
     if result.confusion:
         yield "confusion matrix", _draw(_confusion, result)
-    drawers = {"roc": _roc, "calibration": _calibration, "residuals": _residuals}
-    captions = {
-        "roc": "ROC curve",
-        "calibration": "calibration",
-        "residuals": "residuals",
+    drawers = {
+        "roc": ("ROC curve", _roc),
+        "precision_recall": ("precision and recall", _precision_recall),
+        "calibration": ("calibration", _calibration),
+        "residuals": ("residuals", _residuals),
     }
-    for name, drawer in drawers.items():
+    for name, (caption, drawer) in drawers.items():
         if name in result.curves:
-            yield captions[name], _draw(drawer, result)
+            yield caption, _draw(drawer, result)
+    if result.slices:
+        yield f"{_sliced_metric(result)} by slice", _draw(_slices, result)
 
 
 def comparison_picture(comparison: Comparison) -> str:
@@ -78,14 +83,15 @@ def _draw(drawer: Callable[[Axes, _Drawn], None], result: _Drawn) -> str:
 
 
 def _metrics(axes: Axes, result: EvaluationResult) -> None:
-    names = list(result.metrics)
+    # Milliseconds and megabytes have another scale than shares.
+    names = [name for name in result.metrics if name not in _COSTS]
     values = np.array([result.metrics[name] for name in names])
     bounds = np.array([result.intervals[name] for name in names])
-    errors = np.abs(bounds.T - values)
+    errors = np.abs(bounds.reshape(-1, 2).T - values)
     rows = np.arange(len(names))[::-1]
     axes.errorbar(values, rows, xerr=errors, fmt="o", color=_INK, capsize=4)
     axes.set_yticks(rows, names)
-    axes.set_ylim(-0.6, len(names) - 0.4)
+    axes.set_ylim(-0.6, max(len(names), 1) - 0.4)
     axes.grid(axis="x", color="#e3e6eb")
     axes.set_title("Metrics and 95 % intervals")
 
@@ -119,6 +125,50 @@ def _roc(axes: Axes, result: EvaluationResult) -> None:
     axes.set_xlabel("false positive rate")
     axes.set_ylabel("true positive rate")
     axes.set_aspect("equal")
+
+
+def _precision_recall(axes: Axes, result: EvaluationResult) -> None:
+    points = np.array(result.curves["precision_recall"])
+    if result.confusion:
+        counts = np.array(result.confusion)
+        row = result.classes.index(result.positive)
+        share = counts[row].sum() / max(counts.sum(), 1)
+        axes.axhline(share, ls="--", color=_GUIDE, lw=1, label="by chance")
+        axes.legend(frameon=False, loc="lower left")
+    axes.plot(points[:, 0], points[:, 1], color=_INK, lw=2)
+    area = result.metrics.get("average_precision")
+    words = f" (average {area:.3f})" if area is not None else ""
+    axes.set_title("Precision and recall" + words)
+    axes.set_xlabel("recall")
+    axes.set_ylabel("precision")
+    axes.set_xlim(-0.03, 1.03)
+    axes.set_ylim(-0.03, 1.03)
+
+
+def _sliced_metric(result: EvaluationResult) -> str:
+    """The first metric that a slice has."""
+    names = (name for part in result.slices for name in part.metrics)
+    return next(names, next(iter(result.metrics)))
+
+
+def _slices(axes: Axes, result: EvaluationResult) -> None:
+    name = _sliced_metric(result)
+    parts = [part for part in result.slices if name in part.metrics][:_SLICES_DRAWN]
+    values = np.array([part.metrics[name] for part in parts])
+    bounds = np.array([part.intervals[name] for part in parts]).reshape(-1, 2)
+    rows = np.arange(len(parts))[::-1]
+    errors = np.abs(bounds.T - values)
+    if name in result.metrics:
+        axes.axvline(
+            result.metrics[name], ls="--", color=_GUIDE, lw=1, label="all rows"
+        )
+        axes.legend(frameon=False)
+    axes.errorbar(values, rows, xerr=errors, fmt="o", color=_INK, capsize=3)
+    labels = [f"{p.column}={p.value[:14] or '(missing)'} ({p.rows:,})" for p in parts]
+    axes.set_yticks(rows, labels)
+    axes.set_ylim(-0.6, max(len(parts), 1) - 0.4)
+    axes.grid(axis="x", color="#e3e6eb")
+    axes.set_title(f"{name} by slice (rows)")
 
 
 def _calibration(axes: Axes, result: EvaluationResult) -> None:

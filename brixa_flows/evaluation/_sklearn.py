@@ -196,7 +196,7 @@ def curves(outcomes: Outcomes) -> dict[str, Any]:
     """What the plots of a report need, as short plain lists.
 
     Returns:
-        ``roc`` and ``calibration`` of a binary model with probabilities, ``residuals``
+        ``roc``, ``precision_recall`` and ``calibration`` of a binary model with probabilities, ``residuals``
         of a regression; absent where they mean nothing.
     """
     if outcomes.task == "regression":
@@ -209,6 +209,7 @@ def curves(outcomes: Outcomes) -> dict[str, Any]:
     score = outcomes.probabilities[:, outcomes.positive]
     return {
         "roc": _thin(*sk.roc_curve(hits, score)[:2]),
+        "precision_recall": _thin(*sk.precision_recall_curve(hits, score)[1::-1]),
         "calibration": _calibration(hits, score),
     }
 

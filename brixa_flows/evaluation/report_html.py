@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from html import escape
 
-from brixa_flows.evaluation.pictures import pictures_of
+from brixa_flows.evaluation.compare import Comparison
+from brixa_flows.evaluation.pictures import gains_picture, pictures_of
 from brixa_flows.evaluation.results import EvaluationResult, SliceResult
 
-__all__ = ["render_html"]
+__all__ = ["render_comparison_html", "render_html"]
 
 _STYLE = """
 :root { color-scheme: light; }
@@ -32,17 +33,14 @@ tr:last-child td { border-bottom: 0; }
        gap: 16px; }
 .figures figure { margin: 0; padding: 10px; }
 .figures img { width: 100%; height: auto; display: block; }
+section + section, section + .figures { margin-top: 16px; }
 footer { color: #7a8392; font-size: 13px; margin-top: 32px; }
 """
 
 
 def render_html(result: EvaluationResult) -> str:
     """The report as one HTML page, with pictures as data URIs."""
-    title = escape(f"{result.model_name} {result.version}: evaluation")
-    figures = "".join(
-        f'<figure><img src="{uri}" alt="{escape(caption)}"></figure>'
-        for caption, uri in pictures_of(result)
-    )
+    figures = "".join(_figure(*picture) for picture in pictures_of(result))
     notes = "".join(f'<p class="note">{escape(note)}</p>' for note in result.warnings)
     body = [
         f"<h1>{escape(result.model_name)} {escape(str(result.version))}</h1>",
@@ -60,10 +58,46 @@ def render_html(result: EvaluationResult) -> str:
         "<footer>Intervals are 95 % intervals. Written by Brixa Flows, "
         f"{result.evaluated_at:%Y-%m-%d %H:%M} UTC.</footer>"
     )
+    return _page(f"{result.model_name} {result.version}: evaluation", body)
+
+
+def render_comparison_html(comparison: Comparison) -> str:
+    """A comparison as one HTML page, with the gains as a forest plot."""
+    title = f"{comparison.model_name} {comparison.candidate}"
+    rows = "".join(
+        f"<tr><td>{escape(found.metric)}</td><td>{found.baseline:.4f}</td>"
+        f"<td>{found.candidate:.4f}</td><td>{found.difference:+.4f}</td>"
+        f'<td class="interval">{found.interval}</td>'
+        f"<td>{found.adjusted_p_value:.3g}</td>"
+        f"<td>{found.verdict.replace('_', ' ')}</td>"
+        f'<td class="interval">{escape(found.test)}</td></tr>'
+        for found in comparison.metrics.values()
+    )
+    dataset = comparison.dataset
+    body = [
+        f"<h1>{escape(title)} against {comparison.baseline}</h1>",
+        f'<p class="facts">Both on the same {dataset.rows:,} rows of '
+        f"{escape(dataset.name)}, digest {escape(dataset.digest)}; worse by less than "
+        f"{comparison.margin:g} counts as not worse.</p>",
+        *(f'<p class="note">{escape(note)}</p>' for note in comparison.warnings),
+        "<section><table><thead><tr><th>metric</th>"
+        f"<th>{comparison.baseline}</th><th>{comparison.candidate}</th>"
+        "<th>difference</th><th>95 % interval</th><th>adjusted p</th><th>verdict</th>"
+        f"<th>test</th></tr></thead><tbody>{rows}</tbody></table></section>",
+        f'<div class="figures">{_figure(*gains_picture(comparison))}</div>',
+    ]
+    return _page(f"{title} against {comparison.baseline}", body)
+
+
+def _figure(caption: str, uri: str) -> str:
+    return f'<figure><img src="{uri}" alt="{escape(caption)}"></figure>'
+
+
+def _page(title: str, body: list[str]) -> str:
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{title}</title><style>{_STYLE}</style></head>\n"
+        f"<title>{escape(title)}</title><style>{_STYLE}</style></head>\n"
         f"<body><main>{''.join(body)}</main></body></html>\n"
     )
 

@@ -73,6 +73,13 @@ def test_versions_are_ranked_and_those_left_out_are_told(
     code, out, _ = run("model", "leaderboard", "delays", "--metric", "f1")
     assert code == 0
     assert "1.0.0" in out
+    page = storage / "compared.html"
+    code, out, _ = run(
+        *("model", "compare", "delays", "1.0.0", "latest", labelled),
+        *("--target", "late", "--metric", "f1", "--html", str(page)),
+    )
+    assert code == 0
+    assert "not worse" in out and "paired bootstrap" in page.read_text()
     code, _, err = run("model", "leaderboard", "delays", "--metric", "rmse")
     assert code == 1
     assert "rmse" in err or "root_mean_squared_error" in err

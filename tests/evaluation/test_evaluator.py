@@ -23,6 +23,7 @@ from brixa_flows.evaluation import (
     GatePolicy,
     ModelEvaluator,
     evaluate_function,
+    render_comparison_html,
 )
 from tests.evaluation.conftest import Workshop
 
@@ -92,7 +93,7 @@ def test_reports_are_of_the_last_stored_evaluation(
     assert json.loads(reports["json"])["dataset"]["rows"] == 400
     suite = ElementTree.fromstring(reports["junit"].split("\n", 1)[1])
     assert [case.get("name") for case in suite.iter("testcase")] == list(last.metrics)
-    assert reports["html"].count("data:image/png;base64,") == 4
+    assert reports["html"].count("data:image/png;base64,") == 6
     assert "http://" not in reports["html"] and "https://" not in reports["html"]
 
 
@@ -169,6 +170,9 @@ def test_production_is_compared_on_the_same_rows_and_a_gate_decides(
     assert comparison.metrics["accuracy"].test == "exact McNemar test"
     assert comparison.dataset.digest == second.dataset_digest
     assert policy.decide(second, comparison).allowed
+    page = render_comparison_html(comparison)
+    assert "<td>better</td>" in page and page.count("data:image/png;base64,") == 1
+    assert "http://" not in page and "https://" not in page
     worse = evaluator.compare("flowers", "2.0.0", "1.0.0", shop.test, ["auc"])
     assert worse.metrics["auc"].verdict == "worse"
 
