@@ -307,6 +307,7 @@ def _rewrite(version: Path, canary: Path, seal: bool) -> None:
         seal_file = version.parent / "_journal" / "seals" / "1.0.0.json"
         content = json.loads(seal_file.read_text())
         content["digest"] = "sha256:" + hashlib.sha256(data).hexdigest()
+        content.pop("record_sha256")  # a record without its own sum is read as it is
         seal_file.write_text(json.dumps(content))
 
 
@@ -319,7 +320,7 @@ def test_a_consistent_forgery_differs_from_the_recorded_digest(
     if seal:
         doors.pop("profile")  # asks the storage only, and runs nothing
     for door in doors.values():
-        with refused(canary, match="digest"):
+        with refused(canary, match="digest|is not what was saved"):
             door()
     assert is_unharmed(registry)
 
