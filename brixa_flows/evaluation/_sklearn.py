@@ -207,16 +207,33 @@ def curves(outcomes: Outcomes) -> dict[str, Any]:
     if outcomes.unseen or hits.all() or not hits.any():
         return {}
     score = outcomes.probabilities[:, outcomes.positive]
+    false_rate, recall, precision = _rates(hits, score)
     return {
-        "roc": _thin(*sk.roc_curve(hits, score)[:2]),
-        "precision_recall": _thin(*sk.precision_recall_curve(hits, score)[1::-1]),
+        "roc": _points(false_rate, recall),
+        "precision_recall": _points(recall[1:], precision[1:]),
         "calibration": _calibration(hits, score),
     }
 
 
-def _thin(x: NDArray[Any], y: NDArray[Any]) -> list[list[float]]:
-    steps = np.linspace(0, len(x) - 1, min(len(x), _CURVE_POINTS)).round().astype(int)
-    return [[round(float(x[i]), 5), round(float(y[i]), 5)] for i in steps]
+def _rates(
+    hits: NDArray[np.bool_], score: NDArray[Any]
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """False positive rate, recall and precision at up to 200 scores, highest first.
+
+    They lie on scikit-learn's curves, which have a point for each row.
+    """
+    shares = np.linspace(0, 1, _CURVE_POINTS)
+    cuts = np.unique(np.quantile(score, shares, method="lower"))
+    place = np.searchsorted(cuts, score, side="right") - 1
+    up = np.bincount(place[hits], minlength=cuts.size)[::-1].cumsum()
+    down = np.bincount(place[~hits], minlength=cuts.size)[::-1].cumsum()
+    found, missed = np.append(0, up), np.append(0, down)
+    called = np.maximum(found + missed, 1)
+    return missed / missed[-1], found / found[-1], found / called
+
+
+def _points(x: NDArray[Any], y: NDArray[Any]) -> list[list[float]]:
+    return np.round(np.stack([x, y], axis=1), 5).tolist()  # type: ignore[no-any-return]
 
 
 def _calibration(hits: NDArray[Any], score: NDArray[Any]) -> list[list[float]]:

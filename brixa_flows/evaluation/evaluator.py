@@ -38,7 +38,8 @@ class ModelEvaluator:
         registry: Where the versions are, and where results are kept.
         seed: Of every interval; the same seed and data give the same numbers.
         device: Where models run: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
-        batch_rows: Rows that a model is asked at once, where the data leave the choice.
+        batch_rows: Rows that a model is asked at once, where the data leave the choice;
+            ``None`` for what suits its framework and inputs.
     """
 
     def __init__(
@@ -47,7 +48,7 @@ class ModelEvaluator:
         *,
         seed: int = 0,
         device: str = "auto",
-        batch_rows: int = 10_000,
+        batch_rows: int | None = None,
     ) -> None:
         self._registry = registry
         self._kept = KeptResults(registry)

@@ -220,7 +220,7 @@ def as_batches(
     *,
     target: str | Sequence[str] | None = None,
     metadata: ModelMetadata | None = None,
-    batch_rows: int = 10_000,
+    batch_rows: int | None = None,
     name: str | None = None,
     besides: Collection[str] = (),
     labelled: bool = True,
@@ -233,7 +233,8 @@ def as_batches(
             ``None`` takes the one column that is not in the model's input schema, or
             the one that is called ``label`` or ``labels``.
         metadata: Of the model whose form the inputs should have.
-        batch_rows: Rows of a batch, at most, where the source leaves us the choice.
+        batch_rows: Rows of a batch, at most, where the source leaves us the choice;
+            ``None`` for what suits the model.
         name: What people call it; else told by its path or type.
         besides: Columns that are surely not the label, when it is inferred.
         labelled: Whether rows without labels are an error.
@@ -244,10 +245,11 @@ def as_batches(
     """
     if isinstance(dataset, LabelledBatches):
         return dataset
-    if batch_rows < 1:
-        raise DatasetError(f"batch_rows must be 1 or more, not {batch_rows}")
-    source = open_source(dataset, batch_rows)
     form = InputForm.of(metadata)
+    rows = form.usual_rows if batch_rows is None else batch_rows
+    if rows < 1:
+        raise DatasetError(f"batch_rows must be 1 or more, not {batch_rows}")
+    source = open_source(dataset, rows)
     return LabelledBatches(
         source, form, target=target, besides=besides, labelled=labelled, name=name
     )

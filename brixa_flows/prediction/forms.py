@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -13,6 +13,12 @@ from brixa_flows.errors import DatasetError, some_of
 from brixa_flows.registry.metadata import ModelMetadata
 
 __all__ = ["InputForm"]
+
+_NETWORKS = ("pytorch", "tensorflow", "onnx")
+_ROWS_AT_ONCE = 50_000
+_VECTORS_AT_ONCE = 5_000
+_TENSORS_AT_ONCE = 128
+_TEXTS_AT_ONCE = 32
 
 
 @dataclass(frozen=True)
@@ -27,6 +33,7 @@ class InputForm:
         dtype: Type name of the elements (``array``).
         width: Columns of a matrix (``array`` of one-dimensional samples).
         model: Name and version, for messages.
+        framework: Of the model.
     """
 
     kind: Literal["named", "array", "text", "any"] = "any"
@@ -35,11 +42,18 @@ class InputForm:
     dtype: str | None = None
     width: int | None = None
     model: str = "the model"
+    framework: str = ""
 
     @classmethod
     def of(cls, metadata: ModelMetadata | None) -> InputForm:
         """Read it from a version's input schema."""
-        if metadata is None or not metadata.input_schema:
+        if metadata is None:
+            return cls()
+        return replace(cls._read(metadata), framework=metadata.framework or "")
+
+    @classmethod
+    def _read(cls, metadata: ModelMetadata) -> InputForm:
+        if not metadata.input_schema:
             return cls()
         schema = metadata.input_schema
         model = f"{metadata.name} {metadata.version}"
@@ -58,6 +72,19 @@ class InputForm:
             width = schema.get("maxItems") if "items" not in items else None
             return cls("array", dtype=items.get("x-dtype"), width=width, model=model)
         return cls(model=model)
+
+    @property
+    def usual_rows(self) -> int:
+        """Rows to ask at once: many of a table, few where a row is a text or image.
+
+        What a network computes for a row takes far more memory than the row.
+        """
+        if self.kind == "text":
+            return _TEXTS_AT_ONCE
+        if self.framework not in _NETWORKS:
+            return _ROWS_AT_ONCE
+        flat = self.kind == "named" or self.width is not None
+        return _VECTORS_AT_ONCE if flat else _TENSORS_AT_ONCE
 
     def features(self, columns: Sequence[str], targets: Sequence[str]) -> list[str]:
         """The columns of a table that go into the model, in its order.

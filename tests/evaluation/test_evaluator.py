@@ -25,7 +25,9 @@ from brixa_flows.evaluation import (
     evaluate_function,
     render_comparison_html,
 )
+from brixa_flows.evaluation._sklearn import curves
 from tests.evaluation.conftest import Workshop
+from tests.evaluation.outcome_makers import two_classes
 
 pytestmark = pytest.mark.filterwarnings(
     # These tests save scikit-learn models, whose format runs code; that is told.
@@ -124,6 +126,21 @@ def test_a_regression_has_residuals_and_its_own_metrics(
     assert list(result.metrics)[0] == "mean_absolute_error"
     assert result.dataset.target == "width"
     assert len(result.curves["residuals"]) == 400
+
+
+def test_curves_lie_on_those_of_scikit_learn() -> None:
+    outcomes = two_classes(3_000)
+    assert outcomes.probabilities is not None
+    hits, score = outcomes.truth == 1, outcomes.probabilities[:, 1]
+    found = curves(outcomes)
+    theirs = {
+        "roc": sk.roc_curve(hits, score, drop_intermediate=False)[:2],
+        "precision_recall": sk.precision_recall_curve(hits, score)[1::-1],
+    }
+    for name, (x, y) in theirs.items():
+        exact = {(round(float(a), 5), round(float(b), 5)) for a, b in zip(x, y)}
+        assert {tuple(point) for point in found[name]} <= exact
+        assert 150 < len(found[name]) <= 201
 
 
 def test_slices_have_support_and_intervals_or_say_why_not(

@@ -15,6 +15,7 @@ import pytest
 
 from brixa_flows.errors import DatasetError
 from brixa_flows.prediction import LabelledBatches, as_batches
+from brixa_flows.prediction.forms import InputForm
 from brixa_flows.registry.metadata import ModelMetadata
 from brixa_flows.registry.schemas import infer_input_schema
 from tests.requirements_present import require
@@ -285,6 +286,22 @@ def test_several_target_columns_are_labels_of_several_columns() -> None:
     assert batch.labels is not None and batch.labels.shape == (2, 2)
     with pytest.raises(DatasetError, match="target column 'sport' is not in the data"):
         list(as_batches(frame, target=["news", "sport"]))
+
+
+@pytest.mark.parametrize(
+    ("framework", "inputs", "rows"),
+    [
+        ("sklearn", FRAME[FEATURES], 50_000),
+        ("pytorch", np.zeros((2, 3)), 5_000),
+        ("pytorch", np.zeros((2, 8, 8)), 128),
+        ("pytorch", ["a text"], 32),
+    ],
+)
+def test_as_many_rows_are_asked_at_once_as_suit_the_model(
+    framework: str, inputs: Any, rows: int
+) -> None:
+    version = metadata(inputs).model_copy(update={"framework": framework})
+    assert InputForm.of(version).usual_rows == rows
 
 
 def test_rows_are_known_beforehand_where_that_is_cheap(tmp_path: Path) -> None:
