@@ -215,7 +215,8 @@ class Saver:
             example = example_from(request.model, request.reference)
         if example is None or (core.input_schema and core.output_schema):
             return core
-        input_schema, output_schema = infer_schemas(request.model, example)
+        with _lent_tokenizer(request.model, request.options):
+            input_schema, output_schema = infer_schemas(request.model, example)
         inferred = core.model_copy(
             update={
                 "input_schema": core.input_schema or input_schema,
@@ -358,3 +359,16 @@ def _bump_made(old: ModelVersion, new: ModelVersion) -> str:
     if new.major != old.major:
         return "major"
     return "minor" if new.minor != old.minor else "patch"
+
+
+@contextmanager
+def _lent_tokenizer(model: Any, options: SaveOptions) -> Iterator[None]:
+    """The tokenizer that is saved with a model, so that it reads an example of texts."""
+    if options.tokenizer is None or hasattr(model, "brixa_tokenizer"):
+        yield
+        return
+    model.brixa_tokenizer = options.tokenizer
+    try:
+        yield
+    finally:
+        del model.brixa_tokenizer

@@ -138,7 +138,9 @@ def test_curves_lie_on_those_of_scikit_learn() -> None:
         "precision_recall": sk.precision_recall_curve(hits, score)[1::-1],
     }
     for name, (x, y) in theirs.items():
-        exact = {(round(float(a), 5), round(float(b), 5)) for a, b in zip(x, y)}
+        exact = {
+            (round(float(a), 5), round(float(b), 5)) for a, b in zip(x, y, strict=True)
+        }
         assert {tuple(point) for point in found[name]} <= exact
         assert 150 < len(found[name]) <= 201
 
