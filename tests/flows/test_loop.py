@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 import shlex
@@ -36,6 +37,8 @@ def summary(home: DemoHome) -> Iterator[Summary]:
     demo = Demo(home, Console(file=io.StringIO(), width=120), SHORT)
     yield demo.run(keep=True)
     demo.keeper.stop_all()
+    del demo
+    gc.collect()  # sockets that Prefect's clients left, met where that is forgiven
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 from collections.abc import Iterator
 
@@ -12,6 +13,13 @@ from brixa_flows.demo.home import DemoHome
 from brixa_flows.demo.processes import ProcessKeeper
 from brixa_flows.demo.project import project_files
 from brixa_flows.demo.stack import PrefectStack
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nothing_is_left_to_collect() -> Iterator[None]:
+    """Sockets that Prefect's clients leave are met here, where that is forgiven."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture(scope="session")
