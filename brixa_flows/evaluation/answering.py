@@ -48,7 +48,15 @@ class Elsewhere:
     def predict(self, inputs: Any) -> Prediction:
         """Answer one batch."""
         given = self.function(inputs)
-        return given if isinstance(given, Prediction) else Prediction(np.asarray(given))
+        if isinstance(given, Prediction):
+            return given
+        try:
+            return Prediction(np.asarray(given))
+        except ValueError as err:
+            raise EvaluationError(
+                f"{self.metadata.name} {self.metadata.version} gave answers that are "
+                f"not all of one shape: {err}"
+            ) from err
 
 
 @dataclass(frozen=True)

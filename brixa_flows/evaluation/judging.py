@@ -52,6 +52,8 @@ def judge(
             f"there is no task {task!r}; known: {some_of(get_args(Task))}"
         )
     _check_lengths(labels, prediction)
+    for what, values in ("labels", labels), ("predictions", prediction.values):
+        _refuse_type(what, np.asarray(values))
     _refuse_nan("predictions", prediction.values)
     if prediction.scores is not None:
         _refuse_nan("class probabilities", prediction.scores)
@@ -143,14 +145,26 @@ def _check_lengths(labels: NDArray[Any], prediction: Prediction) -> None:
         )
 
 
+def _refuse_type(what: str, values: NDArray[Any]) -> None:
+    if values.dtype.kind not in "fiubOUST":  # T: texts of numpy 2
+        raise EvaluationError(
+            f"the {what} are of type {values.dtype}, which is neither a class nor a "
+            "number; give texts, bools, integers or floats"
+        )
+
+
 def _refuse_nan(what: str, values: NDArray[Any]) -> None:
     values = np.asarray(values)
-    if values.dtype.kind not in "fc" or values.size == 0:
+    if values.dtype.kind not in "fO" or values.size == 0:
         return
-    bad = ~np.isfinite(values).reshape(len(values), -1).all(axis=1)
+    if values.dtype.kind == "O":
+        bad = _missing(values.reshape(-1)).reshape(len(values), -1).any(axis=1)
+    else:
+        bad = ~np.isfinite(values).reshape(len(values), -1).all(axis=1)
     if bad.any():
+        kind = "missing" if values.dtype.kind == "O" else "NaN or infinite"
         raise EvaluationError(
-            f"{int(bad.sum())} of {len(values)} {what} are NaN or infinite (the first "
+            f"{int(bad.sum())} of {len(values)} {what} are {kind} (the first "
             f"is row {int(bad.argmax())}); a metric over the rest would hide them, so "
             "nothing was computed"
         )

@@ -96,7 +96,8 @@ def _zeros_and_ones(labels: NDArray[Any]) -> NDArray[np.int64]:
         if not np.isin(labels[:, index], (0, 1)).all()
     ]
     if strange:
-        value = next(x for x in labels[:, strange[0]] if x not in (0, 1))
+        column = labels[:, strange[0]].tolist()
+        value = next(x for x in column if x not in (0, 1))
         raise EvaluationError(
             f"the labels have several columns, which must hold 0 and 1 only; columns "
             f"{some_of(map(str, strange))} don't (such as {value!r})"

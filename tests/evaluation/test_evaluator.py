@@ -423,6 +423,21 @@ def test_a_function_is_judged_like_a_version(workshop: Any) -> None:
     assert result.metrics["f1"] == expected
 
 
+@pytest.mark.parametrize(
+    ("answer", "sentence"),
+    [
+        (lambda rows: [[1], [1, 2]] + [1] * (len(rows) - 2), "not all of one shape"),
+        (lambda rows: "no", "answer of shape .. for 400 rows; one answer a row"),
+        (lambda rows: np.zeros(len(rows) - 1), "answer of shape .399,. for 400 rows"),
+    ],
+)
+def test_answers_that_are_not_one_a_row_are_refused(
+    workshop: Any, answer: Any, sentence: str
+) -> None:
+    with pytest.raises(EvaluationError, match=f"rule 0.0.0-unregistered .*{sentence}"):
+        evaluate_function(answer, workshop.test, target="kind", name="rule")
+
+
 def test_versions_are_ranked_on_the_same_rows(tmp_path: Path) -> None:
     shop = Workshop(tmp_path)
     evaluator = ModelEvaluator(shop.registry)

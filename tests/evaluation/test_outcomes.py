@@ -139,6 +139,22 @@ def test_all_zero_labels_do_not_make_zero_the_positive_class() -> None:
             "one score a row, which can only be judged against labels 0 and 1",
         ),
         (np.array([0, 1]), Prediction(np.zeros((2, 3, 4))), "shape .2, 3, 4."),
+        (
+            np.array([0, 1]),
+            Prediction(np.array([1, None], dtype=object)),
+            "1 of 2 predictions are missing .the first is row 1",
+        ),
+        (
+            np.array([[0, 1], [1, np.nan]]),
+            Prediction(np.zeros((2, 2))),
+            "columns 1 don't .such as nan",
+        ),
+        (np.array([0, 1]), Prediction(np.zeros(2, complex)), "of type complex128"),
+        (
+            np.array(["2026-01-01", "2026-01-02"], dtype="datetime64[D]"),
+            Prediction(np.zeros(2)),
+            "labels are of type datetime64.* neither a class nor a number",
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused_in_a_sentence(
