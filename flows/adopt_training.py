@@ -14,6 +14,7 @@ from brixa_flows.events import (
 )
 from brixa_flows.tasks.adopting import find_trained_model
 from brixa_flows.tasks.announcing import announce_whole
+from brixa_flows.tasks.remedies import links_remedy
 from brixa_flows.tasks.requests import FlowRequest
 
 
@@ -48,6 +49,7 @@ class AdoptRequest(FlowRequest):
     flow_run_name="adopt {request.model} of {request.flow_run}",
     description="Finds the model that a flow run logged, and announces it.",
 )
+@links_remedy
 def adopt_training(request: AdoptRequest) -> None:
     """Find the one model, announce; once for a run, however often it is told of."""
     logged = find_trained_model(request.registry, request.flow_run, request.experiment)

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from brixa_flows.tasks.announcing import announce
 from brixa_flows.tasks.deployment import is_in_stage, roll_out
+from brixa_flows.tasks.remedies import links_remedy
 from brixa_flows.tasks.reporting import publish_deployment
 from brixa_flows.tasks.requests import FlowRequest
 
@@ -35,6 +36,7 @@ class DeployRequest(FlowRequest):
     flow_run_name="deploy {request.name} {request.version}",
     description="Serves a version over REST; returns when it answers.",
 )
+@links_remedy
 def deploy_model(request: DeployRequest) -> None:
     """Roll out, show, announce."""
     who = (request.registry, request.name, request.version)

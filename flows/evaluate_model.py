@@ -12,6 +12,7 @@ from brixa_flows.tasks.evaluation import (
     conclude_evaluation,
     evaluate_version,
 )
+from brixa_flows.tasks.remedies import links_remedy
 from brixa_flows.tasks.reporting import publish_evaluation
 from brixa_flows.tasks.requests import FlowRequest
 from brixa_flows.tasks.run_page import progress
@@ -42,6 +43,7 @@ class EvaluateRequest(FlowRequest):
     flow_run_name="evaluate {request.name} {request.version}",
     description="Judges a version on labelled rows and against production.",
 )
+@links_remedy
 def evaluate_model(request: EvaluateRequest) -> None:
     """Judge on each dataset, compare on the last, show, announce.
 

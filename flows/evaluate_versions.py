@@ -8,6 +8,7 @@ from pydantic import Field
 from brixa_flows.evaluation import EvaluationResult
 from brixa_flows.events import EvaluationDataset
 from brixa_flows.tasks.evaluation import evaluate_version
+from brixa_flows.tasks.remedies import links_remedy
 from brixa_flows.tasks.reporting import publish_ranking
 from brixa_flows.tasks.requests import FlowRequest
 from brixa_flows.tasks.task_runners import RunnerName, task_runner
@@ -39,6 +40,7 @@ class EvaluateVersionsRequest(FlowRequest):
 
 
 @flow(flow_run_name="judge versions of {request.name}")
+@links_remedy
 def judge_side_by_side(
     request: EvaluateVersionsRequest, versions: list[str]
 ) -> list[EvaluationResult]:
@@ -62,6 +64,7 @@ def judge_side_by_side(
     flow_run_name="rank {request.name} {request.versions}",
     description="Judges many versions on the same rows, side by side, and ranks them.",
 )
+@links_remedy
 def evaluate_versions(request: EvaluateVersionsRequest) -> None:
     """Find the versions, judge them where the request says, show the ranking."""
     runner = task_runner(request.runner, request.at_once, request.cluster)

@@ -9,6 +9,7 @@ from brixa_flows.events import DriftDetected, WindowClosed
 from brixa_flows.tasks.announcing import announce
 from brixa_flows.tasks.drift import judge_window, served_version
 from brixa_flows.tasks.notifying import tell_of_alarm
+from brixa_flows.tasks.remedies import links_remedy
 from brixa_flows.tasks.reporting import publish_drift
 from brixa_flows.tasks.requests import FlowRequest
 
@@ -40,6 +41,7 @@ class MonitorRequest(FlowRequest):
     flow_run_name="watch {request.deployment}: {request.kind} from {request.start}",
     description="Judges a window of traffic against the version's reference profile.",
 )
+@links_remedy
 def monitor_drift(request: MonitorRequest) -> None:
     """Judge, show, announce an alarm or that there is none."""
     window = request.window()

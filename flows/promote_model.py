@@ -19,6 +19,7 @@ from brixa_flows.registry import StageRecord
 from brixa_flows.tasks.announcing import announce, announce_whole
 from brixa_flows.tasks.notifying import tell_of_refusal
 from brixa_flows.tasks.promotion import ask_policy, ask_somebody, move_to_stage
+from brixa_flows.tasks.remedies import links_remedy
 from brixa_flows.tasks.reporting import publish_decision
 from brixa_flows.tasks.requests import FlowRequest
 from brixa_flows.tasks.turns import await_turn
@@ -61,6 +62,7 @@ class PromoteRequest(FlowRequest):
     description="Asks a gate policy, and a person if the policy says so, and moves the "
     "version to the stage or refuses; one promotion of a model at a time.",
 )
+@links_remedy
 def promote_model(request: PromoteRequest) -> None:
     """Wait for its turn, decide, and decide again if production changed meanwhile."""
     await_turn(request.registry, request.name)

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from brixa_flows.tasks.notifying import tell_of_dead_runs
 from brixa_flows.tasks.reconciling import reconcile_registry
+from brixa_flows.tasks.remedies import links_remedy
 from brixa_flows.tasks.reporting import publish_reconciliation
 from brixa_flows.tasks.requests import FlowRequest
 from brixa_flows.tasks.restarting import restart_dead_runs
@@ -41,6 +42,7 @@ class ReconcileRequest(FlowRequest):
     description="Starts runs again whose process died, delivers lost events and "
     "repairs what crashes left half done.",
 )
+@links_remedy
 def reconcile(request: ReconcileRequest) -> None:
     """Restart, deliver, repair, and show it if there was anything to do."""
     restarted = restart_dead_runs(request.silent_for_seconds)

@@ -11,6 +11,7 @@ from pydantic import Field
 from brixa_flows.tasks.announcing import announce_whole
 from brixa_flows.tasks.answering import undecided_run
 from brixa_flows.tasks.notifying import tell_of_refusal
+from brixa_flows.tasks.remedies import links_remedy
 from brixa_flows.tasks.requests import FlowRequest
 from flows.promote_model import PromoteRequest
 
@@ -26,6 +27,7 @@ class UndecidedRequest(FlowRequest):
     flow_run_name="close {request.flow_run}",
     description="Announces brixa.model.refused for a promotion that nobody decided.",
 )
+@links_remedy
 def refuse_undecided(request: UndecidedRequest) -> None:
     """Look whether it waited for a person, and announce that nobody answered."""
     undecided = undecided_run(request.flow_run)

@@ -14,6 +14,7 @@ from brixa_flows.tasks.registration import (
     registered_event,
     sign_version,
 )
+from brixa_flows.tasks.remedies import links_remedy
 from brixa_flows.tasks.reporting import publish_registration
 from brixa_flows.tasks.requests import FlowRequest
 
@@ -68,6 +69,7 @@ class RegisterRequest(FlowRequest):
     flow_run_name="register {request.name}",
     description="Registers, saves and seals what a training announced.",
 )
+@links_remedy
 def register_model(request: RegisterRequest) -> None:
     """Adopt, sign if a key is named, show, announce."""
     metadata = adopt_training(request.registry, request.training())

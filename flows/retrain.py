@@ -9,6 +9,7 @@ from brixa_flows.demo.months import last_closed_month
 from brixa_flows.errors import OrchestrationError
 from brixa_flows.tasks.opening import open_registry
 from brixa_flows.tasks.registration import training_policy
+from brixa_flows.tasks.remedies import links_remedy
 from brixa_flows.tasks.reporting import publish_retraining
 from brixa_flows.tasks.requests import FlowRequest
 from brixa_flows.tasks.retraining import claim_retraining, finish_retraining
@@ -30,6 +31,7 @@ class RetrainRequest(FlowRequest):
     description="Trains on all labelled months before an alarm, once for each version "
     "and month.",
 )
+@links_remedy
 def retrain(request: RetrainRequest) -> None:
     """Train again if there are new labels and nobody else does."""
     registry, name, version = request.registry, request.name, request.version

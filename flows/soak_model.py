@@ -10,6 +10,7 @@ from brixa_flows.tasks.announcing import announce_whole
 from brixa_flows.tasks.evaluation import compare_with_production
 from brixa_flows.tasks.notifying import tell_of_refusal
 from brixa_flows.tasks.registration import training_policy
+from brixa_flows.tasks.remedies import links_remedy
 from brixa_flows.tasks.requests import FlowRequest
 from brixa_flows.tasks.soaking import SoakRules, publish_soak, soak
 
@@ -48,6 +49,7 @@ class SoakRequest(FlowRequest):
     description="Sends traffic to a version in staging and measures errors, latency and "
     "answers.",
 )
+@links_remedy
 def soak_model(request: SoakRequest) -> None:
     """Send, judge, show; compare with production as it is now, announce."""
     deployment = request.deployment or f"{request.name}-staging"

@@ -6,6 +6,7 @@ from prefect import flow
 from pydantic import Field
 
 from brixa_flows.tasks import notifying
+from brixa_flows.tasks.remedies import links_remedy
 from brixa_flows.tasks.requests import FlowRequest
 
 
@@ -21,6 +22,7 @@ class TellRequest(FlowRequest):
     flow_run_name="tell: {request.subject}",
     description="Sends a message through the block that BRXA_NOTIFICATION_BLOCK names.",
 )
+@links_remedy
 def tell(request: TellRequest) -> None:
     """Send it; a message that can't be sent is a warning in the log."""
     notifying.tell(request.subject, request.text)

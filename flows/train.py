@@ -20,6 +20,7 @@ from brixa_flows.events import DEFAULT_POLICY, EvaluationDataset
 from brixa_flows.registry import DatasetRef
 from brixa_flows.tasks.announcing import announce_training_complete
 from brixa_flows.tasks.opening import open_registry
+from brixa_flows.tasks.remedies import links_remedy
 from brixa_flows.tasks.remote import remote_task
 from brixa_flows.tasks.reporting import publish_training
 from brixa_flows.tasks.requests import FlowRequest
@@ -92,6 +93,7 @@ def log_model(request: TrainRequest, fitted: Any) -> Any:
     flow_run_name="train {request.name} ({request.candidate}) to {request.last_month}",
     description="Trains on labelled months and announces brixa.training.completed.",
 )
+@links_remedy
 def train(request: TrainRequest) -> None:
     """Split, fit, log, announce."""
     split = split_months(request)

@@ -94,6 +94,7 @@ def _failure(flow: Flow[..., Any], request: Any) -> str:
     assert state.type == StateType.FAILED
     message = state.message or ""
     assert "\n" not in message
+    assert message.rpartition(" ")[2].startswith("http"), message  # to what can be done
     return message
 
 

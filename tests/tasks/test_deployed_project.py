@@ -9,8 +9,10 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import numpy as np
@@ -30,7 +32,8 @@ from brixa_flows.storage import open_storage
 from tests.backends import copy_template
 
 NAME = "killed"
-RESTARTER = "Start again what died"
+WATCHER = "Watch every window that closes"
+KEPT = {"Start again what died", "Tell of an automation that failed", WATCHER}
 MONTHS = ["2013-01", "2013-02", "2013-03"]
 WAIT_SECONDS = 180.0
 
@@ -71,7 +74,7 @@ class Server:
         self.deployments.append(self.ask("/deployments/count", **ours))
         for automation in self.automations():
             self.found.append(automation["name"])
-            if automation["name"] != RESTARTER:  # other tests are about single flows
+            if automation["name"] not in KEPT:  # other tests are about single flows
                 self.delete("automations", automation["id"])
 
     def ask(self, path: str, **query: Any) -> Any:
@@ -85,6 +88,17 @@ class Server:
     def delete(self, kind: str, each: str) -> None:
         """Delete one thing."""
         self._http.delete(f"/{kind}/{each}").raise_for_status()
+
+    def emit(self, name: str, payload: dict[str, Any]) -> None:
+        """Send an event about a model."""
+        event = {
+            "id": str(uuid4()),
+            "event": name,
+            "occurred": datetime.now(UTC).isoformat(),
+            "resource": {"prefect.resource.id": "brixa.model.any"},
+            "payload": payload,
+        }
+        self._http.post("/events", json=[event]).raise_for_status()
 
     def run(self, flow: str, request: dict[str, Any]) -> str:
         """Start a deployment as a person would; the run's id."""
@@ -265,3 +279,14 @@ def test_a_reconcile_that_is_killed_is_followed_by_the_next_one(
         lambda: server.events(NAME)["brixa.model.promoted"] == 1, 60, "the promotion"
     )
     assert server.state(killed)["name"] == "Crashed"
+
+
+def test_an_automation_that_could_not_start_its_run_is_told(server: Server) -> None:
+    server.emit("brixa.window.closed", {"name": "no other key"})
+    wanted = f"The automation {WATCHER} could not act"
+
+    def told() -> bool:
+        runs = server.ask("/flow_runs/filter", flows={"name": {"any_": ["tell"]}})
+        return wanted in [run["parameters"]["request"]["subject"] for run in runs]
+
+    wait_until(told, WAIT_SECONDS, "the run of tell")
