@@ -113,20 +113,15 @@ def fill(
     registry.register_model("flights", "delay", version="2.0.0")
     registry.register_model("planned", "delay")
     evaluator = ModelEvaluator(registry)
-    evaluator.evaluate(
-        model_name="flights",
-        version="1.1.0",
-        dataset=labelled,
-        target="late",
-        metrics=["accuracy", "f1"],
-    )
-    evaluator.evaluate(
-        model_name="flights",
-        version="1.1.0",
-        dataset=labelled,
-        target="late",
-        metrics=["accuracy", "f1"],
-    )
+    for again in (False, True):
+        evaluator.evaluate(
+            model_name="flights",
+            version="1.1.0",
+            dataset=labelled,
+            target="late",
+            metrics=["accuracy", "f1"],
+            again=again,
+        )
     registry.log_metrics("flights", "1.1.0", {"accuracy": 0.125})
     for month, value in (("may", 0.5), ("june", 0.25), ("may", 0.75)):
         registry.log_metrics("flights", "1.1.0", {"rmse": value}, {"name": month})

@@ -408,7 +408,7 @@ def test_a_run_that_left_several_models_or_none_fails_by_name() -> None:
     assert two in str(many.value) and len(many.value.found) == 2
     with pytest.raises(ModelNotLoggedError, match="'churn', left no model") as none:
         _adopt(_training([0]))
-    assert str(none.value).endswith("correct the name of the experiment")
+    assert "or correct the name of the experiment; " in str(none.value)
     with pytest.raises(TrackingError, match="no experiment 'nope'"):
         _adopt(two, "nope")
     with pytest.raises(OrchestrationError, match="Prefect knows no flow run"):
