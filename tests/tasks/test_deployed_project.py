@@ -35,6 +35,7 @@ NAME = "killed"
 WATCHER = "Watch every window that closes"
 KEPT = {"Start again what died", "Tell of an automation that failed", WATCHER}
 MONTHS = ["2013-01", "2013-02", "2013-03"]
+OURS = {"deployments": {"tags": {"all_": ["brixa"]}}}
 WAIT_SECONDS = 180.0
 
 pytestmark = [
@@ -60,8 +61,7 @@ class Server:
 
     def deploy_again(self) -> None:
         """``prefect deploy --all`` a second time; then only one automation is left."""
-        ours = {"deployments": {"tags": {"all_": ["brixa"]}}}
-        self.deployments.append(self.ask("/deployments/count", **ours))
+        self.deployments.append(self.ask("/deployments/count", **OURS))
         command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"]
         subprocess.run(
             command,
@@ -71,7 +71,7 @@ class Server:
             timeout=WAIT_SECONDS,
             stdout=subprocess.DEVNULL,
         )
-        self.deployments.append(self.ask("/deployments/count", **ours))
+        self.deployments.append(self.ask("/deployments/count", **OURS))
         for automation in self.automations():
             self.found.append(automation["name"])
             if automation["name"] not in KEPT:  # other tests are about single flows
@@ -164,6 +164,8 @@ def server(stack: PrefectStack, mlflow_template_db: Path) -> Iterator[Server]:
     yield server
     for automation in server.automations():
         server.delete("automations", automation["id"])
+    for deployment in server.ask("/deployments/filter", **OURS):
+        server.delete("deployments", deployment["id"])
     _end_worker(stack)
     server.delete("work_pools", "brixa")
 
