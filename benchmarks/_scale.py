@@ -25,8 +25,8 @@ from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
 
 from brixa.ai.registry import ModelRegistry, ModelVersion
-from brixa_flows.registry.journal import Journal
-from brixa_flows.registry.records import Claim, MetadataFile, Seal, new_id
+from brixa_flows.registry.facts.records import Claim, MetadataFile, Seal, new_id
+from brixa_flows.registry.journal.journal import Journal
 from brixa_flows.serializers.manifest import (
     ArtifactManifest,
     read_manifest,

@@ -16,8 +16,8 @@ from brixa_flows.errors import (
     DatasetError,
     VersionNotFoundError,
 )
-from brixa_flows.registry.layout import Layout
-from brixa_flows.registry.vouching import Vouchers, keys_of, vouchers_for
+from brixa_flows.registry.journal.layout import Layout
+from brixa_flows.registry.journal.vouching import Vouchers, keys_of, vouchers_for
 from brixa_flows.serializers import (
     MANIFEST_NAME,
     ArtifactManifest,

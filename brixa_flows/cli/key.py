@@ -10,7 +10,7 @@ import click
 
 from brixa_flows.cli.workspace import Workspace, as_json, json_option, print_table
 from brixa_flows.errors import SettingsError
-from brixa_flows.registry.vouching import keys_of
+from brixa_flows.registry.journal.vouching import keys_of
 from brixa_flows.signing import KeyRing
 
 __all__ = ["key", "passphrase_in", "passphrase_option"]

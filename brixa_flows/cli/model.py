@@ -17,8 +17,8 @@ from brixa_flows.cli.workspace import (
     print_table,
 )
 from brixa_flows.refs import ModelRef
-from brixa_flows.registry.metadata import ModelMetadata, Stage
-from brixa_flows.registry.registering import Bump
+from brixa_flows.registry.facts.metadata import ModelMetadata, Stage
+from brixa_flows.registry.writing.registering import Bump
 
 __all__ = ["model"]
 

@@ -16,7 +16,7 @@ from brixa_flows.cli.workspace import (
 )
 from brixa_flows.refs import ModelRef
 from brixa_flows.registry import ModelMetadata
-from brixa_flows.registry.searching import LARGEST_PAGE
+from brixa_flows.registry.reading.searching import LARGEST_PAGE
 
 __all__ = ["diff", "search"]
 

@@ -13,8 +13,8 @@ from brixa_flows.cli.workspace import (
     print_table,
 )
 from brixa_flows.refs import ModelRef
-from brixa_flows.registry.metadata import Verification
-from brixa_flows.registry.resolving import exact
+from brixa_flows.registry.facts.metadata import Verification
+from brixa_flows.registry.facts.resolving import exact
 
 __all__ = ["scan", "sign", "verify"]
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from brixa_flows.errors import EvaluationError
 from brixa_flows.evaluation.outcomes import Costs
 from brixa_flows.prediction import LabelledBatches
-from brixa_flows.registry.metadata import ModelMetadata
+from brixa_flows.registry.facts.metadata import ModelMetadata
 from brixa_flows.serializers.base import Prediction
 
 __all__ = ["Answered", "Answerer", "Elsewhere", "answer"]

@@ -22,7 +22,7 @@ from brixa_flows.evaluation.run import Run
 from brixa_flows.evaluation.thresholds import ThresholdChoice, choose
 from brixa_flows.prediction import LabelledBatches, ModelPredictor, as_batches
 from brixa_flows.prediction.forms import InputForm
-from brixa_flows.registry.metadata import ModelMetadata
+from brixa_flows.registry.facts.metadata import ModelMetadata
 from brixa_flows.versioning import ModelVersion
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from brixa_flows.evaluation.question import Question, Wanted
 from brixa_flows.evaluation.results import EvaluationResult
 from brixa_flows.evaluation.run import Run
 from brixa_flows.prediction import as_batches
-from brixa_flows.registry.metadata import ModelMetadata
+from brixa_flows.registry.facts.metadata import ModelMetadata
 from brixa_flows.versioning import ModelVersion
 
 __all__ = ["evaluate_function"]

@@ -11,7 +11,7 @@ from brixa_flows.evaluation.question import Question
 from brixa_flows.evaluation.report import render
 from brixa_flows.evaluation.results import DatasetFacts, EvaluationResult
 from brixa_flows.prediction import LabelledBatches
-from brixa_flows.registry.metadata import ModelMetadata
+from brixa_flows.registry.facts.metadata import ModelMetadata
 from brixa_flows.versioning import ModelVersion
 
 if TYPE_CHECKING:

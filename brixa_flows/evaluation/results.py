@@ -12,7 +12,7 @@ from brixa_flows.evaluation.intervals import Interval
 from brixa_flows.evaluation.metrics import MetricValues
 from brixa_flows.evaluation.outcomes import Task
 from brixa_flows.prediction import LabelledBatches
-from brixa_flows.registry.metadata import DatasetRef
+from brixa_flows.registry.facts.metadata import DatasetRef
 from brixa_flows.versioning import ModelVersion
 
 __all__ = ["PROTOCOL", "DatasetFacts", "EvaluationResult", "SliceResult"]

@@ -21,7 +21,7 @@ from brixa_flows.errors import DatasetError, some_of
 from brixa_flows.prediction.digest import ContentDigest
 from brixa_flows.prediction.forms import InputForm
 from brixa_flows.prediction.sources import Chunk, Source, open_source
-from brixa_flows.registry.metadata import DatasetRef, ModelMetadata
+from brixa_flows.registry.facts.metadata import DatasetRef, ModelMetadata
 
 __all__ = ["Batch", "LabelledBatches", "as_batches"]
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from brixa_flows.errors import DatasetError, some_of
-from brixa_flows.registry.metadata import ModelMetadata
+from brixa_flows.registry.facts.metadata import ModelMetadata
 
 __all__ = ["InputForm"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from brixa_flows.errors import DatasetError
-from brixa_flows.registry.metadata import ModelMetadata
+from brixa_flows.registry.facts.metadata import ModelMetadata
 from brixa_flows.serializers import load_model_files, serializer_named
 from brixa_flows.serializers.base import (
     LoadOptions,

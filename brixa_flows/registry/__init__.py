@@ -2,26 +2,24 @@
 
 ::
 
-    registry    ModelRegistry: the whole API; catalog is its reading half
-    metadata    what is known about a version, as values
-    layout      storage keys            journal     conditional-create records
-    stages      transition table        records     what the journal writes
-    schemas     check and infer         schema_changes   the bump they ask for
-    signatures  who signed files    trust_records    who vouched, when and why
-    registering saving opening changing describing adopting recovery
-    adoptions   what a logged model became  feed    what is new in the journal
-    trusting vouching searching diffing timeline checking rebuilding: one task each
-    recording   run, version and seal   mirroring   what MLflow shows of a version
-    in_use      who needs a version    garbage     what nobody needs
-    lineage     what went in            graph       questions both ways
+    registry    ModelRegistry: the whole API
+    catalog     its reading half: find, explain, load (query_catalog, trusted_catalog
+                and maintained go on from there)
+    adopter, adopting   a model that a training logged to MLflow becomes a version
+
+    upkeep      finds what is wrong, finishes what a crash left, rebuilds, cleans up
+    writing     registers, saves, moves and describes versions
+    reading     puts each fact together from its authority
+    journal     what storage holds: records that are created once
+    facts       values and rules, pure
+
+Each room imports only from those below it.
 """
 
-from brixa_flows.registry.diffing import VersionDiff
-from brixa_flows.registry.feed import Recorded
-from brixa_flows.registry.garbage import Garbage
-from brixa_flows.registry.graph import LineageGraph
-from brixa_flows.registry.lineage import git_state, lineage_context
-from brixa_flows.registry.metadata import (
+from brixa_flows.registry.facts.diffing import VersionDiff
+from brixa_flows.registry.facts.graph import LineageGraph
+from brixa_flows.registry.facts.lineage import git_state, lineage_context
+from brixa_flows.registry.facts.metadata import (
     CodeRef,
     DatasetRef,
     FeatureRef,
@@ -31,13 +29,15 @@ from brixa_flows.registry.metadata import (
     StageRecord,
     Verification,
 )
-from brixa_flows.registry.opening import OpenedVersion
+from brixa_flows.registry.facts.repairs import RecoveryAction
+from brixa_flows.registry.facts.schemas import infer_schemas
+from brixa_flows.registry.facts.timeline import AliasRecord, StageSnapshot
+from brixa_flows.registry.journal.trust_records import TrustRecord
+from brixa_flows.registry.reading.feed import Recorded
+from brixa_flows.registry.reading.opening import OpenedVersion
+from brixa_flows.registry.reading.searching import SearchPage
 from brixa_flows.registry.registry import ModelRegistry
-from brixa_flows.registry.repairs import RecoveryAction
-from brixa_flows.registry.schemas import infer_schemas
-from brixa_flows.registry.searching import SearchPage
-from brixa_flows.registry.timeline import AliasRecord, StageSnapshot
-from brixa_flows.registry.trust_records import TrustRecord
+from brixa_flows.registry.upkeep.garbage import Garbage
 
 __all__ = [
     "AliasRecord",

@@ -15,14 +15,14 @@ from brixa_flows.registry.adopting import (
     adoption_of,
     refuse_own,
 )
-from brixa_flows.registry.adoptions import Adoptions
-from brixa_flows.registry.backends import Backends
-from brixa_flows.registry.lineage import lineage_context
-from brixa_flows.registry.metadata import CodeRef, ModelMetadata
-from brixa_flows.registry.reading import Reader
-from brixa_flows.registry.recovery import Recovery
-from brixa_flows.registry.registering import Registrar
-from brixa_flows.registry.saving import Saver
+from brixa_flows.registry.facts.lineage import lineage_context
+from brixa_flows.registry.facts.metadata import CodeRef, ModelMetadata
+from brixa_flows.registry.reading.adoptions import Adoptions
+from brixa_flows.registry.reading.backends import Backends
+from brixa_flows.registry.reading.reader import Reader
+from brixa_flows.registry.upkeep.recovery import Recovery
+from brixa_flows.registry.writing.registering import Registrar
+from brixa_flows.registry.writing.saving import Saver
 from brixa_flows.versioning import ModelVersion
 
 __all__ = ["Adopter", "Wanted"]

@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from typing import Any, TypedDict
 
 from brixa_flows.errors import DatasetError, InvalidVersionError, VersionExistsError
-from brixa_flows.registry.backends import Backends
-from brixa_flows.registry.lineage import as_refs
-from brixa_flows.registry.metadata import CodeRef, DatasetRef, ParentRef
-from brixa_flows.registry.reference import example_from
-from brixa_flows.registry.registering import Bump, Schemas
-from brixa_flows.registry.saving import SaveRequest
-from brixa_flows.registry.schemas import infer_schemas
+from brixa_flows.registry.facts.lineage import as_refs
+from brixa_flows.registry.facts.metadata import CodeRef, DatasetRef, ParentRef
+from brixa_flows.registry.facts.reference import example_from
+from brixa_flows.registry.facts.schemas import infer_schemas
+from brixa_flows.registry.reading.backends import Backends
+from brixa_flows.registry.writing.registering import Bump, Schemas
+from brixa_flows.registry.writing.saving import SaveRequest
 from brixa_flows.serializers import detect_framework, serializer_named
 from brixa_flows.serializers.base import SaveOptions
 from brixa_flows.serializers.logged import MLFLOW, MlflowModel, MlflowSource

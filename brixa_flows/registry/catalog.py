@@ -8,21 +8,21 @@ from typing import Any, Literal, Self
 
 from brixa_flows.errors import InvalidMetadataError, ModelNotSavedError, SettingsError
 from brixa_flows.refs import check_model_name
-from brixa_flows.registry.backends import Backends
-from brixa_flows.registry.dependencies import check_dependencies
-from brixa_flows.registry.graph import LineageGraph
-from brixa_flows.registry.layout import Layout
-from brixa_flows.registry.metadata import (
+from brixa_flows.registry.facts.graph import LineageGraph
+from brixa_flows.registry.facts.metadata import (
     ModelMetadata,
     Stage,
     StageRecord,
     Verification,
 )
-from brixa_flows.registry.opening import OpenedVersion, Opener
-from brixa_flows.registry.reading import Reader
-from brixa_flows.registry.resolving import Spec, exact, refuse_doubt, resolve
-from brixa_flows.registry.stages import SINGLE_HOLDER, STAGES
-from brixa_flows.registry.tracing import Tracer
+from brixa_flows.registry.facts.resolving import Spec, exact, refuse_doubt, resolve
+from brixa_flows.registry.facts.stages import SINGLE_HOLDER, STAGES
+from brixa_flows.registry.journal.layout import Layout
+from brixa_flows.registry.reading.backends import Backends
+from brixa_flows.registry.reading.dependencies import check_dependencies
+from brixa_flows.registry.reading.opening import OpenedVersion, Opener
+from brixa_flows.registry.reading.reader import Reader
+from brixa_flows.registry.reading.tracing import Tracer
 from brixa_flows.serializers import check_source, load_model_files
 from brixa_flows.serializers.base import LoadOptions
 from brixa_flows.settings import BrixaSettings

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from brixa_flows.registry.checking import Checker
-from brixa_flows.registry.feed import JournalFeed
-from brixa_flows.registry.garbage import Collector, Garbage
-from brixa_flows.registry.rebuilding import Rebuilder
-from brixa_flows.registry.recovery import Recovery
-from brixa_flows.registry.repairs import RecoveryAction
+from brixa_flows.registry.facts.repairs import RecoveryAction
+from brixa_flows.registry.reading.feed import JournalFeed
 from brixa_flows.registry.trusted_catalog import TrustedCatalog
+from brixa_flows.registry.upkeep.checking import Checker
+from brixa_flows.registry.upkeep.garbage import Collector, Garbage
+from brixa_flows.registry.upkeep.rebuilding import Rebuilder
+from brixa_flows.registry.upkeep.recovery import Recovery
 
 __all__ = ["MaintainedRegistry"]
 

@@ -7,15 +7,15 @@ from datetime import datetime
 
 from brixa_flows.refs import check_model_name
 from brixa_flows.registry.catalog import ModelCatalog
-from brixa_flows.registry.diffing import VersionDiff, diff_versions
-from brixa_flows.registry.resolving import Spec
-from brixa_flows.registry.searching import Searcher, SearchPage
-from brixa_flows.registry.timeline import (
+from brixa_flows.registry.facts.diffing import VersionDiff, diff_versions
+from brixa_flows.registry.facts.resolving import Spec
+from brixa_flows.registry.facts.timeline import (
     AliasRecord,
     StageSnapshot,
     alias_records,
     snapshot,
 )
+from brixa_flows.registry.reading.searching import Searcher, SearchPage
 
 __all__ = ["QueryCatalog"]
 

@@ -8,19 +8,19 @@ from typing import Any, Unpack
 from brixa_flows.refs import check_model_name
 from brixa_flows.registry.adopter import Adopter, Wanted
 from brixa_flows.registry.adopting import Described, Said
-from brixa_flows.registry.changing import Changer
-from brixa_flows.registry.describing import Describer
-from brixa_flows.registry.inputs import as_text
-from brixa_flows.registry.lineage import gather_lineage, lineage_context
-from brixa_flows.registry.maintained import MaintainedRegistry
-from brixa_flows.registry.metadata import (
+from brixa_flows.registry.facts.inputs import as_text
+from brixa_flows.registry.facts.lineage import gather_lineage, lineage_context
+from brixa_flows.registry.facts.metadata import (
     CodeRef,
     DatasetRef,
     ModelMetadata,
     ParentRef,
     StageRecord,
 )
-from brixa_flows.registry.registering import (
+from brixa_flows.registry.maintained import MaintainedRegistry
+from brixa_flows.registry.writing.changing import Changer
+from brixa_flows.registry.writing.describing import Describer
+from brixa_flows.registry.writing.registering import (
     Bump,
     Registrar,
     Registration,
@@ -28,7 +28,7 @@ from brixa_flows.registry.registering import (
     check_mutable,
     check_schemas,
 )
-from brixa_flows.registry.saving import Saver, SaveRequest
+from brixa_flows.registry.writing.saving import Saver, SaveRequest
 from brixa_flows.serializers.base import SaveOptions
 from brixa_flows.settings import BrixaSettings
 from brixa_flows.storage import StorageNode

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from brixa_flows.errors import BrixaError, DamagedArtifactError, MissingExtraError
 from brixa_flows.refs import check_model_name
-from brixa_flows.registry.metadata import Verification
+from brixa_flows.registry.facts.metadata import Verification
+from brixa_flows.registry.journal.trust_records import TrustRecord
 from brixa_flows.registry.query_catalog import QueryCatalog
-from brixa_flows.registry.trust_records import TrustRecord
-from brixa_flows.registry.trusting import Truster, Word
+from brixa_flows.registry.writing.trusting import Truster, Word
 from brixa_flows.versioning import ModelVersion
 
 if TYPE_CHECKING:

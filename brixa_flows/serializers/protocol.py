@@ -11,7 +11,7 @@ Bump when the released code would misread or refuse a directory of the new code:
 
 - a field of :class:`~brixa_flows.serializers.manifest.ArtifactManifest` (``saved`` and
   ``files`` included), of the core that the registry keeps in it
-  (:class:`~brixa_flows.registry.records.Core`) or of ``lineage.json`` is added, removed
+  (:class:`~brixa_flows.registry.facts.records.Core`) or of ``lineage.json`` is added, removed
   or changes its meaning,
 - what the digest is taken of changes, or
 - a serializer gives other files or other ``config`` keys the same format name.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from prefect import get_run_logger
 
 from brixa_flows.outbox import Owed, deployed
-from brixa_flows.registry.metadata import Stage
+from brixa_flows.registry.facts.metadata import Stage
 from brixa_flows.tasks.opening import load_target, open_registry
 from brixa_flows.tasks.remote import remote_task
 

@@ -16,7 +16,7 @@ from brixa_flows.evaluation import (
     GatePolicy,
 )
 from brixa_flows.registry import ModelRegistry, StageRecord
-from brixa_flows.registry.metadata import Stage
+from brixa_flows.registry.facts.metadata import Stage
 from brixa_flows.tasks.approving import Answer, Question, ask_person
 from brixa_flows.tasks.evaluation import version_in_production
 from brixa_flows.tasks.opening import load_policy, open_registry

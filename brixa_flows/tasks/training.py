@@ -44,7 +44,7 @@ from brixa_flows.outbox import Outbox
 from brixa_flows.prediction import as_batches
 from brixa_flows.refs import check_model_name, check_policy_name
 from brixa_flows.registry import DatasetRef, ModelRegistry
-from brixa_flows.registry.inputs import as_json_object
+from brixa_flows.registry.facts.inputs import as_json_object
 from brixa_flows.serializers import environment_of
 from brixa_flows.tasks.adopting import only_logged_model
 from brixa_flows.tasks.announcing import announce_whole, commit_here, deliver_kept

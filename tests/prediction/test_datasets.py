@@ -16,8 +16,8 @@ import pytest
 from brixa_flows.errors import DatasetError
 from brixa_flows.prediction import LabelledBatches, as_batches
 from brixa_flows.prediction.forms import InputForm
-from brixa_flows.registry.metadata import ModelMetadata
-from brixa_flows.registry.schemas import infer_input_schema
+from brixa_flows.registry.facts.metadata import ModelMetadata
+from brixa_flows.registry.facts.schemas import infer_input_schema
 from tests.requirements_present import require
 
 FRAME = pd.DataFrame(

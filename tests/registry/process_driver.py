@@ -27,7 +27,8 @@ from sklearn.linear_model import LogisticRegression
 
 import brixa_flows.tracking.mlflow_store  # noqa: F401
 from brixa_flows.errors import BrixaError, VersionExistsError
-from brixa_flows.registry import CodeRef, ModelRegistry, leases, lineage_context
+from brixa_flows.registry import CodeRef, ModelRegistry, lineage_context
+from brixa_flows.registry.journal import leases
 from brixa_flows.storage.local import LocalStorageNode
 from brixa_flows.tracking import mlflow_runs
 from brixa_flows.tracking.memory_store import MemoryTrackingStore

@@ -11,8 +11,8 @@ from sklearn.linear_model import LogisticRegression
 
 from brixa_flows.errors import TrackingUnavailableError, VersionExistsError
 from brixa_flows.registry import ModelRegistry
-from brixa_flows.registry.adoptions import Adoptions
-from brixa_flows.registry.registering import Registrar
+from brixa_flows.registry.reading.adoptions import Adoptions
+from brixa_flows.registry.writing.registering import Registrar
 from brixa_flows.tracking import AdoptableModel
 from brixa_flows.tracking.memory_store import MemoryTrackingStore
 

@@ -8,10 +8,10 @@ import pytest
 
 from brixa_flows.errors import InvalidMetadataError, ModelNotFoundError
 from brixa_flows.registry import DatasetRef, ModelMetadata, ModelRegistry
-from brixa_flows.registry.diffing import diff_versions
-from brixa_flows.registry.metadata import CodeRef, Lineage
-from brixa_flows.registry.records import Change, Move
-from brixa_flows.registry.timeline import snapshot
+from brixa_flows.registry.facts.diffing import diff_versions
+from brixa_flows.registry.facts.metadata import CodeRef, Lineage
+from brixa_flows.registry.facts.records import Change, Move
+from brixa_flows.registry.facts.timeline import snapshot
 from brixa_flows.versioning import ModelVersion
 from tests.registry.conftest import SaveVersion
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, TypeAdapter
 
 from brixa_flows.errors import TrackingUnavailableError
 from brixa_flows.registry import ModelMetadata, ModelRegistry
-from brixa_flows.registry.metadata import Lineage
+from brixa_flows.registry.facts.metadata import Lineage
 from brixa_flows.storage.local import LocalStorageNode
 from brixa_flows.tracking.memory_store import MemoryTrackingStore
 from tests.registry.conftest import SaveVersion

@@ -266,7 +266,7 @@ def test_what_is_no_garbage_any_more_is_not_removed(
     registry: ModelRegistry, save: Save, deploy_as: DeployAs
 ) -> None:
     """Between the listing and the removal somebody claims the number, or deploys."""
-    from brixa_flows.registry.garbage import Collector
+    from brixa_flows.registry.upkeep.garbage import Collector
 
     save("m")
     save("m")

@@ -10,9 +10,10 @@ import psutil
 import pytest
 
 from brixa_flows.errors import VersionExistsError
-from brixa_flows.registry import ModelRegistry, leases
-from brixa_flows.registry.leases import this_host
-from brixa_flows.registry.records import Lease, new_id, now, parse_record
+from brixa_flows.registry import ModelRegistry
+from brixa_flows.registry.facts.records import Lease, new_id, now, parse_record
+from brixa_flows.registry.journal import leases
+from brixa_flows.registry.journal.leases import this_host
 from brixa_flows.storage.local import LocalStorageNode
 from brixa_flows.versioning import ModelVersion
 

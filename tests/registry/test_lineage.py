@@ -51,7 +51,7 @@ def test_a_context_tells_every_registration_inside_and_nests(
 
 
 def test_a_thread_started_outside_does_not_see_the_context() -> None:
-    from brixa_flows.registry.lineage import gather_lineage
+    from brixa_flows.registry.facts.lineage import gather_lineage
 
     with ThreadPoolExecutor(1) as pool, lineage_context(flow_run_id="flow-1"):
         other = pool.submit(gather_lineage).result()

@@ -14,9 +14,9 @@ from brixa_flows.errors import (
     VersionNotFoundError,
 )
 from brixa_flows.registry import ModelRegistry
-from brixa_flows.registry.reading import Standing
-from brixa_flows.registry.resolving import resolve
-from brixa_flows.registry.stages import Lifecycle
+from brixa_flows.registry.facts.resolving import resolve
+from brixa_flows.registry.facts.stages import Lifecycle
+from brixa_flows.registry.reading.reader import Standing
 from brixa_flows.versioning import ModelVersion
 
 pytestmark = pytest.mark.filterwarnings(

@@ -8,7 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from brixa_flows.registry.schema_changes import bump_for, input_changes, output_changes
+from brixa_flows.registry.facts.schema_changes import (
+    bump_for,
+    input_changes,
+    output_changes,
+)
 
 NUMBER = {"type": "number"}
 TEXT = {"type": "string"}

@@ -14,7 +14,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from brixa_flows.errors import DatasetError, InvalidSchemaError
 from brixa_flows.registry import infer_schemas
-from brixa_flows.registry.schemas import check_schema, infer_input_schema
+from brixa_flows.registry.facts.schemas import check_schema, infer_input_schema
 
 
 @pytest.mark.parametrize(

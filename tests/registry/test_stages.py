@@ -13,8 +13,8 @@ from brixa_flows.errors import (
     StageHolderError,
     StageTransitionError,
 )
-from brixa_flows.registry.records import Change, LostChange, new_id
-from brixa_flows.registry.stages import STAGES, TRANSITIONS, Lifecycle, fold
+from brixa_flows.registry.facts.records import Change, LostChange, new_id
+from brixa_flows.registry.facts.stages import STAGES, TRANSITIONS, Lifecycle, fold
 from brixa_flows.versioning import ModelVersion
 
 VERSIONS = [ModelVersion(1, minor, 0) for minor in range(4)]

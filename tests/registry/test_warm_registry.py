@@ -22,7 +22,7 @@ from brixa_flows.errors import (
     VersionNotFoundError,
 )
 from brixa_flows.registry import ModelRegistry
-from brixa_flows.registry.stages import Lifecycle, advance, fold
+from brixa_flows.registry.facts.stages import Lifecycle, advance, fold
 from brixa_flows.storage import marks, names
 from brixa_flows.storage.local import LocalStorageNode
 from brixa_flows.tracking.memory_store import MemoryTrackingStore

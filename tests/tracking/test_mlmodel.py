@@ -21,7 +21,7 @@ from brixa_flows.errors import (
     UntrustedArtifactError,
 )
 from brixa_flows.pyfunc import _load_pyfunc
-from brixa_flows.registry.schemas import infer_schemas
+from brixa_flows.registry.facts.schemas import infer_schemas
 from brixa_flows.serializers import (
     build_manifest,
     environment_of,

@@ -1,0 +1,182 @@
+"""Compares what MLflow shows with what storage says; changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from brixa_flows.errors import some_of
+from brixa_flows.registry.facts.resolving import again
+from brixa_flows.registry.facts.stages import SINGLE_HOLDER, TRANSITIONS, Lifecycle
+from brixa_flows.registry.reading.backends import Backends
+from brixa_flows.registry.reading.reader import Reader, Standing
+from brixa_flows.registry.writing.mirroring import listed, lost_of, untrusted_of
+from brixa_flows.serializers.manifest import MANIFEST_NAME
+from brixa_flows.tracking import TrackedVersion
+from brixa_flows.versioning import ModelVersion
+
+__all__ = ["Checker"]
+
+_FIX = "brixa doctor --fix"
+
+
+class Checker:
+    """Finds what people should know about a registry.
+
+    Args:
+        backends: The places.
+        reader: What is known.
+    """
+
+    def __init__(self, backends: Backends, reader: Reader) -> None:
+        self._backends = backends
+        self._reader = reader
+
+    def findings(self) -> list[str]:
+        """A sentence for each thing that is wrong; empty if all is well.
+
+        Raises:
+            TrackingUnavailableError: If the tracking backend is away.
+        """
+        found: list[str] = []
+        for name in self._reader.models():
+            standing = self._reader.standing(name)
+            found += [each.reason for each in standing.lifecycle.lost]
+            found += _quarantined(standing)
+            found += map(str, self._backends.journal.damaged_records(name))
+            found += self._unfinished(standing)
+            if standing.sealed:
+                found += self._of_mlflow(standing)
+        return found + self._staging()
+
+    def _of_mlflow(self, standing: Standing) -> list[str]:
+        """What the backend does not show as it is."""
+        there = listed(self._backends, standing)
+        lost = lost_of(standing, there)
+        if lost:  # what else it shows of the model is made anew with them
+            return [self._backends.lost(standing.name, lost)]
+        found = self._moved_aliases(standing)
+        return found + self._untrusted(standing, there)
+
+    def _untrusted(
+        self, standing: Standing, there: Mapping[str, TrackedVersion]
+    ) -> list[str]:
+        untrusted = untrusted_of(self._backends, standing, there)
+        versions = list(filter(standing.is_ready, untrusted))
+        if not versions:
+            return []
+        return [
+            f"{standing.name}: MLflow recorded no digest of {some_of(versions)}, so what "
+            "can run code does not load by the default policy unless it is signed; "
+            "brixa trust --all --actor YOU --reason WHY vouches for them"
+        ]
+
+    def _unfinished(self, standing: Standing) -> list[str]:
+        """Saves that ended before they were complete."""
+        name, backends = standing.name, self._backends
+        dead = dict(backends.leases.dead(name))
+        found = []
+        for version in standing.claimed:
+            if standing.state(version) != "registered":
+                continue
+            prefix = backends.layout.version_prefix(name, version)
+            published = backends.storage.stat(f"{prefix}/{MANIFEST_NAME}") is not None
+            alive = published and backends.leases.alive(name, version) is not None
+            if version in dead or (published and not alive):
+                lease = dead.get(version)
+                by = f" by process {lease.pid} ({lease.host})" if lease else ""
+                found.append(
+                    f"{name} {version}: a save{by} ended before it was complete; {_FIX} "
+                    "completes it or clears it away"
+                )
+        for version in dead:
+            if version in standing.claimed and standing.state(version) != "registered":
+                found.append(
+                    f"{name} {version}: the lease of a process that ended is left; "
+                    f"{_FIX} removes it"
+                )
+        return found
+
+    def _staging(self) -> list[str]:
+        """Half-written files of dead processes, where the storage node can tell."""
+        abandoned = getattr(self._backends.storage, "abandoned", None)
+        count, size_bytes = (0, 0) if abandoned is None else abandoned()
+        if not count:
+            return []
+        return [
+            f"{self._backends.storage.uri}: {count} unfinished directories of processes "
+            f"that ended take {size_bytes / 1e6:.1f} MB; {_FIX} removes them"
+        ]
+
+    def _moved_aliases(self, standing: Standing) -> list[str]:
+        """Aliases that somebody moved, added or removed by hand in MLflow."""
+        name, lifecycle = standing.name, standing.lifecycle
+        if self._backends.journal.projected(name) < lifecycle.number:
+            return [f"{name}: MLflow does not show the last changes; run {_FIX}"]
+        ours: dict[str, str] = {s: str(v) for s, v in lifecycle.last_holders.items()}
+        ours |= {alias: str(each) for alias, each in lifecycle.aliases.items()}
+        shown = self._backends.tracking.aliases(name)
+        found = []
+        for alias in sorted({*ours, *shown}):
+            one, other = ours.get(alias), shown.get(alias)
+            if lifecycle.doubt(alias) is not None:
+                found.append(_unknown(name, alias, one, other))
+            elif _core(one) != _core(other):
+                found.append(_moved(lifecycle, alias, one, other))
+        return found
+
+
+def _quarantined(standing: Standing) -> list[str]:
+    """Why versions do not load that somebody saved or registered."""
+    found = []
+    for version in standing.claimed:
+        if standing.listed_state(version) == "quarantined":
+            found.append(standing.why_quarantined(version))
+        elif (damage := standing.damage(version)) is not None:
+            found.append(str(damage))
+    return found
+
+
+def _core(version: str | None) -> str | None:
+    return None if version is None else version.partition("+")[0]
+
+
+def _moved(
+    lifecycle: Lifecycle, alias: str, ours: str | None, shown: str | None
+) -> str:
+    name = lifecycle.name
+    undone = "delete the alias in MLflow to undo it"
+    if alias in lifecycle.settled:
+        undone = "brixa doctor --rebuild-tracking undoes it"
+    return (
+        f"{name}: the alias {alias!r} is on {shown or 'no version'} in MLflow, and on "
+        f"{ours or 'no version'} by the journal, which decides here; somebody moved it "
+        f"by hand: {_adopting(lifecycle, alias, ours, shown)}, {undone}"
+    )
+
+
+def _unknown(name: str, alias: str, last: str | None, shown: str | None) -> str:
+    """What is to be done where a lost record hides who has an alias."""
+    return (
+        f"{name}: which version is {alias} is not known, as the record of a change can't "
+        f"be read; MLflow shows it on {shown or 'no version'}, the records before on "
+        f"{last or 'no version'}: restore the record, or say which one it is, such as "
+        f"{again(name, shown or last or 'VERSION', alias)}"
+    )
+
+
+def _adopting(
+    lifecycle: Lifecycle, alias: str, ours: str | None, shown: str | None
+) -> str:
+    """What makes the journal say so too, as far as it can."""
+    name = lifecycle.name
+    if alias not in SINGLE_HOLDER:
+        return f"registry.set_alias({name!r}, {alias!r}, {shown!r}) adopts that"
+    if shown is None:
+        return f"brixa model transition {name}@{ours} archived --reason ... adopts that"
+    version = ModelVersion.parse(shown)
+    source = lifecycle.stages.get(version)
+    if alias == "production" and lifecycle.productions[-2:-1] == (version,):
+        return f"brixa model rollback {name} --reason ... adopts that"
+    if alias in TRANSITIONS[source]:
+        return f"brixa model transition {name}@{shown} {alias} --reason ... adopts that"
+    return f"it can't be adopted, because no transition leads from {source} to {alias}"

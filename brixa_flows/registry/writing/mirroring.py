@@ -1,0 +1,140 @@
+"""What the tracking backend shows of saved versions, and the file that follows it.
+
+The backend holds what may change of a version and ``{version}_meta.json`` follows, so
+that the backend could be made anew from storage. The numbers in a seal are those of the
+save; after a rebuild the backend has others, so it is always asked.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from brixa_flows.errors import TrackingError
+from brixa_flows.registry.facts.metadata import DatasetRef
+from brixa_flows.registry.facts.records import Claim, Mutable, Seal
+from brixa_flows.registry.facts.standing import Standing
+from brixa_flows.registry.reading.backends import Backends
+from brixa_flows.registry.reading.tracked_facts import mutable_of
+from brixa_flows.tracking import TrackedVersion
+from brixa_flows.versioning import ModelVersion
+
+__all__ = [
+    "follow",
+    "kept_of",
+    "listed",
+    "lost_of",
+    "shown",
+    "shown_or_lost",
+    "untrusted_of",
+]
+
+
+def shown(backends: Backends, claim: Claim, seal: Seal) -> TrackedVersion | None:
+    """A saved version as the tracking backend shows it, ``None`` if it lost it."""
+    core = claim.core
+    return backends.tracking.get_version(
+        core.name, str(core.version), backend_version=seal.backend_version
+    )
+
+
+def shown_or_lost(backends: Backends, claim: Claim, seal: Seal) -> TrackedVersion:
+    """A saved version as the tracking backend shows it.
+
+    Raises:
+        TrackingError: If it lost the version; says how to make it anew.
+    """
+    tracked = shown(backends, claim, seal)
+    if tracked is None:
+        raise TrackingError(backends.lost(claim.core.name, [claim.core.version]))
+    return tracked
+
+
+def listed(backends: Backends, standing: Standing) -> dict[str, TrackedVersion]:
+    """What the backend shows of a model, by version without build metadata.
+
+    Of a model of which nothing is saved it is not asked.
+    """
+    if not standing.sealed:
+        return {}
+    found = backends.tracking.list_versions(standing.name)
+    return {each.version.partition("+")[0]: each for each in found}
+
+
+def lost_of(
+    standing: Standing, there: Mapping[str, TrackedVersion]
+) -> list[ModelVersion]:
+    """Saved versions that are not among those that the backend shows."""
+    return [each for each in standing.listed_ready if each.core not in there]
+
+
+def untrusted_of(
+    backends: Backends,
+    standing: Standing,
+    there: Mapping[str, TrackedVersion] | None = None,
+) -> list[ModelVersion]:
+    """Saved versions that the backend has no digest of.
+
+    Args:
+        backends: The places.
+        standing: Of the model.
+        there: What :func:`listed` gave, if somebody asked already.
+    """
+    there = listed(backends, standing) if there is None else there
+    found = []
+    for version in standing.listed_ready:
+        tracked = there.get(version.core)
+        if tracked is not None and tracked.digest is not None:
+            continue
+        text = str(backends.journal.as_written(standing.name, version))
+        # Not shown there, but its run may still be.
+        if backends.tracking.recorded_digest(standing.name, text) is None:
+            found.append(version)
+    return found
+
+
+def kept_of(tracked: TrackedVersion, judged_on: tuple[DatasetRef, ...]) -> Mutable:
+    """What ``{version}_meta.json`` keeps of a version.
+
+    A metric that is no finite number, which only MLflow itself takes, is no JSON.
+    """
+    mutable = mutable_of(tracked)
+    finite = {k: each for k, each in mutable.metrics.items() if math.isfinite(each)}
+    return mutable.model_copy(update={"metrics": finite, "judged_on": judged_on})
+
+
+def follow(
+    backends: Backends, claim: Claim, seal: Seal, judged_on: DatasetRef | None = None
+) -> bool:
+    """Bring ``{version}_meta.json`` to what the tracking backend has.
+
+    Args:
+        backends: The places.
+        claim: Of the version.
+        seal: Of the version.
+        judged_on: Data that a metric was just measured on.
+
+    Returns:
+        Whether the file told another story before.
+    """
+    before: list[Mutable] = []
+
+    def present(old: Mutable) -> Mutable:
+        # Asked between the read and the write of the file: of two that follow at
+        # once, the one that asked earlier loses the swap and asks again.
+        tracked = shown_or_lost(backends, claim, seal)
+        before.append(old)
+        return kept_of(tracked, _with(old.judged_on, judged_on))
+
+    return backends.journal.change_mutable(claim, present) != before[-1]
+
+
+def _with(
+    known: tuple[DatasetRef, ...], new: DatasetRef | None
+) -> tuple[DatasetRef, ...]:
+    """Columns are left out: a version may be judged every day."""
+    if new is None:
+        return known
+    new = new.model_copy(update={"columns": {}})
+    same = [each.model_copy(update={"columns": {}}) for each in known]
+    return known if new in same else (*known, new)
