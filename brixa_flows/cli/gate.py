@@ -83,9 +83,9 @@ def _last(
     registry: ModelRegistry, evaluator: ModelEvaluator, name: str, version: ModelVersion
 ) -> EvaluationResult:
     """The last evaluation, with who is in production now."""
-    found = registry.list_versions(name, stage="production")
-    production = str(found[0].version) if found else None
-    return replace(evaluator.last_result(name, version), production=production)
+    found = registry.production_version(name)
+    last = evaluator.last_result(name, version)
+    return replace(last, production=str(found) if found else None, doubt="")
 
 
 def _drift(

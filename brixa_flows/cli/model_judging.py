@@ -18,6 +18,7 @@ from brixa_flows.refs import ModelRef
 
 if TYPE_CHECKING:
     from brixa_flows.evaluation import EvaluationResult
+    from brixa_flows.versioning import ModelVersion
 
 __all__ = ["compare", "evaluate", "leaderboard", "report"]
 
@@ -155,11 +156,21 @@ def leaderboard(
         as_json(board.to_dict())
         return
     shown = board.metrics
+
+    def mark(version: ModelVersion) -> str:
+        return (
+            f"{version} (production)" if version == board.production else f"{version}"
+        )
+
     print_table(
         f"{name} on {board.dataset.rows} rows of {board.dataset.name}",
         ("", "version", *shown),
         (
-            (place, each.version, *(_with_interval(each, metric) for metric in shown))
+            (
+                place,
+                mark(each.version),
+                *(_with_interval(each, metric) for metric in shown),
+            )
             for place, each in enumerate(board.results, start=1)
         ),
     )

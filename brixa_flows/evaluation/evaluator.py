@@ -108,10 +108,7 @@ class ModelEvaluator:
         anew = again or answers is not None
         known = None if anew else self._kept.alike(metadata, batches, question)
         result = known or self._ask(metadata, batches, question, answers)
-        facts = result.drift if drift is None else drift
-        result = replace(
-            result, production=self._production(model_name), drift=dict(facts)
-        )
+        result = self._as_of_now(result, drift)
         if record and not self._kept.is_last(result):
             self.keep(result)
         return result
@@ -248,11 +245,12 @@ class ModelEvaluator:
         """
         found = self._registry.list_versions(model_name, constraint=versions)
         ready = [each for each in found if each.state == "ready"]
+        holder, _ = self._production(model_name)
         if dataset is None:
             kept = {
                 each.version: self._kept.of(each.name, each.version) for each in ready
             }
-            return rank(model_name, kept, by)
+            return rank(model_name, kept, by, holder)
         judged: dict[ModelVersion, list[EvaluationResult] | str] = {}
         for each in ready:
             try:
@@ -267,7 +265,7 @@ class ModelEvaluator:
                 judged[each.version] = [result]
             except ValueError as err:  # data or metrics that don't fit this version
                 judged[each.version] = str(err)
-        return rank(model_name, judged, by)
+        return rank(model_name, judged, by, holder)
 
     def generate_report(
         self,
@@ -349,8 +347,21 @@ class ModelEvaluator:
         schemas = metadata.input_schema, metadata.output_schema
         return replace(result, signature=all(schemas))
 
-    def _production(self, model_name: str) -> str | None:
+    def _as_of_now(
+        self, result: EvaluationResult, drift: Mapping[str, Any] | None
+    ) -> EvaluationResult:
+        """With what else gates ask for."""
+        holder, doubt = self._production(result.model_name)
+        return replace(
+            result,
+            production=str(holder) if holder else None,
+            doubt=doubt,
+            drift=dict(result.drift if drift is None else drift),
+        )
+
+    def _production(self, model_name: str) -> tuple[ModelVersion | None, str]:
+        """Who is in production, and why nobody knows if so: to measure is allowed."""
         try:
-            return str(self._registry.resolve(model_name, "production"))
-        except VersionNotFoundError:
-            return None
+            return self._registry.production_version(model_name), ""
+        except VersionNotFoundError as err:
+            return None, err.message

@@ -137,6 +137,8 @@ _FACTS: dict[str, Callable[[EvaluationResult], tuple[bool, str]]] = {
 def _judge_difference(
     gate: Gate, result: EvaluationResult, comparison: Comparison | None
 ) -> tuple[bool, str]:
+    if result.doubt:
+        return False, f"{gate.metric} can't be compared with production: {result.doubt}"
     if comparison is None:
         return _without_comparison(gate, result)
     if result.production not in (None, str(comparison.baseline)):

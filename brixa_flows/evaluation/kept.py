@@ -46,8 +46,7 @@ class KeptResults:
 
     def of(self, model_name: str, version: ModelVersion) -> list[EvaluationResult]:
         """Everything kept of a version, oldest first."""
-        stored = self._registry.evaluations(model_name, version)
-        return [EvaluationResult.from_dict(record) for record in stored]
+        return EvaluationResult.among(self._registry.evaluations(model_name, version))
 
     def last(self, model_name: str, version: ModelVersion) -> EvaluationResult:
         """What was kept last.
@@ -55,13 +54,13 @@ class KeptResults:
         Raises:
             EvaluationError: If the version was never evaluated.
         """
-        stored = self._registry.evaluations(model_name, version)
-        if not stored:
+        kept = self.of(model_name, version)
+        if not kept:
             raise EvaluationError(
                 f"{model_name} {version} was never evaluated; call evaluate("
                 f"model_name={model_name!r}, version='{version}', dataset=...) first"
             )
-        return EvaluationResult.from_dict(stored[-1])
+        return kept[-1]
 
     def alike(
         self, metadata: ModelMetadata, batches: LabelledBatches, question: Question

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from brixa_flows.errors import EvaluationError
@@ -29,6 +29,7 @@ class Leaderboard:
         dataset: The rows that all were judged on.
         results: One for each version, the best first.
         left_out: Why others are not ranked, by version.
+        production: The version in production now, if one is known to be.
     """
 
     model_name: str
@@ -36,6 +37,7 @@ class Leaderboard:
     dataset: DatasetFacts
     results: tuple[EvaluationResult, ...]
     left_out: dict[str, str] = field(default_factory=dict)
+    production: ModelVersion | None = None
 
     @property
     def metrics(self) -> list[str]:
@@ -57,7 +59,7 @@ class Leaderboard:
                 {
                     "rank": place,
                     "version": str(each.version),
-                    "in_production": str(each.version) == each.production,
+                    "in_production": each.version == self.production,
                     "metrics": dict(each.metrics),
                     "intervals": {k: list(v) for k, v in each.intervals.items()},
                     "evaluated_at": each.evaluated_at.isoformat(),
@@ -72,6 +74,7 @@ def rank(
     model_name: str,
     judged: Mapping[ModelVersion, Sequence[EvaluationResult] | str],
     by: str | None = None,
+    production: ModelVersion | None = None,
 ) -> Leaderboard:
     """Rank versions by their newest results on the rows that most were judged on.
 
@@ -79,6 +82,7 @@ def rank(
         model_name: The model.
         judged: What is known of each version, newest last, or why it has no result.
         by: The metric that ranks; the first of the newest result if not given.
+        production: The version in production.
 
     Raises:
         EvaluationError: If nothing can be ranked; says why.
@@ -109,7 +113,8 @@ def rank(
         raise EvaluationError(no_such_metric(name, chosen[0].task), metric=name)
     sign = direction_sign(name)
     able.sort(key=lambda each: (-sign * each.metrics[name], each.version))
-    return Leaderboard(model_name, name, able[0].dataset, tuple(able), left_out)
+    board = Leaderboard(model_name, name, able[0].dataset, tuple(able), left_out)
+    return replace(board, production=production)
 
 
 def _shared_digest(known: Mapping[ModelVersion, Sequence[EvaluationResult]]) -> str:

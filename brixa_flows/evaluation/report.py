@@ -62,7 +62,7 @@ def _facts(result: EvaluationResult) -> str:
         f"- Task: {result.task}"
         + (f", positive class {result.positive!r}" if result.task == "binary" else ""),
         f"- Evaluated: {result.evaluated_at:%Y-%m-%d %H:%M} UTC",
-        f"- In production at that time: {result.production or 'no version'}",
+        f"- In production at that time: {result.rival}",
     ]
     return "\n".join(lines)
 

@@ -108,7 +108,7 @@ def _facts(result: EvaluationResult) -> str:
     return (
         f"{escape(result.task)}{escape(positive)} on {dataset.rows:,} rows of "
         f"{escape(dataset.name)}, digest {escape(dataset.digest)}. In production at "
-        f"that time: {escape(result.production or 'no version')}."
+        f"that time: {escape(result.rival)}."
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, get_args
@@ -107,6 +107,7 @@ class EvaluationResult:
         slices: The same metrics for parts of the rows.
         warnings: What a reader of the numbers must know.
         production: The model's version in production at that time, if any.
+        doubt: Why nobody could know which that was; empty where it is known.
         signature: Whether the version has schemas of its inputs and outputs; ``None``
             if nobody looked.
         drift: Facts of a drift report of these rows against what the version was
@@ -128,6 +129,7 @@ class EvaluationResult:
     slices: tuple[SliceResult, ...] = ()
     warnings: tuple[str, ...] = ()
     production: str | None = None
+    doubt: str = ""
     signature: bool | None = None
     drift: dict[str, Any] = field(default_factory=dict)
     asked: dict[str, Any] = field(default_factory=dict)
@@ -136,6 +138,11 @@ class EvaluationResult:
     def rows(self) -> int:
         """Number of rows judged."""
         return self.dataset.rows
+
+    @property
+    def rival(self) -> str:
+        """Who was in production, for people."""
+        return self.production or ("unknown" if self.doubt else "no version")
 
     @property
     def dataset_digest(self) -> str:
@@ -160,10 +167,20 @@ class EvaluationResult:
             "slices": [_slice_to_dict(part) for part in self.slices],
             "warnings": list(self.warnings),
             "production": self.production,
+            "doubt": self.doubt,
             "signature": self.signature,
             "drift": self.drift,
             "asked": self.asked,
         }
+
+    @classmethod
+    def among(cls, records: Iterable[Mapping[str, Any]]) -> list[EvaluationResult]:
+        """The results among a version's records, which may hold anybody's JSON too.
+
+        Raises:
+            EvaluationError: If one is of a newer protocol.
+        """
+        return [cls.from_dict(each) for each in records if "protocol" in each]
 
     @classmethod
     def from_dict(cls, payload: Mapping[str, Any]) -> EvaluationResult:
@@ -193,7 +210,8 @@ class EvaluationResult:
             slices=tuple(_slice_from_dict(part) for part in payload["slices"]),
             warnings=tuple(payload["warnings"]),
             production=payload["production"],
-            signature=payload.get("signature"),  # these three came in 0.2
+            doubt=payload.get("doubt", ""),  # these four came in 0.2
+            signature=payload.get("signature"),
             drift=payload.get("drift", {}),
             asked=payload.get("asked", {}),
         )

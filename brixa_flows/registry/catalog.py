@@ -214,6 +214,17 @@ class ModelCatalog:
             versions = [each for each in versions if stages.get(each) == stage]
         return self._reader.all_metadata(name, versions, standing)
 
+    def production_version(self, name: str) -> ModelVersion | None:
+        """The version in production, usable or not; ``None`` if there is none.
+
+        Raises:
+            ModelNotFoundError: If there is no such model.
+            VersionNotFoundError: If a lost record hides who it is.
+        """
+        standing = self._reader.standing(check_model_name(name))
+        refuse_doubt(standing, "production")
+        return standing.lifecycle.holder("production")
+
     def stage_history(self, name: str) -> list[StageRecord]:
         """Every stage change of a model: who, when, why; oldest first.
 

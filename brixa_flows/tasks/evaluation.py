@@ -17,7 +17,6 @@ from brixa_flows.outbox import (
     judged_alike,
     owed_by_record,
 )
-from brixa_flows.registry import ModelRegistry
 from brixa_flows.tasks.opening import open_registry
 from brixa_flows.tasks.remote import remote_task
 
@@ -26,7 +25,6 @@ __all__ = [
     "compare_with_production",
     "conclude_evaluation",
     "evaluate_version",
-    "version_in_production",
 ]
 
 
@@ -35,12 +33,6 @@ class Conclusion(NamedTuple):
 
     result: EvaluationResult
     owed: Owed
-
-
-def version_in_production(registry: ModelRegistry, name: str) -> str | None:
-    """The version that is in production, if one is."""
-    found = registry.list_versions(name, stage="production")
-    return str(found[0].version) if found else None
 
 
 @remote_task("evaluate {version} on {dataset.name}", timeout_seconds=None)
@@ -109,7 +101,7 @@ def conclude_evaluation(
     evaluator = ModelEvaluator(opened)
     result = _judge(evaluator, name, version, dataset, target, metrics)
     payload = evaluated(result, comparison, policy)
-    itself = version_in_production(opened, name) == version
+    itself = str(opened.production_version(name)) == version
     baseline = None if itself else payload.baseline
     record = concluded_alike(opened, result, baseline, policy)
     record = record or evaluator.keep(result, announces(payload))
@@ -162,8 +154,8 @@ def compare_with_production(
         BrixaError: If either version or the data can't be judged.
     """
     opened = open_registry(registry)
-    baseline = version_in_production(opened, name)
-    if baseline is None or baseline == version:
+    baseline = opened.production_version(name)
+    if baseline is None or str(baseline) == version:
         get_run_logger().info("nothing in production to compare %s with", version)
         return None
     return ModelEvaluator(opened).compare(

@@ -18,7 +18,6 @@ from brixa_flows.evaluation import (
 from brixa_flows.registry import ModelRegistry, StageRecord
 from brixa_flows.registry.facts.metadata import Stage
 from brixa_flows.tasks.approving import Answer, Question, ask_person
-from brixa_flows.tasks.evaluation import version_in_production
 from brixa_flows.tasks.opening import load_policy, open_registry
 from brixa_flows.tasks.remote import remote_task
 from brixa_flows.tasks.reports import approval_report
@@ -46,8 +45,8 @@ def recorded_evaluation(
     Raises:
         EvaluationError: If there is none.
     """
-    for record in reversed(registry.evaluations(name, version)):
-        result = EvaluationResult.from_dict(record)
+    kept = EvaluationResult.among(registry.evaluations(name, version))
+    for result in reversed(kept):
         if dataset_digest in ("", result.dataset_digest):
             return result
     rows = f" on rows with the digest {dataset_digest}" if dataset_digest else ""
@@ -73,9 +72,10 @@ def decide_now(
         EvaluationError: If there is no such evaluation.
     """
     result = recorded_evaluation(registry, name, version, dataset_digest)
-    present = version_in_production(registry, name)
+    holder = registry.production_version(name)
+    present = str(holder) if holder else None
     if present != version:  # a repeated run finds its own promotion done
-        result = replace(result, production=present)
+        result = replace(result, production=present, doubt="")
     compared = Comparison.from_dict(comparison) if comparison else None
     return policy.decide(result, compared)
 

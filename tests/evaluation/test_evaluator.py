@@ -16,7 +16,7 @@ from sklearn import metrics as sk
 from sklearn.linear_model import LogisticRegression
 from sklearn.multioutput import MultiOutputClassifier
 
-from brixa_flows.errors import DatasetError, EvaluationError
+from brixa_flows.errors import DatasetError, EvaluationError, VersionNotFoundError
 from brixa_flows.evaluation import (
     EvaluationResult,
     Gate,
@@ -26,6 +26,7 @@ from brixa_flows.evaluation import (
     render_comparison_html,
 )
 from brixa_flows.evaluation._sklearn import curves
+from brixa_flows.registry import ModelRegistry
 from tests.evaluation.conftest import Workshop
 from tests.evaluation.outcome_makers import two_classes
 
@@ -361,6 +362,50 @@ def test_what_was_known_is_the_last_report_again_and_names_todays_production(
     again = evaluator.evaluate("flowers", "2.0.0", shop.test, ["f1"])
     assert (first.production, again.production) == (None, "1.0.0")
     assert evaluator.last_result("flowers", "2.0.0") == again
+
+
+@pytest.mark.parametrize("harm", ["record", "seal"])
+def test_a_relative_gate_stays_shut_while_production_is_damaged(
+    tmp_path: Path, harm: str
+) -> None:
+    shop = Workshop(tmp_path)
+    shop.registry.transition("flowers", "1.0.0", "production", reason="x", actor="ada")
+    journal = next(tmp_path.rglob("flowers/_journal"))
+    lost = {"record": "changes/00000001.json", "seal": "seals/1.0.0.json"}[harm]
+    (journal / lost).unlink()
+    again = ModelRegistry(shop.registry.storage, tracking=shop.registry.tracking)
+    evaluator = ModelEvaluator(again)
+    result = evaluator.evaluate("flowers", "2.0.0", shop.test, ["auc"])
+    gate = Gate("auc", not_worse_than="production", margin=1.0)
+    [told] = GatePolicy([gate, Gate("auc", min=0.5)]).decide(result).reasons
+    if harm == "record":
+        assert "00000001.json can't be read" in told
+        assert "In production at that time: unknown" in evaluator.generate_report(
+            "flowers", "2.0.0"
+        )
+        with pytest.raises(VersionNotFoundError, match="nobody knows"):
+            again.production_version("flowers")
+    else:
+        assert "not compared with 1.0.0, which is in production" in told
+        assert str(again.production_version("flowers")) == "1.0.0"
+    assert evaluator.last_result("flowers", "2.0.0") == result
+
+
+def test_json_that_others_recorded_of_a_version_is_in_nobodys_way(
+    tmp_path: Path,
+) -> None:
+    shop = Workshop(tmp_path)
+    evaluator = ModelEvaluator(shop.registry)
+    own = {"metrics": {"f1": 0.81}, "by": "a script of ours"}  # of docs/registry.md
+    shop.registry.record_evaluation("flowers", "2.0.0", own)
+    with pytest.raises(EvaluationError, match="2.0.0 was never evaluated"):
+        evaluator.last_result("flowers", "2.0.0")
+    found = evaluator.evaluate("flowers", "2.0.0", shop.test, ["f1"])
+    shop.registry.record_evaluation("flowers", "2.0.0", own)
+    assert evaluator.evaluate("flowers", "2.0.0", shop.test, ["f1"]) == found
+    assert evaluator.last_result("flowers", "2.0.0") == found
+    assert evaluator.leaderboard("flowers").results == (found,)
+    assert len(shop.registry.evaluations("flowers", "2.0.0")) == 3
 
 
 def test_a_threshold_moves_the_labels(evaluator: ModelEvaluator, workshop: Any) -> None:
