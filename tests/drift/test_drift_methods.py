@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from scipy import stats
 from scipy.spatial.distance import jensenshannon
@@ -132,16 +133,45 @@ def test_the_missing_share_is_tested_as_two_proportions():
     assert found.p_value == pytest.approx(2 * stats.norm.sf(z))
 
 
+@pytest.mark.parametrize("hits", [(0, 3), (2, 1), (1, 0), (998, 299)])
+def test_few_missing_rows_are_tested_by_how_they_are_split(hits):
+    sides = [
+        np.where(np.arange(rows) < count, np.nan, 1.0)
+        for count, rows in zip(hits, (1000, 300), strict=True)
+    ]
+    found = _METHODS["missing_share_change"].measure(*profiles(*sides))
+    rare = hits if sum(hits) < 650 else (1000 - hits[0], 300 - hits[1])
+    tail = stats.binom(sum(rare), 300 / 1300)
+    exact = 2 * min(tail.cdf(rare[1]), tail.sf(rare[1] - 1))
+    assert found.p_value == pytest.approx(min(exact, 1.0))
+
+
 def test_new_categories_are_weighed_against_those_to_be_expected():
     common = ["a"] * 500 + ["b"] * 500
-    rare = [f"once-{number}" for number in range(100)]
     method = _METHODS["new_category_share"]
     surprising = method.measure(*profiles(common, common[:970] + ["new"] * 30))
     assert surprising.effect == pytest.approx(0.03)
-    assert surprising.p_value < 1e-9
+    assert surprising.p_value == pytest.approx(
+        stats.hypergeom(2000, 30, 1000).pmf(30), rel=1e-3
+    )
     assert "'new'" in surprising.detail
-    usual = method.measure(*profiles(common + rare, common[:970] + ["new"] * 30))
-    assert usual.p_value > 0.5
+    once = [f"once-{number}" for number in range(30)]
+    later = [f"later-{number}" for number in range(30)]
+    usual = method.measure(*profiles(common[30:] + once, common[30:] + later))
+    assert usual.p_value > 0.99
+
+
+@pytest.mark.parametrize("rows", [(300, 300), (2000, 300), (300, 2000)])
+def test_new_categories_of_one_population_are_seldom_sure(rows):
+    weights = 1 / np.arange(1, 401)
+    sure = 0
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        sides = [rng.choice(400, size, p=weights / weights.sum()) for size in rows]
+        words = [pa.array(side.astype(str)) for side in sides]
+        found = _METHODS["new_category_share"].measure(*profiles(*words))
+        sure += found.p_value < 0.05
+    assert sure / 200 <= 0.05
 
 
 def test_all_methods_are_plugins_under_their_own_names():

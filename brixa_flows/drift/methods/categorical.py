@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import bdtrc, chdtrc
+from scipy.special import chdtrc, gammaln
 
 from brixa_flows.drift.base import Measurement
 from brixa_flows.drift.column import ColumnKind, ColumnProfile
@@ -44,8 +44,10 @@ class ShareChange:
 class NewCategories:
     """The share of rows whose category the reference does not have.
 
-    Some are to be expected: the reference's categories with a single row tell how much
-    of the population it has not seen (Good and Turing), and the test is against that.
+    Some are to be expected. If both samples are of one population, each of its rows fell
+    into either by chance: a category of ``m`` rows in both together lies in the current
+    one alone with the probability of drawing all ``m`` there. The p-value is Chernoff's
+    upper bound for so many rows in such categories, right for any sizes of both.
     """
 
     name = "new_category_share"
@@ -60,10 +62,8 @@ class NewCategories:
             return None
         new = new_categories(reference, current)
         rows = sum(new.values())
-        singles = sum(1 for count in reference.categories.values() if count == 1)
-        unseen = min((singles + 1) / reference.values, 1.0)
-        p_value = float(bdtrc(rows - 1, current.values, unseen)) if rows else 1.0
         detail = ", ".join(repr(name) for name in list(new)[:5])
+        p_value = _unseen_by_chance(rows, reference, current) if rows else 1.0
         return Measurement(rows / current.values, p_value, detail)
 
 
@@ -117,3 +117,32 @@ def _homogeneity(first: Integers, second: Integers) -> float:
     expected = np.outer(shares, table.sum(axis=0))
     statistic = float(np.sum((table - expected) ** 2 / expected))
     return float(chdtrc(table.shape[1] - 1, statistic))
+
+
+def _unseen_by_chance(
+    rows: int, reference: ColumnProfile, current: ColumnProfile
+) -> float:
+    """At most how often chance alone leaves so many rows to the current sample."""
+    sizes, often = np.unique(
+        aligned_counts(reference, current)[1:], axis=1, return_counts=True
+    )
+    both = sizes.sum(axis=0).astype(np.float64)
+    drawn, total = current.values, reference.values + current.values
+    # Of hypergeometric draws; no more rows than were drawn can all be there.
+    log_chance = np.full(len(both), -np.inf)
+    possible = both <= drawn
+    log_chance[possible] = (
+        gammaln(drawn + 1)
+        - gammaln(drawn - both[possible] + 1)
+        - gammaln(total + 1)
+        + gammaln(total - both[possible] + 1)
+    )
+    chance = np.exp(np.minimum(log_chance, 0.0))
+    if rows <= float(np.sum(often * both * chance)):
+        return 1.0
+    # Chernoff: every tilt gives an upper bound, so a grid of them is on the safe side.
+    tilts = np.logspace(-8, 2.5, 128)[:, None]
+    stay = np.log1p(-np.minimum(chance, 1 - 1e-16))
+    raised = np.logaddexp(stay, log_chance + tilts * both)
+    bounds = (often * raised).sum(axis=1) - tilts[:, 0] * rows
+    return float(np.exp(min(bounds.min(), 0.0)))

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import ndtr
+from scipy.special import bdtr, bdtrc, ndtr
 
 from brixa_flows.drift.base import Measurement
 from brixa_flows.drift.column import KINDS, ColumnKind, ColumnProfile
 
 __all__ = ["InfiniteShare", "MissingShare"]
 
+# A single infinite value in a short window would be surely more than one in a long one.
+_SMALLEST_EXPECTED = 5
+
 
 class MissingShare:
-    """The change of the share of missing rows, with the two-proportion z test."""
+    """The change of the share of missing rows, tested as two proportions."""
 
     name = "missing_share_change"
     check = "missing"
@@ -28,7 +31,7 @@ class MissingShare:
 
 
 class InfiniteShare:
-    """The change of the share of infinite values, with the two-proportion z test."""
+    """The change of the share of infinite values, tested as two proportions."""
 
     name = "infinite_share_change"
     check = "infinite"
@@ -47,7 +50,20 @@ def _compare(hits: tuple[int, int], rows: tuple[int, int]) -> Measurement | None
     if not all(rows) or not any(hits):
         return None
     before, after = hits[0] / rows[0], hits[1] / rows[1]
-    pooled = sum(hits) / sum(rows)
-    error = np.sqrt(pooled * (1 - pooled) * (1 / rows[0] + 1 / rows[1]))
-    p_value = float(2 * ndtr(-abs(after - before) / error)) if error else 1.0
+    p_value = _two_proportions(hits, rows)
     return Measurement(abs(after - before), p_value, f"{before:.1%} to {after:.1%}")
+
+
+def _two_proportions(hits: tuple[int, int], rows: tuple[int, int]) -> float:
+    """The z test; where it is too coarse, the binomial one on how the hits are split."""
+    pooled = sum(hits) / sum(rows)
+    if pooled > 0.5:
+        hits, pooled = (rows[0] - hits[0], rows[1] - hits[1]), 1 - pooled
+    if pooled * min(rows) >= _SMALLEST_EXPECTED:
+        error = np.sqrt(pooled * (1 - pooled) * (1 / rows[0] + 1 / rows[1]))
+        change = abs(hits[1] / rows[1] - hits[0] / rows[0])
+        return float(2 * ndtr(-change / error))
+    total, share = sum(hits), rows[1] / sum(rows)
+    low = bdtr(hits[1], total, share)
+    high = bdtrc(hits[1] - 1, total, share) if hits[1] else 1.0
+    return float(min(2 * min(low, high), 1.0))
