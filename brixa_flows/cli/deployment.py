@@ -6,13 +6,13 @@ from typing import Any
 
 import click
 
+from brixa_flows.cli.deployment_canary import abort, canary, judge, promote
+from brixa_flows.cli.deployment_status import list_command, status
 from brixa_flows.cli.workspace import (
     MODEL_REF,
     Workspace,
     as_json,
     json_option,
-    print_folded,
-    print_table,
 )
 from brixa_flows.deployment import ModelDeployer
 from brixa_flows.errors import DeploymentError, some_of
@@ -38,6 +38,12 @@ def _deployer(workspace: Workspace) -> ModelDeployer:
 @click.option("--memory", help="Memory of a replica, such as 2Gi.")
 @click.option("--gpu", type=int, help="GPUs of a replica.")
 @click.option("--env", "env_vars", multiple=True, metavar="KEY=VALUE")
+@click.option(
+    "--autoscale",
+    metavar="MIN-MAX",
+    help="Replicas that CPU use may choose between, such as 1-4; none ends it.",
+)
+@click.option("--target-cpu", type=int, help="Percent of --cpu to aim at (80).")
 @json_option
 @click.pass_obj
 def create(
@@ -49,6 +55,8 @@ def create(
     memory: str | None,
     gpu: int | None,
     env_vars: tuple[str, ...],
+    autoscale: str | None,
+    target_cpu: int | None,
     json_output: bool,
 ) -> None:
     """Deploy a version, or upgrade the deployment of that name.
@@ -67,6 +75,7 @@ def create(
         resources={key: item for key, item in given.items() if item is not None}
         or None,
         env_vars=dict(_pair(item) for item in env_vars) or None,
+        autoscaling=_autoscaling(autoscale, target_cpu),
     )
     if not success:
         raise DeploymentError(message)
@@ -76,6 +85,22 @@ def create(
         click.echo(message)
 
 
+def _autoscaling(text: str | None, target_cpu: int | None) -> dict[str, Any] | None:
+    if text == "none" or text is None:
+        if target_cpu is not None:
+            raise click.UsageError("--target-cpu goes with --autoscale MIN-MAX")
+        return None if text is None else {}
+    least, dash, most = text.partition("-")
+    if not (dash and least.isdecimal() and most.isdecimal()):
+        raise click.BadParameter(
+            f"{text!r} is not MIN-MAX, such as 1-4", param_hint="--autoscale"
+        )
+    limits: dict[str, Any] = {"min_replicas": int(least), "max_replicas": int(most)}
+    if target_cpu is not None:
+        limits["target_cpu_utilization"] = target_cpu
+    return limits
+
+
 def _pair(text: str) -> tuple[str, str]:
     key, equals, value = text.partition("=")
     if not equals or not key:
@@ -83,52 +108,8 @@ def _pair(text: str) -> tuple[str, str]:
     return key, value
 
 
-@deployment.command("list")
-@json_option
-@click.pass_obj
-def list_command(workspace: Workspace, json_output: bool) -> None:
-    """List the deployments and how they are."""
-    deployer = _deployer(workspace)
-    found = [deployer.status(name) for name in deployer.list()]
-    if not found:
-        workspace.say_none("deployments")
-    _print(found, json_output)
-
-
-@deployment.command("status")
-@click.argument("name")
-@json_option
-@click.pass_obj
-def status(workspace: Workspace, name: str, json_output: bool) -> None:
-    """Show how one deployment is."""
-    found = _deployer(workspace).status(name)
-    if json_output:
-        as_json(found)
-    else:
-        _print([found], json_output)
-
-
-def _print(found: list[Any], json_output: bool) -> None:
-    if json_output:
-        as_json(found)
-        return
-    print_table(
-        "Deployments",
-        ("name", "serves", "state", "ready", "endpoint"),
-        (
-            (
-                item.name,
-                f"{item.model_name} {item.version}",
-                item.state,
-                f"{item.ready_replicas} of {item.desired_replicas}",
-                item.endpoint,
-            )
-            for item in found
-        ),
-    )
-    for item in found:
-        if item.last_error:
-            print_folded(f"last error of {item.name}: {item.last_error}")
+for command in (list_command, status, canary, promote, abort, judge):
+    deployment.add_command(command)
 
 
 @deployment.command("scale")

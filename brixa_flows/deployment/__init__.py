@@ -1,16 +1,22 @@
 """A model version behind an HTTP endpoint (see ``ModelDeployer``)."""
 
+from brixa_flows.deployment.canary_gate import CanaryGate, CanaryVerdict
 from brixa_flows.deployment.client import EndpointClient, encode_frame, predict_frame
 from brixa_flows.deployment.config import (
     Autoscaling,
+    Canary,
     DeploymentConfig,
-    DeploymentStatus,
     Resources,
 )
 from brixa_flows.deployment.deployer import ModelDeployer
+from brixa_flows.deployment.status import CanaryStatus, DeploymentStatus
 
 __all__ = [
     "Autoscaling",
+    "Canary",
+    "CanaryGate",
+    "CanaryStatus",
+    "CanaryVerdict",
     "DeploymentConfig",
     "DeploymentStatus",
     "EndpointClient",

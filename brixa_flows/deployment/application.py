@@ -149,22 +149,24 @@ class PredictorApplication:
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection event, as ASGI defines it."""
-        if scope["type"] == "lifespan":
-            await self._lifespan(receive, send)
-        elif scope["type"] == "http":
+        """Serve one request, as ASGI defines it; the life of the server is Switch's."""
+        if scope["type"] == "http":
             await self._http(scope, receive, send)
 
-    async def _lifespan(self, receive: Receive, send: Send) -> None:
-        while True:
-            message = await receive()
-            if message["type"] == "lifespan.startup":
-                await send({"type": "lifespan.startup.complete"})
-            else:
-                self._queue.close()
-                self._parsing.shutdown(wait=False, cancel_futures=True)
-                await send({"type": "lifespan.shutdown.complete"})
-                return
+    @property
+    def version(self) -> str:
+        """The version that answers."""
+        return self._served.version
+
+    @property
+    def in_flight(self) -> int:
+        """Requests to predict that are not answered yet."""
+        return self._in_flight
+
+    def close(self) -> None:
+        """End the threads; no request may be in flight."""
+        self._queue.close()
+        self._parsing.shutdown(wait=False, cancel_futures=True)
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         path, method = scope["path"], scope["method"]

@@ -1,11 +1,11 @@
-"""What a deployment should be (desired) and what it is (observed), as values."""
+"""What a deployment should be, as values; see ``status.py`` for what it is."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 from uuid import uuid4
 
 from pydantic import (
@@ -25,21 +25,18 @@ from brixa_flows.settings import BrixaSettings
 
 __all__ = [
     "Autoscaling",
+    "Canary",
     "DeploymentConfig",
     "DeploymentSpec",
-    "DeploymentState",
-    "DeploymentStatus",
-    "ReplicaStatus",
     "Resources",
     "RolledOut",
+    "Value",
     "make_spec",
 ]
 
 MAX_REPLICAS = 64
 MAX_HISTORY = 10
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-
-DeploymentState = Literal["starting", "ready", "degraded", "failed", "stopped"]
 
 
 def _as_text(value: object) -> object:
@@ -54,11 +51,13 @@ def _as_text(value: object) -> object:
 _Quantity = Annotated[str, BeforeValidator(_as_text)]
 
 
-class _Value(BaseModel):
+class Value(BaseModel):
+    """A value that refuses unknown fields and never changes."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
 
-class Resources(_Value):
+class Resources(Value):
     """What one replica may use, in Kubernetes quantities.
 
     The ``local`` engine checks them against the machine, tells numeric libraries how
@@ -83,7 +82,7 @@ class Resources(_Value):
         return value.strip()
 
 
-class Autoscaling(_Value):
+class Autoscaling(Value):
     """Between how many replicas the engine may choose, and by what."""
 
     min_replicas: int = Field(1, ge=1, le=MAX_REPLICAS, strict=True)
@@ -105,7 +104,7 @@ class Autoscaling(_Value):
         return self
 
 
-class DeploymentSpec(_Value):
+class DeploymentSpec(Value):
     """What is served and how: the part of a deployment that ``rollback`` restores."""
 
     model_name: str = Field(description="Registry name of the model.")
@@ -138,7 +137,7 @@ class DeploymentSpec(_Value):
         return self
 
 
-class RolledOut(_Value):
+class RolledOut(Value):
     """A deployment came to another version: what its event says besides.
 
     Attributes:
@@ -150,6 +149,26 @@ class RolledOut(_Value):
     event_id: str
     at: datetime
     replaced: str = ""
+
+
+class Canary(Value):
+    """A version that is tried beside the one that is served, in the same replicas.
+
+    Attributes:
+        id: Of this trial; its counters are kept under it.
+        model_name: Registry name of the model.
+        version: Its exact version.
+        share: Share of the requests to predict that it answers, 0 to 1.
+        shadow: It predicts a copy of what the other predicts and answers nobody.
+        since: Begin of the trial, UTC.
+    """
+
+    id: str
+    model_name: str
+    version: str
+    share: float = Field(0.0, ge=0, le=1)
+    shadow: bool = False
+    since: datetime
 
 
 class DeploymentConfig(DeploymentSpec):
@@ -164,6 +183,7 @@ class DeploymentConfig(DeploymentSpec):
         updated_at: When this config was wanted, UTC.
         history: Earlier specs, oldest first; ``rollback`` takes the last.
         rolled_out: The last change of the version.
+        canary: What is tried beside it.
     """
 
     name: str
@@ -174,6 +194,7 @@ class DeploymentConfig(DeploymentSpec):
     updated_at: datetime
     history: tuple[DeploymentSpec, ...] = ()
     rolled_out: RolledOut | None = None
+    canary: Canary | None = None
 
     @property
     def spec(self) -> DeploymentSpec:
@@ -184,7 +205,7 @@ class DeploymentConfig(DeploymentSpec):
     def followed_by(
         self, spec: DeploymentSpec, now: datetime, *, remember: bool = True
     ) -> DeploymentConfig:
-        """The config after this one.
+        """The config after this one; another version ends a canary.
 
         Args:
             spec: What is wanted next.
@@ -197,75 +218,11 @@ class DeploymentConfig(DeploymentSpec):
         if remember and spec != self.spec:
             changes["history"] = history
         if spec.version != self.version:
+            changes["canary"] = None
             changes["rolled_out"] = RolledOut(
                 event_id=str(uuid4()), at=now, replaced=self.version
             )
         return self.model_copy(update=changes)
-
-
-class ReplicaStatus(_Value):
-    """One replica as it was seen."""
-
-    slot: int
-    pid: int | None = None
-    state: Literal["starting", "ready", "stopping", "crashed"]
-    version: str
-    restarts: int = 0
-    since: datetime
-
-
-class DeploymentStatus(_Value):
-    """The observed state of a deployment: ``status.json``.
-
-    Attributes:
-        name: Name of the deployment.
-        state: ``ready`` (all replicas answer), ``degraded`` (some do), ``starting``,
-            ``failed`` (none does) or ``stopped`` (nothing runs).
-        model_name: Registry name of the model.
-        version: The version that is served.
-        endpoint: Base URL.
-        desired_replicas: How many there should be.
-        ready_replicas: How many answer.
-        replicas: Each of them.
-        restarts: Crashed replicas that were started again.
-        requests_total: Requests to predict, answered since the deployment began.
-        errors_total: Those of them that failed by our fault (5xx).
-        request_rate: Requests per second over the last minute.
-        error_rate: Share of those that failed by our fault, 0 to 1.
-        p50_ms: Median time to answer in milliseconds over the last minute.
-        p99_ms: 99th percentile of it.
-        last_error: The last thing that went wrong, in one sentence.
-        since: When it came into this state, UTC.
-        observed_at: When this was seen, UTC.
-        pid: Process id of the supervisor.
-        log_path: Folder of the logs.
-    """
-
-    name: str
-    state: DeploymentState
-    model_name: str
-    version: str
-    endpoint: str
-    desired_replicas: int
-    ready_replicas: int
-    replicas: tuple[ReplicaStatus, ...] = ()
-    restarts: int = 0
-    requests_total: int = 0
-    errors_total: int = 0
-    request_rate: float = 0.0
-    error_rate: float = 0.0
-    p50_ms: float | None = None
-    p99_ms: float | None = None
-    last_error: str = ""
-    since: datetime
-    observed_at: datetime
-    pid: int | None = None
-    log_path: str = ""
-
-    @property
-    def healthy(self) -> bool:
-        """Does every replica that should be there answer?"""
-        return self.state == "ready"
 
 
 def make_spec(

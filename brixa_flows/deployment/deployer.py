@@ -8,16 +8,17 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import uuid4
 
+from brixa_flows.deployment.canarying import CanaryDeployments
 from brixa_flows.deployment.config import (
     Autoscaling,
     DeploymentConfig,
     DeploymentSpec,
-    DeploymentStatus,
     Resources,
     RolledOut,
     make_spec,
 )
-from brixa_flows.deployment.engines.base import EngineContext, Release, ServingEngine
+from brixa_flows.deployment.rollout import Rollout
+from brixa_flows.deployment.status import DeploymentStatus
 from brixa_flows.deployment.store import DeploymentStore
 from brixa_flows.errors import (
     BrixaError,
@@ -26,7 +27,6 @@ from brixa_flows.errors import (
     InvalidDeploymentError,
     VersionNotFoundError,
 )
-from brixa_flows.plugins import SERVING_ENGINES
 from brixa_flows.refs import check_deployment_name
 from brixa_flows.storage.base import StorageNode
 from brixa_flows.versioning import ModelVersion
@@ -36,11 +36,10 @@ if TYPE_CHECKING:
 
 __all__ = ["ModelDeployer"]
 
-_CHANGES_FOLLOWED = 5
 _LOG = logging.getLogger(__name__)
 
 
-class ModelDeployer:
+class ModelDeployer(CanaryDeployments):
     """Puts model versions behind endpoints and looks after them.
 
     What is wanted lies in ``config.json`` of each deployment, what is observed in its
@@ -69,20 +68,9 @@ class ModelDeployer:
             storage if storage is not None else registry.storage,
             registry.layout.deployments_prefix,
         )
+        self._rollout = Rollout(registry, self._store, ready_timeout_seconds)
         self._engine_name = engine
         self._host = host
-        self._ready_timeout_seconds = ready_timeout_seconds
-
-    def _engine(self, name: str) -> ServingEngine:
-        engine: ServingEngine = SERVING_ENGINES.load(name)(
-            EngineContext(
-                self._store,
-                self._registry.storage.uri,
-                self._registry.settings,
-                self._ready_timeout_seconds,
-            )
-        )
-        return engine
 
     def deploy(
         self,
@@ -131,7 +119,7 @@ class ModelDeployer:
             config = self._serve(wanted_name, spec, old)
         except BrixaError as err:
             return False, err.message
-        endpoint = self._engine(config.engine).endpoint(config, "rest")
+        endpoint = self._rollout.engine(config.engine).endpoint(config, "rest")
         before = f", instead of {old[0].version}" if old else ""
         return True, (
             f"{config.name} serves {config.model_name} {config.version}{before} with "
@@ -201,45 +189,7 @@ class ModelDeployer:
             )
         else:
             config = old[0].followed_by(spec, now, remember=remember)
-        return self._apply(config, old[1] if old else None)
-
-    def _apply(self, config: DeploymentConfig, etag: str | None) -> DeploymentConfig:
-        config = self._start(config)
-        self._keep(config, etag)
-        return config
-
-    def _start(self, config: DeploymentConfig) -> DeploymentConfig:
-        digest = self._registry.tracking.recorded_digest(
-            config.model_name, config.version
-        )
-        return self._engine(config.engine).apply(config, Release(digest))
-
-    def _keep(self, config: DeploymentConfig, etag: str | None) -> None:
-        """Write down what is served; if that fails, serve what is written.
-
-        Raises:
-            DeploymentError: If somebody else was faster.
-            StorageError: If it can't be written.
-        """
-        try:
-            self._store.put(config, etag)
-        except BrixaError:
-            self._return_to_what_is_wanted(config.name)
-            raise
-
-    def _return_to_what_is_wanted(self, name: str) -> None:
-        """Serve what ``config.json`` says, until nobody changes it meanwhile.
-
-        Where there is none, the engine ends by itself what nobody wants.
-        """
-        found = self._store.find(name)
-        for _ in range(_CHANGES_FOLLOWED):
-            if found is None:
-                return
-            self._start(found[0])
-            before, found = found, self._store.find(name)
-            if found == before:
-                return
+        return self._rollout.apply(config, old[1] if old else None)
 
     def get_endpoint(
         self, name: str, protocol: Literal["rest", "grpc"] | str = "rest"
@@ -251,7 +201,7 @@ class ModelDeployer:
             DeploymentError: If it does not speak the protocol.
         """
         config, _ = self._store.get(name)
-        return self._engine(config.engine).endpoint(config, protocol)
+        return self._rollout.engine(config.engine).endpoint(config, protocol)
 
     def status(self, name: str) -> DeploymentStatus:
         """How a deployment is right now.
@@ -260,7 +210,7 @@ class ModelDeployer:
             DeploymentNotFoundError: If there is no such deployment.
         """
         config, _ = self._store.get(name)
-        return self._engine(config.engine).status(config)
+        return self._rollout.engine(config.engine).status(config)
 
     def config(self, name: str) -> DeploymentConfig:
         """What is wanted of a deployment.
@@ -296,8 +246,8 @@ class ModelDeployer:
             autoscaling=config.autoscaling,
         )
         scaled = config.followed_by(spec, datetime.now(UTC), remember=False)
-        self._engine(config.engine).scale(scaled)
-        self._keep(scaled, etag)
+        self._rollout.engine(config.engine).scale(scaled)
+        self._rollout.keep(scaled, etag)
         return self.status(name)
 
     def rollback(self, name: str) -> DeploymentStatus:
@@ -318,7 +268,7 @@ class ModelDeployer:
         *earlier, previous = self._usable_history(config)
         now = datetime.now(UTC)
         back = config.followed_by(previous, now, remember=False)
-        self._apply(back.model_copy(update={"history": tuple(earlier)}), etag)
+        self._rollout.apply(back.model_copy(update={"history": tuple(earlier)}), etag)
         return self.status(name)
 
     def _usable_history(self, config: DeploymentConfig) -> tuple[DeploymentSpec, ...]:
@@ -347,7 +297,7 @@ class ModelDeployer:
             DeploymentNotFoundError: If there is no such deployment.
             DeploymentError: If it can't be stopped.
         """
-        self._engine(self._store.engine_of(name)).delete(name)
+        self._rollout.engine(self._store.engine_of(name)).delete(name)
         self._store.remove(name)
 
     def up(self) -> dict[str, tuple[bool, str]]:
@@ -361,10 +311,10 @@ class ModelDeployer:
     def _up(self, name: str) -> tuple[bool, str]:
         try:
             config, etag = self._store.get(name)
-            if self._engine(config.engine).status(config).state != "stopped":
+            if self._rollout.engine(config.engine).status(config).state != "stopped":
                 return True, f"{name} is up already"
-            config = self._apply(config, etag)
+            config = self._rollout.apply(config, etag)
         except BrixaError as err:
             return False, err.message
-        endpoint = self._engine(config.engine).endpoint(config, "rest")
+        endpoint = self._rollout.engine(config.engine).endpoint(config, "rest")
         return True, f"{name} serves {config.model_name} {config.version} at {endpoint}"

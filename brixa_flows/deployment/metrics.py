@@ -15,7 +15,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["BUCKETS_SECONDS", "CODES", "SLOTS", "MetricsFile", "quantile_seconds"]
+__all__ = [
+    "BUCKETS_SECONDS",
+    "CODES",
+    "SLOTS",
+    "CopiedMetrics",
+    "MetricsFile",
+    "quantile_seconds",
+]
 
 SLOTS = 160
 CODES = (200, 400, 404, 405, 413, 500, 503)
@@ -71,6 +78,27 @@ class MetricsFile:
         """Let go of the file."""
         del self._all
         self._map.close()
+
+
+class CopiedMetrics(MetricsFile):
+    """Counters of one version, counted a second time while it is a canary.
+
+    Args:
+        path: The file of the deployment.
+
+    Attributes:
+        copy: Of the canary.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.copy: MetricsFile | None = None
+
+    def observe(self, slot: int, code: int, seconds: float, rows: int) -> None:
+        """Count one request to predict (see ``MetricsFile``)."""
+        super().observe(slot, code, seconds, rows)
+        if self.copy is not None:
+            self.copy.observe(slot, code, seconds, rows)
 
 
 def requests_of(totals: NDArray[np.float64]) -> int:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pydantic import ValidationError
 
-from brixa_flows.deployment.config import DeploymentConfig, DeploymentStatus
+from brixa_flows.deployment.config import DeploymentConfig
+from brixa_flows.deployment.status import DeploymentStatus
 from brixa_flows.errors import (
     DeploymentError,
     DeploymentNotFoundError,

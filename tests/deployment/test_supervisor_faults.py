@@ -105,3 +105,17 @@ def test_an_autoscaling_that_fails_is_told_and_tried_again(
     told = asyncio.run(live())
     assert told == "the supervisor failed in autoscale: ZeroDivisionError('no core')"
     assert tries > 2
+
+
+def test_what_a_process_prints_is_bounded_while_it_writes_on(tmp_path: Path) -> None:
+    runtime = RuntimeFolder(tmp_path)
+    runtime.make()
+    printed = runtime.log_path / "replica-0.out"
+    with printed.open("ab", buffering=0) as out:
+        out.write(b"x" * (5 * 1024 * 1024))
+        runtime.bound_printed()
+        assert printed.stat().st_size == 5 * 1024 * 1024
+        out.write(b"x")
+        runtime.bound_printed()
+        out.write(b"after")
+    assert printed.read_bytes() == b"after"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from brixa_flows.deployment.config import DeploymentConfig, DeploymentStatus
+from brixa_flows.deployment.config import DeploymentConfig
+from brixa_flows.deployment.status import DeploymentStatus
 from brixa_flows.deployment.store import DeploymentStore
 from brixa_flows.settings import BrixaSettings
 
@@ -37,9 +38,11 @@ class Release:
         digest: What the tracking backend recorded when the version was saved, looked
             up by the deployer; a replica refuses files with any other. It is handed
             from process to process and never read from the storage that it judges.
+        canary_digest: The same of the canary.
     """
 
     digest: str | None
+    canary_digest: str | None = None
 
 
 class ServingEngine(Protocol):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable
 from pathlib import Path
+from typing import TypeVar
 
 from brixa_flows.deployment.engines.replica import (
     Place,
@@ -19,6 +21,8 @@ __all__ = ["Fleet"]
 _FIRST_BACKOFF_SECONDS = 0.2
 _LONGEST_BACKOFF_SECONDS = 30.0
 _HEALTHY_AFTER_SECONDS = 30.0
+
+_Result = TypeVar("_Result")
 
 logger = logging.getLogger(__name__)
 
@@ -51,28 +55,91 @@ class Fleet:
     async def roll(self, plan: Plan) -> None:
         """Serve ``plan`` instead of what is served.
 
-        New replicas load, warm up and listen on the shared socket before the old ones
-        drain; if one does not become ready the old ones serve on as if nothing was.
+        Versions alone are exchanged inside of the running replicas, after a trial in a
+        fresh process. Else, or where the code that they run changed on disk, new
+        replicas load, warm up and listen on the shared socket before the old ones
+        drain. If something does not become ready the old serves on as if nothing was.
 
         Raises:
-            ReplicaFailedError: If a new replica did not become ready.
+            ReplicaFailedError: If a version did not become ready.
         """
         async with self._turn:
             if plan.serves_like(self.plan):
                 self.plan = plan
                 await self._resize(plan.config.replicas)
-                return
-            fresh = [self._new(plan) for _ in range(plan.config.replicas)]
-            try:
+            elif not (self._can_swap(plan) and await self._swap(plan)):
+                await self._replace(plan)
+
+    def _can_swap(self, plan: Plan) -> bool:
+        all_ready = bool(self.replicas) and len(self.ready) == len(self.replicas)
+        return all_ready and plan.swaps_from(self.plan)
+
+    async def _swap(self, plan: Plan) -> bool:
+        """Exchange the versions in the running replicas; ``False`` if they can't."""
+        assert self.plan is not None
+        if plan.loads_beside(self.plan):
+            await self._try_out(plan)
+        kept = self.replicas[: plan.config.replicas]
+        fresh = [self._new(plan) for _ in range(plan.config.replicas - len(kept))]
+        try:
+            prepared = await _all(
+                *(each.order("prepare", plan.versions) for each in kept)
+            )
+            if all(prepared):
                 await self._start_all(fresh)
-            except BaseException:
-                await self._retire(fresh)
-                raise
-            old, self.replicas = self.replicas, fresh
-            self.plan, self.desired = plan, len(fresh)
-            self.last_error = ""
-            self._watch(fresh)
-            await self._retire(old)
+        except BaseException:
+            await self._give_up(plan, kept, fresh)
+            raise
+        if not all(prepared):
+            await self._give_up(plan, kept, fresh)
+            logger.info("the code on disk changed, so fresh processes are started")
+            return False
+        surplus = self.replicas[len(kept) :]
+        for each in kept:
+            each.plan = plan  # also that of one that crashes from now on
+        self.replicas = [*kept, *fresh]
+        self.plan, self.desired, self.last_error = plan, len(self.replicas), ""
+        self._watch(fresh)
+        await asyncio.gather(*(self._commit(each) for each in kept))
+        await self._retire(surplus)
+        return True
+
+    async def _try_out(self, plan: Plan) -> None:
+        """Load and warm up in a process of its own, so that a crash costs nobody."""
+        trial = self._new(plan)
+        try:
+            await trial.start(trial=True)
+        finally:
+            await self._retire([trial])
+
+    async def _commit(self, replica: Replica) -> None:
+        """Send requests to what it prepared; one that can't is started afresh."""
+        try:
+            await replica.order("commit", replica.plan.versions)
+        except ReplicaFailedError as err:
+            self._note(f"replica {replica.place.slot} is started again: {err}")
+            replica.kill()
+
+    async def _give_up(
+        self, plan: Plan, kept: list[Replica], fresh: list[Replica]
+    ) -> None:
+        orders = (each.order("discard", plan.versions) for each in kept)
+        await asyncio.gather(*orders, return_exceptions=True)
+        await self._retire(fresh)
+
+    async def _replace(self, plan: Plan) -> None:
+        """A new generation of processes on the same socket; the old one drains."""
+        fresh = [self._new(plan) for _ in range(plan.config.replicas)]
+        try:
+            await self._start_all(fresh)
+        except BaseException:
+            await self._retire(fresh)
+            raise
+        old, self.replicas = self.replicas, fresh
+        self.plan, self.desired = plan, len(fresh)
+        self.last_error = ""
+        self._watch(fresh)
+        await self._retire(old)
 
     async def scale(self, replicas: int) -> None:
         """Have that many replicas of what is served.
@@ -111,12 +178,7 @@ class Fleet:
         return Replica(plan, Place(slot, self._folder, self._listen_fd))
 
     async def _start_all(self, fresh: list[Replica]) -> None:
-        results = await asyncio.gather(
-            *(replica.start() for replica in fresh), return_exceptions=True
-        )
-        for result in results:
-            if isinstance(result, BaseException):
-                raise result
+        await _all(*(replica.start() for replica in fresh))
 
     async def _retire(self, old: list[Replica]) -> None:
         for replica in old:
@@ -148,10 +210,21 @@ class Fleet:
             self.restarts += 1
             try:
                 await replica.start()
-                return backoff
+                if not replica.is_outdated:
+                    return backoff
+                await replica.end()
             except ReplicaFailedError as err:
                 self._note(f"replica {replica.place.slot} did not come back: {err}")
 
     def _note(self, sentence: str) -> None:
         logger.error(sentence)
         self.last_error = sentence
+
+
+async def _all(*steps: Awaitable[_Result]) -> list[_Result]:
+    """Wait until all steps are over, then raise what the first failed one raised."""
+    results = await asyncio.gather(*steps, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return [result for result in results if not isinstance(result, BaseException)]

@@ -13,12 +13,13 @@ from datetime import UTC, datetime
 
 import psutil
 
-from brixa_flows.deployment.config import DeploymentConfig, DeploymentStatus
+from brixa_flows.deployment.config import DeploymentConfig
 from brixa_flows.deployment.engines.base import EngineContext, Release
 from brixa_flows.deployment.engines.machine import check_fits
 from brixa_flows.deployment.engines.observing import base_url
 from brixa_flows.deployment.engines.replica import Plan
 from brixa_flows.deployment.engines.runtime import RuntimeFolder, serving_root
+from brixa_flows.deployment.status import DeploymentStatus
 from brixa_flows.errors import DeploymentError
 
 __all__ = ["LocalEngine"]
@@ -72,8 +73,9 @@ class LocalEngine:
             except DeploymentError as err:
                 if fresh:
                     self._stop(runtime)
+                versions = _versions_of(config)
                 raise DeploymentError(
-                    f"{config.model_name} {config.version} did not become ready: "
+                    f"{config.model_name} {versions} did not become ready: "
                     f"{err.message}"
                 ) from err
         return config
@@ -87,6 +89,7 @@ class LocalEngine:
         plan = Plan(
             config=config,
             digest=release.digest,
+            canary_digest=release.canary_digest,
             model_storage_uri=context.model_storage_uri,
             registry_path=context.settings.model_registry_path,
             trust_policy=context.settings.trust_policy,
@@ -112,7 +115,7 @@ class LocalEngine:
                 *("--folder", str(runtime.path)),
                 *("--listen-fd", str(listen_fd)),
             ]
-            with (runtime.log_path / "supervisor.log").open("ab") as log:
+            with (runtime.log_path / "supervisor.out").open("ab") as log:
                 subprocess.run(
                     command,
                     stdin=subprocess.DEVNULL,
@@ -231,6 +234,11 @@ def _wait_until_gone(runtime: RuntimeFolder, timeout_seconds: float) -> bool:
             return False
         time.sleep(_POLL_SECONDS)
     return True
+
+
+def _versions_of(config: DeploymentConfig) -> str:
+    canary = config.canary
+    return f"{config.version} with {canary.version}" if canary else config.version
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -11,13 +11,19 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from brixa_flows.deployment.config import DeploymentState, DeploymentStatus
+from brixa_flows.deployment.config import Canary
 from brixa_flows.deployment.engines.fleet import Fleet
 from brixa_flows.deployment.metrics import (
     MetricsFile,
     errors_of,
     quantile_seconds,
     requests_of,
+)
+from brixa_flows.deployment.shadow import ComparisonFile, canary_files
+from brixa_flows.deployment.status import (
+    CanaryStatus,
+    DeploymentState,
+    DeploymentStatus,
 )
 
 __all__ = ["Observer", "base_url"]
@@ -99,7 +105,43 @@ class Observer:
             observed_at=datetime.now(UTC),
             pid=os.getpid(),
             log_path=str(self._log_path),
+            canary=self._canary(config.canary if config else None, recent),
         )
+
+    def _canary(
+        self, canary: Canary | None, recent: NDArray[np.float64]
+    ) -> CanaryStatus | None:
+        if canary is None:
+            return None
+        counted, compared = canary_files(self._log_path.parent, canary.id)
+        totals = MetricsFile(counted).totals()
+        facts = ComparisonFile(compared).totals() if canary.shadow else {}
+        rows, main_seconds = facts.get("rows", 0.0), facts.get("main_seconds", 0.0)
+        return CanaryStatus(
+            version=canary.version,
+            share=canary.share,
+            shadow=canary.shadow,
+            since=canary.since,
+            requests=requests_of(totals),
+            errors=errors_of(totals),
+            p50_ms=_milliseconds(quantile_seconds(totals, 0.5)),
+            p99_ms=_milliseconds(quantile_seconds(totals, 0.99)),
+            main_p99_ms=_milliseconds(quantile_seconds(recent, 0.99)),
+            compared_rows=int(rows),
+            agreement=facts["equal"] / rows if rows else None,
+            failed_rows=int(facts.get("failed", 0)),
+            dropped_rows=int(facts.get("dropped", 0)),
+            time_ratio=facts["shadow_seconds"] / main_seconds if main_seconds else None,
+        )
+
+    def tidy(self) -> None:
+        """Remove the counters of canaries that are over."""
+        plan = self._fleet.plan
+        canary = plan.config.canary if plan else None
+        kept = canary_files(self._log_path.parent, canary.id) if canary else ()
+        for path in self._log_path.parent.glob("canary-*"):
+            if path not in kept:
+                path.unlink(missing_ok=True)
 
 
 def base_url(host: str, port: int) -> str:

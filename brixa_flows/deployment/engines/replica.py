@@ -11,17 +11,34 @@ import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from brixa_flows.deployment.config import DeploymentConfig, ReplicaStatus
+from brixa_flows.deployment.config import DeploymentConfig
 from brixa_flows.deployment.engines.machine import replica_environment
+from brixa_flows.deployment.engines.orders import (
+    CanaryOrder,
+    ChangeOrder,
+    ServedVersions,
+    VersionOrder,
+)
+from brixa_flows.deployment.status import ReplicaStatus
 
 __all__ = ["Plan", "Replica", "ReplicaFailedError"]
 
 _WORKER = "brixa_flows.deployment.engines.worker"
 _KILL_AFTER_SECONDS = 20.0
+_CHANGED_WHILE_RUNNING: Any = {
+    "config": {
+        *("version", "canary", "replicas", "autoscaling"),
+        *("history", "rolled_out", "created_at", "updated_at", "host", "port"),
+    },
+    "digest": True,
+    "canary_digest": True,
+    "log_level": True,
+    "ready_timeout_seconds": True,
+}
 
 
 class ReplicaFailedError(Exception):
@@ -34,6 +51,7 @@ class Plan(BaseModel):
     Attributes:
         config: The desired state.
         digest: What the tracking backend recorded for the version.
+        canary_digest: The same of the canary.
         model_storage_uri: Where its files are.
         registry_path: Folder of the registry there.
         trust_policy: What may be loaded.
@@ -46,6 +64,7 @@ class Plan(BaseModel):
 
     config: DeploymentConfig
     digest: str | None
+    canary_digest: str | None = None
     model_storage_uri: str
     registry_path: str
     trust_policy: str
@@ -53,21 +72,40 @@ class Plan(BaseModel):
     log_level: str
     ready_timeout_seconds: float
 
+    @property
+    def versions(self) -> ServedVersions:
+        """What a replica holds."""
+        config, canary = self.config, self.config.canary
+        return ServedVersions(
+            main=VersionOrder(version=config.version, digest=self.digest),
+            canary=canary
+            and CanaryOrder(
+                version=canary.version,
+                digest=self.canary_digest,
+                id=canary.id,
+                share=canary.share,
+                shadow=canary.shadow,
+            ),
+        )
+
     def serves_like(self, other: Plan | None) -> bool:
         """Would replicas of ``other`` do as well (their number aside)?"""
-        if other is None:
-            return False
-        mine, theirs = self.config, other.config
-        return (mine.model_name, mine.version, mine.env_vars, mine.resources) == (
-            theirs.model_name,
-            theirs.version,
-            theirs.env_vars,
-            theirs.resources,
-        ) and (self.digest, self.trust_policy, self.keys_path) == (
-            other.digest,
-            other.trust_policy,
-            other.keys_path,
+        return self.swaps_from(other) and (
+            other is not None and self.versions == other.versions
         )
+
+    def swaps_from(self, other: Plan | None) -> bool:
+        """Do running replicas of ``other`` need other versions and nothing else?"""
+        return other is not None and self._process_facts() == other._process_facts()
+
+    def _process_facts(self) -> dict[str, Any]:
+        """All that a running process can't change."""
+        return self.model_dump(exclude=_CHANGED_WHILE_RUNNING)
+
+    def loads_beside(self, other: Plan) -> bool:
+        """Is there a version to load that replicas of ``other`` don't hold?"""
+        held = {each.key for each in other.versions.all}
+        return any(each.key not in held for each in self.versions.all)
 
 
 @dataclass(frozen=True)
@@ -100,6 +138,10 @@ class Replica:
         self.restarts = 0
         self.since = datetime.now(UTC)
         self._process: asyncio.subprocess.Process | None = None
+        self._reports: asyncio.StreamReader | None = None
+        self._reading: asyncio.ReadTransport | None = None
+        self._started_as: Plan | None = None
+        self._orders = 0
 
     @property
     def pid(self) -> int | None:
@@ -107,45 +149,92 @@ class Replica:
         process = self._process
         return process.pid if process and process.returncode is None else None
 
-    async def start(self) -> None:
+    @property
+    def is_outdated(self) -> bool:
+        """Did the plan change while its process started?"""
+        return self._started_as is not self.plan
+
+    async def start(self, *, trial: bool = False) -> None:
         """Start the worker and wait until it is ready.
+
+        Args:
+            trial: It loads and warms up, and ends instead of serving.
 
         Raises:
             ReplicaFailedError: If it is not; no process is left.
         """
         self._become("starting")
+        self._started_as = self.plan
+        if self._reading is not None:
+            self._reading.close()
         reading, writing = os.pipe()
         try:
-            self._process = await self._launch(writing)
+            self._process = await self._launch(writing, trial)
         except OSError as err:
             os.close(reading)
             self._become("crashed")
             raise ReplicaFailedError(f"no process could be started: {err}") from err
         finally:
             os.close(writing)
-        timeout = self.plan.ready_timeout_seconds
+        self._reports, self._reading = await _open_reports(reading)
         try:
-            report = await asyncio.wait_for(_read_report(reading), timeout)
-        except TimeoutError:
-            report = {"error": f"it was not ready within {timeout:g} seconds"}
+            report = await self._report_on(0)
         except asyncio.CancelledError:
             await self.stop()
             raise
         if report.get("event") != "ready":
-            await self._end()
+            await self.end()
             self._become("crashed")
             raise ReplicaFailedError(report.get("error") or self._last_words())
         if self.state == "starting":
             self._become("ready")
 
-    async def _launch(self, report_fd: int) -> asyncio.subprocess.Process:
+    async def order(
+        self, op: Literal["prepare", "commit", "discard"], versions: ServedVersions
+    ) -> bool:
+        """Have the running process change the versions that it serves.
+
+        Returns:
+            Whether it can; a fresh process is needed if not.
+
+        Raises:
+            ReplicaFailedError: If it failed; it serves on as before.
+        """
+        process = self._process
+        if process is None or process.stdin is None:
+            raise ReplicaFailedError("it has no process")
+        self._orders += 1
+        order = ChangeOrder(id=self._orders, op=op, versions=versions)
+        with contextlib.suppress(ConnectionError):
+            process.stdin.write(order.model_dump_json().encode() + b"\n")
+            await process.stdin.drain()
+        report = await self._report_on(order.id)
+        if report.get("event") not in ("done", "stale"):
+            raise ReplicaFailedError(report.get("error") or "its process ended")
+        return bool(report["event"] == "done")
+
+    async def _report_on(self, order: int) -> dict[str, Any]:
+        """What it says to an order; answers that came too late for theirs are skipped."""
+        assert self._reports is not None
+        timeout = self.plan.ready_timeout_seconds
+        try:
+            async with asyncio.timeout(timeout):
+                while line := await self._reports.readline():
+                    report: dict[str, Any] = json.loads(line)
+                    if report["order"] == order:
+                        return report
+        except TimeoutError:
+            return {"error": f"it was not ready within {timeout:g} seconds"}
+        return {}
+
+    async def _launch(self, report_fd: int, trial: bool) -> asyncio.subprocess.Process:
         plan, place = self.plan, self.place
         config = plan.config
         orders = {
             "deployment": config.name,
             "model_name": config.model_name,
-            "version": config.version,
-            "digest": plan.digest,
+            "versions": plan.versions.model_dump(),
+            "trial": trial,
             "storage_uri": plan.model_storage_uri,
             "registry_path": plan.registry_path,
             "trust_policy": plan.trust_policy,
@@ -156,7 +245,8 @@ class Replica:
             "folder": str(place.folder),
             "log_level": plan.log_level,
         }
-        with self._out_path.open("wb") as out:
+        self._out_path.write_bytes(b"")
+        with self._out_path.open("ab") as out:
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", _WORKER),
                 stdin=asyncio.subprocess.PIPE,
@@ -198,9 +288,18 @@ class Replica:
     async def stop(self) -> None:
         """Drain and end; kill what does not."""
         self._become("stopping")
-        await self._end()
+        await self.end()
 
-    async def _end(self) -> None:
+    def kill(self) -> None:
+        """End at once; whoever watches it starts it again."""
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+
+    async def end(self) -> None:
+        """End the process; its place and plan are kept."""
+        if self._reading is not None:
+            self._reading.close()
         process = self._process
         if process is None or process.returncode is not None:
             return
@@ -231,15 +330,11 @@ class Replica:
         )
 
 
-async def _read_report(descriptor: int) -> dict[str, str]:
-    loop = asyncio.get_running_loop()
+async def _open_reports(
+    descriptor: int,
+) -> tuple[asyncio.StreamReader, asyncio.ReadTransport]:
     reader = asyncio.StreamReader()
-    transport, _ = await loop.connect_read_pipe(
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
         lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(descriptor, "rb")
     )
-    try:
-        line = await reader.readline()
-    finally:
-        transport.close()
-    report: dict[str, str] = json.loads(line) if line else {}
-    return report
+    return reader, transport

@@ -5,7 +5,7 @@
     supervisor.lock     held (flock) by the supervisor as long as it lives
     supervisor.json     its pid, control port and token; believed only while locked
     metrics.bin         counters of all replicas
-    logs/               supervisor.log, replica-N.log, replica-N.out
+    logs/               supervisor.log, replica-N.log, and *.out: what they printed
 
 A lock dies with its process, so a stale file or a pid that was used again confuses
 nobody.
@@ -17,6 +17,8 @@ import contextlib
 import fcntl
 import hashlib
 import json
+import logging
+import logging.handlers
 import os
 import socket
 import time
@@ -31,6 +33,7 @@ from brixa_flows.storage.base import StorageNode
 __all__ = ["RuntimeFolder", "SupervisorRecord", "serving_root"]
 
 _REPLY_LIMIT_BYTES = 4 * 1024 * 1024
+_LOG_BYTES = 5 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,34 @@ class RuntimeFolder:
         """Make the folder, readable by its owner only."""
         self.log_path.mkdir(parents=True, exist_ok=True)
         self.path.chmod(0o700)
+
+    def start_logging(self, name: str, level: str) -> None:
+        """Log to a file of this process's own, with one older one beside it.
+
+        Args:
+            name: Of the file.
+            level: Its least level.
+        """
+        handler = logging.handlers.RotatingFileHandler(
+            self.log_path / f"{name}.log",
+            maxBytes=_LOG_BYTES,
+            backupCount=1,
+            encoding="utf-8",
+            errors="backslashreplace",
+        )
+        logging.basicConfig(
+            level=level,
+            format="%(asctime)s %(levelname)s %(process)d %(name)s: %(message)s",
+            handlers=[handler],
+        )
+        logging.captureWarnings(True)
+
+    def bound_printed(self) -> None:
+        """Empty what processes printed where it grew large; they write on at its end."""
+        for path in self.log_path.glob("*.out"):
+            with contextlib.suppress(FileNotFoundError):
+                if path.stat().st_size > _LOG_BYTES:
+                    os.truncate(path, 0)
 
     @contextlib.contextmanager
     def turn(self) -> Iterator[None]:

@@ -26,13 +26,13 @@ from typing import Any
 
 import psutil
 
-from brixa_flows.deployment.config import DeploymentStatus
 from brixa_flows.deployment.engines.autoscale import CpuAutoscaler
 from brixa_flows.deployment.engines.fleet import Fleet
 from brixa_flows.deployment.engines.observing import Observer
 from brixa_flows.deployment.engines.replica import Plan, ReplicaFailedError
 from brixa_flows.deployment.engines.runtime import RuntimeFolder, SupervisorRecord
 from brixa_flows.deployment.quantities import cpu_cores
+from brixa_flows.deployment.status import DeploymentStatus
 from brixa_flows.deployment.store import DeploymentStore
 from brixa_flows.errors import StorageError
 from brixa_flows.storage.opening import open_storage
@@ -141,6 +141,7 @@ class Supervisor:
         limits = plan.config.autoscaling
         self._autoscaler = CpuAutoscaler(limits) if limits else None
         self._observer.fault = ""
+        self._observer.tidy()
         logger.info("serving %s %s", plan.config.model_name, plan.config.version)
 
     def _status(self) -> dict[str, Any]:
@@ -166,6 +167,7 @@ class Supervisor:
     async def _look_around(self) -> None:
         """Write what changed to ``status.json``; end when the deployment is gone."""
         self._observer.sample()
+        self._runtime.bound_printed()
         if bool(self._changes) or await asyncio.to_thread(self._is_wanted):
             self._there_at = time.monotonic()
             if self._fleet.plan is not None and not self._changes:
@@ -246,11 +248,8 @@ def main() -> int:
     parser.add_argument("--folder", required=True, type=Path)
     parser.add_argument("--listen-fd", required=True, type=int)
     arguments = parser.parse_args()
-    logging.basicConfig(
-        level=logging.INFO,
-        format="%(asctime)s %(levelname)s %(process)d %(name)s: %(message)s",
-    )
     runtime = RuntimeFolder(arguments.folder)
+    runtime.start_logging("supervisor", "INFO")
     held = runtime.hold(_LOCK_SECONDS)
     if held is None:
         logger.error("another supervisor of %s lives", arguments.name)

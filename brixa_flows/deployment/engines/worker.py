@@ -1,9 +1,11 @@
 """One replica: loads a version, warms it up and serves it on the inherited socket.
 
 Started by the supervisor as ``python -m brixa_flows.deployment.engines.worker``. Its
-orders are one line of JSON on stdin; stdin stays open as a lifeline, and when it ends
-the supervisor is gone and the replica drains and ends too. It answers one line of JSON
-on the report descriptor: ``{"event": "ready"}`` or ``{"event": "failed", "error": ...}``.
+orders are the first line of JSON on stdin, and each later line changes the versions that
+it serves; stdin is a lifeline as well, and when it ends the supervisor is gone and the
+replica drains and ends too. It answers each by a line of JSON on the report descriptor:
+``{"event": "ready"}``, ``done``, ``stale`` (a fresh process is needed) or
+``{"event": "failed", "error": ...}``.
 
 It never imports MLflow, which would cost seconds: the digest that the trust policy asks
 for was looked up in the tracking backend by the deployer and came down by stdin.
@@ -11,10 +13,10 @@ for was looked up in the tracking backend by the deployer and came down by stdin
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import json
 import logging
-import logging.handlers
 import os
 import signal
 import socket
@@ -22,17 +24,26 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import uvicorn
 from pydantic import BaseModel, ConfigDict
 
 from brixa_flows.deployment.application import PredictorApplication
 from brixa_flows.deployment.engines.draining import DrainingServer
+from brixa_flows.deployment.engines.holding import Held, Holder, LoadedCode
+from brixa_flows.deployment.engines.orders import (
+    ChangeOrder,
+    ServedVersions,
+    VersionOrder,
+)
+from brixa_flows.deployment.engines.runtime import RuntimeFolder
 from brixa_flows.deployment.limits import Limits
-from brixa_flows.deployment.metrics import MetricsFile
+from brixa_flows.deployment.metrics import CopiedMetrics
 from brixa_flows.deployment.served import ServedModel
+from brixa_flows.deployment.shadow import Mirror
 from brixa_flows.deployment.signature import Inputs
 from brixa_flows.errors import BrixaError
 from brixa_flows.prediction import ModelPredictor
@@ -45,7 +56,6 @@ from brixa_flows.tracking.memory_store import MemoryTrackingStore
 
 __all__ = ["WorkerOrders", "main"]
 
-_LOG_BYTES = 5 * 1024 * 1024
 _KEEP_ALIVE_SECONDS = 65
 _GRACE_SECONDS = 10
 _LAST_RESORT_SECONDS = 30.0
@@ -60,8 +70,8 @@ class WorkerOrders(BaseModel):
     Attributes:
         deployment: Name of the deployment.
         model_name: Registry name of the model.
-        version: Its exact version.
-        digest: What the tracking backend recorded for it.
+        versions: What to serve.
+        trial: Load and warm up only, then say so and end.
         storage_uri: Where its files are.
         registry_path: Folder of the registry there.
         trust_policy: What may be loaded.
@@ -77,8 +87,8 @@ class WorkerOrders(BaseModel):
 
     deployment: str
     model_name: str
-    version: str
-    digest: str | None
+    versions: ServedVersions
+    trial: bool
     storage_uri: str
     registry_path: str
     trust_policy: str
@@ -90,6 +100,14 @@ class WorkerOrders(BaseModel):
     log_level: str
 
 
+class _Serving(NamedTuple):
+    """What orders act on, once requests are taken."""
+
+    holder: Holder
+    code: LoadedCode
+    loop: asyncio.AbstractEventLoop
+
+
 def main() -> int:
     """Serve until told to stop.
 
@@ -98,20 +116,41 @@ def main() -> int:
     """
     orders = WorkerOrders.model_validate_json(sys.stdin.buffer.readline())
     _start_logging(orders)
-    threading.Thread(target=_follow_lifeline, name="lifeline", daemon=True).start()
+    serving: Future[_Serving] = Future()
+    threading.Thread(
+        target=_follow_orders, args=(orders, serving), name="orders", daemon=True
+    ).start()
     try:
-        served = load_model(orders)
         limits = Limits.from_environment(os.environ)
+        holder = Holder(
+            lambda version: _hold(orders, version, limits),
+            orders.versions,
+            Path(orders.folder),
+            orders.slot,
+        )
     except Exception as err:  # noqa: B902 - told to the supervisor, then we end
-        logger.exception("%s %s did not load", orders.model_name, orders.version)
+        told = ", ".join(each.version for each in orders.versions.all)
+        logger.exception("%s %s did not load", orders.model_name, told)
         _report(orders, "failed", _sentence(err))
         return 1
-    _serve(orders, served, limits)
+    if orders.trial:
+        _report(orders, "ready")
+    else:
+        _serve(orders, holder, serving)
     return 0
 
 
-def load_model(orders: WorkerOrders) -> ServedModel:
-    """Load, verify and warm up the version."""
+def _hold(orders: WorkerOrders, version: VersionOrder, limits: Limits) -> Held:
+    served, mirror = load_model(orders, version)
+    metrics = CopiedMetrics(Path(orders.folder) / "metrics.bin")
+    application = PredictorApplication(served, limits, metrics, orders.slot)
+    return Held(application, served, mirror, metrics)
+
+
+def load_model(
+    orders: WorkerOrders, version: VersionOrder
+) -> tuple[ServedModel, Mirror]:
+    """Load, verify and warm up a version."""
     started = time.perf_counter()
     settings = BrixaSettings(
         model_registry_path=orders.registry_path,
@@ -119,10 +158,13 @@ def load_model(orders: WorkerOrders) -> ServedModel:
         keys_path=orders.keys_path,
     )
     storage = open_storage(orders.storage_uri, settings)
-    registry = ModelRegistry(storage, tracking=_pinned(orders), settings=settings)
-    predictor = ModelPredictor.from_registry(
-        registry, orders.model_name, orders.version
+    registry = ModelRegistry(
+        storage, tracking=_pinned(orders, version), settings=settings
     )
+    predictor = ModelPredictor.from_registry(
+        registry, orders.model_name, version.version
+    )
+    mirror = Mirror(_predict_as_trained(predictor))
     metadata = predictor.metadata
     served = ServedModel(
         deployment=orders.deployment,
@@ -130,7 +172,7 @@ def load_model(orders: WorkerOrders) -> ServedModel:
         version=str(metadata.version),
         platform=metadata.framework or "",
         input_schema=metadata.input_schema,
-        predict=_predict_as_trained(predictor),
+        predict=mirror,
     )
     loaded = time.perf_counter()
     served.warm_up()
@@ -141,7 +183,7 @@ def load_model(orders: WorkerOrders) -> ServedModel:
         loaded - started,
         time.perf_counter() - loaded,
     )
-    return served
+    return served, mirror
 
 
 def _predict_as_trained(
@@ -160,25 +202,23 @@ def _predict_as_trained(
     return predict
 
 
-def _pinned(orders: WorkerOrders) -> MemoryTrackingStore:
+def _pinned(orders: WorkerOrders, version: VersionOrder) -> MemoryTrackingStore:
     """A tracking backend that knows one fact: the digest this version must have."""
     tracking = MemoryTrackingStore()
-    if orders.digest is not None:
+    if version.digest is not None:
         tracking.open_run(
             orders.model_name,
-            orders.version,
-            digest=orders.digest,
+            version.version,
+            digest=version.digest,
             params={},
             metrics={},
         )
     return tracking
 
 
-def _serve(orders: WorkerOrders, served: ServedModel, limits: Limits) -> None:
-    metrics = MetricsFile(Path(orders.folder) / "metrics.bin")
-    application = PredictorApplication(served, limits, metrics, orders.slot)
+def _serve(orders: WorkerOrders, holder: Holder, serving: Future[_Serving]) -> None:
     config = uvicorn.Config(
-        application,
+        holder.switch,
         log_config=None,
         access_log=False,
         lifespan="on",
@@ -189,14 +229,20 @@ def _serve(orders: WorkerOrders, served: ServedModel, limits: Limits) -> None:
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
     listening = socket.socket(fileno=orders.listen_fd)
-    server = DrainingServer(config, application, lambda: _report(orders, "ready"))
+    code = LoadedCode()
+
+    def begin() -> None:
+        holder.begin()
+        serving.set_result(_Serving(holder, code, asyncio.get_running_loop()))
+        _report(orders, "ready")
+
+    server = DrainingServer(config, holder.switch, begin)
     server.run(sockets=[listening])
 
 
-def _report(orders: WorkerOrders, event: str, error: str = "") -> None:
-    line: dict[str, Any] = {"event": event, "error": error}
+def _report(orders: WorkerOrders, event: str, error: str = "", order: int = 0) -> None:
+    line: dict[str, Any] = {"event": event, "error": error, "order": order}
     os.write(orders.report_fd, json.dumps(line).encode() + b"\n")
-    os.close(orders.report_fd)
 
 
 def _sentence(err: Exception) -> str:
@@ -205,29 +251,40 @@ def _sentence(err: Exception) -> str:
     return f"{type(err).__name__}: {err}".splitlines()[0][:500]
 
 
-def _follow_lifeline() -> None:
-    while sys.stdin.buffer.read(1):
-        continue
+def _follow_orders(orders: WorkerOrders, serving: Future[_Serving]) -> None:
+    """Obey until stdin ends, then leave."""
+    while line := sys.stdin.buffer.readline():
+        order = ChangeOrder.model_validate_json(line)
+        try:
+            _report(orders, *_obey(order, serving.result()), order.id)
+        except Exception as err:  # noqa: B902 - told to the supervisor; we serve on
+            logger.exception("an order could not be obeyed")
+            _report(orders, "failed", _sentence(err), order.id)
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(_LAST_RESORT_SECONDS)
     os._exit(1)
 
 
+def _obey(order: ChangeOrder, serving: _Serving) -> tuple[str, str]:
+    """Make a change; returns the event and why."""
+    holder, versions = serving.holder, order.versions
+    if order.op == "discard":
+        holder.discard()
+    elif order.op == "commit":
+        holder.commit(versions, serving.loop)
+        logger.info("serving %s", " and ".join(each.version for each in versions.all))
+    elif changed := serving.code.changed():
+        return "stale", f"{', '.join(changed)} changed on disk"
+    else:
+        holder.prepare(versions)
+    return "done", ""
+
+
 def _start_logging(orders: WorkerOrders) -> None:
     level = os.environ.get("LOG_LEVEL", "").upper()
-    handler = logging.handlers.RotatingFileHandler(
-        Path(orders.folder) / "logs" / f"replica-{orders.slot}.log",
-        maxBytes=_LOG_BYTES,
-        backupCount=1,
-        encoding="utf-8",
-        errors="backslashreplace",
+    RuntimeFolder(Path(orders.folder)).start_logging(
+        f"replica-{orders.slot}", level if level in _LEVELS else orders.log_level
     )
-    logging.basicConfig(
-        level=level if level in _LEVELS else orders.log_level,
-        format="%(asctime)s %(levelname)s %(process)d %(name)s: %(message)s",
-        handlers=[handler],
-    )
-    logging.captureWarnings(True)
 
 
 if __name__ == "__main__":

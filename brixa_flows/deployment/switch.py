@@ -1,0 +1,122 @@
+"""Which version of a replica answers a request: the one served, or its canary.
+
+Versions are exchanged between two requests, with the sockets, the connections and the
+process as they were: a request that began with one version is finished by it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import random
+import time
+
+from brixa_flows.deployment.application import (
+    PredictorApplication,
+    Receive,
+    Scope,
+    Send,
+)
+
+__all__ = ["Switch"]
+
+_LONGEST_REQUEST_SECONDS = 60.0
+_POLL_SECONDS = 0.05
+
+
+class Switch:
+    """An ASGI application in front of one or two predictors; lives on one event loop.
+
+    Args:
+        main: What is served.
+
+    Attributes:
+        main: Answers what nobody else does.
+        canary: Answers its share of the requests to predict, and what names its version.
+        share: Of the canary, 0 to 1.
+    """
+
+    def __init__(self, main: PredictorApplication) -> None:
+        self.main = main
+        self.canary: PredictorApplication | None = None
+        self.share = 0.0
+        self._draining = False
+        self._leaving: set[asyncio.Task[None]] = set()
+
+    @property
+    def draining(self) -> bool:
+        """Does every answer ask the client to come back by a new connection?"""
+        return self._draining
+
+    @draining.setter
+    def draining(self, draining: bool) -> None:
+        self._draining = draining
+        for each in self._held():
+            each.draining = draining
+
+    def _held(self) -> list[PredictorApplication]:
+        return [self.main] if self.canary is None else [self.main, self.canary]
+
+    def choose(self, version: str | None = None) -> PredictorApplication:
+        """Who answers the next request to predict.
+
+        Args:
+            version: The one that the request names; ``None`` if it names none. One that
+                is not held is refused by whoever is served.
+        """
+        canary = self.canary
+        if canary is None:
+            return self.main
+        if version is not None:
+            return canary if canary.version == version else self.main
+        return canary if random.random() < self.share else self.main
+
+    def turn(
+        self,
+        main: PredictorApplication,
+        canary: PredictorApplication | None = None,
+        share: float = 0.0,
+    ) -> None:
+        """Send the next request there; who is held no longer ends its own and goes."""
+        before = self._held()
+        self.main, self.canary, self.share = main, canary, share
+        self.draining = self._draining
+        for each in before:
+            if each not in self._held():
+                task = asyncio.get_running_loop().create_task(_see_off(each))
+                self._leaving.add(task)
+                task.add_done_callback(self._leaving.discard)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection event, as ASGI defines it."""
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        elif self.canary is None or scope["type"] != "http":
+            await self.main(scope, receive, send)
+        else:
+            await self._chosen(scope)(scope, receive, send)
+
+    def _chosen(self, scope: Scope) -> PredictorApplication:
+        _, named, rest = scope["path"].partition("/versions/")
+        if named:
+            return self.choose(rest.partition("/")[0])
+        return self.choose() if scope["method"] == "POST" else self.main
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                await send({"type": "lifespan.startup.complete"})
+            else:
+                for each in self._held():
+                    each.close()
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+
+
+async def _see_off(application: PredictorApplication) -> None:
+    deadline = time.monotonic() + _LONGEST_REQUEST_SECONDS
+    while application.in_flight and time.monotonic() < deadline:
+        await asyncio.sleep(_POLL_SECONDS)
+    application.close()
+    await asyncio.get_running_loop().run_in_executor(None, gc.collect)

@@ -1,0 +1,93 @@
+"""``brixa deployment`` against a deployment that serves."""
+
+from __future__ import annotations
+
+import io
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from rich.console import Console
+
+from brixa_flows.cli.deployment_status import watch_status
+from brixa_flows.deployment import CanaryStatus, DeploymentStatus
+
+NOW = datetime.now(UTC)
+
+
+def test_a_deployment_is_created_told_and_deleted(run):
+    code, out, err = run(
+        *("deployment", "create", "delays", "--name", "live"),
+        *("--autoscale", "1-2", "--target-cpu", "50"),
+    )
+    assert code == 0, err
+    try:
+        assert "live serves delays 1.0.0 with 1 replica at http://" in out
+        code, out, _ = run("deployment", "status", "live")
+        cells = (line.split(maxsplit=1) for line in out.splitlines()[3:])
+        facts = {cell[0]: cell[1].strip() for cell in cells if len(cell) == 2}
+        assert facts["state"] == "ready" and facts["serves"] == "delays 1.0.0"
+        assert facts["ready"] == "1 of 1" and facts["restarts"] == "0"
+        code, out, _ = run("lineage", "show", "delays", "--json")
+        assert "deployment:live" in out
+        refused = [
+            (("canary", "live", "1.0.0", "--share", "0.1"), "serves delays 1.0.0"),
+            (("canary", "live", "1.0.0"), "give either share="),
+            (("promote", "live"), "tries no version"),
+            (("abort", "live"), "tries no version"),
+            (("judge", "live"), "tries no version"),
+        ]
+        for arguments, words in refused:
+            code, _, err = run("deployment", *arguments)
+            assert (code, words in err) == (1, True), err
+        code, out, _ = run("deployment", "create", "delays", "--name", "live")
+        seen = json.loads(run("deployment", "status", "live", "--json")[1])
+        assert seen["ready_replicas"] == 1 and seen["canary"] is None
+    finally:
+        assert run("deployment", "delete", "live")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("create", "delays", "--name", "d", "--autoscale", "4"), "is not MIN-MAX"),
+        (("create", "delays", "--name", "d", "--target-cpu", "4"), "goes with"),
+        (("status", "d", "--watch", "--json"), "leave one of"),
+    ],
+)
+def test_options_that_do_not_go_together_are_told(run, arguments, words):
+    code, _, err = run("deployment", *arguments)
+    assert code == 2 and words in err
+
+
+def test_watching_shows_what_is_new_until_nobody_watches():
+    seen = DeploymentStatus(
+        name="live",
+        state="degraded",
+        model_name="delays",
+        version="1.0.0",
+        endpoint="http://127.0.0.1:1",
+        desired_replicas=2,
+        ready_replicas=1,
+        restarts=3,
+        requests_total=7,
+        request_rate=1.5,
+        error_rate=0.25,
+        p50_ms=2,
+        p99_ms=40.25,
+        last_error="replica 1 ended with signal 9",
+        since=NOW - timedelta(minutes=5),
+        observed_at=NOW,
+        canary=CanaryStatus(version="1.1.0", share=0.1, shadow=False, since=NOW),
+    )
+    answers = iter([seen, seen.model_copy(update={"requests_total": 1234})])
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=True, width=100)
+    watch_status(lambda: next(answers), iter([None]), console)
+    text = screen.getvalue()
+    for words in (
+        *("delays 1.0.0", "degraded", "5 min ago", "1 of 2", "1234, 1.5 a second"),
+        *("25.00 %", "2.0 ms, 40.2 ms", "replica 1 ended with signal 9"),
+        "live tries 1.1.0 on 0.1 of the requests",
+    ):
+        assert words in text, words
