@@ -245,6 +245,23 @@ def history(
         print_folded(f"not known: {lost}")
 
 
+@model.command("accept-losses")
+@click.argument("name")
+@_actor_option
+@click.option("--reason", required=True, help="Why; kept for ever.")
+@json_option
+@click.pass_obj
+def accept_losses(
+    workspace: Workspace, name: str, actor: str | None, reason: str, json_output: bool
+) -> None:
+    """Let stages and aliases count without the records that are lost for good.
+
+    Prints who stands where from now on.
+    """
+    found = workspace.registry.accept_losses(name, actor=actor, reason=reason)
+    as_json(found) if json_output else print_folded(str(found))
+
+
 @model.command("delete")
 @click.argument("ref", type=MODEL_REF)
 @_actor_option

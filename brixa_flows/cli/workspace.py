@@ -82,7 +82,7 @@ class Workspace:
 
     def say_problems(self, found: Iterable[ModelMetadata]) -> None:
         """Tell why versions that were listed are quarantined."""
-        for problem in filter(None, (each.problem for each in found)):
+        for problem in (x.problem for x in found if x.state == "quarantined"):
             click.echo(f"quarantined: {problem}", err=True)
 
     def say_none(self, what: str) -> None:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from brixa_flows.refs import check_model_name
+from brixa_flows.registry.facts.records import now
 from brixa_flows.registry.facts.repairs import RecoveryAction
+from brixa_flows.registry.facts.timeline import StageSnapshot
 from brixa_flows.registry.reading.feed import JournalFeed
 from brixa_flows.registry.trusted_catalog import TrustedCatalog
 from brixa_flows.registry.upkeep.checking import Checker
 from brixa_flows.registry.upkeep.garbage import Collector, Garbage
 from brixa_flows.registry.upkeep.rebuilding import Rebuilder
 from brixa_flows.registry.upkeep.recovery import Recovery
+from brixa_flows.registry.writing.changing import Changer
 
 __all__ = ["MaintainedRegistry"]
 
@@ -47,6 +51,31 @@ class MaintainedRegistry(TrustedCatalog):
             TrackingUnavailableError: If MLflow is away.
         """
         return Recovery(self._backends, self._reader).run()
+
+    def accept_losses(
+        self, name: str, *, reason: str, actor: str | None = None
+    ) -> StageSnapshot:
+        """Say that stages and aliases count without the records that are lost for good.
+
+        Where those that are left do not tell what is right, say it first by
+        :meth:`ModelRegistry.transition` and :meth:`ModelRegistry.set_alias`. A record
+        that is restored later counts again, in its place.
+
+        Args:
+            name: Model.
+            reason: Why; kept for ever.
+            actor: Who decides; the user of this process if not given.
+
+        Returns:
+            Who stands where now.
+
+        Raises:
+            InvalidMetadataError: If no record of the model is lost, or for no reason.
+            TrackingUnavailableError: If MLflow is away.
+        """
+        changer = Changer(self._backends, self._reader)
+        changer.accept_losses(check_model_name(name), actor, reason)
+        return self.stage_at(name, now())
 
     def rebuild_tracking(self) -> list[RecoveryAction]:
         """Show MLflow everything that storage knows and MLflow lost.

@@ -10,6 +10,7 @@ import pytest
 
 from brixa_flows.errors import (
     DamagedArtifactError,
+    InvalidMetadataError,
     StageTransitionError,
     VersionExistsError,
     VersionInUseError,
@@ -199,6 +200,48 @@ def test_the_last_known_holder_may_be_confirmed(
     assert str(seen.resolve("a")) == "1.0.0"
     assert seen.tracking.aliases("a") == {"production": "1.0.0"}
     assert seen.stage_history("a")[-1].number == 2
+
+
+@pytest.mark.parametrize("gone", [True, False])
+def test_a_loss_that_is_accepted_is_told_no_more_and_a_restored_record_counts_again(
+    again: ModelRegistry, journal: Path, gone: bool
+) -> None:
+    again.transition("a", "1.1.0", "production", actor="ada")
+    record = journal / "changes" / "00000002.json"
+    kept = record.read_bytes()
+    record.unlink() if gone else record.write_bytes(b"{")
+    seen = ModelRegistry(again.storage, tracking=again.tracking)
+    assert any("brixa model accept-losses NAME --reason WHY" in x for x in seen.check())
+    with pytest.raises(InvalidMetadataError, match="'reason' is blank"):
+        seen.accept_losses("a", reason=" ")
+    found = seen.accept_losses("a", reason="1.1.0 was never rolled out", actor="ada")
+    assert str(found.production) == "1.0.0"
+    assert seen.check() == [] and seen.recover() == []
+    fresh = ModelRegistry(again.storage, tracking=again.tracking)
+    assert str(fresh.resolve("a", "production")) == "1.0.0"
+    assert fresh.tracking.aliases("a") == {"production": "1.0.0"}
+    with pytest.raises(InvalidMetadataError, match="every stage change can be read"):
+        fresh.accept_losses("a", reason="again")
+    record.write_bytes(kept)
+    assert str(seen.resolve("a", "production")) == "1.1.0"
+
+
+def test_a_deleted_version_whose_tombstone_is_lost_stays_shut(
+    again: ModelRegistry, journal: Path
+) -> None:
+    again.delete_version("a", "1.1.0", actor="ada", reason="wrong labels")
+    assert "by ada (wrong labels)" in again.get_metadata("a", "1.1.0").problem
+    (journal / "changes" / "00000002.json").unlink()
+    seen = ModelRegistry(again.storage, tracking=again.tracking)
+    with pytest.raises(VersionNotFoundError, match="1.1.0 as deleted.*is lost"):
+        seen.load_model("a", "1.1.0")
+    seen.accept_losses("a", reason="only a deletion is missing")
+    [told] = seen.check()
+    assert told.endswith("brixa model delete a@1.1.0 --reason WHY")
+    with pytest.raises(VersionNotFoundError, match="1.1.0 as deleted.*is lost"):
+        seen.load_model("a", "1.1.0")
+    seen.delete_version("a", "1.1.0", reason="as MLflow says")
+    assert seen.check() == []
 
 
 @pytest.mark.parametrize("file", ["_journal/seals/1.1.0.json", "1.1.0_meta.json"])

@@ -186,7 +186,8 @@ class ModelMetadata(_Value):
         name: Name of the model.
         version: Its semantic version.
         state: ``registered`` (no bytes yet), ``ready``, ``quarantined``, ``deleted``.
-        problem: Why it is quarantined and what to do; empty in any other state.
+        problem: Why it is quarantined and what to do, or who deleted it, when and why;
+            empty in any other state.
         stage: ``staging``, ``production``, ``archived`` or ``None``; also ``None``
             where a lost record hides it.
         aliases: Own aliases that point here.

@@ -274,7 +274,7 @@ class Change(Record):
     """
 
     number: int
-    kind: Literal["transition", "rollback", "alias", "delete"]
+    kind: Literal["transition", "rollback", "alias", "delete", "accept"]
     version: ModelVersion | None
     actor: str
     reason: str
@@ -282,6 +282,8 @@ class Change(Record):
     event_id: str
     moves: tuple[Move, ...] = ()
     alias: str | None = None
+    accepts: tuple[int, ...] = ()
+    """Numbers of lost changes without which the state counts from now on."""
 
 
 class LostChange(Change):

@@ -105,7 +105,7 @@ def refuse_unusable(standing: Standing, version: ModelVersion, spec: str) -> Non
         raise VersionNotFoundError(name, spec, standing.ready)
     listed = standing.listed_state(version)
     if listed == "deleted":
-        hint = f"{version} was deleted"
+        hint = standing.lifecycle.why_deleted(version)
         raise VersionNotFoundError(name, spec, standing.ready, hint)
     if listed == "quarantined":
         hint = standing.why_quarantined(version)

@@ -62,10 +62,11 @@ class Lifecycle:
         productions: Those that were in production and never rolled back from, oldest
             first; a rollback goes one step down.
         aliases: Version by own alias.
-        deleted: Versions with a tombstone.
+        deleted: The tombstone by version.
         history: Every stage change, oldest first.
         settled: Number of the last change of each stage and alias.
         lost: Changes whose records can't be read.
+        accepted: Those of them without which somebody said that the state counts.
     """
 
     name: str
@@ -73,10 +74,16 @@ class Lifecycle:
     stages: Mapping[ModelVersion, Stage] = field(default_factory=dict)
     productions: tuple[ModelVersion, ...] = ()
     aliases: Mapping[str, ModelVersion] = field(default_factory=dict)
-    deleted: frozenset[ModelVersion] = frozenset()
+    deleted: Mapping[ModelVersion, Change] = field(default_factory=dict)
     history: tuple[StageRecord, ...] = ()
     settled: Mapping[str, int] = field(default_factory=dict)
     lost: tuple[LostChange, ...] = ()
+    accepted: tuple[LostChange, ...] = ()
+
+    @property
+    def is_patchy(self) -> bool:
+        """Whether something is not known, or would be other if a record were restored."""
+        return bool(self.lost or self.accepted)
 
     def doubt(self, word: str) -> LostChange | None:
         """The lost change that may have moved a stage or alias last, if any."""
@@ -103,6 +110,13 @@ class Lifecycle:
             return not self.is_doubted(version)
         free = [stage for stage in SINGLE_HOLDER if self.doubt(stage) is not None]
         return not free or self.doubt(version.core) is None
+
+    def why_deleted(self, version: ModelVersion) -> str:
+        """When a deleted version was deleted, by whom and why."""
+        change = self.deleted[version]
+        because = f" ({change.reason})" if change.reason else ""
+        on = f"{change.at:%Y-%m-%d %H:%M} UTC"
+        return f"{version} was deleted on {on} by {change.actor}{because}"
 
     @cached_property
     def last_holders(self) -> Mapping[Stage, ModelVersion]:
@@ -258,15 +272,18 @@ def advance(before: Lifecycle, changes: Iterable[Change]) -> Lifecycle:
     stages = dict(before.stages)
     productions = list(before.productions)
     aliases = dict(before.aliases)
-    deleted = set(before.deleted)
+    deleted = dict(before.deleted)
     history = list(before.history)
     settled = dict(before.settled)
     lost = list(before.lost)
+    accepted = list(before.accepted)
     number = before.number
     for change in changes:
         number = change.number
         if isinstance(change, LostChange):
             lost.append(change)
+        accepted += [each for each in lost if each.number in change.accepts]
+        lost = [each for each in lost if each.number not in change.accepts]
         settled.update(dict.fromkeys(_words_of(change), number))
         replaced = _replaced(change)
         for move in change.moves:
@@ -287,7 +304,7 @@ def advance(before: Lifecycle, changes: Iterable[Change]) -> Lifecycle:
         if change.kind == "alias" and change.alias is not None:
             _point(aliases, change.alias, change.version)
         if change.kind == "delete" and change.version is not None:
-            deleted.add(change.version)
+            deleted[change.version] = change
             for alias in [key for key, v in aliases.items() if v == change.version]:
                 del aliases[alias]
     return Lifecycle(
@@ -296,10 +313,11 @@ def advance(before: Lifecycle, changes: Iterable[Change]) -> Lifecycle:
         stages,
         tuple(productions),
         aliases,
-        frozenset(deleted),
+        deleted,
         tuple(history),
         settled,
         tuple(lost),
+        tuple(accepted),
     )
 
 

@@ -85,7 +85,7 @@ class Standing:
     @property
     def ready_count(self) -> int:
         """How many may be loaded, where each that is sealed is claimed and sound."""
-        shut = self.quarantined | self.lifecycle.deleted
+        shut = self.quarantined | self.lifecycle.deleted.keys()
         return len(self.sealed) - len(self.sealed & shut)
 
     def is_ready(self, version: ModelVersion) -> bool:

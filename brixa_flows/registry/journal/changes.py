@@ -69,7 +69,7 @@ class StageChanges:
         shown = self._shown(name)
         names = self._names(name)
         kept = self._folded.get(name)
-        if kept is not None and kept.names is names and not kept.lifecycle.lost:
+        if kept is not None and kept.names is names and not kept.lifecycle.is_patchy:
             if shown <= kept.lifecycle.number:
                 return kept.lifecycle
         state = Lifecycle(name)
@@ -117,7 +117,7 @@ class StageChanges:
 def _goes_on(kept: _Folded, names: tuple[str, ...]) -> bool:
     """Nothing but later changes came since, and all before could be read."""
     count = len(kept.names)
-    return not kept.lifecycle.lost and names[:count] == kept.names
+    return not kept.lifecycle.is_patchy and names[:count] == kept.names
 
 
 def _downwards(names: tuple[str, ...]) -> Iterator[str]:

@@ -155,8 +155,8 @@ def _needing(
     reader: Reader, standing: Standing, version: ModelVersion
 ) -> Iterator[str]:
     """Ready versions of other models that only this version satisfies."""
-    deleted = standing.lifecycle.deleted | {version}
-    without = replace(standing, lifecycle=replace(standing.lifecycle, deleted=deleted))
+    shut = standing.quarantined | {version}
+    without = replace(standing, quarantined=shut)
     for other in reader.models():
         for each in (
             reader.standing(other).listed_ready if other != standing.name else ()

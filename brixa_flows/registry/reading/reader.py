@@ -35,7 +35,7 @@ from brixa_flows.registry.reading.tracked_facts import (
     facts_of,
     mutable_of,
 )
-from brixa_flows.tracking import TrackedVersion
+from brixa_flows.tracking import TrackedVersion, tags
 from brixa_flows.versioning import ModelVersion
 
 __all__ = ["LINEAGE_NAME", "Reader", "Standing"]
@@ -153,6 +153,8 @@ class Reader:
         damage = standing.damage(version)
         if damage is not None:
             raise damage
+        if standing.lifecycle.is_patchy:
+            self._refuse_buried(standing, version)
         metadata = self.metadata(name, version, standing)
         stored = self._versions.look(name, version, standing.is_ready(version)).stored
         if stored.run_id is None:
@@ -166,6 +168,14 @@ class Reader:
             tracked = tracking.get_version(name, text, backend_version=number)
             recorded = None if tracked is None else tracked.digest
         return metadata, recorded
+
+    def _refuse_buried(self, standing: Standing, version: ModelVersion) -> None:
+        """Where the record of a deletion may be lost, the backend's mark of it counts."""
+        name, text = standing.name, str(version)
+        tracked = self._backends.tracking.get_version(name, text)
+        if tracked is not None and tracked.facts.get(tags.STATE) == "deleted":
+            hint = f"MLflow shows {version} as deleted, and the record of that is lost"
+            raise VersionNotFoundError(name, text, standing.ready, hint)
 
     def all_metadata(
         self, name: str, versions: Iterable[ModelVersion], standing: Standing
@@ -187,7 +197,9 @@ class Reader:
         problem = ""
         if state == "quarantined":
             problem = standing.why_quarantined(version)
-        elif state != "deleted" and look.damage is not None:
+        elif state == "deleted":
+            problem = standing.lifecycle.why_deleted(version)
+        elif look.damage is not None:
             state, problem = "quarantined", str(look.damage)
         return _put_together(look.stored, state, standing.lifecycle, tracked, problem)
 

@@ -11,12 +11,16 @@ from brixa_flows.registry.reading.backends import Backends
 from brixa_flows.registry.reading.reader import Reader, Standing
 from brixa_flows.registry.writing.mirroring import listed, lost_of, untrusted_of
 from brixa_flows.serializers.manifest import MANIFEST_NAME
-from brixa_flows.tracking import TrackedVersion
+from brixa_flows.tracking import TrackedVersion, tags
 from brixa_flows.versioning import ModelVersion
 
 __all__ = ["Checker"]
 
 _FIX = "brixa doctor --fix"
+_ACCEPT = (
+    "; if that record is gone for good and brixa model history NAME tells what is right, "
+    "brixa model accept-losses NAME --reason WHY lets it count without that record"
+)
 
 
 class Checker:
@@ -40,7 +44,7 @@ class Checker:
         found: list[str] = []
         for name in self._reader.models():
             standing = self._reader.standing(name)
-            found += [each.reason for each in standing.lifecycle.lost]
+            found += [f"{each.reason}{_ACCEPT}" for each in standing.lifecycle.lost]
             found += _quarantined(standing)
             found += map(str, self._backends.journal.damaged_records(name))
             found += self._unfinished(standing)
@@ -54,7 +58,7 @@ class Checker:
         lost = lost_of(standing, there)
         if lost:  # what else it shows of the model is made anew with them
             return [self._backends.lost(standing.name, lost)]
-        found = self._moved_aliases(standing)
+        found = _undead(standing, there) + self._moved_aliases(standing)
         return found + self._untrusted(standing, there)
 
     def _untrusted(
@@ -134,6 +138,19 @@ def _quarantined(standing: Standing) -> list[str]:
         elif (damage := standing.damage(version)) is not None:
             found.append(str(damage))
     return found
+
+
+def _undead(standing: Standing, there: Mapping[str, TrackedVersion]) -> list[str]:
+    """Versions that MLflow shows as deleted and no record that can be read does."""
+    return [
+        f"{standing.name}: MLflow shows {version} as deleted, and the record of that is "
+        "lost, so it does not load; delete it again: "
+        f"brixa model delete {standing.name}@{version} --reason WHY"
+        for version in standing.claimed
+        if (shown := there.get(version.core)) is not None
+        and shown.facts.get(tags.STATE) == "deleted"
+        and version not in standing.lifecycle.deleted
+    ]
 
 
 def _core(version: str | None) -> str | None:

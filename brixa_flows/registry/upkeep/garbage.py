@@ -136,7 +136,8 @@ class Collector:
         there = self._there(name)
         standing = self._reader.standing(name)
         claimed = {each.core for each in standing.claimed}
-        deleted = self._tombstones(standing)
+        tombstones = standing.lifecycle.deleted.items()
+        deleted = {each.core: change.at for each, change in tombstones}
         for kind, key, version in there:
             at, reason = deleted.get(version.core), f"{name} {version} was deleted"
             if version.core not in claimed:
@@ -163,16 +164,6 @@ class Collector:
             with suppress(InvalidVersionError):  # _journal, and what people put there
                 found.append((kind, key, ModelVersion.parse(text)))
         return found
-
-    def _tombstones(self, standing: Standing) -> dict[str, datetime]:
-        """When each deleted version was deleted."""
-        if not standing.lifecycle.deleted:
-            return {}
-        return {
-            change.version.core: change.at
-            for change in self._backends.journal.changes(standing.name)
-            if change.kind == "delete" and change.version is not None
-        }
 
     def _bytes(
         self,

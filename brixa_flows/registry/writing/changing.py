@@ -10,6 +10,7 @@ import getpass
 from collections.abc import Callable
 
 from brixa_flows.errors import (
+    InvalidMetadataError,
     StageTransitionError,
     VersionExistsError,
     VersionInUseError,
@@ -150,6 +151,24 @@ class Changer:
         """
         self._bury(name, version, actor, "never saved", only_unsaved=True)
 
+    def accept_losses(self, name: str, actor: str | None, reason: str) -> None:
+        """Let the records that can be read count without those that can't."""
+        _check_words(actor, reason)
+        refuse_blank("reason", reason, "why")
+        self._backends.tracking.ping()
+        if not self._reader.standing(name).lifecycle.lost:
+            raise InvalidMetadataError(
+                "name", f"is {name!r}, of which every stage change can be read"
+            )
+
+        def plan(lifecycle: Lifecycle) -> Change:
+            lost = tuple(each.number for each in lifecycle.lost)
+            change = _change(lifecycle, "accept", None, actor, reason)
+            return change.model_copy(update={"accepts": lost})
+
+        self._backends.journal.append_change(name, plan)
+        project(self._backends, self._reader, name, anew=True)
+
     def _bury(
         self,
         name: str,
@@ -212,7 +231,7 @@ def _check_words(actor: object, reason: object) -> None:
 def _refuse_deleted(lifecycle: Lifecycle, version: ModelVersion) -> None:
     if version in lifecycle.deleted:
         raise VersionNotFoundError(
-            lifecycle.name, str(version), (), f"{version} was deleted"
+            lifecycle.name, str(version), (), lifecycle.why_deleted(version)
         )
 
 

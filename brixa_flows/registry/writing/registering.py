@@ -246,16 +246,11 @@ class Registrar:
         return claim
 
     def _why_taken(self, name: str, version: ModelVersion) -> str:
-        journal = self._backends.journal
-        if version in journal.lifecycle(name).deleted:
-            for change in journal.changes(name):
-                if change.kind == "delete" and change.version == version:
-                    because = f" ({change.reason})" if change.reason else ""
-                    return (
-                        f"was deleted on {change.at:%Y-%m-%d %H:%M} UTC by "
-                        f"{change.actor}{because}, its number is never used again"
-                    )
-        return "is registered already"
+        lifecycle = self._backends.journal.lifecycle(name)
+        if version not in lifecycle.deleted:
+            return "is registered already"
+        told = lifecycle.why_deleted(version).removeprefix(f"{version} ")
+        return f"{told}, its number is never used again"
 
     def _next(self, core: Core, bump: Bump | None) -> ModelVersion:
         """The number after the highest that was ever taken."""

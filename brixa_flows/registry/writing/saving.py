@@ -148,7 +148,10 @@ class Saver:
         state = standing.state(version)
         if state == "deleted":
             raise VersionNotFoundError(
-                name, str(version), standing.ready, f"{version} was deleted"
+                name,
+                str(version),
+                standing.ready,
+                standing.lifecycle.why_deleted(version),
             )
         if state != "registered":
             raise VersionExistsError(name, version, f"is saved already ({state})")

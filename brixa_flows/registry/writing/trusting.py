@@ -199,7 +199,7 @@ def _refuse_unless_there(
     state = standing.state(version)
     if state == "deleted":
         raise VersionNotFoundError(
-            name, str(version), standing.ready, f"{version} was deleted"
+            name, str(version), standing.ready, standing.lifecycle.why_deleted(version)
         )
     if state == "registered":
         raise ModelNotSavedError(name, version)
