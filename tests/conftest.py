@@ -72,6 +72,17 @@ def mlflow_is_told_nothing() -> Iterator[None]:
         mlflow.set_tracking_uri(None)
 
 
+@pytest.fixture(autouse=True)
+def absl_closes_no_captured_stream() -> Iterator[None]:
+    """Prefect's logging closes other handlers; absl's then closes its stream.
+
+    Which is pytest's capture, if TensorFlow was imported during a test.
+    """
+    yield
+    if absl := sys.modules.get("absl.logging"):
+        absl.get_absl_handler().python_handler.stream = sys.__stderr__
+
+
 @pytest.fixture(scope="session")
 def mlflow_template_db(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A migrated, empty MLflow sqlite file; copy it, do not open it.
