@@ -296,6 +296,8 @@ DRIFT_METHODS = PluginRegistry(
         Plugin(
             "new_category_share", "brixa_flows.drift.methods.categorical:NewCategories"
         ),
+        Plugin("word_share_change", "brixa_flows.drift.methods.words:WordShareChange"),
+        Plugin("new_word_share", "brixa_flows.drift.methods.words:NewWords"),
         Plugin(
             "wasserstein_over_sd",
             "brixa_flows.drift.methods.numeric:WassersteinOverDeviation",

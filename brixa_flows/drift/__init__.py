@@ -9,6 +9,7 @@
     base.py        DriftMethod, the extension point; methods/ are ours
     judging.py     sure, large and unusual: from measurements to verdicts
     findings.py    columns gone, new, retyped
+    flow.py        how many rows come, and how new they are
     detector.py    DriftDetector, which puts it together
     report.py      DriftReport and its parts; markdown.py, html_page.py show it
     policy.py      DriftPolicy: when a window that drifted is an alarm
@@ -19,6 +20,7 @@ the adapters to pyarrow and matplotlib.
 
 from brixa_flows.drift.base import DriftMethod, Measurement
 from brixa_flows.drift.detector import DriftDetector
+from brixa_flows.drift.flow import Freshness
 from brixa_flows.drift.policy import DriftPolicy, DriftVerdict, JudgedWindow
 from brixa_flows.drift.profile import DriftProfile
 from brixa_flows.drift.report import ColumnDrift, DriftReport, Finding
@@ -33,6 +35,7 @@ __all__ = [
     "DriftReport",
     "DriftVerdict",
     "Finding",
+    "Freshness",
     "JudgedWindow",
     "Measurement",
     "ReferenceSpread",

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from brixa_flows.drift._arrow_tensors import is_tensor, summarise
+from brixa_flows.drift._arrow_text import count_words, reads_like_text
 from brixa_flows.drift.column import ColumnKind, ColumnProfile
 from brixa_flows.drift.radix import Floats, count_bins
+from brixa_flows.errors import DriftError
 
-__all__ = ["instants", "kind_of", "measure"]
+__all__ = ["SAID", "instants", "kind_of", "measure"]
+
+# Type of a column whose kind a person said, before its values are known.
+SAID = "said"
 
 # Longer texts with the same beginning count as one category.
 _CATEGORY_CHARACTERS = 200
@@ -31,24 +39,95 @@ def kind_of(type_: pa.DataType) -> ColumnKind:
         return "numeric"
     if pa.types.is_timestamp(type_) or pa.types.is_date(type_):
         return "datetime"
-    return "category" if _is_text(type_) else "unsupported"
+    if _is_text(type_):
+        return "category"
+    return "tensor" if is_tensor(type_) else "unsupported"
 
 
-def measure(array: pa.Array, centre: float | None = None) -> ColumnProfile:
+def measure(array: pa.Array, like: ColumnProfile | None = None) -> ColumnProfile:
     """Sum up one array.
 
     Args:
         array: Of any type; of an unsupported one only nulls are counted.
-        centre: To bin about; by default the array's own median.
+        like: Take its centre, and its kind where the type leaves a choice; by default
+            the centre is the array's own median.
+
+    Raises:
+        DriftError: If it can't be of the kind that was said.
     """
     if isinstance(array, pa.ExtensionArray):
         array = array.storage
-    kind = kind_of(array.type)
+    kind, type_name = kind_of(array.type), str(array.type)
+    if like is not None:
+        array, kind = _as_kind(array, kind, like)
+    elif kind == "category" and _is_text(array.type) and reads_like_text(array):
+        kind = "text"
+    if kind == "text":
+        return _with_parts(array, kind, like, *count_words(array))
+    if kind == "tensor":
+        return _with_parts(array, kind, like, {}, summarise(array))
     if kind in ("category", "boolean"):
-        return _categories(array, kind)
+        return replace(_categories(array, kind), type_name=type_name)
     if kind in ("numeric", "datetime"):
-        return _numbers(array, kind, centre)
+        return _numbers(array, kind, None if like is None else like.centre)
     return ColumnProfile(kind, str(array.type), len(array), missing=array.null_count)
+
+
+def _as_kind(
+    array: pa.Array, kind: ColumnKind, like: ColumnProfile
+) -> tuple[pa.Array, ColumnKind]:
+    """Strings are texts or categories, and numbers codes, as they were before."""
+    if kind == "category" and like.kind in ("category", "text"):
+        if like.kind == "text" and pa.types.is_dictionary(array.type):
+            array = array.dictionary_decode().cast(pa.string())
+        return array, like.kind
+    said = like.type_name == SAID
+    if like.kind == "category" and kind == "numeric":
+        if said or _names_a_number(like.type_name):
+            # Whole numbers that were floats because some were missing are no new codes.
+            return _as_codes(array), "category"
+    if said and kind not in (like.kind, "empty"):
+        raise DriftError(
+            f"holds {array.type} values, which are no {like.kind}; leave its kind out"
+        )
+    return array, kind
+
+
+def _as_codes(array: pa.Array) -> pa.Array:
+    values = _as_floats(array)
+    finite = values[np.isfinite(values)]
+    if not pa.types.is_integer(array.type) and np.all(finite == np.floor(finite)):
+        whole = np.where(np.isfinite(values), values, 0.0)
+        if np.abs(whole).max(initial=0.0) < 2**53:
+            made = pa.array(whole.astype(np.int64), mask=~np.isfinite(values))
+            return made.cast(pa.string())
+    return array.cast(pa.string())
+
+
+def _names_a_number(type_name: str) -> bool:
+    return type_name.startswith(("int", "uint", "float", "double", "half", "decimal"))
+
+
+def _with_parts(
+    array: pa.Array,
+    kind: ColumnKind,
+    like: ColumnProfile | None,
+    words: dict[str, int],
+    parts: dict[str, Floats],
+) -> ColumnProfile:
+    known = {} if like is None else like.parts
+    measured = {
+        name: measure(pa.array(values), known.get(name))
+        for name, values in parts.items()
+    }
+    return ColumnProfile(
+        kind,
+        str(array.type),
+        len(array),
+        missing=array.null_count,
+        categories=words,
+        parts=measured,
+    )
 
 
 def instants(array: pa.Array) -> Floats:
@@ -95,7 +174,6 @@ def _numbers(array: pa.Array, kind: ColumnKind, centre: float | None) -> ColumnP
 
 
 def _categories(array: pa.Array, kind: ColumnKind) -> ColumnProfile:
-    type_name = str(array.type)
     if pa.types.is_dictionary(array.type):
         array = array.dictionary_decode()
     missing = array.null_count
@@ -107,7 +185,7 @@ def _categories(array: pa.Array, kind: ColumnKind) -> ColumnProfile:
         name = _label(pair["values"])
         counts[name] = counts.get(name, 0) + pair["counts"]
     rows = missing + sum(counts.values())
-    return ColumnProfile(kind, type_name, rows, missing=missing, categories=counts)
+    return ColumnProfile(kind, "", rows, missing=missing, categories=counts)
 
 
 def _label(value: object) -> str:

@@ -16,9 +16,10 @@ from brixa_flows.errors import DriftError, some_of
 __all__ = ["BATCH_ROWS", "read_batches"]
 
 BATCH_ROWS = 131_072
+_NESTED_ROWS = 2_048
 _FORMS = (
     "a pandas or polars frame, an Arrow table, batches or reader, a Parquet path, "
-    "folder or glob, a DuckDB relation, or a dict of arrays"
+    "folder or glob, a DuckDB relation, an array, or a dict of arrays"
 )
 
 
@@ -58,6 +59,8 @@ def _from_memory(data: Any) -> Iterator[pa.RecordBatch]:
         yield from _table_batches(data)
     elif isinstance(data, pads.Dataset):
         yield from _dataset_batches(data, None)
+    elif isinstance(data, np.ndarray):
+        yield _from_arrays(_columns_of(data))
     elif _is_a(data, "pandas.") and hasattr(data, "iloc"):
         yield _from_pandas(data)
     elif isinstance(data, Mapping):
@@ -67,7 +70,7 @@ def _from_memory(data: Any) -> Iterator[pa.RecordBatch]:
     elif hasattr(data, "__arrow_c_stream__"):
         reader = pa.RecordBatchReader.from_stream(data)
         yield from _and_the_schema(reader, reader.schema)
-    elif isinstance(data, Iterable) and not isinstance(data, (bytes, np.ndarray)):
+    elif isinstance(data, Iterable) and not isinstance(data, (bytes, str)):
         yield from _from_parts(data)
     else:
         raise DriftError(f"can't read a {type(data).__name__}; give {_FORMS}")
@@ -106,13 +109,19 @@ def _dataset_batches(
 ) -> Iterator[pa.RecordBatch]:
     batches = dataset.to_batches(
         columns=columns,
-        batch_size=BATCH_ROWS,
+        batch_size=_batch_rows(dataset.schema),
         batch_readahead=2,
         fragment_readahead=1,
     )
     names = columns if columns is not None else dataset.schema.names
     schema = pa.schema([dataset.schema.field(name) for name in names])
     yield from _and_the_schema(batches, schema)
+
+
+def _batch_rows(schema: pa.Schema) -> int:
+    """Fewer rows where one may be an image."""
+    nested = any(pa.types.is_nested(field.type) for field in schema)
+    return _NESTED_ROWS if nested else BATCH_ROWS
 
 
 def _table_batches(table: pa.Table) -> Iterator[pa.RecordBatch]:
@@ -149,13 +158,37 @@ def _from_arrays(arrays: dict[str, Any]) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(list(read.values()), names=list(read))
 
 
+def _columns_of(array: np.ndarray[Any, Any]) -> dict[str, Any]:
+    """A column a feature; of more dimensions than two, one of tensors."""
+    if array.ndim == 2:
+        return {str(place): array[:, place] for place in range(array.shape[1])}
+    if array.ndim == 0:
+        raise DriftError(f"a single number is no data; give {_FORMS}")
+    return {"0": array}
+
+
 def _array(values: Any) -> pa.Array:
+    if isinstance(values, np.ndarray) and values.ndim > 1:
+        size = int(np.prod(values.shape[1:]))
+        return pa.FixedSizeListArray.from_arrays(_array(values.reshape(-1)), size)
     try:
         made = pa.array(values, from_pandas=True)
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
-        texts = [None if _is_missing(value) else str(value) for value in values]
-        made = pa.array(texts, pa.string())
+        made = _from_objects(list(values))
     return made.combine_chunks() if isinstance(made, pa.ChunkedArray) else made
+
+
+def _from_objects(values: list[Any]) -> pa.Array:
+    """Images of several dimensions as lists of numbers, other mixtures as their texts."""
+    known = [value for value in values if not _is_missing(value)]
+    if known and all(isinstance(value, np.ndarray) for value in known):
+        flat = [None if _is_missing(value) else value.ravel() for value in values]
+        try:
+            return pa.array(flat)
+        except pa.ArrowException:
+            pass
+    texts = [None if _is_missing(value) else str(value) for value in values]
+    return pa.array(texts, pa.string())
 
 
 def _is_missing(value: object) -> bool:

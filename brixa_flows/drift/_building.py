@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from brixa_flows.drift._arrow_columns import instants, kind_of, measure
+from brixa_flows.drift._arrow_columns import SAID, instants, kind_of, measure
 from brixa_flows.drift._arrow_reading import read_batches
-from brixa_flows.drift.column import ColumnProfile
+from brixa_flows.drift.column import ColumnKind, ColumnProfile
 from brixa_flows.drift.profile import DriftProfile
 from brixa_flows.errors import DriftError
 
@@ -21,14 +21,21 @@ _DAY_SECONDS = 86_400.0
 _MOST_WINDOWS = 1_000
 
 
+_Likes = dict[str, ColumnProfile]
+_Kinds = Mapping[str, ColumnKind] | None
+
+
 def build(
-    data: Any, columns: Sequence[str] | None, like: DriftProfile | None
+    data: Any,
+    columns: Sequence[str] | None,
+    like: DriftProfile | None,
+    kinds: _Kinds = None,
 ) -> DriftProfile:
     """One profile of all rows."""
-    centres = _centres(like)
+    likes = _likes(like, kinds)
     whole: DriftProfile | None = None
     for batch in read_batches(data, columns):
-        part = _profile(batch, centres)
+        part = _profile(batch, likes)
         whole = part if whole is None else whole + part
     if whole is None:
         return DriftProfile(0)
@@ -53,7 +60,7 @@ class _Window:
 def build_windows(
     data: Any,
     columns: Sequence[str] | None,
-    like: DriftProfile | None,
+    like: tuple[DriftProfile | None, _Kinds],
     window_column: str,
     seconds: float,
 ) -> list[tuple[DriftProfile, float]]:
@@ -64,7 +71,7 @@ def build_windows(
     Raises:
         DriftError: If the column is absent, holds no times, or makes too many windows.
     """
-    centres = _centres(like)
+    likes = _likes(*like)
     windows: dict[int, _Window] = {}
     origin: float | None = None
     for batch in read_batches(data, columns):
@@ -72,14 +79,14 @@ def build_windows(
         batch, times = _ordered(batch, times)
         batch = batch.drop_columns([window_column])
         if not len(times):
-            windows.setdefault(0, _Window(_profile(batch, centres), 0.0, 0.0))
+            windows.setdefault(0, _Window(_profile(batch, likes), 0.0, 0.0))
             continue
         if origin is None:
             origin = float(np.floor(times[0] / _DAY_SECONDS)) * _DAY_SECONDS
             # One centre for all windows: that of the whole first batch.
-            _profile(batch, centres)
+            _profile(batch, likes)
         for number, start, stop in _stretches(times, origin, seconds):
-            rows = _profile(batch.slice(start, stop - start), centres)
+            rows = _profile(batch.slice(start, stop - start), likes)
             part = _Window(rows, float(times[start]), float(times[stop - 1]))
             if number in windows:
                 windows[number].add(part)
@@ -110,24 +117,30 @@ def _with_coverage(
     return covered
 
 
-def _profile(batch: pa.RecordBatch, centres: dict[str, float]) -> DriftProfile:
+def _profile(batch: pa.RecordBatch, likes: _Likes) -> DriftProfile:
     columns: dict[str, ColumnProfile] = {}
     for name, array in zip(batch.schema.names, batch.columns, strict=True):
-        column = measure(array, centres.get(name))
-        if column.centre is not None:
-            centres.setdefault(name, column.centre)
+        try:
+            column = measure(array, likes.get(name))
+        except DriftError as err:
+            raise DriftError(f"column {name!r} {err}") from err
+        if column.values and (name not in likes or not likes[name].rows):
+            # The first batch decides for all: where to bin about, and what a text is.
+            likes[name] = column
         columns[name] = column
     return DriftProfile(batch.num_rows, columns)
 
 
-def _centres(like: DriftProfile | None) -> dict[str, float]:
-    if like is None:
-        return {}
-    return {
-        name: column.centre
-        for name, column in like.columns.items()
-        if column.centre is not None
-    }
+def _likes(like: DriftProfile | None, kinds: _Kinds) -> _Likes:
+    likes = {} if like is None else dict(like.columns)
+    for name, kind in (kinds or {}).items():
+        if kind not in ("category", "text"):
+            raise DriftError(
+                f"a column is said to be a category or a text, and {name!r} is said to "
+                f"be {kind!r}; other kinds are told by their types"
+            )
+        likes[name] = ColumnProfile(kind, SAID, 0)
+    return {name: column for name, column in likes.items() if column.kind != "empty"}
 
 
 def _times(batch: pa.RecordBatch, window_column: str) -> np.ndarray[Any, Any]:

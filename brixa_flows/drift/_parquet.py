@@ -3,6 +3,7 @@
 Rows are ``column`` (its number), ``bin`` or ``category``, and ``count``; everything else
 is JSON under the key ``brixa_drift_profile`` of the file's metadata, ``protocol`` first.
 A reader refuses a protocol it does not know; a change of meaning takes the next number.
+Protocol 1 had no texts and tensors, so none of their parts, and is read as it was.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from __future__ import annotations
 import json
 import os
 import uuid
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +28,7 @@ from brixa_flows.errors import DriftError
 
 __all__ = ["describe", "is_profile", "read", "write"]
 
+_READ = (1, PROTOCOL)
 _KEY = b"brixa_drift_profile"
 _FACTS = (
     "kind",
@@ -46,20 +50,33 @@ def describe(profile: DriftProfile) -> dict[str, Any]:
     """Everything but the counts, as JSON values."""
     spread = profile.spread
     return {
-        "protocol": PROTOCOL,
+        # One without parts can be read by whoever knows protocol 1.
+        "protocol": PROTOCOL if any(c.parts for c in profile.columns.values()) else 1,
         "rows": profile.rows,
         "window_column": profile.window_column,
         "columns": [
-            {"name": name} | {fact: getattr(column, fact) for fact in _FACTS}
-            for name, column in profile.columns.items()
+            {"name": name}
+            | ({} if owner is None else {"part_of": owner})
+            | {fact: getattr(column, fact) for fact in _FACTS}
+            for name, owner, column in _flat(profile)
         ],
         "spread": spread
         and {
             "window": spread.window,
             "windows": spread.windows,
             "effects": spread.effects,
+            # Without rows as before, so that its digest stays what it was.
+            **({"rows": spread.rows} if spread.rows else {}),
         },
     }
+
+
+def _flat(profile: DriftProfile) -> Iterator[tuple[str, str | None, ColumnProfile]]:
+    """Columns, each followed by its parts."""
+    for name, column in profile.columns.items():
+        yield name, None, column
+        for part, measured in column.parts.items():
+            yield part, name, measured
 
 
 def write(profile: DriftProfile, path: Path) -> None:
@@ -107,18 +124,23 @@ def read(path: Path) -> DriftProfile:
         )
     table = pq.read_table(path)
     facts = json.loads(table.schema.metadata[_KEY])
-    if facts.get("protocol") != PROTOCOL:
+    if facts.get("protocol") not in _READ:
         raise DriftError(
             f"{path} has protocol {facts.get('protocol')} of drift profiles, this "
             f"brixa-flows reads {PROTOCOL}; upgrade brixa-flows or build it anew"
         )
-    columns = {}
+    columns: dict[str, ColumnProfile] = {}
     numbers = table["column"].to_numpy()
     for number, column_facts in enumerate(facts["columns"]):
         lower, upper = np.searchsorted(numbers, [number, number + 1])
         rows = table.slice(lower, upper - lower)
-        name = column_facts.pop("name")
-        columns[name] = _column(column_facts, rows)
+        name, owner = column_facts.pop("name"), column_facts.pop("part_of", None)
+        column = _column(column_facts, rows)
+        if owner is None:
+            columns[name] = column
+        else:
+            whole = columns[owner]
+            columns[owner] = replace(whole, parts={**whole.parts, name: column})
     spread = facts["spread"]
     return DriftProfile(
         facts["rows"],
@@ -130,7 +152,7 @@ def read(path: Path) -> DriftProfile:
 
 def _column(facts: dict[str, Any], rows: pa.Table) -> ColumnProfile:
     counts = rows["count"].to_numpy()
-    if facts["kind"] in ("category", "boolean"):
+    if facts["kind"] in ("category", "boolean", "text"):
         names = rows["category"].to_pylist()
         categories = dict(zip(names, counts.tolist(), strict=True))
         return ColumnProfile(**facts, categories=categories)
@@ -143,7 +165,8 @@ def _spread(facts: dict[str, Any]) -> ReferenceSpread:
         column: {method: tuple(each) for method, each in methods.items()}
         for column, methods in facts["effects"].items()
     }
-    return ReferenceSpread(facts["window"], facts["windows"], effects)
+    rows = tuple(facts.get("rows", ()))
+    return ReferenceSpread(facts["window"], facts["windows"], effects, rows)
 
 
 def _table(profile: DriftProfile) -> pa.Table:
@@ -156,7 +179,7 @@ def _table(profile: DriftProfile) -> pa.Table:
         ]
     )
     parts = [schema.empty_table()]
-    for number, column in enumerate(profile.columns.values()):
+    for number, (_, _, column) in enumerate(_flat(profile)):
         names = sorted(column.categories)
         counts = [*column.bins.counts, *(column.categories[name] for name in names)]
         bins = [*column.bins.keys, *([None] * len(names))]

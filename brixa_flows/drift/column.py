@@ -12,14 +12,22 @@ import numpy as np
 from brixa_flows.drift.radix import EMPTY_HISTOGRAM, Floats, Histogram
 from brixa_flows.errors import DriftError
 
-__all__ = ["KINDS", "MAX_CATEGORIES", "ColumnKind", "ColumnProfile"]
+__all__ = ["KINDS", "MAX_CATEGORIES", "MAX_WORDS", "ColumnKind", "ColumnProfile"]
 
 ColumnKind = Literal[
-    "numeric", "category", "boolean", "datetime", "empty", "unsupported"
+    "numeric",
+    "category",
+    "boolean",
+    "datetime",
+    "text",
+    "tensor",
+    "empty",
+    "unsupported",
 ]
 KINDS: tuple[ColumnKind, ...] = get_args(ColumnKind)
 
 MAX_CATEGORIES = 1_000
+MAX_WORDS = 5_000
 # While rows still come in more is kept, so that a late riser is not lost.
 _PRUNED_FROM, _PRUNED_TO = 20_000, 10_000
 
@@ -41,8 +49,11 @@ class ColumnProfile:
         centre: What was subtracted before binning, a median of the reference.
         whole: All values are whole numbers.
         bins: Histogram of ``value - centre``.
-        categories: Rows by category, at most :data:`MAX_CATEGORIES` once built.
-        other: Rows in categories that are not kept.
+        categories: Rows by category, at most :data:`MAX_CATEGORIES` once built; of
+            texts, rows by a word that is in them, at most :data:`MAX_WORDS`.
+        other: Rows in categories (words) that are not kept.
+        parts: What else is measured of each row, by name: the length of a text, the
+            mean of an image's numbers.
     """
 
     kind: ColumnKind
@@ -59,6 +70,7 @@ class ColumnProfile:
     bins: Histogram = EMPTY_HISTOGRAM
     categories: Mapping[str, int] = field(default_factory=dict)
     other: int = 0
+    parts: Mapping[str, ColumnProfile] = field(default_factory=dict)
 
     @property
     def values(self) -> int:
@@ -125,6 +137,16 @@ class ColumnProfile:
             squares=self.squares + 2 * move * self.total + self.values * move**2,
         )
 
+    def like(self, twin: ColumnProfile | None) -> ColumnProfile:
+        """The same column about the centres of another one and of its parts."""
+        if twin is None or twin.kind != self.kind:
+            return self
+        moved = self if twin.centre is None else self.about(twin.centre)
+        parts = {
+            name: part.like(twin.parts.get(name)) for name, part in moved.parts.items()
+        }
+        return replace(moved, parts=parts) if parts else moved
+
     def __add__(self, later: ColumnProfile) -> ColumnProfile:
         """Both, one below the other.
 
@@ -154,6 +176,7 @@ class ColumnProfile:
             bins=self.bins + later.bins,
             categories=dict(kept),
             other=self.other + later.other + dropped,
+            parts=_summed_parts(self, later),
         )
 
     def without(self, part: ColumnProfile) -> ColumnProfile:
@@ -173,14 +196,19 @@ class ColumnProfile:
             bins=self.bins - part.bins,
             categories={name: count for name, count in counts.items() if count > 0},
             other=max(self.other - part.other, 0),
+            parts={
+                name: own.without(part.parts[name]) if name in part.parts else own
+                for name, own in self.parts.items()
+            },
         )
 
     def trimmed(self) -> ColumnProfile:
         """At most :data:`MAX_CATEGORIES` categories, the most frequent ones."""
-        if len(self.categories) <= MAX_CATEGORIES:
+        most = MAX_WORDS if self.kind == "text" else MAX_CATEGORIES
+        if len(self.categories) <= most:
             return self
         ranked = sorted(self.categories.items(), key=lambda item: (-item[1], item[0]))
-        kept = dict(ranked[:MAX_CATEGORIES])
+        kept = dict(ranked[:most])
         dropped = sum(self.categories.values()) - sum(kept.values())
         return replace(self, categories=kept, other=self.other + dropped)
 
@@ -198,6 +226,16 @@ def _common(
         f"a column of {first.kind} values ({first.type_name}) can't be added to one "
         f"of {second.kind} values ({second.type_name})"
     )
+
+
+def _summed_parts(
+    first: ColumnProfile, second: ColumnProfile
+) -> dict[str, ColumnProfile]:
+    """Only one has parts if the other has no values."""
+    summed = dict(first.parts)
+    for name, part in second.parts.items():
+        summed[name] = summed[name] + part if name in summed else part
+    return summed
 
 
 def _extreme(

@@ -11,6 +11,7 @@ from brixa_flows.drift.findings import (
     quality_findings,
     schema_findings,
 )
+from brixa_flows.drift.flow import Freshness, volume_findings
 from brixa_flows.drift.judging import Judge, Judged
 from brixa_flows.drift.profile import DriftProfile, load_methods
 from brixa_flows.drift.report import CheckResult, ColumnDrift, DriftReport, Finding
@@ -43,6 +44,8 @@ class DriftDetector:
         spread: Of the reference's windows, in place of the one kept in its profile.
         judge_datetimes: Judge the values of dates and times; without it they are taken
             for clocks, whose missing rows alone are judged.
+        judge_volume: A window with less than half or more than twice the usual rows is
+            an alarm; without it a note, since a reference is often a sample.
 
     Raises:
         UnknownPluginError: If the engine or a threshold's method is unknown.
@@ -58,6 +61,7 @@ class DriftDetector:
         thresholds: Mapping[str, float] | None = None,
         spread: ReferenceSpread | None = None,
         judge_datetimes: bool = False,
+        judge_volume: bool = False,
     ) -> None:
         if engine not in _ENGINES:
             raise UnknownPluginError("drift engine", engine, _ENGINES)
@@ -73,6 +77,7 @@ class DriftDetector:
         self.thresholds = dict(thresholds or {})
         self.spread = spread
         self.judge_datetimes = judge_datetimes
+        self.judge_volume = judge_volume
         known = [method.name for method in self.methods]
         for name in self.thresholds:
             if name not in known:
@@ -86,6 +91,7 @@ class DriftDetector:
         columns: Sequence[str] | None = None,
         ignore: Sequence[str] = (),
         kind: str | None = None,
+        freshness: Freshness | None = None,
     ) -> DriftReport:
         """Compare ``current`` with ``reference``.
 
@@ -97,7 +103,9 @@ class DriftDetector:
             ignore: Pass these over (labels, row ids, clocks).
             kind: ``week``, ``month``, ``7D`` ...: judge the window against the spread
                 of the reference's own windows, which a reference profile has when it
-                was built with ``window_column=``. Leave it out for a random sample.
+                was built with ``window_column=``, and its rows against theirs. Leave it
+                out for a random sample.
+            freshness: Ask how old the newest row is.
 
         Raises:
             DriftError: If data can't be read, ``kind`` is no window or ``columns``
@@ -112,6 +120,12 @@ class DriftDetector:
         spread, seconds = self._spread(before, kind)
         if kind is not None and spread is None:
             findings.append(_no_spread(kind))
+        if kind is not None and spread is not None:
+            findings += volume_findings(
+                after.rows, kind, spread, self.alpha, judged=self.judge_volume
+            )
+        if freshness is not None:
+            findings += freshness.findings(after)
         judged: dict[str, Judged] = {}
         if enough:
             judge = Judge(

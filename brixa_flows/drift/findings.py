@@ -57,12 +57,12 @@ def quality_findings(name: str, pair: ColumnPair) -> Iterator[Finding]:
     """Notes on one column that no test can judge."""
     before, after = pair
     if after.rows and not after.values and before.values:
-        what = "infinite" if after.infinite else "missing"
+        what = "missing or infinite" if after.infinite else "missing"
         yield Finding(
             column=name,
             kind="no_values",
             severity="note",
-            sentence=f"{name}: every value of the window is missing or {what}.",
+            sentence=f"{name}: every value of the window is {what}.",
         )
     if before.other or after.other:
         yield Finding(
@@ -72,6 +72,14 @@ def quality_findings(name: str, pair: ColumnPair) -> Iterator[Finding]:
             sentence=f"{name}: of more than {MAX_CATEGORIES:,} categories the most "
             "frequent are compared, the rest as one; new ones are not searched for.",
         )
+    if before.kind == "datetime" and _zoned(before) != _zoned(after):
+        yield Finding(
+            column=name,
+            kind="zone",
+            severity="note",
+            sentence=f"{name}: times were {before.type_name} and are {after.type_name}; "
+            "those without a zone are taken for UTC.",
+        )
     if before.kind == "unsupported":
         yield Finding(
             column=name,
@@ -80,6 +88,10 @@ def quality_findings(name: str, pair: ColumnPair) -> Iterator[Finding]:
             sentence=f"{name}: values of type {before.type_name} are not compared, "
             "only how many are missing.",
         )
+
+
+def _zoned(column: ColumnProfile) -> bool:
+    return "tz=" in column.type_name
 
 
 def _is_retyped(before: ColumnProfile, after: ColumnProfile) -> bool:

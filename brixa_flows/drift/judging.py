@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy.typing as npt
 from brixa_flows.drift.base import DriftMethod, Measurement
 from brixa_flows.drift.findings import ColumnPair
 from brixa_flows.drift.report import CheckResult
-from brixa_flows.drift.spread import ReferenceSpread
+from brixa_flows.drift.spread import ReferenceSpread, spread_key
 
 __all__ = ["Judge", "Judged", "benjamini_hochberg"]
 
@@ -68,18 +68,11 @@ class Judge:
         """
         deciding: _Answers = {}
         reported: dict[str, dict[str, float]] = {name: {} for name in pairs}
-        for name, (before, after) in pairs.items():
-            for method in self.methods:
-                if before.kind not in method.kinds:
-                    continue
-                found = method.measure(before, after)
-                if found is None:
-                    continue
-                if self._decides(method, before.kind):
-                    deciding.setdefault((name, method.check), []).append(
-                        (method, found)
-                    )
-                elif found.effect is not None:
+        for name, pair in pairs.items():
+            for check, method, found in self._measured(pair):
+                if self._decides(method, pair[0].kind):
+                    deciding.setdefault((name, check), []).append((method, found))
+                elif found.effect is not None and check == method.check:
                     reported[name][method.name] = found.effect
         results = self._results(deciding)
         return {
@@ -89,6 +82,25 @@ class Judge:
             )
             for name in pairs
         }
+
+    def _measured(
+        self, pair: ColumnPair
+    ) -> Iterator[tuple[str, DriftMethod, Measurement]]:
+        """All measurements of a column and of the values of its parts, by question."""
+        before, after = pair
+        whole = [(method.check, method, before, after) for method in self.methods]
+        parts = [
+            (name, method, part, after.parts[name])
+            for name, part in before.parts.items()
+            if name in after.parts
+            for method in self.methods
+            if method.check == "values"
+        ]
+        for check, method, first, second in [*whole, *parts]:
+            if first.kind in method.kinds and second.kind == first.kind:
+                found = method.measure(first, second)
+                if found is not None:
+                    yield check, method, found
 
     def _decides(self, method: DriftMethod, kind: str) -> bool:
         if method.threshold is None and method.name not in self.thresholds:
@@ -144,7 +156,10 @@ class Judge:
         found: dict[_Question, float] = {}
         for question, (method, measurement) in chosen.items():
             p_value = self.spread.p_value(
-                question[0], method.name, measurement.effect or 0.0, self.seconds
+                spread_key(question, method),
+                method.name,
+                measurement.effect or 0.0,
+                self.seconds,
             )
             if p_value is not None:
                 found[question] = p_value
@@ -164,7 +179,8 @@ class Judge:
         unusual = window_p_value is None or window_p_value < self.alpha
         typical = None
         if self.spread is not None:
-            typical = self.spread.typical(question[0], method.name, self.seconds)
+            key = spread_key(question, method)
+            typical = self.spread.typical(key, method.name, self.seconds)
         return CheckResult(
             check=question[1],
             status="drift" if sure and large and unusual else "ok",

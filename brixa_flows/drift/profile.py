@@ -12,14 +12,14 @@ from types import ModuleType
 from typing import Any
 
 from brixa_flows.drift.base import DriftMethod
-from brixa_flows.drift.column import ColumnProfile
+from brixa_flows.drift.column import ColumnKind, ColumnProfile
 from brixa_flows.drift.spread import ReferenceSpread, measure_spread, window_seconds
-from brixa_flows.errors import DriftError
+from brixa_flows.errors import DriftError, some_of
 from brixa_flows.plugins import DRIFT_METHODS
 
 __all__ = ["PROTOCOL", "DriftProfile", "load_methods"]
 
-PROTOCOL = 1
+PROTOCOL = 2
 # A window that covers less of its length than this says little about such windows.
 _FULL_WINDOW_SHARE = 0.8
 
@@ -55,6 +55,7 @@ class DriftProfile:
         like: DriftProfile | None = None,
         window_column: str | None = None,
         window: str = "7D",
+        kinds: Mapping[str, ColumnKind] | None = None,
     ) -> DriftProfile:
         """Read data once, batch by batch.
 
@@ -66,19 +67,24 @@ class DriftProfile:
             window_column: Dates or times; with it the spread of the data's own windows
                 is measured, against which later windows are judged.
             window: Length of those windows, such as ``7D`` or ``12h``.
+            kinds: What columns hold where their type does not tell: ``category`` for
+                numbers that are codes, ``text`` or ``category`` for strings. By
+                default strings that seldom repeat and have three words are texts.
 
         Raises:
-            DriftError: If the data can't be read or a named column is absent.
+            DriftError: If the data can't be read, a named column is absent, or a
+                column can't be of the kind that is said.
         """
         building = importlib.import_module("brixa_flows.drift._building")
         if window_column is None:
-            whole: DriftProfile = building.build(data, columns, like)
+            whole: DriftProfile = building.build(data, columns, like, kinds)
             return whole
         seconds = window_seconds(window)
         wanted = None
         if columns is not None:
             wanted = list(dict.fromkeys([*columns, window_column]))
-        parts = building.build_windows(data, wanted, like, window_column, seconds)
+        likes = (like, kinds)
+        parts = building.build_windows(data, wanted, likes, window_column, seconds)
         full = [part for part, share in parts if share >= _FULL_WINDOW_SHARE]
         whole = cls.from_windows([part for part, _ in parts], window=window, full=full)
         return cls(whole.rows, whole.columns, window_column, whole.spread)
@@ -106,21 +112,22 @@ class DriftProfile:
         whole = windows[0]
         for part in windows[1:]:
             whole = whole + part
-        parts = [
-            part.about(whole).columns for part in (windows if full is None else full)
-        ]
+        parts = [part.about(whole) for part in (windows if full is None else full)]
         spread = measure_spread(
-            window, [dict(part) for part in parts], dict(whole.columns), load_methods()
+            window,
+            [dict(part.columns) for part in parts],
+            dict(whole.columns),
+            load_methods(),
+            [part.rows for part in parts],
         )
         return cls(whole.rows, _trimmed(whole.columns), whole.window_column, spread)
 
     def about(self, other: DriftProfile) -> DriftProfile:
         """The same profile about the centres of ``other``."""
-        moved = {}
-        for name, column in self.columns.items():
-            twin = other.columns.get(name)
-            centre = None if twin is None or twin.kind != column.kind else twin.centre
-            moved[name] = column if centre is None else column.about(centre)
+        moved = {
+            name: column.like(other.columns.get(name))
+            for name, column in self.columns.items()
+        }
         return DriftProfile(self.rows, moved, self.window_column, self.spread)
 
     def __add__(self, other: DriftProfile) -> DriftProfile:
@@ -143,6 +150,24 @@ class DriftProfile:
         window_column = self.window_column or other.window_column
         return DriftProfile(self.rows + other.rows, summed, window_column)
 
+    def newest(self, clock: str | None = None) -> float | None:
+        """Seconds since 1970 of the latest date or time.
+
+        Args:
+            clock: Its column; by default the latest of all such columns.
+
+        Raises:
+            DriftError: If the column is absent or holds no dates or times.
+        """
+        chosen = {clock: self.columns.get(clock)} if clock else self.columns
+        times = [c for c in chosen.values() if c is not None and c.kind == "datetime"]
+        if clock and not times:
+            raise DriftError(
+                f"there is no column {clock!r} of dates or times; there are: "
+                f"{some_of(self.columns)}"
+            )
+        return max((c.maximum for c in times if c.maximum is not None), default=None)
+
     @property
     def digest(self) -> str:
         """``sha256:...`` of the content, the same however the file was written."""
@@ -150,9 +175,10 @@ class DriftProfile:
         sha = hashlib.sha256(facts.encode())
         for name in sorted(self.columns):
             column = self.columns[name]
-            sha.update(column.bins.keys.astype("<i8").tobytes())
-            sha.update(column.bins.counts.astype("<i8").tobytes())
-            sha.update(json.dumps(sorted(column.categories.items())).encode())
+            for each in (column, *column.parts.values()):
+                sha.update(each.bins.keys.astype("<i8").tobytes())
+                sha.update(each.bins.counts.astype("<i8").tobytes())
+                sha.update(json.dumps(sorted(each.categories.items())).encode())
         return f"sha256:{sha.hexdigest()}"
 
     def save(self, path: str | Path) -> None:

@@ -22,7 +22,7 @@ class Finding(_Value):
     column: str | None
     kind: str = Field(
         description="gone, new, retyped, new_categories, no_values, unsupported, "
-        "many_categories, few_rows, no_spread."
+        "many_categories, no_spread, zone, volume, stale."
     )
     severity: Literal["alarm", "note"] = Field(
         description="An alarm makes the report's status drift."

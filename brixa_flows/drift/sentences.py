@@ -15,6 +15,8 @@ _EFFECTS = {
     "share_change": "the share of {detail}",
     "missing_share_change": "missing rows went from {detail}",
     "infinite_share_change": "infinite values went from {detail}",
+    "word_share_change": "the share of texts with {detail}",
+    "new_word_share": "{effect:.1%} of words more than expected were never seen: {detail}",
     "new_category_share": "{effect:.1%} of rows have a category never seen: {detail}",
 }
 _NAMED_AT_MOST = 5
@@ -98,11 +100,16 @@ def _check_text(
     form = _EFFECTS.get(check.method, check.method + " is {effect:.3g}")
     effect = check.effect if check.effect is not None else float("nan")
     text = form.format(effect=effect, detail=check.detail)
-    if reference.kind == "numeric" and check.check == "values":
+    part = check.check in reference.parts
+    if part:
+        reference, current = reference.parts[check.check], current.parts[check.check]
+    if reference.kind == "numeric" and (part or check.check == "values"):
         text = (
             f"mean {number(reference.mean)} to {number(current.mean)}, {text} "
             f"(limit {check.threshold:g})"
         )
+    if part:
+        text = f"{check.check.replace('_', ' ')}: {text}"
     text += f" ({p_text(check.adjusted_p_value)}"
     if check.window_typical:
         times = effect / check.window_typical

@@ -22,6 +22,9 @@ def shape_of(reference: ColumnProfile, current: ColumnProfile) -> ColumnShape | 
     """
     if not reference.values or not current.values:
         return None
+    shown = {"text": "characters", "tensor": "mean"}.get(reference.kind, "")
+    if shown in reference.parts and shown in current.parts:
+        return shape_of(reference.parts[shown], current.parts[shown])
     if reference.kind in ("category", "boolean"):
         return _category_shape(reference, current)
     if reference.kind in ("numeric", "datetime"):

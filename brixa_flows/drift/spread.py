@@ -26,7 +26,13 @@ from brixa_flows.drift.base import DriftMethod
 from brixa_flows.drift.column import ColumnProfile
 from brixa_flows.errors import DriftError
 
-__all__ = ["KIND_SECONDS", "ReferenceSpread", "measure_spread", "window_seconds"]
+__all__ = [
+    "KIND_SECONDS",
+    "ReferenceSpread",
+    "measure_spread",
+    "spread_key",
+    "window_seconds",
+]
 
 KIND_SECONDS = {
     "hour": 3_600.0,
@@ -68,11 +74,13 @@ class ReferenceSpread:
         window: Their length, such as ``7D``.
         windows: How many there are.
         effects: Effects by column and method, at most one a window.
+        rows: Of each window.
     """
 
     window: str
     windows: int
     effects: dict[str, dict[str, tuple[float, ...]]] = field(default_factory=dict)
+    rows: tuple[int, ...] = ()
 
     def typical(self, column: str, method: str, seconds: float) -> float | None:
         """Root mean square of the effects, for a window of that length.
@@ -113,11 +121,18 @@ class ReferenceSpread:
         return typical * float(stdtrit(known, 1 - alpha / 2))
 
 
+def spread_key(question: tuple[str, str], method: DriftMethod) -> str:
+    """Under which name the effects of a column, or of a part of one, are kept."""
+    column, check = question
+    return column if check == method.check else f"{column}: {check}"
+
+
 def measure_spread(
     window: str,
     parts: Sequence[dict[str, ColumnProfile]],
     whole: dict[str, ColumnProfile],
     methods: Sequence[DriftMethod],
+    rows: Sequence[int] = (),
 ) -> ReferenceSpread:
     """Compare each window with all the others.
 
@@ -126,6 +141,7 @@ def measure_spread(
         parts: The windows' columns, all about the centres of ``whole``.
         whole: The columns of all rows.
         methods: What to measure with; those without a threshold are left out.
+        rows: Of each window.
     """
     deciding = [method for method in methods if method.threshold is not None]
     effects: dict[str, dict[str, tuple[float, ...]]] = {}
@@ -137,7 +153,18 @@ def measure_spread(
             if name in part and part[name].kind == column.kind
         ]
         effects[name] = {method.name: _effects(method, pairs) for method in suited}
-    return ReferenceSpread(window, len(parts), effects)
+        for part in column.parts:
+            kept = [
+                (before.parts[part], after.parts[part])
+                for before, after in pairs
+                if part in before.parts and part in after.parts
+            ]
+            effects[f"{name}: {part}"] = {
+                method.name: _effects(method, kept)
+                for method in deciding
+                if method.check == "values" and column.parts[part].kind in method.kinds
+            }
+    return ReferenceSpread(window, len(parts), effects, tuple(rows))
 
 
 def _effects(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import false_discovery_control
 
-from brixa_flows.drift import DriftDetector, DriftProfile, DriftReport
+from brixa_flows.drift import DriftDetector, DriftProfile, DriftReport, Freshness
 from brixa_flows.drift.judging import benjamini_hochberg
 from brixa_flows.errors import BrixaError, DriftError, UnknownPluginError
 
@@ -142,6 +144,56 @@ def test_no_column_makes_it_crash_or_skips_in_silence(before):
     assert DriftReport.from_dict(report.to_dict()) == report
     assert "huge" in report.to_markdown()
     assert "huge" in report.to_html(plots=0)
+
+
+def _days(first: str, days: int, rows: int) -> dict[str, np.ndarray]:
+    at = np.datetime64(first) + np.repeat(np.arange(days), rows) * np.timedelta64(
+        1, "D"
+    )
+    return {"at": at, "x": np.random.default_rng(0).normal(size=days * rows)}
+
+
+def test_a_week_with_far_fewer_or_more_rows_than_usual_is_an_alarm():
+    reference = DriftProfile.build(
+        _days("2026-01-01", 70, 60), window_column="at", window="7D"
+    )
+    for rows, found in ((60, []), (50, []), (29, ["volume"]), (130, ["volume"])):
+        window = _days("2026-03-12", 7, rows)
+        report = DriftDetector(judge_volume=True).detect(reference, window, kind="week")
+        assert [finding.kind for finding in report.findings] == found, rows
+        assert report.status == ("drift" if found else "ok")
+    assert "about 420 are usual" in report.sentence
+    noted = DriftDetector().detect(reference, window, kind="week")
+    assert (noted.status, noted.findings[0].severity) == ("ok", "note")
+    empty = {"x": np.array([]), "at": np.array([], "datetime64[s]")}
+    report = DriftDetector().detect(reference, empty, kind="week")
+    assert report.status == "insufficient_data"
+    assert "0 rows came in this week" in report.findings[0].sentence
+
+
+def test_rows_that_are_old_are_an_alarm_and_rows_without_a_time_a_note():
+    data = _days("2026-01-01", 5, 60)
+    soon = Freshness(datetime(2026, 1, 5, 12))
+    assert DriftDetector().detect(data, data, freshness=soon).findings == ()
+    late = datetime(2026, 1, 8, tzinfo=UTC)
+    report = DriftDetector().detect(data, data, freshness=Freshness(late, clock="at"))
+    assert report.findings[0].kind == "stale"
+    assert "72.0 hours old" in report.sentence
+    patient = Freshness(late, within=timedelta(days=9))
+    assert DriftDetector().detect(data, data, freshness=patient).status == "ok"
+    timeless = {"x": data["x"]}
+    note = DriftDetector().detect(timeless, timeless, freshness=soon)
+    assert (note.status, note.findings[0].severity) == ("ok", "note")
+    with pytest.raises(DriftError, match="no column 'x' of dates"):
+        DriftDetector().detect(data, data, freshness=Freshness(late, clock="x"))
+
+
+def test_a_change_of_the_time_zone_is_noted():
+    naive = {"at": pd.date_range("2026-01-01", periods=300, freq="h")}
+    zoned = {"at": naive["at"].tz_localize("Asia/Tokyo")}
+    report = DriftDetector().detect(naive, zoned)
+    assert [finding.kind for finding in report.findings] == ["zone"]
+    assert report.status == "ok"
 
 
 def test_a_clock_is_not_judged_unless_asked():

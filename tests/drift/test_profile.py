@@ -143,10 +143,10 @@ def test_other_files_and_newer_protocols_are_refused(table, tmp_path):
     with pytest.raises(DriftError, match="no drift profile"):
         DriftProfile.load(tmp_path / "absent.parquet")
     newer = pa.table({"count": [1]}).replace_schema_metadata(
-        {"brixa_drift_profile": '{"protocol": 2}'}
+        {"brixa_drift_profile": '{"protocol": 3}'}
     )
     pq.write_table(newer, tmp_path / "newer.parquet")
-    with pytest.raises(DriftError, match="protocol 2.*upgrade"):
+    with pytest.raises(DriftError, match="protocol 3.*upgrade"):
         DriftProfile.load(tmp_path / "newer.parquet")
 
 
@@ -175,7 +175,8 @@ def test_kinds_of_all_sorts_of_columns():
             "arrow": pd.array([1.5, None, 2.5], dtype="double[pyarrow]"),
             "decimal": [decimal.Decimal("1.10"), None, decimal.Decimal("2")],
             "mixed": ["a", 1, None],
-            "nested": [[1], [2, 3], None],
+            "nested": [{"a": 1}, {"a": 2}, None],
+            "tensor": [[1], [2, 3], None],
             "date": [day, None, day],
             "category": pd.Categorical([1, 2, None]),
             "float_category": pd.Categorical([1.5, 2.5, None]),
@@ -191,6 +192,7 @@ def test_kinds_of_all_sorts_of_columns():
         "decimal": "numeric",
         "mixed": "category",
         "nested": "unsupported",
+        "tensor": "tensor",
         "date": "datetime",
         "category": "category",
         "float_category": "category",

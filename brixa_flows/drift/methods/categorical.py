@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 from scipy.special import chdtrc, gammaln
 
@@ -9,7 +11,14 @@ from brixa_flows.drift.base import Measurement
 from brixa_flows.drift.column import ColumnKind, ColumnProfile
 from brixa_flows.drift.radix import Floats, Integers
 
-__all__ = ["NewCategories", "ShareChange", "aligned_counts", "new_categories"]
+__all__ = [
+    "NewCategories",
+    "ShareChange",
+    "aligned_counts",
+    "log_chance_alone",
+    "new_categories",
+    "sizes_of_both",
+]
 
 OTHER = "(other)"
 _CATEGORIES: tuple[ColumnKind, ...] = ("category", "boolean")
@@ -123,21 +132,9 @@ def _unseen_by_chance(
     rows: int, reference: ColumnProfile, current: ColumnProfile
 ) -> float:
     """At most how often chance alone leaves so many rows to the current sample."""
-    sizes, often = np.unique(
-        aligned_counts(reference, current)[1:], axis=1, return_counts=True
-    )
-    both = sizes.sum(axis=0).astype(np.float64)
-    drawn, total = current.values, reference.values + current.values
-    # Of hypergeometric draws; no more rows than were drawn can all be there.
-    log_chance = np.full(len(both), -np.inf)
-    possible = both <= drawn
-    log_chance[possible] = (
-        gammaln(drawn + 1)
-        - gammaln(drawn - both[possible] + 1)
-        - gammaln(total + 1)
-        + gammaln(total - both[possible] + 1)
-    )
-    chance = np.exp(np.minimum(log_chance, 0.0))
+    both, often = sizes_of_both(reference, current)
+    log_chance = log_chance_alone(both, reference.values, current.values)
+    chance = np.exp(log_chance)
     if rows <= float(np.sum(often * both * chance)):
         return 1.0
     # Chernoff: every tilt gives an upper bound, so a grid of them is on the safe side.
@@ -146,3 +143,34 @@ def _unseen_by_chance(
     raised = np.logaddexp(stay, log_chance + tilts * both)
     bounds = (often * raised).sum(axis=1) - tilts[:, 0] * rows
     return float(np.exp(min(bounds.min(), 0.0)))
+
+
+def sizes_of_both(
+    reference: ColumnProfile, current: ColumnProfile
+) -> tuple[Floats, Integers]:
+    """Rows of a category in both together, and how many categories have so many."""
+    both = Counter(reference.categories)
+    both.update(current.categories)
+    sizes, often = np.unique(np.fromiter(both.values(), np.float64), return_counts=True)
+    return sizes, often
+
+
+def log_chance_alone(both: Floats, before: int, now: int) -> Floats:
+    """Log of the probability that all of so many rows are among the later ones.
+
+    Args:
+        both: Rows of a category, of shape (n_categories,).
+        before: Rows of the reference.
+        now: Rows of the current sample.
+    """
+    log_chance = np.full(len(both), -np.inf)
+    # No more rows than were drawn can all be there.
+    possible = both <= now
+    log_chance[possible] = (
+        gammaln(now + 1)
+        - gammaln(now - both[possible] + 1)
+        - gammaln(before + now + 1)
+        + gammaln(before + now - both[possible] + 1)
+    )
+    bounded: Floats = np.minimum(log_chance, 0.0)
+    return bounded

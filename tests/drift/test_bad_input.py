@@ -1,0 +1,180 @@
+"""Whatever a column holds, the answer is a finding or a status; nothing is passed over."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import json
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from brixa_flows.drift import DriftDetector, DriftProfile, DriftReport
+
+Maker = Callable[[np.random.Generator, int], object]
+
+
+def _cycled(*values: object) -> Maker:
+    return lambda rng, rows: pd.Series(
+        [values[place % len(values)] for place in range(rows)], dtype=object
+    )
+
+
+def _times(zone: str | None) -> Maker:
+    return lambda rng, rows: pd.Series(
+        pd.date_range("2026-03-28", periods=rows, freq="h", tz=zone)
+    )
+
+
+COLUMNS: dict[str, Maker] = {
+    "null": _cycled(None),
+    "nan": lambda rng, rows: pd.Series(np.full(rows, np.nan)),
+    "inf": lambda rng, rows: pd.Series(np.full(rows, -np.inf)),
+    "nan and inf": _cycled(np.nan, np.inf),
+    "constant": lambda rng, rows: pd.Series(np.ones(rows)),
+    "mixed": _cycled("a", 1, None, b"x", 2.5, (1,)),
+    "lists": _cycled([1.0, np.nan], [], None),
+    "images": lambda rng, rows: pd.Series(list(rng.random((rows, 2, 3)))),
+    "ragged": lambda rng, rows: pd.Series(
+        [np.zeros((place % 3, 2)) for place in range(rows)], dtype=object
+    ),
+    "words in lists": _cycled(["a", "b"], ["c"]),
+    "dicts": _cycled({"a": 1}, {"b": "x"}, None),
+    "bytes": _cycled(b"a", b"", None),
+    "words": _cycled("a", "b", "", None),
+    "texts": lambda rng, rows: pd.Series(
+        [f"a long text on {word} and more" for word in rng.integers(0, 9**9, rows)],
+        dtype=object,
+    ),
+    "flags": _cycled(True, False, None),
+    "one class": _cycled(True),
+    "naive": _times(None),
+    "Berlin": _times("Europe/Berlin"),
+    "Lord Howe": _times("Australia/Lord_Howe"),
+    "dates": _cycled(datetime.date(1, 1, 1), datetime.date(9999, 12, 31), None),
+    "clock": _cycled(datetime.time(1), datetime.time(23, 59)),
+    "duration": lambda rng, rows: pd.Series(
+        pd.to_timedelta(rng.integers(-9, 9, rows), unit="D")
+    ),
+    "decimal": _cycled(decimal.Decimal("1.10"), decimal.Decimal("-1e20"), None),
+    "decimal nan": _cycled(decimal.Decimal("NaN"), decimal.Decimal("1")),
+    "Int64": lambda rng, rows: pd.Series(rng.integers(0, 9, rows), dtype="Int64"),
+    "boolean": lambda rng, rows: pd.Series(rng.random(rows) > 0.5, dtype="boolean"),
+    "arrow": lambda rng, rows: pd.Series(rng.random(rows), dtype="double[pyarrow]"),
+    "arrow words": lambda rng, rows: pd.Series(
+        ["x", "y"] * (rows // 2) + ["x"] * (rows % 2), dtype="string[pyarrow]"
+    ),
+    "half": lambda rng, rows: pd.Series(rng.random(rows).astype(np.float16)),
+    "large": lambda rng, rows: pd.Series(
+        rng.integers(2**63, 2**64 - 1, rows, dtype=np.uint64)
+    ),
+    "largest": _cycled(1e308, -1e308, 5e-324),
+    "complex": lambda rng, rows: pd.Series(rng.random(rows) + 1j),
+    "period": lambda rng, rows: pd.Series(
+        pd.period_range("2000-01", periods=rows, freq="M")
+    ),
+    "interval": lambda rng, rows: pd.Series(pd.interval_range(0, periods=rows)),
+    "codes": lambda rng, rows: pd.Series(pd.Categorical(rng.integers(0, 3, rows))),
+    "sparse": lambda rng, rows: pd.Series(
+        pd.arrays.SparseArray(np.where(rng.random(rows) > 0.9, 1.0, 0.0))
+    ),
+    "scores": lambda rng, rows: pd.Series(
+        np.where(rng.random(rows) < 0.3, np.nan, rng.random(rows))
+    ),
+}
+ROWS = st.sampled_from([0, 1, 2, 7, 199, 200, 257])
+NAMES = st.sampled_from(["x", "y", "", 7, 7.5, None, ("a", 1), "x"])
+
+
+@st.composite
+def frames(draw: st.DrawFn) -> pd.DataFrame:
+    rows = draw(ROWS)
+    rng = np.random.default_rng(draw(st.integers(0, 3)))
+    picked = draw(st.lists(st.sampled_from(sorted(COLUMNS)), min_size=1, max_size=4))
+    parts = [pd.Series(COLUMNS[name](rng, rows)) for name in picked]
+    frame = pd.DataFrame(dict(enumerate(parts)), index=range(rows))
+    frame.columns = pd.Index([draw(NAMES) for _ in picked], dtype=object)
+    return frame
+
+
+def _names(frame: pd.DataFrame) -> set[str]:
+    seen: dict[str, int] = {}
+    for name in map(str, frame.columns):
+        seen[name] = seen.get(name, 0) + 1
+    return {
+        name if place == 0 else f"{name}#{place + 1}"
+        for name, count in seen.items()
+        for place in range(count)
+    }
+
+
+@settings(max_examples=80, deadline=None, derandomize=True)
+@given(frames(), frames())
+def test_any_two_frames_get_a_report_that_names_every_column(before, after):
+    report = DriftDetector().detect(before, after)
+    named = {*report.columns, *(finding.column for finding in report.findings)}
+    assert named - {None} == _names(before) | _names(after)
+    few = min(len(before), len(after)) < 200
+    assert (report.status == "insufficient_data") == few
+    for column in report.columns.values():
+        assert (column.status == "insufficient_data") == few
+        assert column.sentence
+    assert DriftReport.from_dict(json.loads(json.dumps(report.to_dict()))) == report
+    json.dumps(report.to_dict(), allow_nan=False)
+    report.to_markdown()
+
+
+@pytest.mark.parametrize("kind", COLUMNS)
+def test_a_column_of_any_kind_is_quiet_against_itself_and_kept_in_a_file(
+    kind, tmp_path
+):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"x": COLUMNS[kind](rng, 300)})
+    profile = DriftProfile.build(frame)
+    profile.save(tmp_path / "profile.parquet")
+    loaded = DriftProfile.load(tmp_path / "profile.parquet")
+    assert loaded.digest == profile.digest
+    assert DriftDetector().detect(loaded, frame).status == "ok"
+    assert (profile + profile).rows == 600
+
+
+@pytest.mark.parametrize("kind", [k for k in COLUMNS if k not in ("null", "nan")])
+def test_a_column_that_loses_all_its_values_is_never_quiet(kind):
+    rng = np.random.default_rng(0)
+    reference = {"x": COLUMNS[kind](rng, 300)}
+    report = DriftDetector().detect(reference, {"x": [None] * 300})
+    if kind in ("inf", "nan and inf"):
+        assert report.columns["x"].status == "drift"
+        return
+    assert report.drifted == ["x"]
+    assert "missing" in report.columns["x"].sentence
+
+
+def test_a_class_that_was_never_there_and_one_that_is_gone_are_found():
+    reference = {"label": ["no"] * 300 + ["yes"] * 300}
+    report = DriftDetector().detect(reference, {"label": ["maybe"] * 250})
+    assert {check.check for check in report.columns["label"].checks} == {
+        "values",
+        "new_categories",
+    }
+    only = DriftDetector().detect({"label": ["no"] * 300}, {"label": ["yes"] * 300})
+    assert only.drifted == ["label"]
+
+
+def test_frames_of_other_libraries_and_arrays_are_read_the_same():
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(500, 2))
+    forms = [
+        values,
+        pd.DataFrame(values, columns=[0, 1]),
+        pl.DataFrame(values, schema=["0", "1"]),
+        pa.table({"0": values[:, 0], "1": values[:, 1]}),
+    ]
+    digests = {DriftProfile.build(form).digest for form in forms}
+    assert len(digests) == 1
