@@ -60,11 +60,20 @@ class VersionNotFoundError(BrixaError, LookupError):
 class ModelNotSavedError(VersionNotFoundError):
     """The version's number is claimed, but no model was saved under it yet."""
 
-    def __init__(self, name: str, version: object) -> None:
+    def __init__(self, name: str, version: object, *, published: bool = False) -> None:
+        why = (
+            "is registered but no model was saved under it yet; call "
+            "save_model(name, version, model) first"
+        )
+        if published:
+            why = (
+                "has files but no seal, which says that all of them are there: a save is "
+                "under way, or ended early, or the seal was lost; brixa doctor --fix "
+                "completes it"
+            )
         BrixaError.__init__(
             self,
-            f"{name} {version} is registered but no model was saved under it yet; "
-            "call save_model(name, version, model) first",
+            f"{name} {version} {why}",
             name=name,
             spec=str(version),
             available=(),

@@ -260,7 +260,8 @@ class KeyRing:
         return tuple(_judged(each, data, keys, revoked) for each in envelope.signatures)
 
     def _path(self, name: str, kind: str) -> Path:
-        if not _NAME.fullmatch(name):
+        given: object = name
+        if not isinstance(given, str) or not _NAME.fullmatch(given):
             raise InvalidNameError("key", name, _NAME_RULE)
         return self.folder / f"{name}.{kind}"
 

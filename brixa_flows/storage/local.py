@@ -269,6 +269,13 @@ class LocalStorageNode:
                 if entry.is_directory and self._tree.holds_object(entry.key)
             ]
 
+    def folders(self, prefix: str) -> list[str]:
+        """Names of all folders right below a directory, with those that hold nothing."""
+        check_prefix(prefix)
+        with self._explain("list", prefix):
+            found = self._tree.entries(prefix)
+            return [entry.name for entry in found if entry.is_directory]
+
     def names(self, prefix: str) -> tuple[str, ...]:
         """Names of the objects right below; see :meth:`.QuickLooks.names`."""
         check_prefix(prefix)

@@ -11,6 +11,7 @@ import pytest
 from brixa_flows.errors import (
     DamagedArtifactError,
     InvalidMetadataError,
+    ModelNotSavedError,
     StageTransitionError,
     VersionExistsError,
     VersionInUseError,
@@ -200,6 +201,48 @@ def test_the_last_known_holder_may_be_confirmed(
     assert str(seen.resolve("a")) == "1.0.0"
     assert seen.tracking.aliases("a") == {"production": "1.0.0"}
     assert seen.stage_history("a")[-1].number == 2
+
+
+@pytest.mark.parametrize(
+    ("place", "mended"),
+    [
+        ("1.0.0_meta.json", True),
+        ("_journal/seals/1.0.0.json", True),
+        ("_journal/projected.json", True),
+        ("_journal/claims/1.0.0.json", False),
+        ("_journal/changes/00000001.json", False),
+        ("../_meta/_registry.json", True),
+    ],
+)
+def test_a_folder_where_a_file_should_be_is_told_by_all_and_harms_no_other_version(
+    again: ModelRegistry, journal: Path, place: str, mended: bool
+) -> None:
+    path = journal.parent / place
+    path.unlink()
+    path.mkdir()
+    seen = ModelRegistry(again.storage, tracking=again.tracking)
+    told = [each for each in seen.check() if "a folder is in the way" in each]
+    assert len(told) == 1 and path.name in told[0]
+    first, second = seen.recover(), seen.recover()
+    assert [str(each) for each in second if each.repaired] == []
+    assert any(path.name in each.detail for each in first)
+    assert len([each for each in second if path.name in f"{each}"]) == 1
+    seen.load_model("a", "1.1.0")
+    path.rmdir()
+    seen.recover()
+    assert (seen.check() == []) is mended
+
+
+def test_a_version_whose_seal_is_gone_is_told_as_that(
+    again: ModelRegistry, journal: Path
+) -> None:
+    (journal / "seals" / "1.0.0.json").unlink()
+    seen = ModelRegistry(again.storage, tracking=again.tracking)
+    for spec in ("1.0.0", "production"):
+        with pytest.raises(ModelNotSavedError, match="has files but no seal.*--fix"):
+            seen.load_model("a", spec)
+    assert [each.action for each in seen.recover()] == ["completed"]
+    assert seen.check() == []
 
 
 @pytest.mark.parametrize("gone", [True, False])

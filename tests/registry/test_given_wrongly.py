@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +13,15 @@ import pandas as pd
 import pytest
 
 from brixa_flows.errors import (
+    BrixaError,
     DatasetError,
+    InvalidConstraintError,
     InvalidMetadataError,
     SettingsError,
     VersionNotFoundError,
 )
 from brixa_flows.registry import ModelRegistry
+from brixa_flows.registry.adopting import Described
 from brixa_flows.storage.local import LocalStorageNode
 
 pytestmark = pytest.mark.filterwarnings(
@@ -47,6 +54,83 @@ def test_a_reference_without_rows_or_file_is_refused_and_the_save_can_be_repeate
         with pytest.raises(DatasetError, match=words):
             registry.save_model("m", version, classifier, frame.head(), reference=wrong)
     assert registry.save_model("m", version, classifier, reference=frame).has_reference
+
+
+_REQUIRED = {
+    "name": "m",
+    "version": "1.0.0",
+    "stage": "archived",
+    "alias": "own",
+    "payload": {"x": 1},
+    "metrics": {"f1": 1.0},
+    "filename": "x.md",
+    "content": "x",
+    "model": object(),
+    "when": datetime(2026, 1, 1, tzinfo=UTC),
+    "reason": "z",
+    "one": "1.0.0",
+    "other": "1.0.0",
+    "filter": "name = 'm'",
+    "model_uri": "runs:/x/model",
+    "actor": "ada",
+    "key": "none",
+}
+_WRONG = (5, None, "", [], {}, object(), b"x", "\x00", float("nan"), [1, "x"], -1, True)
+_NOT_CALLED = {
+    "from_settings",
+    "feed",
+    "keys",
+    "layout",
+    "settings",
+    "storage",
+    "tracking",
+}
+
+
+def _calls(registry: ModelRegistry) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each public method with each parameter wrong in each way, the others right."""
+    described = set(Described.__annotations__)
+    names = {each for each in dir(registry) if not each.startswith("_")} - _NOT_CALLED
+    for name in sorted(names, key=lambda each: (each == "delete_version", each)):
+        parameters = inspect.signature(getattr(registry, name)).parameters.values()
+        named = [x.name for x in parameters if x.kind is not x.VAR_KEYWORD]
+        more = described if len(named) < len(parameters) else set()
+        needed = {
+            each.name: _REQUIRED.get(each.name)
+            for each in parameters
+            if each.default is each.empty and each.kind is not each.VAR_KEYWORD
+        }
+        for parameter in {*named, *more}:
+            yield from ((name, {**needed, parameter: wrong}) for wrong in _WRONG)
+
+
+def test_whatever_is_given_wrongly_is_refused_by_an_error_of_ours(
+    registry: ModelRegistry, save: Any
+) -> None:
+    save("m")
+    for name, arguments in _calls(registry):
+        with suppress(BrixaError):
+            getattr(registry, name)(**arguments)
+    assert registry.list_versions("m")[0].state == "deleted"  # by the last one
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (("collect_garbage", {"older_than": "30d"}), "give a time that passed"),
+        (("log_metrics", {"metrics": None}), "'metrics' is empty"),
+        (("update", {"tags": list(map(str, range(1001)))}), "at most 1000 are kept"),
+        (("resolve", {"spec": " "}), "it is blank; give none for production"),
+    ],
+)
+def test_what_was_given_wrongly_is_named(
+    registry: ModelRegistry, save: Any, call: tuple[str, dict[str, Any]], words: str
+) -> None:
+    save("m")
+    who = {} if call[0] == "collect_garbage" else {"name": "m", "version": "1.0.0"}
+    who.pop("version" if call[0] == "resolve" else "", None)
+    with pytest.raises((InvalidMetadataError, InvalidConstraintError), match=words):
+        getattr(registry, call[0])(**who, **call[1])
 
 
 def test_a_damaged_version_does_not_stop_the_next_registration(

@@ -27,6 +27,7 @@ __all__ = [
 ]
 
 _DEEPEST = 64
+_MOST_TAGS = 1000
 _LONGEST_INTEGER_BITS = 1024
 """As large as a float; readers of JSON stop at some thousand digits."""
 
@@ -66,6 +67,9 @@ def as_tags(tags: Mapping[str, Any] | Iterable[str] | None) -> dict[str, str]:
         _check_integer("tags", f"tags[{key!r}]", value)
         found[key] = str(value)
     check_user_tags(found)
+    if len(found) > _MOST_TAGS:
+        reason = f"has {len(found)}, at most {_MOST_TAGS} are kept; use custom for data"
+        raise InvalidMetadataError("tags", reason)
     return found
 
 

@@ -70,6 +70,9 @@ def resolve(standing: Standing, spec: Spec) -> ModelVersion:
             return _ready(standing, holder, "production")
         return _latest(standing, "latest")
     text = str(spec).strip()
+    if not text:
+        reason = "it is blank; give none for production, or latest"
+        raise InvalidConstraintError(spec, reason)
     stage = next((each for each in STAGES if each == text), None)
     if stage is not None:
         return _staged(standing, stage)
@@ -84,7 +87,8 @@ def resolve(standing: Standing, spec: Spec) -> ModelVersion:
 def _ready(standing: Standing, version: ModelVersion, spec: str) -> ModelVersion:
     refuse_unusable(standing, version, spec)
     if standing.listed_state(version) == "registered":
-        raise ModelNotSavedError(standing.name, version)
+        there = standing.published(version)
+        raise ModelNotSavedError(standing.name, version, published=there)
     return version
 
 
@@ -177,7 +181,8 @@ def _latest(standing: Standing, spec: str) -> ModelVersion:
         each for each in standing.claimed if standing.state(each) == "registered"
     ]
     if waiting:
-        raise ModelNotSavedError(standing.name, waiting[-1])
+        there = standing.published(waiting[-1])
+        raise ModelNotSavedError(standing.name, waiting[-1], published=there)
     raise VersionNotFoundError(standing.name, spec)
 
 

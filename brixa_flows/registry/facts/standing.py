@@ -28,6 +28,7 @@ class Standing:
         quarantined: Those whose bytes are not believed.
         lifecycle: Stages, aliases and tombstones.
         look: What is damaged of a version, if anything; whether its files count.
+        published: Whether files of a version are there, sealed or not.
         why_quarantined: The sentence about a version that is quarantined by record.
     """
 
@@ -38,6 +39,9 @@ class Standing:
     lifecycle: Lifecycle
     look: Callable[[ModelVersion, bool], DamagedArtifactError | None] = field(
         default=lambda version, ready: None, compare=False
+    )
+    published: Callable[[ModelVersion], bool] = field(
+        default=lambda version: False, compare=False
     )
     why_quarantined: Callable[[ModelVersion], str] = field(
         default="{} is quarantined".format, compare=False

@@ -36,6 +36,7 @@ from brixa_flows.storage.base import StorageNode
 __all__ = ["LINEAGE_NAME", "Listed", "SealedFiles"]
 
 LINEAGE_NAME = "lineage.json"
+_CHANGED = "is not what was saved (sha256)"
 _REMOVE = "the version does not load beside it. Remove it"
 
 
@@ -171,9 +172,6 @@ class SealedFiles:
             raise DamagedArtifactError(label, file, "is missing") from err
         except UnsafeKeyError as err:
             raise DamagedArtifactError(label, file, LINK) from err
-
-
-_CHANGED = "is not what was saved (sha256)"
 
 
 def _label(claim: Claim) -> str:

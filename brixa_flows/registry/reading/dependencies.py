@@ -41,8 +41,9 @@ def as_dependencies(
     """
     if given is None or isinstance(given, Mapping):
         found = as_text_mapping("dependencies", given)
-    elif isinstance(given, str):
-        raise InvalidMetadataError("dependencies", "is a text; give a list")
+    elif isinstance(given, str | bytes) or not isinstance(given, Iterable):
+        kind = type(given).__name__
+        raise InvalidMetadataError("dependencies", f"is a {kind}; give a list")
     else:
         found = _split(given)
     return {name: _checked(name, rest) for name, rest in found.items()}

@@ -35,6 +35,7 @@ from brixa_flows.registry.reading.tracked_facts import (
     facts_of,
     mutable_of,
 )
+from brixa_flows.serializers.manifest import MANIFEST_NAME
 from brixa_flows.tracking import TrackedVersion, tags
 from brixa_flows.versioning import ModelVersion
 
@@ -88,6 +89,7 @@ class Reader:
             journal.quarantined(name).members,
             journal.lifecycle(name),
             partial(self._damage, name),
+            partial(self._is_published, name),
             partial(journal.why_quarantined, name),
         )
         kept = self._standings.get(name)
@@ -95,6 +97,10 @@ class Reader:
             return kept
         self._standings.put(name, found)
         return found
+
+    def _is_published(self, name: str, version: ModelVersion) -> bool:
+        prefix = self._backends.layout.version_prefix(name, version)
+        return self._backends.storage.stat(f"{prefix}/{MANIFEST_NAME}") is not None
 
     def _damage(
         self, name: str, version: ModelVersion, ready: bool

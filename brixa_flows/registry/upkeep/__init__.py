@@ -3,5 +3,6 @@
 ::
 
     checking    storage against MLflow, changes nothing    recovery   after a crash
+    obstacles   folders where a file should be
     rebuilding  MLflow's state from storage alone          garbage    bytes nobody needs
 """

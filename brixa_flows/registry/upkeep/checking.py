@@ -9,6 +9,7 @@ from brixa_flows.registry.facts.resolving import again
 from brixa_flows.registry.facts.stages import SINGLE_HOLDER, TRANSITIONS, Lifecycle
 from brixa_flows.registry.reading.backends import Backends
 from brixa_flows.registry.reading.reader import Reader, Standing
+from brixa_flows.registry.upkeep.obstacles import in_the_way, told
 from brixa_flows.registry.writing.mirroring import listed, lost_of, untrusted_of
 from brixa_flows.serializers.manifest import MANIFEST_NAME
 from brixa_flows.tracking import TrackedVersion, tags
@@ -45,11 +46,13 @@ class Checker:
         for name in self._reader.models():
             standing = self._reader.standing(name)
             found += [f"{each.reason}{_ACCEPT}" for each in standing.lifecycle.lost]
+            found += map(told, in_the_way(self._backends, name))
             found += _quarantined(standing)
             found += map(str, self._backends.journal.damaged_records(name))
             found += self._unfinished(standing)
             if standing.sealed:
                 found += self._of_mlflow(standing)
+        found += map(told, in_the_way(self._backends, None))
         return found + self._staging()
 
     def _of_mlflow(self, standing: Standing) -> list[str]:
@@ -114,7 +117,10 @@ class Checker:
     def _moved_aliases(self, standing: Standing) -> list[str]:
         """Aliases that somebody moved, added or removed by hand in MLflow."""
         name, lifecycle = standing.name, standing.lifecycle
+        marker = self._backends.layout.projected_key(name)
         if self._backends.journal.projected(name) < lifecycle.number:
+            if marker in in_the_way(self._backends, name):
+                return []  # that is told, and hides whether they were shown
             return [f"{name}: MLflow does not show the last changes; run {_FIX}"]
         ours: dict[str, str] = {s: str(v) for s, v in lifecycle.last_holders.items()}
         ours |= {alias: str(each) for alias, each in lifecycle.aliases.items()}

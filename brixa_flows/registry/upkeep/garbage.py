@@ -96,9 +96,12 @@ class Collector:
             ("older_than", older_than),
             ("registered_older_than", registered_older_than),
         ):
-            if given is not None and given < _NO_TIME:
+            if given is None:
+                continue
+            if not isinstance(given, timedelta) or given < _NO_TIME:
                 raise InvalidMetadataError(
-                    field, f"is {given}; give a time that passed"
+                    field,
+                    f"is {given!r:.200}; give a time that passed: timedelta(days=30)",
                 )
         self._backends = backends
         self._reader = reader

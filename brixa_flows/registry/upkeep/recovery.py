@@ -10,7 +10,7 @@ nothing about the others: then they wait until it is rebuilt.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 
 from brixa_flows.errors import (
@@ -34,6 +34,7 @@ from brixa_flows.registry.facts.records import (
 from brixa_flows.registry.facts.repairs import Action, RecoveryAction
 from brixa_flows.registry.reading.backends import Backends
 from brixa_flows.registry.reading.reader import Reader, Standing
+from brixa_flows.registry.upkeep.obstacles import in_the_way, told
 from brixa_flows.registry.writing.index import rebuild_index, update_index
 from brixa_flows.registry.writing.mirroring import follow, kept_of, listed, lost_of
 from brixa_flows.registry.writing.projecting import project
@@ -104,29 +105,37 @@ class Recovery:
         """Repair one model; what is damaged is told of and hides nothing else."""
         standing = self._reader.standing(name)
         there = listed(self._backends, standing)
+        obstacles = in_the_way(self._backends, name)
+        yield from (_set_aside(name, told(key)) for key in obstacles)
         for version in standing.claimed:
             try:
                 yield from self._version(standing, version, there.get(version.core))
             except DamagedArtifactError as err:
-                yield _set_aside(name, err, version)
+                if err.facts["file"] not in obstacles:
+                    yield _set_aside(name, err, version)
         for change in standing.lifecycle.lost:
-            yield _set_aside(name, change.reason)
+            if change.key not in obstacles:
+                yield _set_aside(name, change.reason)
         for damaged in self._backends.journal.damaged_records(name):
             yield _set_aside(name, damaged)
         lost = lost_of(standing, there)
         if lost:
             yield _left(name, self._backends.lost(name, lost))
-        yield from self._stages(name, bool(lost))
+        yield from self._stages(name, bool(lost), obstacles)
 
-    def _stages(self, name: str, told: bool) -> Iterator[RecoveryAction]:
+    def _stages(
+        self, name: str, is_told: bool, obstacles: Sequence[str]
+    ) -> Iterator[RecoveryAction]:
         """Show the stages; that the backend lost versions may be told already."""
+        marker = self._backends.layout.projected_key(name)
         try:
-            if project(self._backends, self._reader, name):
+            # Without its marker nobody knows whether they were shown before.
+            if project(self._backends, self._reader, name) and marker not in obstacles:
                 yield RecoveryAction(name=name, action="stages shown")
         except TrackingUnavailableError:
             raise
         except TrackingError as err:
-            if not told:
+            if not is_told:
                 yield _left(name, err)
         except DamagedArtifactError as err:
             yield _set_aside(name, err)

@@ -99,6 +99,8 @@ class Describer:
         """Add metrics; see the registry."""
         claim, seal = self._present(name, version)
         checked = as_metrics(metrics)
+        if not checked:
+            raise InvalidMetadataError("metrics", "is empty; give numbers by name")
         data = as_refs("dataset", DatasetRef, [] if dataset is None else [dataset])
         if seal is not None:
             self._backends.tracking.log_metrics(
