@@ -1,4 +1,4 @@
-"""Whether data changed, said so that it can be trusted; knows no registry.
+"""Whether data changed or a model got worse, said so that it can be trusted.
 
 ::
 
@@ -13,6 +13,7 @@
     detector.py    DriftDetector, which puts it together
     report.py      DriftReport and its parts; markdown.py, html_page.py show it
     policy.py      DriftPolicy: when a window that drifted is an alarm
+    performance/   PerformanceEstimator: how good the model is, labels or not
 
 ``_arrow_reading``, ``_arrow_columns``, ``_building``, ``_parquet`` and ``_plots`` are
 the adapters to pyarrow and matplotlib.
@@ -21,6 +22,7 @@ the adapters to pyarrow and matplotlib.
 from brixa_flows.drift.base import DriftMethod, Measurement
 from brixa_flows.drift.detector import DriftDetector
 from brixa_flows.drift.flow import Freshness
+from brixa_flows.drift.performance import PerformanceEstimator, PerformanceReport
 from brixa_flows.drift.policy import DriftPolicy, DriftVerdict, JudgedWindow
 from brixa_flows.drift.profile import DriftProfile
 from brixa_flows.drift.report import ColumnDrift, DriftReport, Finding
@@ -38,5 +40,7 @@ __all__ = [
     "Freshness",
     "JudgedWindow",
     "Measurement",
+    "PerformanceEstimator",
+    "PerformanceReport",
     "ReferenceSpread",
 ]

@@ -9,7 +9,13 @@
 """
 
 from brixa_flows.deployment import ModelDeployer
-from brixa_flows.drift import DriftDetector, DriftProfile, DriftReport
+from brixa_flows.drift import (
+    DriftDetector,
+    DriftProfile,
+    DriftReport,
+    PerformanceEstimator,
+    PerformanceReport,
+)
 from brixa_flows.errors import (
     BrixaError,
     DamagedArtifactError,
@@ -106,6 +112,8 @@ __all__ = [
     "ModelRegistry",
     "ModelVersion",
     "ParentRef",
+    "PerformanceEstimator",
+    "PerformanceReport",
     "SchemaBumpWarning",
     "SerializationError",
     "SettingsError",
