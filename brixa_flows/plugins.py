@@ -23,6 +23,7 @@ from brixa_flows.errors import (
 
 __all__ = [
     "DRIFT_METHODS",
+    "MULTIVARIATE_METHODS",
     "SERIALIZERS",
     "SERVING_ENGINES",
     "STORAGE_NODES",
@@ -304,5 +305,18 @@ DRIFT_METHODS = PluginRegistry(
         ),
         Plugin("psi", "brixa_flows.drift.methods.divergence:PopulationStability"),
         Plugin("jensen_shannon", "brixa_flows.drift.methods.divergence:JensenShannon"),
+    ),
+)
+
+_MULTIVARIATE = "brixa_flows.drift.multivariate"
+
+MULTIVARIATE_METHODS = PluginRegistry(
+    "multivariate drift method",
+    "brixa_flows.multivariate_drift_methods",
+    (
+        Plugin("domain_classifier", f"{_MULTIVARIATE}._learned:DomainClassifier"),
+        Plugin("pca_reconstruction", f"{_MULTIVARIATE}._learned:PcaReconstruction"),
+        Plugin("energy", f"{_MULTIVARIATE}.distances:EnergyDistance"),
+        Plugin("mmd", f"{_MULTIVARIATE}.distances:MaximumMeanDiscrepancy"),
     ),
 )

@@ -13,6 +13,7 @@
     detector.py    DriftDetector, which puts it together
     report.py      DriftReport and its parts; markdown.py, html_page.py show it
     policy.py      DriftPolicy: when a window that drifted is an alarm
+    multivariate/  MultivariateDetector: rows as wholes, embeddings
     performance/   PerformanceEstimator: how good the model is, labels or not
 
 ``_arrow_reading``, ``_arrow_columns``, ``_building``, ``_parquet`` and ``_plots`` are
@@ -22,6 +23,7 @@ the adapters to pyarrow and matplotlib.
 from brixa_flows.drift.base import DriftMethod, Measurement
 from brixa_flows.drift.detector import DriftDetector
 from brixa_flows.drift.flow import Freshness
+from brixa_flows.drift.multivariate import MultivariateDetector, MultivariateReport
 from brixa_flows.drift.performance import PerformanceEstimator, PerformanceReport
 from brixa_flows.drift.policy import DriftPolicy, DriftVerdict, JudgedWindow
 from brixa_flows.drift.profile import DriftProfile
@@ -40,6 +42,8 @@ __all__ = [
     "Freshness",
     "JudgedWindow",
     "Measurement",
+    "MultivariateDetector",
+    "MultivariateReport",
     "PerformanceEstimator",
     "PerformanceReport",
     "ReferenceSpread",

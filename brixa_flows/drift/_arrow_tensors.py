@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from brixa_flows.drift.radix import Floats
 
-__all__ = ["is_tensor", "summarise"]
+__all__ = ["flattened", "is_tensor", "summarise"]
 
 _NUMBERS_AT_ONCE = 4_000_000
 
@@ -37,7 +37,7 @@ def summarise(array: pa.Array) -> dict[str, Floats]:
     start, step = 0, 256
     while start < len(rows):
         chunk = rows.slice(start, step)
-        numbers, owners = _flattened(chunk)
+        numbers, owners = flattened(chunk)
         parts.append(_of_rows(numbers, owners, len(chunk)))
         start += step
         largest = max(len(numbers) / max(len(chunk), 1), 1.0)
@@ -63,7 +63,7 @@ def _of_rows(numbers: Floats, owners: np.ndarray, rows: int) -> Floats:
     return np.stack([means, np.sqrt(variances), *extremes, sizes, sizes - counts])
 
 
-def _flattened(array: pa.Array) -> tuple[Floats, np.ndarray]:
+def flattened(array: pa.Array) -> tuple[Floats, np.ndarray]:
     """All numbers, and the row of each."""
     owners = np.arange(len(array))
     while _is_list(array.type):

@@ -1,0 +1,78 @@
+"""Adapter to pyarrow: a random sample of the rows of any data, in one pass."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from brixa_flows.drift._arrow_columns import kind_of
+from brixa_flows.drift._arrow_reading import read_batches
+from brixa_flows.drift._arrow_tensors import flattened
+from brixa_flows.drift.column import ColumnKind
+from brixa_flows.drift.performance._arrow import floats, texts
+from brixa_flows.drift.radix import Floats
+
+__all__ = ["kind", "numbers", "rows", "sample", "texts", "widths"]
+
+
+def sample(
+    data: Any, columns: Sequence[str] | None, most: int, rng: np.random.Generator
+) -> tuple[dict[str, pa.Array], int]:
+    """At most so many rows, each as likely, and how many there were.
+
+    Each row draws a number, and the smallest ones stay.
+    """
+    kept: pa.Table | None = None
+    drawn, seen = np.empty(0), 0
+    for batch in read_batches(data, columns):
+        drawn_now = rng.random(batch.num_rows)
+        seen += batch.num_rows
+        table = pa.Table.from_batches([batch])
+        if kept is not None:
+            drawn_now = np.concatenate([drawn, drawn_now])
+            table = pa.concat_tables([kept, table], promote_options="permissive")
+        if len(drawn_now) > most:
+            places = np.sort(np.argpartition(drawn_now, most)[:most])
+            drawn_now, table = drawn_now[places], table.take(pa.array(places))
+        kept, drawn = table, drawn_now
+    if kept is None:
+        return {}, 0
+    joined = kept.unify_dictionaries().combine_chunks()
+    return {name: _single(joined[name]) for name in joined.column_names}, seen
+
+
+def kind(column: pa.Array) -> ColumnKind:
+    """What its values are."""
+    return kind_of(column.type)
+
+
+def numbers(column: pa.Array, name: str) -> Floats:
+    """Of shape (n_rows,), NaN where missing."""
+    return floats(column, name)
+
+
+def rows(column: pa.Array, width: int) -> Floats:
+    """Tensors of one size, of shape (n_rows, width), NaN where a row is missing."""
+    made = np.full((len(column), width), np.nan)
+    valid = pc.is_valid(column).to_numpy(zero_copy_only=False)
+    made[valid] = flattened(column.drop_null())[0].reshape(-1, width)
+    return made
+
+
+def widths(column: pa.Array) -> set[int]:
+    """How many numbers the rows of a tensor have."""
+    known = column.drop_null()
+    owners = flattened(known)[1]
+    return set(np.bincount(owners, minlength=len(known)).tolist())
+
+
+def _single(column: pa.ChunkedArray) -> pa.Array:
+    if column.num_chunks == 1:
+        made = column.chunk(0)
+    else:
+        made = pa.concat_arrays(column.chunks) if column.num_chunks else pa.nulls(0)
+    return made.storage if isinstance(made, pa.ExtensionArray) else made
