@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +30,13 @@ __all__ = [
     "without_index",
 ]
 
-# An empty field of a text column is missing, as pandas reads it.
-_CSV = pads.CsvFileFormat(
-    convert_options=pacsv.ConvertOptions(
-        strings_can_be_null=True, quoted_strings_can_be_null=False
-    )
+# Buffering ahead keeps what was read until the file ends: memory grew with it.
+_PARQUET = pads.ParquetFileFormat(
+    default_fragment_scan_options=pads.ParquetFragmentScanOptions(pre_buffer=False)
 )
 _INDEX_COLUMN = "__index_level_"
 _EXACT_UP_TO = 2**53
+_CSV_BLOCK_BYTES = 4 * 2**20
 
 
 def as_table(data: Any) -> pa.Table:
@@ -109,23 +108,78 @@ def without_index(table: pa.Table) -> pa.Table:
     return table if len(kept) == len(table.column_names) else table.select(kept)
 
 
-def read_files(files: Sequence[Path], kind: str, rows: int) -> Iterator[pa.Table]:
+def read_files(
+    files: Sequence[Path], kind: str, rows: int, texts: Collection[str] = ()
+) -> Iterator[pa.Table]:
     """Tables of at most ``rows`` rows from CSV or Parquet files, in order.
+
+    Args:
+        files: The files.
+        kind: ``csv`` or ``parquet``.
+        rows: Of a table.
+        texts: Columns of a CSV that hold text, also where it looks like numbers.
 
     Raises:
         DatasetError: If a file can't be read, or its columns differ from the first's.
     """
     paths = [str(file) for file in files]
+    tables = (
+        _csv_tables(paths, texts) if kind == "csv" else _parquet_tables(paths, rows)
+    )
     try:
-        dataset = pads.dataset(paths, format=_CSV if kind == "csv" else kind)
-        scanner = dataset.scanner(batch_size=rows, batch_readahead=2)
-        for batch in scanner.to_batches():
-            if batch.num_rows:
-                yield without_index(pa.Table.from_batches([batch]))
+        for table in tables:
+            for start in range(0, table.num_rows, rows):
+                yield without_index(table.slice(start, rows))
     except (pa.ArrowInvalid, pa.ArrowTypeError, OSError) as err:
         raise DatasetError(
             f"{paths[0]} (of {len(paths)} files) can't be read: {err}"
         ) from err
+
+
+def _parquet_tables(paths: Sequence[str], rows: int) -> Iterator[pa.Table]:
+    """A few row groups at a time: a scanner reads up to 1 GiB ahead of a slow reader."""
+    dataset = pads.dataset(paths, format=_PARQUET)
+    for fragment in dataset.get_fragments():
+        for groups in _grouped([group.num_rows for group in fragment.row_groups], rows):
+            part = fragment.subset(row_group_ids=groups)
+            yield part.to_table(schema=dataset.schema)
+
+
+def _grouped(sizes: Sequence[int], rows: int) -> Iterator[list[int]]:
+    """Neighbours that have that many rows together."""
+    groups: list[int] = []
+    held = 0
+    for place, size in enumerate(sizes):
+        groups.append(place)
+        held += size
+        if held >= rows:
+            yield groups
+            groups, held = [], 0
+    if groups:
+        yield groups
+
+
+def _csv_tables(paths: Sequence[str], texts: Collection[str]) -> Iterator[pa.Table]:
+    """Block by block; columns and types are those of the first file's first block.
+
+    An empty field of a text column is missing, as pandas reads it.
+    """
+    names: list[str] = []
+    types: dict[str, pa.DataType] = {name: pa.string() for name in texts}
+    for path in paths:
+        options = pacsv.ConvertOptions(
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=False,
+            column_types=types,
+            include_columns=names,
+            include_missing_columns=bool(names),
+        )
+        read = pacsv.ReadOptions(block_size=_CSV_BLOCK_BYTES)
+        with pacsv.open_csv(path, read_options=read, convert_options=options) as reader:
+            names = reader.schema.names
+            types = {f.name: f.type for f in reader.schema if f.type != pa.null()}
+            for batch in reader:
+                yield pa.Table.from_batches([batch])
 
 
 def rows_of(files: Sequence[Path]) -> int | None:

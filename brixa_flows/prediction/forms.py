@@ -34,6 +34,7 @@ class InputForm:
         width: Columns of a matrix (``array`` of one-dimensional samples).
         model: Name and version, for messages.
         framework: Of the model.
+        texts: Those of the columns that hold text.
     """
 
     kind: Literal["named", "array", "text", "any"] = "any"
@@ -43,6 +44,7 @@ class InputForm:
     width: int | None = None
     model: str = "the model"
     framework: str = ""
+    texts: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, metadata: ModelMetadata | None) -> InputForm:
@@ -64,7 +66,8 @@ class InputForm:
                 for name, part in parts.items()
                 if isinstance(part, dict) and "x-dtype" in part
             }
-            return cls("named", tuple(parts), dtypes, model=model)
+            texts = frozenset(n for n, part in parts.items() if _is_text(part))
+            return cls("named", tuple(parts), dtypes, model=model, texts=texts)
         if schema.get("type") == "string":
             return cls("text", model=model)
         if schema.get("type") == "array":
@@ -157,3 +160,11 @@ class InputForm:
 
     def _texts(self, values: Any) -> list[str]:
         return [str(value) for value in values]
+
+
+def _is_text(part: Any) -> bool:
+    """Is it the schema of a text that is no moment?"""
+    if not isinstance(part, Mapping) or "format" in part:
+        return False
+    kinds = part.get("type", ())
+    return "string" in ((kinds,) if isinstance(kinds, str) else kinds)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import importlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -102,18 +102,19 @@ class Source:
     target: str | None = None
 
 
-def open_source(dataset: Any, rows: int) -> Source:
+def open_source(dataset: Any, rows: int, texts: Collection[str] = ()) -> Source:
     """Tell the form of ``dataset`` and open it.
 
     Args:
         dataset: The data.
         rows: Rows of a chunk, at most, where we have the choice.
+        texts: Columns of CSV files that hold text, also where it looks like numbers.
 
     Raises:
         DatasetError: If the form is not known or there is no such file.
     """
     if isinstance(dataset, str | Path):
-        return _open_files(str(dataset), rows)
+        return _open_files(str(dataset), rows, texts)
     roots = _roots(dataset)
     if "mlflow" in roots:
         return _open_mlflow(dataset, rows)
@@ -261,7 +262,7 @@ def _slice(inputs: Any, part: slice) -> Any:
     return None if inputs is None else inputs[part]
 
 
-def _open_files(text: str, rows: int) -> Source:
+def _open_files(text: str, rows: int, texts: Collection[str]) -> Source:
     path = unquote(urlparse(text).path) if text.startswith("file://") else text
     given = Path(path)
     if given.is_dir():
@@ -283,7 +284,9 @@ def _open_files(text: str, rows: int) -> Source:
     kind = kinds.pop()
     return Source(
         given.name,
-        lambda: (Chunk(table=t) for t in _tables().read_files(files, kind, rows)),
+        lambda: (
+            Chunk(table=t) for t in _tables().read_files(files, kind, rows, texts)
+        ),
         uri=str(given.absolute()),
         rows=_tables().rows_of(files) if kind == "parquet" else None,
     )

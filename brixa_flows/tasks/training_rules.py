@@ -46,6 +46,7 @@ OWN_FLOWS = frozenset(
         "evaluate_model",
         "evaluate_versions",
         "monitor_drift",
+        "predict_batch",
         "promote_model",
         "reconcile",
         "refuse_undecided",

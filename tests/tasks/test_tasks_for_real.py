@@ -74,6 +74,7 @@ from brixa_flows.tasks.registration import (
 from brixa_flows.tasks.retraining import claim_retraining
 from brixa_flows.tasks.task_runners import RunnerName
 from flows.evaluate_versions import EvaluateVersionsRequest, evaluate_versions
+from flows.predict_batch import PredictRequest, predict_batch
 from tests.backends import copy_template
 
 BLOCK = "brixa"
@@ -306,6 +307,30 @@ def test_many_versions_are_judged_side_by_side_and_ranked(
     url = f"{stack.api.url}/artifacts/filter"
     [report] = httpx.post(url, json=query, timeout=20).raise_for_status().json()
     assert "2 versions on the same 400 rows of held-out" in report["data"]
+
+
+def test_many_rows_are_predicted_into_a_file_and_watched_for_drift(
+    registry: ModelRegistry, stack: PrefectStack, name: str, data: Path, tmp_path: Path
+) -> None:
+    request = PredictRequest(
+        name=name,
+        source=str(data / "warm.parquet"),
+        output=str(tmp_path / "scored.csv"),
+        start="2013-03-01T00:00:00Z",
+        end="2013-04-01T00:00:00Z",
+        kind="month",
+        registry=BLOCK,
+    )
+    predict_batch(request)
+    scored = pd.read_csv(request.output)
+    assert set(scored["model_version"]) == {"1.0.0"} and len(scored) == ROWS
+    [found] = registry.drift_reports(name, "1.0.0")
+    assert (found["status"], found["alarm"], found["rows"]) == ("drift", True, ROWS)
+    assert found["data_uri"] == f"{request.output}.profile.parquet"
+    query = {"artifacts": {"key": {"any_": [f"scored-{name}"]}}}
+    url = f"{stack.api.url}/artifacts/filter"
+    [report] = httpx.post(url, json=query, timeout=20).raise_for_status().json()
+    assert request.output in report["data"]
 
 
 def test_a_version_is_rolled_out_and_answers_with_as_many_replicas_as_the_target_says(

@@ -1,0 +1,270 @@
+"""Batch prediction: files or a query in, the same rows with predictions out.
+
+Rows are read, predicted and written batch by batch, so memory does not grow with them.
+The output appears under its name when all of it is written, or never. Beside it stands a
+drift profile of the rows, if the version was saved with one to compare with.
+"""
+
+from __future__ import annotations
+
+import importlib
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from brixa_flows.drift import DriftProfile
+from brixa_flows.errors import DatasetError, some_of
+from brixa_flows.prediction.forms import InputForm
+from brixa_flows.prediction.predictor import ModelPredictor
+from brixa_flows.prediction.sources import Chunk, Source, open_source
+from brixa_flows.serializers.progress import progress_of_rows
+
+if TYPE_CHECKING:
+    from brixa_flows.registry import ModelRegistry
+    from brixa_flows.versioning import ModelVersion
+
+__all__ = ["ScoringReport", "is_database", "score"]
+
+_FORMATS = (".csv", ".parquet")
+
+
+@dataclass(frozen=True)
+class ScoringReport:
+    """What was scored.
+
+    Attributes:
+        model_name: The model.
+        version: The version that predicted.
+        rows: How many.
+        seconds: How long it took.
+        output: Where they are.
+        profile: Their drift profile; empty if the version has none to compare with.
+    """
+
+    model_name: str
+    version: str
+    rows: int
+    seconds: float
+    output: str
+    profile: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same as JSON knows it."""
+        return asdict(self)
+
+
+def is_database(text: str) -> bool:
+    """Is it SQLAlchemy's address of a database (``postgresql://...``), and no path?"""
+    scheme, found, _ = text.partition("://")
+    return bool(found) and scheme.isascii() and scheme != "file"
+
+
+def score(
+    registry: ModelRegistry,
+    name: str,
+    spec: ModelVersion | str | None,
+    source: str | Path,
+    output: str | Path,
+    *,
+    query: str | None = None,
+    table: str | None = None,
+    ids: Sequence[str] = (),
+    overwrite: bool = False,
+    batch_rows: int | None = None,
+    trust: Literal["code"] | None = None,
+) -> ScoringReport:
+    """Predict every row of a source and write it with its prediction.
+
+    The output has the columns of the input (or ``ids`` alone), ``prediction``,
+    ``probability_LABEL`` where the model has them, ``model_version`` and
+    ``predicted_at``.
+
+    Args:
+        registry: Where the version is.
+        name: The model.
+        spec: Version, stage, alias or constraint; ``None`` is production, else the
+            highest stable one.
+        source: CSV or Parquet file, folder or glob; or a database's address.
+        output: ``.csv`` or ``.parquet`` file; or a database's address.
+        query: What to read from a database.
+        table: What to write into a database.
+        ids: Columns of the input to keep; all by default. They are no inputs of a model
+            that was trained on unnamed columns.
+        overwrite: Replace an output that is there, when the new one is whole.
+        batch_rows: Rows at once, at most; ``None`` for what suits the model.
+        trust: As in ``registry.load_model``.
+
+    Raises:
+        DatasetError: If the input does not fit the model or can't be read, or the
+            output is there already; then nothing is left of it.
+        VersionNotFoundError: If no ready version answers to ``spec``.
+    """
+    started = time.monotonic()
+    _check_places(str(source), str(output), query, table, overwrite)
+    predictor = ModelPredictor.from_registry(registry, name, spec, trust=trust)
+    form = InputForm.of(predictor.metadata)
+    rows = form.usual_rows if batch_rows is None else batch_rows
+    if rows < 1:
+        raise DatasetError(f"batch_rows must be 1 or more, not {batch_rows}")
+    version = str(predictor.metadata.version)
+    reference = registry.reference_profile_path(name, version)
+    window = _Window(DriftProfile.load(reference) if reference else None)
+    run = _Run(predictor, form, tuple(ids), datetime.now(UTC), window)
+    with _output(str(output), table, overwrite) as written:
+        run.write(_open(source, query, rows, form.texts), written)
+    profile = window.save(Path(output)) if table is None else ""
+    seconds = time.monotonic() - started
+    return ScoringReport(name, version, run.rows, seconds, str(output), profile)
+
+
+class _Window:
+    """The drift profile of the rows so far.
+
+    Args:
+        reference: What they will be compared with, if anything.
+    """
+
+    def __init__(self, reference: DriftProfile | None) -> None:
+        self._reference = reference
+        self._profile: DriftProfile | None = None
+
+    def add(self, table: Any) -> None:
+        """Count more rows."""
+        if self._reference is None:
+            return
+        columns = [n for n in table.column_names if n in self._reference.columns]
+        part = DriftProfile.build(table, columns=columns, like=self._reference)
+        self._profile = part if self._profile is None else self._profile + part
+
+    def save(self, output: Path) -> str:
+        """Write it beside the output; returns where."""
+        if self._profile is None:
+            return ""
+        path = output.with_name(f"{output.name}.profile.parquet")
+        self._profile.save(path)
+        return str(path)
+
+
+class _Run:
+    """One pass over the rows.
+
+    Args:
+        predictor: The version.
+        form: How it takes its inputs.
+        ids: Columns to keep; all if there are none.
+        moment: When it is asked.
+        window: Counts the rows for drift.
+    """
+
+    def __init__(
+        self,
+        predictor: ModelPredictor,
+        form: InputForm,
+        ids: tuple[str, ...],
+        moment: datetime,
+        window: _Window,
+    ) -> None:
+        self._predictor = predictor
+        self._form = form
+        self._ids = ids
+        self._moment = moment
+        self._window = window
+        self.rows = 0
+
+    def write(self, source: Source, output: Any) -> None:
+        """Write the rows with their predictions, batch by batch.
+
+        Raises:
+            DatasetError: If there are none, or they don't fit.
+        """
+        with progress_of_rows(f"asking {self._form.model}", source.rows) as advance:
+            for chunk in source.chunks():
+                if self.rows == 0:
+                    self._check(chunk.table)
+                output.write(self._scored(chunk.table))
+                self.rows += chunk.table.num_rows
+                advance(chunk.table.num_rows)
+        if not self.rows:
+            raise DatasetError(f"{source.name} has no rows")
+
+    def _check(self, table: Any) -> None:
+        names = table.column_names
+        lacking = [name for name in self._ids if name not in names]
+        if lacking:
+            raise DatasetError(
+                f"the input has no column {lacking[0]!r} to keep; it has "
+                f"{some_of(names)}"
+            )
+        form = self._form
+        form.features(names, self._ids)
+        _outputs().check_types(table, form.dtypes, form.texts, form.model)
+
+    def _scored(self, table: Any) -> Any:
+        prediction = self._predictor.predict(self._form.from_table(table, self._ids))
+        if len(prediction.values) != table.num_rows:
+            raise DatasetError(
+                f"{self._form.model} answered {len(prediction.values)} values for "
+                f"{table.num_rows} rows"
+            )
+        self._window.add(table)
+        kept = table.select(self._ids) if self._ids else table
+        version = str(self._predictor.metadata.version)
+        return _outputs().scored_table(kept, prediction, version, self._moment)
+
+
+def _check_places(
+    source: str, output: str, query: str | None, table: str | None, overwrite: bool
+) -> None:
+    for place, word, option in ((source, query, "query"), (output, table, "table")):
+        if is_database(place) != bool(word):
+            raise DatasetError(
+                f"a {option} goes with the address of a database such as "
+                f"sqlite:///file.db, and only with one (--{option}, {option}=)"
+            )
+    if is_database(output):
+        return
+    path = Path(output)
+    if path.suffix.lower() not in _FORMATS:
+        raise DatasetError(f"{output} must end in {' or '.join(_FORMATS)}")
+    if path.exists() and not (overwrite and path.is_file()):
+        raise DatasetError(
+            f"{output} is there already; name another file, or say --overwrite "
+            "(overwrite=True)"
+        )
+
+
+def _open(
+    source: str | Path, query: str | None, rows: int, texts: frozenset[str]
+) -> Source:
+    if query is None:
+        return open_source(source, rows, texts)
+    return Source(
+        "the query", lambda: _sql_chunks(str(source), query, rows), uri=str(source)
+    )
+
+
+def _output(
+    output: str, table: str | None, overwrite: bool
+) -> AbstractContextManager[Any]:
+    opened: AbstractContextManager[Any]
+    if table is not None:
+        opened = _sql().opened_table(output, table, overwrite=overwrite)
+    else:
+        opened = _outputs().opened_file(Path(output), overwrite=overwrite)
+    return opened
+
+
+def _sql_chunks(url: str, query: str, rows: int) -> Iterator[Chunk]:
+    return (Chunk(table=table) for table in _sql().read_query(url, query, rows))
+
+
+def _outputs() -> Any:
+    return importlib.import_module("brixa_flows.prediction._outputs")
+
+
+def _sql() -> Any:
+    return importlib.import_module("brixa_flows.prediction._sql")

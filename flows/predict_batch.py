@@ -1,0 +1,71 @@
+"""Predict many rows at once, and watch them for drift."""
+
+from __future__ import annotations
+
+from prefect import flow
+from pydantic import Field
+
+from brixa_flows.tasks.announcing import announce
+from brixa_flows.tasks.drift import judge_window
+from brixa_flows.tasks.remedies import links_remedy
+from brixa_flows.tasks.reporting import publish_drift
+from brixa_flows.tasks.requests import FlowRequest
+from brixa_flows.tasks.scoring import predict_rows, publish_scoring, window_of
+
+
+class PredictRequest(FlowRequest):
+    """Which rows, by which version, to where."""
+
+    name: str = Field(description="Model.")
+    version: str = Field(
+        "",
+        description="Version, stage, alias or constraint; empty is production, else "
+        "the highest stable one.",
+    )
+    source: str = Field(
+        description="CSV or Parquet file, folder or glob; or a database's address."
+    )
+    output: str = Field(description=".csv or .parquet file; or a database's address.")
+    query: str = Field("", description="What to read from a database.")
+    table: str = Field("", description="What to write into a database.")
+    ids: list[str] = Field([], description="Columns to keep; all if there are none.")
+    overwrite: bool = Field(False, description="Replace an output that is there.")
+    start: str = Field(
+        "", description="Begin of the rows, ISO 8601; empty looks for no drift."
+    )
+    end: str = Field("", description="Their end, not included, ISO 8601.")
+    kind: str = Field(
+        "sample", description="hour, day, week, month or quarter; sample has no length."
+    )
+    policy: str = Field(
+        "", description="Brixa Drift Policy block; without one every drift is an alarm."
+    )
+    registry: str = Field("brixa", description="Brixa Registry block.")
+
+
+@flow(
+    name="predict_batch",
+    flow_run_name="predict {request.name} on {request.source}",
+    description="Predicts files or a query, writes them, and looks for drift in them.",
+)
+@links_remedy
+def predict_batch(request: PredictRequest) -> None:
+    """Predict, show; judge the rows where their time and a reference are known."""
+    report = predict_rows(
+        request.registry,
+        request.name,
+        request.version,
+        request.source,
+        request.output,
+        query=request.query or None,
+        table=request.table or None,
+        ids=request.ids,
+        overwrite=request.overwrite,
+    )
+    publish_scoring(report)
+    if not (request.start and report.profile):
+        return
+    window = window_of(report, request.start, request.end, request.kind)
+    found = judge_window(request.registry, report.version, window, request.policy)
+    publish_drift(window, report.version, found.report, found.verdict)
+    announce(request.registry, found.owed)
