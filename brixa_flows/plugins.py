@@ -23,6 +23,7 @@ from brixa_flows.errors import (
 
 __all__ = [
     "DRIFT_METHODS",
+    "ERROR_DETECTORS",
     "MULTIVARIATE_METHODS",
     "SERIALIZERS",
     "SERVING_ENGINES",
@@ -318,5 +319,18 @@ MULTIVARIATE_METHODS = PluginRegistry(
         Plugin("pca_reconstruction", f"{_MULTIVARIATE}._learned:PcaReconstruction"),
         Plugin("energy", f"{_MULTIVARIATE}.distances:EnergyDistance"),
         Plugin("mmd", f"{_MULTIVARIATE}.distances:MaximumMeanDiscrepancy"),
+    ),
+)
+
+ERROR_DETECTORS = PluginRegistry(
+    "error detector",
+    "brixa_flows.error_detectors",
+    (
+        Plugin("adwin", "brixa_flows.drift.performance._river:Adwin", extra="stream"),
+        Plugin(
+            "page_hinkley",
+            "brixa_flows.drift.performance._river:PageHinkley",
+            extra="stream",
+        ),
     ),
 )

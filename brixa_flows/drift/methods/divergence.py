@@ -52,7 +52,7 @@ class PopulationStability(_Divergence):
 
 
 class JensenShannon(_Divergence):
-    """Jensen-Shannon distance to base 2, numeric columns binned as for the PSI."""
+    """Jensen-Shannon distance to base e, numeric columns binned as for the PSI."""
 
     name = "jensen_shannon"
 
@@ -87,4 +87,4 @@ def _counts(
 
 def _relative_entropy(part: Floats, whole: Floats) -> float:
     filled = part > 0
-    return float(np.sum(part[filled] * np.log2(part[filled] / whole[filled])))
+    return float(np.sum(part[filled] * np.log(part[filled] / whole[filled])))

@@ -143,6 +143,15 @@ class PerformanceEstimator:
         """
         return self._judge(current, labelled=True)
 
+    @property
+    def target(self) -> str:
+        """Column of the labels."""
+        return self._fitted().target
+
+    def columns(self) -> list[str]:
+        """Columns that an estimate reads."""
+        return self._fitted().columns(labelled=False)
+
     def _judge(self, current: Any, *, labelled: bool) -> PerformanceReport:
         model = self._fitted()
         columns = read_columns(current, model.columns(labelled=labelled))
