@@ -71,11 +71,15 @@ def ours(rows: int, folder: Path) -> Callable[[], Any]:
     file = folder / f"{rows}.parquet"
     data = str(file) if file.exists() else frame(rows, 1)
 
-    def run() -> dict[str, float]:
+    def run() -> dict[str, Any]:
         result = ModelEvaluator(registry).evaluate(
             "trees", made.version, data, METRICS, target="y", record=False
         )
-        return dict(result.metrics)
+        return {
+            "metrics": dict(result.metrics),
+            "method": result.method,
+            "bounds": dict(result.bounds),
+        }
 
     return run
 
@@ -87,15 +91,16 @@ def floor(rows: int, folder: Path) -> Callable[[], Any]:
     model, data = trained(), frame(rows, 1)
     inputs, truth = data.drop(columns="y"), data["y"].to_numpy()
 
-    def run() -> dict[str, float]:
+    def run() -> dict[str, Any]:
         answers, shares = model.predict(inputs), model.predict_proba(inputs)
-        return {
+        found = {
             "accuracy": float(sk.accuracy_score(truth, answers)),
             "f1": float(sk.f1_score(truth, answers)),
             "roc_auc": float(sk.roc_auc_score(truth, shares[:, 1])),
             "log_loss": float(sk.log_loss(truth, shares)),
             "brier_score_loss": float(sk.brier_score_loss(truth, shares[:, 1])),
         }
+        return {"metrics": found}
 
     return run
 
@@ -111,7 +116,7 @@ def mlflow(rows: int, folder: Path) -> Callable[[], Any]:
         )
     data = frame(rows, 1)
 
-    def run() -> dict[str, float]:
+    def run() -> dict[str, Any]:
         with peer.start_run():
             found = peer.models.evaluate(
                 info.model_uri,
@@ -120,7 +125,7 @@ def mlflow(rows: int, folder: Path) -> Callable[[], Any]:
                 model_type="classifier",
                 evaluator_config={"log_explainer": False},
             )
-        return {"accuracy": float(found.metrics["accuracy_score"])}
+        return {"metrics": {"accuracy": float(found.metrics["accuracy_score"])}}
 
     return run
 
@@ -141,7 +146,7 @@ def measure(side: str, rows: int, folder: Path) -> None:
     cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     facts = {"cpu": cpu, "wall": wall, "megabytes": peak / 1024}
-    print(json.dumps({**facts, "metrics": found}))
+    print(json.dumps({**facts, **found}))
 
 
 def in_child(side: str, rows: int, folder: Path) -> dict[str, Any]:
@@ -172,6 +177,37 @@ def write(rows: int, folder: Path) -> None:
             writer.write_table(pa.Table.from_pandas(part, preserve_index=False))
 
 
+def compare_speed(rows: int, folder: Path) -> None:
+    """CPU seconds of all sides."""
+    mine, least = (in_child(s, rows, folder) for s in ("ours", "floor"))
+    print(f"{rows:,} rows, {len(METRICS)} metrics with intervals")
+    for told, side in (("ours", mine), ("floor", least)):
+        print(f"  {told:8} {side['cpu']:7.2f} CPU s, {side['wall']:6.2f} s")
+    print(f"  ratio    {mine['cpu'] / least['cpu']:7.2f} x")
+    gap = max(abs(mine["metrics"][m] - least["metrics"][m]) for m in METRICS)
+    print(f"  largest difference of a metric: {gap:.1e}")
+    few, peer = (in_child(s, PEER_ROWS, folder) for s in ("ours", "mlflow"))
+    print(f"{PEER_ROWS:,} rows against mlflow.models.evaluate")
+    for told, side in (("ours", few), ("mlflow", peer)):
+        print(f"  {told:8} {side['cpu']:7.2f} CPU s, {side['wall']:6.2f} s")
+    print(f"  ratio    {peer['cpu'] / few['cpu']:7.2f} x")
+
+
+def compare_memory(few: int, many: int, folder: Path) -> None:
+    """Peaks of processes that judge Parquet files of two sizes."""
+    peaks = []
+    for rows in (few, many):
+        write(rows, folder)
+        found = in_child("ours", rows, folder)
+        peaks.append(found["megabytes"])
+        print(
+            f"{rows:,} rows of Parquet, {found['method']}: peak {peaks[-1]:,.0f} MB, "
+            f"bounds {found['bounds']}",
+            flush=True,
+        )
+    print(f"  ratio    {peaks[1] / peaks[0]:7.2f} x")
+
+
 def main() -> None:
     """Measure and print the ratios."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -179,28 +215,17 @@ def main() -> None:
     parser.add_argument("--large-rows", type=int, default=10_000_000)
     parser.add_argument("--child", choices=[*SIDES])
     parser.add_argument("--folder", type=Path)
+    parser.add_argument("--only", choices=["speed", "memory"])
     options = parser.parse_args()
     if options.child:
         measure(options.child, options.rows, options.folder)
         return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        mine, least = (in_child(s, options.rows, folder) for s in ("ours", "floor"))
-        print(f"{options.rows:,} rows, {len(METRICS)} metrics with intervals")
-        for told, side in (("ours", mine), ("floor", least)):
-            print(f"  {told:8} {side['cpu']:7.2f} CPU s, {side['wall']:6.2f} s")
-        print(f"  ratio    {mine['cpu'] / least['cpu']:7.2f} x")
-        gap = max(abs(mine["metrics"][m] - least["metrics"][m]) for m in METRICS)
-        print(f"  largest difference of a metric: {gap:.1e}")
-        few, peer = (in_child(s, PEER_ROWS, folder) for s in ("ours", "mlflow"))
-        print(f"{PEER_ROWS:,} rows against mlflow.models.evaluate")
-        for told, side in (("ours", few), ("mlflow", peer)):
-            print(f"  {told:8} {side['cpu']:7.2f} CPU s, {side['wall']:6.2f} s")
-        print(f"  ratio    {peer['cpu'] / few['cpu']:7.2f} x")
-        for rows in (options.rows, options.large_rows):
-            write(rows, folder)
-            peak = in_child("ours", rows, folder)["megabytes"]
-            print(f"{rows:,} rows of Parquet: peak {peak:,.0f} MB", flush=True)
+        if options.only != "memory":
+            compare_speed(options.rows, folder)
+        if options.only != "speed":
+            compare_memory(options.rows, options.large_rows, folder)
 
 
 if __name__ == "__main__":

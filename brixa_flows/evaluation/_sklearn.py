@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn import metrics as sk
 
-from brixa_flows.errors import EvaluationError
 from brixa_flows.evaluation.calibration import confidence, expected_calibration_error
 from brixa_flows.evaluation.costs import cost_of
 from brixa_flows.evaluation.metric import Metric
 from brixa_flows.evaluation.metric_catalog import SHARES
+from brixa_flows.evaluation.metrics import finite
 from brixa_flows.evaluation.outcomes import Outcomes
 
 __all__ = ["curves", "value_of"]
@@ -60,14 +60,7 @@ def value_of(metric: Metric, outcomes: Outcomes) -> float:
     Raises:
         EvaluationError: If it is no finite number.
     """
-    value = float(_compute(metric, outcomes))
-    if not np.isfinite(value):
-        raise EvaluationError(
-            f"{metric.name} of {outcomes.rows} rows is {value}, which is no number to "
-            "decide on; it can't be computed from these rows",
-            metric=metric.name,
-        )
-    return value
+    return finite(metric, float(_compute(metric, outcomes)), outcomes.rows)
 
 
 def _compute(metric: Metric, outcomes: Outcomes) -> Any:

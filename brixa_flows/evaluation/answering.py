@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 
 from brixa_flows.errors import EvaluationError
 from brixa_flows.evaluation.outcomes import Costs
-from brixa_flows.prediction import LabelledBatches
+from brixa_flows.prediction import Batch, LabelledBatches
 from brixa_flows.registry.facts.metadata import ModelMetadata
 from brixa_flows.serializers.base import Prediction
 
-__all__ = ["Answered", "Answerer", "Elsewhere", "answer"]
+__all__ = ["Answered", "Answerer", "Elsewhere", "Sink", "answer"]
+
+_POURED_ROWS = 100_000
 
 
 class Answerer(Protocol):
@@ -68,12 +70,36 @@ class Answered:
         predictions: One for each model.
         costs: What they cost, one for each model.
         columns: Values by name of the columns asked for.
+        streamed: Whether a sink has taken the rows, and only the costs are of all.
     """
 
     labels: NDArray[Any]
     predictions: list[Prediction]
     costs: list[Costs]
     columns: dict[str, NDArray[Any]]
+    streamed: bool = False
+
+
+class Sink(Protocol):
+    """Takes rows that are too many to keep."""
+
+    @property
+    def exact_rows(self) -> int:
+        """Up to how many rows are kept."""
+        ...
+
+    def opens(self, labels: NDArray[Any], prediction: Prediction) -> bool:
+        """Whether it takes them; the first ones tell."""
+        ...
+
+    def fold(
+        self,
+        labels: NDArray[Any],
+        prediction: Prediction,
+        columns: Mapping[str, NDArray[Any]],
+    ) -> None:
+        """Take some; every row comes once."""
+        ...
 
 
 @dataclass
@@ -100,6 +126,11 @@ class _Collected:
         scores = np.concatenate(self.scores) if self.scores else None
         return Prediction(np.concatenate(self.values), scores, self.classes)
 
+    def forget(self) -> None:
+        """Keep the costs only."""
+        self.values.clear()
+        self.scores.clear()
+
     def costs(self, rows: Sequence[int]) -> Costs:
         return Costs(
             np.array(self.seconds),
@@ -108,11 +139,69 @@ class _Collected:
         )
 
 
+class _Rows:
+    """Labels, answers and columns of rows, as they come.
+
+    Args:
+        answerers: The models.
+        columns: Names of columns to keep.
+    """
+
+    def __init__(self, answerers: Sequence[Answerer], columns: Iterable[str]) -> None:
+        self._collected = [_Collected(each) for each in answerers]
+        self._labels: list[NDArray[Any]] = []
+        self._columns: dict[str, list[NDArray[Any]]] = {name: [] for name in columns}
+        self._sizes: list[int] = []
+        self.rows = 0
+
+    def add(self, batch: Batch) -> int:
+        """Ask every model about a batch; its rows."""
+        assert batch.labels is not None  # as_batches refuses rows without labels
+        rows = len(batch.labels)
+        self._collected[0].ask(batch.inputs, rows)
+        for other in self._collected[1:]:
+            other.ask(batch.inputs_for(other.answerer.metadata), rows)
+        for name, values in self._columns.items():
+            values.append(batch.column(name))
+        self._labels.append(batch.labels)
+        self._sizes.append(rows)
+        self.rows += rows
+        return rows
+
+    def joined(self) -> Answered:
+        """What is kept."""
+        return Answered(
+            np.concatenate(self._labels),
+            [each.joined() for each in self._collected],
+            self.costs(),
+            {name: np.concatenate(values) for name, values in self._columns.items()},
+        )
+
+    def costs(self) -> list[Costs]:
+        """Of all rows that came."""
+        return [each.costs(self._sizes) for each in self._collected]
+
+    def are_for(self, sink: Sink) -> bool:
+        """Whether the sink takes such rows."""
+        part = self.joined()
+        return sink.opens(part.labels, part.predictions[0])
+
+    def pour(self, sink: Sink) -> None:
+        """Give what is kept away."""
+        part = self.joined()
+        sink.fold(part.labels, part.predictions[0], part.columns)
+        for kept in (self._labels, *self._columns.values()):
+            kept.clear()
+        self._collected[0].forget()
+        self.rows = 0
+
+
 def answer(
     answerers: Sequence[Answerer],
     batches: LabelledBatches,
     columns: Iterable[str] = (),
     advance: Callable[[int], None] | None = None,
+    sink: Sink | None = None,
 ) -> Answered:
     """Ask every model for its answer to every batch.
 
@@ -123,32 +212,30 @@ def answer(
         batches: Labelled rows.
         columns: Names of columns to keep.
         advance: Called with the rows of each batch when it is done.
+        sink: Takes the rows of a single model when they are too many to keep.
 
     Raises:
         DatasetError: If the rows don't fit a model.
         EvaluationError: If a model does not answer every row.
     """
-    collected = [_Collected(each) for each in answerers]
-    labels: list[NDArray[Any]] = []
-    kept: dict[str, list[NDArray[Any]]] = {name: [] for name in columns}
+    kept, streamed = _Rows(answerers, columns), False
+    most = sink.exact_rows if sink is not None else 0
     for batch in batches:
-        assert batch.labels is not None  # as_batches refuses rows without labels
-        labels.append(batch.labels)
-        rows = len(batch.labels)
-        collected[0].ask(batch.inputs, rows)
-        for other in collected[1:]:
-            other.ask(batch.inputs_for(other.answerer.metadata), rows)
-        for name, values in kept.items():
-            values.append(batch.column(name))
+        rows = kept.add(batch)
+        if sink is not None and kept.rows > most:
+            if streamed or kept.are_for(sink):
+                kept.pour(sink)
+                streamed, most = True, min(most, _POURED_ROWS)
+            else:
+                sink = None
         if advance is not None:
             advance(rows)
-    sizes = [len(each) for each in labels]
-    return Answered(
-        np.concatenate(labels),
-        [each.joined() for each in collected],
-        [each.costs(sizes) for each in collected],
-        {name: np.concatenate(values) for name, values in kept.items()},
-    )
+    if not streamed:
+        return kept.joined()
+    assert sink is not None
+    if kept.rows:
+        kept.pour(sink)
+    return Answered(np.empty(0), [], kept.costs(), {}, streamed=True)
 
 
 def _check(metadata: ModelMetadata, prediction: Prediction, rows: int) -> None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from brixa_flows.evaluation.outcomes import Outcomes
 
-__all__ = ["calibration_draws", "confidence", "expected_calibration_error"]
+__all__ = ["calibration_draws", "confidence", "expected_calibration_error", "gaps"]
 
 Floats = NDArray[np.float64]
 
@@ -33,8 +33,13 @@ def confidence(outcomes: Outcomes) -> tuple[Floats, NDArray[np.bool_]]:
 
 def expected_calibration_error(sure: Floats, holds: NDArray[np.bool_]) -> float:
     """Mean distance of confidence and truth over the bins, weighted by their rows."""
-    gaps = np.bincount(_bins(sure), weights=sure - holds, minlength=_BINS)
-    return float(np.abs(gaps).sum() / sure.size)
+    return float(np.abs(gaps(sure, holds)).sum() / sure.size)
+
+
+def gaps(sure: Floats, holds: NDArray[np.bool_]) -> Floats:
+    """Sum of confidence less truth in each bin, of shape (15,)."""
+    each = np.bincount(_bins(sure), weights=sure - holds, minlength=_BINS)
+    return each.astype(np.float64)
 
 
 def calibration_draws(outcomes: Outcomes, counts: NDArray[Any]) -> Floats:
@@ -48,9 +53,9 @@ def calibration_draws(outcomes: Outcomes, counts: NDArray[Any]) -> Floats:
         Array of shape (n_draws,).
     """
     sure, holds = confidence(outcomes)
-    gaps = np.zeros((sure.size, _BINS))
-    gaps[np.arange(sure.size), _bins(sure)] = sure - holds
-    sums = np.abs(counts.astype(np.float64) @ gaps).sum(axis=1)
+    each = np.zeros((sure.size, _BINS))
+    each[np.arange(sure.size), _bins(sure)] = sure - holds
+    sums = np.abs(counts.astype(np.float64) @ each).sum(axis=1)
     errors: Floats = sums / counts.sum(axis=1)
     return errors
 

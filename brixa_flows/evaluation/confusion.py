@@ -18,7 +18,12 @@ from numpy.typing import NDArray
 
 from brixa_flows.evaluation.outcomes import Outcomes
 
-__all__ = ["confusion_draws", "confusion_matrix", "fraction", "ratio"]
+__all__ = [
+    "Cells",
+    "confusion_draws",
+    "fraction",
+    "ratio",
+]
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
@@ -29,11 +34,72 @@ _DRAWS_AT_LEAST = 1_000
 _PRIOR_UP_TO_CLASSES = 32
 
 
-def confusion_matrix(outcomes: Outcomes) -> NDArray[np.int64]:
-    """Rows by true (first axis) and predicted class, of shape (n_classes, n_classes)."""
-    size = len(outcomes.classes)
-    flat = outcomes.truth * size + outcomes.predicted
-    return np.bincount(flat, minlength=size * size).reshape(size, size)
+@dataclass(frozen=True)
+class Cells:
+    """The cells of a confusion matrix that have rows: few, of however many classes.
+
+    Attributes:
+        codes: True and predicted class, of shape (n_cells, 2).
+        rows: Rows of each, of shape (n_cells,).
+        size: How many classes there are.
+        positive: Code of the positive class, ``None`` in a multiclass task.
+    """
+
+    codes: Codes
+    rows: NDArray[np.int64]
+    size: int
+    positive: int | None = None
+
+    @classmethod
+    def of(cls, outcomes: Outcomes) -> Cells:
+        """Count the rows."""
+        size = len(outcomes.classes)
+        flat = outcomes.truth * size + outcomes.predicted
+        if size <= _PRIOR_UP_TO_CLASSES:  # faster than to sort
+            rows = np.bincount(flat)
+            cells = np.flatnonzero(rows)
+            rows = rows[cells]
+        else:
+            cells, rows = np.unique(flat, return_counts=True)
+        positive = outcomes.positive if outcomes.task == "binary" else None
+        return cls(np.stack(np.divmod(cells, size), axis=1), rows, size, positive)
+
+    def plus(self, other: Cells) -> Cells:
+        """With more rows in the same coding, whose classes may be more."""
+        codes, inverse = np.unique(
+            np.concatenate([self.codes, other.codes]), axis=0, return_inverse=True
+        )
+        rows = np.zeros(len(codes), dtype=np.int64)
+        np.add.at(rows, inverse.ravel(), np.concatenate([self.rows, other.rows]))
+        return Cells(codes, rows, max(self.size, other.size), other.positive)
+
+    @property
+    def matrix(self) -> NDArray[np.int64]:
+        """Of shape (n_classes, n_classes)."""
+        matrix = np.zeros((self.size, self.size), dtype=np.int64)
+        matrix[self.codes[:, 0], self.codes[:, 1]] = self.rows
+        return matrix
+
+    @property
+    def present(self) -> Codes:
+        """Codes of classes that occur as a label."""
+        return np.unique(self.codes[:, 0])
+
+    @property
+    def answered(self) -> Codes:
+        """Codes of classes that occur as an answer."""
+        return np.unique(self.codes[:, 1])
+
+    def value(self, name: str) -> float:
+        """The metric ``name``, of those that a matrix holds all of."""
+        weights = self.rows[None, :] / self.rows.sum()
+        return float(_values(name, [self], self.codes, weights)[0, 0])
+
+    def draws(self, name: str, generator: np.random.Generator) -> Floats:
+        """Draws of it, of shape (n_draws, 1)."""
+        if self.size <= _PRIOR_UP_TO_CLASSES:
+            return _drawn(name, [self], *_with_prior(self), generator)
+        return _drawn(name, [self], self.codes, self.rows.astype(float), generator)
 
 
 @dataclass(frozen=True)
@@ -65,7 +131,21 @@ def confusion_draws(
     Returns:
         Array of shape (n_draws, n_models).
     """
-    codes, counts = _cells(models)
+    cells = [Cells.of(each) for each in models]
+    if len(cells) == 1:
+        return cells[0].draws(name, generator)
+    columns = np.stack([models[0].truth, *(m.predicted for m in models)], axis=1)
+    codes, counts = np.unique(columns, axis=0, return_counts=True)
+    return _drawn(name, cells, codes, counts.astype(np.float64), generator)
+
+
+def _drawn(
+    name: str,
+    models: Sequence[Cells],
+    codes: Codes,
+    counts: Floats,
+    generator: np.random.Generator,
+) -> Floats:
     cells = counts.size
     wanted = _NUMBERS_AT_ONCE // (20 * cells)
     draws = min(max(wanted, _DRAWS_AT_LEAST), _DRAWS_AT_MOST)
@@ -79,44 +159,34 @@ def confusion_draws(
     return np.concatenate(parts)
 
 
-def _cells(models: Sequence[Outcomes]) -> tuple[Codes, Floats]:
-    """Classes of each cell, of shape (n_cells, 1 + n_models), and its rows."""
-    if len(models) == 1 and len(models[0].classes) <= _PRIOR_UP_TO_CLASSES:
-        return _cells_with_prior(models[0])
-    columns = np.stack([models[0].truth, *(m.predicted for m in models)], axis=1)
-    codes, counts = np.unique(columns, axis=0, return_counts=True)
-    return codes, counts.astype(np.float64)
-
-
-def _cells_with_prior(outcomes: Outcomes) -> tuple[Codes, Floats]:
+def _with_prior(cells: Cells) -> tuple[Codes, Floats]:
     """Every cell of classes that occur as a label or an answer."""
-    matrix = confusion_matrix(outcomes)
-    rows_at_least = 0 if outcomes.task == "binary" else 1
+    matrix = cells.matrix
+    rows_at_least = 1 if cells.positive is None else 0
     seen = matrix.sum(axis=0) + matrix.sum(axis=1) >= rows_at_least
     possible = np.outer(seen, seen)
     right = possible & np.eye(len(matrix), dtype=bool)
     wrong = possible & ~right
     counts = matrix.astype(np.float64)
-    for cells in (right, wrong):
-        counts[cells] += 1 / max(int(np.count_nonzero(cells)), 1)
+    for some in (right, wrong):
+        counts[some] += 1 / max(int(np.count_nonzero(some)), 1)
     return np.argwhere(possible), counts[possible]
 
 
 def _values(
-    name: str, models: Sequence[Outcomes], codes: Codes, weights: Floats
+    name: str, models: Sequence[Cells], codes: Codes, weights: Floats
 ) -> Floats:
     columns = []
-    for index, outcomes in enumerate(models, start=1):
-        truth, predicted = codes[:, 0], codes[:, index]
-        size = len(outcomes.classes)
+    for index, facts in enumerate(models, start=1):
+        truth, predicted, size = codes[:, 0], codes[:, index], facts.size
         right = truth == predicted
         shares = _Shares(
             hits=_sums(weights[:, right], truth[right], size),
             truth=_sums(weights, truth, size),
             predicted=_sums(weights, predicted, size),
-            present=np.unique(outcomes.truth),
-            seen=np.union1d(outcomes.truth, outcomes.predicted),
-            positive=outcomes.positive if outcomes.task == "binary" else None,
+            present=facts.present,
+            seen=np.union1d(facts.present, facts.answered),
+            positive=facts.positive,
         )
         columns.append(_value(name, shares))
     return np.stack(columns, axis=1)

@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brixa_flows.evaluation.intervals import mean_draws
-from brixa_flows.evaluation.outcomes import Costs, Outcomes
+from brixa_flows.evaluation.outcomes import Costs, Judged
 
 __all__ = ["cost_draws", "cost_of"]
 
 Floats = NDArray[np.float64]
 
 
-def cost_of(name: str, outcomes: Outcomes) -> float:
+def cost_of(name: str, outcomes: Judged) -> float:
     """``latency_per_row_ms`` or ``model_size_mb`` of a run."""
     costs = _costs(outcomes)
     if name == "model_size_mb":
@@ -25,7 +25,7 @@ def cost_of(name: str, outcomes: Outcomes) -> float:
 
 
 def cost_draws(
-    name: str, models: Sequence[Outcomes], generator: np.random.Generator
+    name: str, models: Sequence[Judged], generator: np.random.Generator
 ) -> Floats:
     """Draws of a cost: batches are resampled, the same ones for every model.
 
@@ -44,6 +44,6 @@ def cost_draws(
     return drawn
 
 
-def _costs(outcomes: Outcomes) -> Costs:
+def _costs(outcomes: Judged) -> Costs:
     assert outcomes.costs is not None  # metrics_for refused the metric otherwise
     return outcomes.costs

@@ -15,10 +15,10 @@ from brixa_flows.evaluation.leaderboard import Leaderboard, rank
 from brixa_flows.evaluation.measuring import open_sklearn
 from brixa_flows.evaluation.metrics import metrics_for
 from brixa_flows.evaluation.outcomes import Task
-from brixa_flows.evaluation.question import Question, Wanted
+from brixa_flows.evaluation.question import EXACT_ROWS, Question, Wanted
 from brixa_flows.evaluation.report import check_format, render
 from brixa_flows.evaluation.results import EvaluationResult
-from brixa_flows.evaluation.run import Run
+from brixa_flows.evaluation.run import Run, result_of
 from brixa_flows.evaluation.thresholds import ThresholdChoice, choose
 from brixa_flows.prediction import LabelledBatches, ModelPredictor, as_batches
 from brixa_flows.prediction.forms import InputForm
@@ -40,6 +40,9 @@ class ModelEvaluator:
         device: Where models run: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         batch_rows: Rows that a model is asked at once, where the data leave the choice;
             ``None`` for what suits its framework and inputs.
+        exact_rows: Up to how many rows :meth:`evaluate` keeps labels and answers. Of
+            more it keeps counts and sums, if they are enough for what is asked; the
+            result says so by ``method`` and ``bounds``.
     """
 
     def __init__(
@@ -49,12 +52,14 @@ class ModelEvaluator:
         seed: int = 0,
         device: str = "auto",
         batch_rows: int | None = None,
+        exact_rows: int = EXACT_ROWS,
     ) -> None:
         self._registry = registry
         self._kept = KeptResults(registry)
         self._seed = seed
         self._device = device
         self._batch_rows = batch_rows
+        self._exact_rows = exact_rows
 
     def evaluate(
         self,
@@ -103,7 +108,9 @@ class ModelEvaluator:
         """
         found = self._registry.resolve(model_name, version)
         metadata = self._registry.get_metadata(model_name, found)
-        question = Question(metrics, slices, task, positive, threshold, self._seed)
+        question = Question(
+            metrics, slices, task, positive, threshold, self._seed, self._exact_rows
+        )
         batches = self._open(dataset, target, metadata, dataset_name, slices)
         anew = again or answers is not None
         known = None if anew else self._kept.alike(metadata, batches, question)
@@ -343,7 +350,7 @@ class ModelEvaluator:
             if answers is None
             else Elsewhere(metadata, answers)
         )
-        result = Run([answerer], batches, question.slices).result(question)
+        result = result_of(answerer, batches, question)
         schemas = metadata.input_schema, metadata.output_schema
         return replace(result, signature=all(schemas))
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from brixa_flows.evaluation.answering import Elsewhere
 from brixa_flows.evaluation.outcomes import Task
-from brixa_flows.evaluation.question import Question, Wanted
+from brixa_flows.evaluation.question import EXACT_ROWS, Question, Wanted
 from brixa_flows.evaluation.results import EvaluationResult
-from brixa_flows.evaluation.run import Run
+from brixa_flows.evaluation.run import result_of
 from brixa_flows.prediction import as_batches
 from brixa_flows.registry.facts.metadata import ModelMetadata
 from brixa_flows.versioning import ModelVersion
@@ -33,6 +33,7 @@ def evaluate_function(
     positive: Any = None,
     threshold: float | None = None,
     seed: int = 0,
+    exact_rows: int = EXACT_ROWS,
 ) -> EvaluationResult:
     """Judge any function of inputs; nothing is kept.
 
@@ -50,6 +51,7 @@ def evaluate_function(
         positive: The positive label of a binary task.
         threshold: Probability from which on a row is called positive.
         seed: Of the intervals.
+        exact_rows: Of more rows only sums are kept, as ``ModelEvaluator`` does.
 
     Raises:
         DatasetError: If the data can't be read or has no labels.
@@ -64,5 +66,5 @@ def evaluate_function(
     batches = as_batches(
         dataset, target=target, metadata=metadata, name=dataset_name, besides=slices
     )
-    question = Question(metrics, slices, task, positive, threshold, seed)
-    return Run([Elsewhere(metadata, function)], batches, slices).result(question)
+    question = Question(metrics, slices, task, positive, threshold, seed, exact_rows)
+    return result_of(Elsewhere(metadata, function), batches, question)

@@ -23,6 +23,7 @@ __all__ = [
     "correct_share_difference",
     "mcnemar_p_value",
     "mean_draws",
+    "normal_draws",
     "normal_p_value",
     "percentile_interval",
     "two_sided_p_value",
@@ -100,9 +101,25 @@ def mean_draws(rows: Floats, generator: np.random.Generator) -> Floats:
         stretched: Floats = means + (draws - means) * stretch
         return stretched
     covariance = np.atleast_2d(np.cov(rows, rowvar=False)) / count
+    return normal_draws(means, covariance, generator)
+
+
+def normal_draws(
+    means: Floats, covariance: Floats, generator: np.random.Generator
+) -> Floats:
+    """Draws of means of many rows, by the central limit theorem.
+
+    Args:
+        means: Of shape (n_moments,).
+        covariance: Of the means, of shape (n_moments, n_moments).
+        generator: Draws.
+
+    Returns:
+        Array of shape (2000, n_moments).
+    """
     spread, axes = np.linalg.eigh(covariance)
     factors = axes * np.sqrt(np.clip(spread, 0.0, None))
-    normal = generator.standard_normal((_DRAWS, width))
+    normal = generator.standard_normal((_DRAWS, means.size))
     drawn: Floats = means + normal @ factors.T
     return drawn
 

@@ -4,28 +4,99 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from brixa_flows.errors import EvaluationError, some_of
+from brixa_flows.evaluation.confusion import Cells
 from brixa_flows.evaluation.draws import Valuer, draws_of
 from brixa_flows.evaluation.intervals import Interval, percentile_interval
 from brixa_flows.evaluation.metric import Metric
-from brixa_flows.evaluation.metrics import MetricValues, obstacle
-from brixa_flows.evaluation.outcomes import Outcomes
+from brixa_flows.evaluation.metrics import MetricValues, metrics_for, obstacle
+from brixa_flows.evaluation.outcomes import Judged, Outcomes
+from brixa_flows.evaluation.question import Question
 from brixa_flows.evaluation.ranking import areas_of, auc_interval
 from brixa_flows.evaluation.results import SliceResult
 
-__all__ = ["interval_of", "measure", "open_sklearn", "share_warnings", "slice_by"]
+__all__ = [
+    "SLICES_AT_MOST",
+    "Found",
+    "found_in",
+    "interval_of",
+    "matrix_shown",
+    "measure",
+    "open_sklearn",
+    "share_warnings",
+    "slice_by",
+    "slice_of",
+    "slice_texts",
+]
 
-_SLICES_AT_MOST = 50
+SLICES_AT_MOST = 50
+_CLASSES_SHOWN = 50
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the rows of a dataset show of a model.
+
+    Attributes:
+        judged: The rows, kept or summed up.
+        values: Value by metric.
+        intervals: 95 % interval by metric.
+        bounds: How far a value can be from that of the rows, where it is not theirs.
+        method: ``exact`` or ``streamed``.
+        confusion: Rows by true and predicted class.
+        curves: Points of the plots.
+        slices: The same metrics for parts of the rows.
+        warnings: What a reader of the numbers must know.
+    """
+
+    judged: Judged
+    values: MetricValues
+    intervals: MetricValues
+    confusion: tuple[tuple[int, ...], ...]
+    curves: dict[str, Any]
+    slices: tuple[SliceResult, ...] = ()
+    warnings: tuple[str, ...] = ()
+    bounds: MetricValues = field(default_factory=MetricValues)
+    method: Literal["exact", "streamed"] = "exact"
 
 
 def open_sklearn() -> Any:
     """The adapter that computes values; scikit-learn is imported here and not before."""
     return importlib.import_module("brixa_flows.evaluation._sklearn")
+
+
+def found_in(
+    outcomes: Outcomes, question: Question, columns: Mapping[str, NDArray[Any]]
+) -> Found:
+    """What rows that are kept show.
+
+    Raises:
+        EvaluationError: If a metric can't be computed, or a column is no slice.
+    """
+    chosen = metrics_for(question.metrics, outcomes)
+    values, intervals = measure(outcomes, chosen, seed=question.seed)
+    return Found(
+        judged=outcomes,
+        values=values,
+        intervals=intervals,
+        confusion=matrix_shown(Cells.of(outcomes)) if outcomes.classifies else (),
+        curves=open_sklearn().curves(outcomes),
+        slices=slice_by(columns, outcomes, chosen, seed=question.seed),
+        warnings=outcomes.warnings + share_warnings(outcomes, chosen),
+    )
+
+
+def matrix_shown(cells: Cells) -> tuple[tuple[int, ...], ...]:
+    """The confusion matrix of a result; none of very many classes."""
+    if cells.size > _CLASSES_SHOWN:
+        return ()
+    return tuple(tuple(row) for row in cells.matrix.tolist())
 
 
 def measure(
@@ -60,13 +131,12 @@ def interval_of(
     return percentile_interval(draws[:, 0], point)
 
 
-def share_warnings(outcomes: Outcomes, metrics: Sequence[Metric]) -> tuple[str, ...]:
+def share_warnings(outcomes: Judged, metrics: Sequence[Metric]) -> tuple[str, ...]:
     """Warnings about shares of nothing, which are 0 by convention."""
     if not outcomes.classifies:
         return ()
     names = {metric.name.partition("_")[0] for metric in metrics}
-    answered = set(np.unique(outcomes.predicted).tolist())
-    present = set(np.unique(outcomes.truth).tolist())
+    answered, present = outcomes.answered, outcomes.present
     judged = {outcomes.positive} if outcomes.task == "binary" else present | answered
     warnings = []
     never = [outcomes.classes[code] for code in sorted(judged - answered)]
@@ -99,22 +169,28 @@ def slice_by(
     """
     results = []
     for column, values in columns.items():
-        texts = np.array(["" if value is None else str(value) for value in values])
+        texts = slice_texts(values)
         different = np.unique(texts)
-        if different.size > _SLICES_AT_MOST:
+        if different.size > SLICES_AT_MOST:
             raise EvaluationError(
                 f"the column {column!r} has {different.size} different values; a slice "
-                f"column may have {_SLICES_AT_MOST}: bin it first"
+                f"column may have {SLICES_AT_MOST}: bin it first"
             )
         for value in different:
             part = outcomes.take(np.flatnonzero(texts == value))
-            results.append(_slice(column, str(value), part, metrics, seed))
+            results.append(slice_of(column, str(value), part, metrics, seed))
     return tuple(results)
 
 
-def _slice(
+def slice_texts(values: NDArray[Any]) -> NDArray[Any]:
+    """Values of a column as slices are named, of shape (n_samples,)."""
+    return np.array(["" if value is None else str(value) for value in values])
+
+
+def slice_of(
     column: str, value: str, part: Outcomes, metrics: Sequence[Metric], seed: int
 ) -> SliceResult:
+    """The metrics of one slice; what can't be computed is absent, with the reason."""
     obstacles = {metric.name: obstacle(metric, part) for metric in metrics}
     possible = [metric for metric in metrics if obstacles[metric.name] is None]
     values, intervals = measure(part, possible, seed=seed)

@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeAlias
 
 from numpy.typing import NDArray
 
-from brixa_flows.evaluation.outcomes import Task
+from brixa_flows.evaluation.outcomes import Judged, Task
 
 __all__ = ["CustomMetric", "Metric"]
 
@@ -50,6 +50,29 @@ class Metric:
     function: CustomMetric | None = None
     parameter: float | None = None
     values: Literal["any", "differing", "non_negative", "positive", "counts"] = "any"
+
+    def suits(self, judged: Judged) -> bool:
+        """Whether rows of this kind can give it; which rows they are is left open."""
+        probable = judged.has_probabilities or self.needs != "probability"
+        return judged.task in self.tasks and probable
+
+    def sums_up(self, task: Task) -> bool:
+        """Whether counts and sums are enough for it, without all rows."""
+        if self.needs == "run":
+            return True
+        if self.function is not None or task == "multilabel":
+            return False
+        named = self.name in (
+            "d2_log_loss_score",
+            "expected_calibration_error",
+            "roc_auc_ovr_weighted",
+        )
+        return named or self.method in ("confusion", "mean", "auc", "ranking")
+
+    @property
+    def ranks(self) -> bool:
+        """Whether it is of the order of probabilities."""
+        return self.method in ("auc", "ranking") or self.name.startswith("roc_auc")
 
     @property
     def sign(self) -> int:

@@ -19,7 +19,7 @@ from brixa_flows.evaluation.metric_catalog import (
     METRICS,
     named_metric,
 )
-from brixa_flows.evaluation.outcomes import Outcomes, Task
+from brixa_flows.evaluation.outcomes import Judged, Task
 from brixa_flows.tracking.limits import is_name
 
 __all__ = [
@@ -30,7 +30,9 @@ __all__ = [
     "canonical_metric",
     "default_metrics",
     "direction_sign",
+    "finite",
     "metrics_for",
+    "named_metrics",
     "no_such_metric",
     "obstacle",
 ]
@@ -51,14 +53,14 @@ def canonical_metric(name: str) -> str:
     return CANONICAL.get(name, name)
 
 
-def default_metrics(outcomes: Outcomes) -> list[Metric]:
+def default_metrics(outcomes: Judged) -> list[Metric]:
     """The usual metrics of the task that can be computed here."""
-    metrics = (METRICS[name] for name in DEFAULTS[outcomes.task])
+    metrics = named_metrics(None, outcomes.task)
     return [metric for metric in metrics if obstacle(metric, outcomes) is None]
 
 
 def metrics_for(
-    wanted: Sequence[str | Metric | CustomMetric] | None, outcomes: Outcomes
+    wanted: Sequence[str | Metric | CustomMetric] | None, outcomes: Judged
 ) -> list[Metric]:
     """The metrics asked for, each of which can be computed.
 
@@ -78,9 +80,8 @@ def metrics_for(
             "metrics= takes a list of names such as ['accuracy', 'f1'], or None for "
             "the usual ones of the task"
         )
-    listed = [_find(metric, outcomes.task) for metric in wanted]
-    found = {metric.name: metric for metric in listed}
-    for metric in found.values():
+    found = named_metrics(wanted, outcomes.task)
+    for metric in found:
         if not is_name(metric.name):
             raise EvaluationError(
                 f"a metric called {metric.name[:80]!r} can't be kept; give a function "
@@ -90,7 +91,21 @@ def metrics_for(
         because = obstacle(metric, outcomes)
         if because is not None:
             raise EvaluationError(f"{metric.name} {because}", metric=metric.name)
-    return list(found.values())
+    return found
+
+
+def named_metrics(
+    wanted: Sequence[str | Metric | CustomMetric] | None, task: Task
+) -> list[Metric]:
+    """The metrics asked for, or the usual ones, whether or not they can be computed.
+
+    Raises:
+        EvaluationError: If one is unknown; lists those of the task.
+    """
+    if wanted is None:
+        return [METRICS[name] for name in DEFAULTS[task]]
+    listed = [_find(metric, task) for metric in wanted]
+    return list({metric.name: metric for metric in listed}.values())
 
 
 def _find(wanted: str | Metric | CustomMetric, task: Task) -> Metric:
@@ -114,7 +129,7 @@ def no_such_metric(name: str, task: Task) -> str:
     )
 
 
-def obstacle(metric: Metric, outcomes: Outcomes) -> str | None:
+def obstacle(metric: Metric, outcomes: Judged) -> str | None:
     """Why the metric can't be computed, as the end of a sentence."""
     if outcomes.task not in metric.tasks:
         usual = ", ".join(DEFAULTS[outcomes.task])
@@ -125,21 +140,22 @@ def obstacle(metric: Metric, outcomes: Outcomes) -> str | None:
     return _OBSTACLES[metric.needs](metric, outcomes)
 
 
-def _of_labels(metric: Metric, outcomes: Outcomes) -> str | None:
+def _of_labels(metric: Metric, outcomes: Judged) -> str | None:
     if metric.values == "any":
         return None
     if metric.values == "differing":
-        if np.ptp(outcomes.truth) > 0:
+        if outcomes.labels_differ:
             return None
         return f"needs labels that differ, but all {outcomes.rows} are the same"
-    both = ("labels", outcomes.truth), ("predictions", outcomes.predicted)
-    for (what, values), zero in zip(both, _ZERO_ALLOWED[metric.values], strict=True):
-        bad = values < 0 if zero else values <= 0
-        if bad.any():
+    both = zip(("labels", "predictions"), outcomes.signs, strict=True)
+    for (what, signs), zero in zip(both, _ZERO_ALLOWED[metric.values], strict=True):
+        bad = signs.negative if zero else signs.zero_or_less
+        if bad:
             words = "0 or more" if zero else "more than 0"
+            first = signs.first_negative if zero else signs.first_zero_or_less
             return (
-                f"needs {what} of {words}, but {int(bad.sum())} of {outcomes.rows} are "
-                f"not (the first is row {int(bad.argmax())})"
+                f"needs {what} of {words}, but {bad} of {outcomes.rows} are "
+                f"not (the first is row {first})"
             )
     return None
 
@@ -151,8 +167,8 @@ _ZERO_ALLOWED = {
 }
 
 
-def _of_probabilities(metric: Metric, outcomes: Outcomes) -> str | None:
-    if outcomes.probabilities is None:
+def _of_probabilities(metric: Metric, outcomes: Judged) -> str | None:
+    if not outcomes.has_probabilities:
         return (
             "needs class probabilities, but the model gives labels only; use a metric "
             "of labels such as f1, or a model with probabilities"
@@ -166,11 +182,10 @@ def _of_probabilities(metric: Metric, outcomes: Outcomes) -> str | None:
         )
     if metric.parameter is not None and metric.parameter >= outcomes.known:
         return f"means nothing with {outcomes.known} classes; ask for fewer of them"
-    ranks = metric.method in ("auc", "ranking") or metric.name.startswith("roc_auc")
-    return _absent_classes(outcomes) if ranks else None
+    return _absent_classes(outcomes) if metric.ranks else None
 
 
-def _of_the_run(metric: Metric, outcomes: Outcomes) -> str | None:
+def _of_the_run(metric: Metric, outcomes: Judged) -> str | None:
     if outcomes.costs is None:
         return "is of the whole run of a model, not of some of its rows"
     if metric.name == "model_size_mb" and outcomes.costs.size_bytes is None:
@@ -178,16 +193,16 @@ def _of_the_run(metric: Metric, outcomes: Outcomes) -> str | None:
     return None
 
 
-_OBSTACLES: dict[str, Callable[[Metric, Outcomes], str | None]] = {
+_OBSTACLES: dict[str, Callable[[Metric, Judged], str | None]] = {
     "label": _of_labels,
     "probability": _of_probabilities,
     "run": _of_the_run,
 }
 
 
-def _lonely_columns(outcomes: Outcomes) -> str | None:
+def _lonely_columns(outcomes: Judged) -> str | None:
     """Labels that all rows have, or none, have no ranking."""
-    sums = outcomes.truth.sum(axis=0)
+    sums = outcomes.label_rows
     lonely = (sums == 0) | (sums == outcomes.rows)
     if not lonely.any():
         return None
@@ -198,14 +213,29 @@ def _lonely_columns(outcomes: Outcomes) -> str | None:
     )
 
 
+def finite(metric: Metric, value: float, rows: int) -> float:
+    """The value, if it is a number.
+
+    Raises:
+        EvaluationError: If it is not finite.
+    """
+    if not np.isfinite(value):
+        raise EvaluationError(
+            f"{metric.name} of {rows} rows is {value}, which is no number to decide "
+            "on; it can't be computed from these rows",
+            metric=metric.name,
+        )
+    return value
+
+
 def direction_sign(name: str) -> int:
     """1 if more of a metric is better (also of one that is not ours), else -1."""
     known = named_metric(name)
     return known.sign if known else 1
 
 
-def _absent_classes(outcomes: Outcomes) -> str | None:
-    present = set(outcomes.truth.tolist())
+def _absent_classes(outcomes: Judged) -> str | None:
+    present = outcomes.present
     absent = [c for code, c in enumerate(outcomes.classes) if code not in present]
     if not absent:
         return None

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Costs", "Outcomes", "Task"]
+__all__ = ["Costs", "Judged", "Outcomes", "Signs", "Task"]
 
 Task = Literal["binary", "multiclass", "multilabel", "regression"]
 
@@ -26,6 +26,115 @@ class Costs:
     seconds: NDArray[np.float64]
     rows: NDArray[np.float64]
     size_bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class Signs:
+    """How many numbers are not positive, and where the first is.
+
+    Attributes:
+        negative: Numbers below 0.
+        first_negative: Row of the first one.
+        zero_or_less: Numbers of 0 or less.
+        first_zero_or_less: Row of the first one.
+    """
+
+    negative: int = 0
+    first_negative: int = 0
+    zero_or_less: int = 0
+    first_zero_or_less: int = 0
+
+    @classmethod
+    def of(cls, values: NDArray[Any]) -> Signs:
+        """Count those of an array of shape (n_samples,)."""
+        facts: list[int] = []
+        for bad in (values < 0, values <= 0):
+            facts += [int(np.count_nonzero(bad)), int(bad.argmax())]
+        return cls(*facts)
+
+    def then(self, other: Signs, rows: int) -> Signs:
+        """With those of rows that come after the first ``rows``."""
+        first = self.first_negative, self.first_zero_or_less
+        return Signs(
+            self.negative + other.negative,
+            first[0] if self.negative else rows + other.first_negative,
+            self.zero_or_less + other.zero_or_less,
+            first[1] if self.zero_or_less else rows + other.first_zero_or_less,
+        )
+
+
+class Judged(Protocol):
+    """What is known of rows that were judged, whether they are kept or summed up."""
+
+    @property
+    def task(self) -> Task:
+        """What the model does."""
+        ...
+
+    @property
+    def classes(self) -> tuple[Any, ...]:
+        """Label of each code."""
+        ...
+
+    @property
+    def known(self) -> int:
+        """How many of them the model knows."""
+        ...
+
+    @property
+    def positive(self) -> int:
+        """Code of the positive class of a binary task."""
+        ...
+
+    @property
+    def rows(self) -> int:
+        """Number of judged rows."""
+        ...
+
+    @property
+    def classifies(self) -> bool:
+        """Whether each row has one label of several classes."""
+        ...
+
+    @property
+    def has_probabilities(self) -> bool:
+        """Whether the model gives them."""
+        ...
+
+    @property
+    def unseen(self) -> dict[Any, int]:
+        """Rows by label that the model does not know."""
+        ...
+
+    @property
+    def present(self) -> set[int]:
+        """Codes of classes that occur as a label."""
+        ...
+
+    @property
+    def answered(self) -> set[int]:
+        """Codes of classes that occur as an answer."""
+        ...
+
+    @property
+    def label_rows(self) -> NDArray[Any]:
+        """Rows that have each of several labels, of shape (n_labels,)."""
+        ...
+
+    @property
+    def labels_differ(self) -> bool:
+        """Whether numbers as labels are not all the same."""
+        ...
+
+    @property
+    def signs(self) -> tuple[Signs, Signs]:
+        """Of numbers as labels, and of numbers as answers."""
+        ...
+
+    @property
+    def costs(self) -> Costs | None:
+        """What the predictions cost, if it was measured."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -74,6 +183,37 @@ class Outcomes:
         counts = {c: int(np.count_nonzero(self.truth == c)) for c in codes}
         return {self.classes[c]: rows for c, rows in counts.items() if rows}
 
+    @property
+    def has_probabilities(self) -> bool:
+        """Whether the model gives them."""
+        return self.probabilities is not None
+
+    @property
+    def present(self) -> set[int]:
+        """Codes of classes that occur as a label."""
+        return set(np.unique(self.truth).tolist())
+
+    @property
+    def answered(self) -> set[int]:
+        """Codes of classes that occur as an answer."""
+        return set(np.unique(self.predicted).tolist())
+
+    @property
+    def label_rows(self) -> NDArray[Any]:
+        """Rows that have each of several labels, of shape (n_labels,)."""
+        sums: NDArray[Any] = self.truth.sum(axis=0)
+        return sums
+
+    @property
+    def labels_differ(self) -> bool:
+        """Whether numbers as labels are not all the same."""
+        return bool(np.ptp(self.truth) > 0)
+
+    @property
+    def signs(self) -> tuple[Signs, Signs]:
+        """Of numbers as labels, and of numbers as answers."""
+        return Signs.of(self.truth), Signs.of(self.predicted)
+
     def take(self, rows: NDArray[Any]) -> Outcomes:
         """The same for some of the rows (indices or a mask), without the costs."""
         chosen = None if self.probabilities is None else self.probabilities[rows]
@@ -82,6 +222,20 @@ class Outcomes:
             truth=self.truth[rows],
             predicted=self.predicted[rows],
             probabilities=chosen,
+            warnings=(),
+            costs=None,
+        )
+
+    def joined(self, after: Outcomes) -> Outcomes:
+        """These rows and others of the same coding, whose classes may be more."""
+        probabilities = None
+        if self.probabilities is not None and after.probabilities is not None:
+            probabilities = np.concatenate([self.probabilities, after.probabilities])
+        return replace(
+            after,
+            truth=np.concatenate([self.truth, after.truth]),
+            predicted=np.concatenate([self.predicted, after.predicted]),
+            probabilities=probabilities,
             warnings=(),
             costs=None,
         )

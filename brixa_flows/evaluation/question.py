@@ -11,9 +11,11 @@ from brixa_flows.evaluation.metric import CustomMetric, Metric
 from brixa_flows.evaluation.metrics import canonical_metric
 from brixa_flows.evaluation.outcomes import Task
 
-__all__ = ["Question", "Wanted"]
+__all__ = ["EXACT_ROWS", "Question", "Wanted"]
 
 Wanted: TypeAlias = Sequence[str | Metric | CustomMetric]
+
+EXACT_ROWS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class Question:
         positive: The positive label.
         threshold: Probability from which on a row is called positive.
         seed: Of the intervals.
+        exact_rows: Up to how many rows are kept and judged as they are.
     """
 
     metrics: Wanted | None = None
@@ -35,6 +38,7 @@ class Question:
     positive: Any = None
     threshold: float | None = None
     seed: int = 0
+    exact_rows: int = EXACT_ROWS
 
     @property
     def asked(self) -> dict[str, Any] | None:
@@ -51,6 +55,7 @@ class Question:
             "positive": self.positive,
             "threshold": self.threshold,
             "seed": self.seed,
+            "exact_rows": self.exact_rows,
         }
         plain: dict[str, Any] = json.loads(json.dumps(facts, default=str))
         return plain

@@ -64,6 +64,8 @@ def _facts(result: EvaluationResult) -> str:
         f"- Evaluated: {result.evaluated_at:%Y-%m-%d %H:%M} UTC",
         f"- In production at that time: {result.rival}",
     ]
+    if result.precision:
+        lines.append(f"- Precision: {result.precision}")
     return "\n".join(lines)
 
 
@@ -130,6 +132,7 @@ def render_junit(result: EvaluationResult) -> str:
         "dataset": result.dataset.name,
         "dataset_digest": result.dataset.digest,
         "rows": str(result.rows),
+        "method": result.method,
         **{f"metric.{metric}": repr(value) for metric, value in result.metrics.items()},
     }
     return junit_suite(

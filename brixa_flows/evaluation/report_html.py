@@ -109,6 +109,7 @@ def _facts(result: EvaluationResult) -> str:
         f"{escape(result.task)}{escape(positive)} on {dataset.rows:,} rows of "
         f"{escape(dataset.name)}, digest {escape(dataset.digest)}. In production at "
         f"that time: {escape(result.rival)}."
+        + (f" Precision: {escape(result.precision)}." if result.precision else "")
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from brixa_flows.errors import EvaluationError
 from brixa_flows.evaluation.intervals import Interval
@@ -75,6 +75,7 @@ class SliceResult:
         metrics: Value by metric.
         intervals: 95 % interval by metric.
         notes: Why a metric is absent.
+        bounds: As of the whole.
     """
 
     column: str
@@ -83,6 +84,7 @@ class SliceResult:
     metrics: Mapping[str, float]
     intervals: Mapping[str, Interval]
     notes: tuple[str, ...] = ()
+    bounds: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,9 @@ class EvaluationResult:
         drift: Facts of a drift report of these rows against what the version was
             trained on; empty if nobody looked.
         asked: The question that this answers; empty if it held code.
+        method: ``exact``, or ``streamed`` where the rows were too many to keep.
+        bounds: How far a value can be from that of the rows, by metric; a metric that
+            is not in it has no error.
     """
 
     model_name: str
@@ -133,6 +138,8 @@ class EvaluationResult:
     signature: bool | None = None
     drift: dict[str, Any] = field(default_factory=dict)
     asked: dict[str, Any] = field(default_factory=dict)
+    method: Literal["exact", "streamed"] = "exact"
+    bounds: dict[str, float] = field(default_factory=MetricValues)
 
     @property
     def rows(self) -> int:
@@ -143,6 +150,18 @@ class EvaluationResult:
     def rival(self) -> str:
         """Who was in production, for people."""
         return self.production or ("unknown" if self.doubt else "no version")
+
+    @property
+    def precision(self) -> str:
+        """How near the numbers are to those of the rows, for people."""
+        if self.method == "exact":
+            return ""
+        bounds = (f"{name} by {bound:.1g}" for name, bound in self.bounds.items())
+        within = ", ".join(bounds) or "none"
+        return (
+            "rows were summed up and not kept; values that differ from theirs, at "
+            f"most: {within}"
+        )
 
     @property
     def dataset_digest(self) -> str:
@@ -171,6 +190,8 @@ class EvaluationResult:
             "signature": self.signature,
             "drift": self.drift,
             "asked": self.asked,
+            "method": self.method,
+            "bounds": dict(self.bounds),
         }
 
     @classmethod
@@ -210,10 +231,12 @@ class EvaluationResult:
             slices=tuple(_slice_from_dict(part) for part in payload["slices"]),
             warnings=tuple(payload["warnings"]),
             production=payload["production"],
-            doubt=payload.get("doubt", ""),  # these four came in 0.2
+            doubt=payload.get("doubt", ""),  # these six came in 0.2
             signature=payload.get("signature"),
             drift=payload.get("drift", {}),
             asked=payload.get("asked", {}),
+            method=payload.get("method", "exact"),
+            bounds=MetricValues(payload.get("bounds", {})),
         )
 
 
@@ -233,6 +256,7 @@ def _slice_to_dict(part: SliceResult) -> dict[str, Any]:
         "metrics": dict(part.metrics),
         "intervals": _plain(part.intervals),
         "notes": list(part.notes),
+        "bounds": dict(part.bounds),
     }
 
 
@@ -244,4 +268,5 @@ def _slice_from_dict(payload: Mapping[str, Any]) -> SliceResult:
         metrics=MetricValues(payload["metrics"]),
         intervals=_intervals(payload["intervals"]),
         notes=tuple(payload["notes"]),
+        bounds=payload.get("bounds", {}),
     )

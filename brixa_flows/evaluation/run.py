@@ -2,53 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 
 from brixa_flows.errors import EvaluationError
-from brixa_flows.evaluation.answering import Answerer, answer
-from brixa_flows.evaluation.confusion import confusion_matrix
+from brixa_flows.evaluation.answering import Answered, Answerer, answer
 from brixa_flows.evaluation.judging import judge
-from brixa_flows.evaluation.measuring import (
-    measure,
-    open_sklearn,
-    share_warnings,
-    slice_by,
-)
-from brixa_flows.evaluation.metrics import metrics_for
+from brixa_flows.evaluation.measuring import Found, found_in
 from brixa_flows.evaluation.outcomes import Outcomes
 from brixa_flows.evaluation.question import Question
 from brixa_flows.evaluation.results import DatasetFacts, EvaluationResult
+from brixa_flows.evaluation.streaming.stream import Stream
 from brixa_flows.evaluation.thresholds import at_threshold
 from brixa_flows.prediction import LabelledBatches
+from brixa_flows.registry.facts.metadata import ModelMetadata
 from brixa_flows.serializers.progress import progress_of_rows
 
-__all__ = ["Run"]
-
-_CLASSES_SHOWN = 50
+__all__ = ["Run", "result_of"]
 
 
 class Run:
-    """Asks at once; what follows is computed when it is wanted.
+    """Models asked at once about the same rows, all of whose answers are kept.
 
     Args:
         answerers: The models; the batches are in the form of the first.
         batches: Labelled rows.
-        columns: Columns to keep for slices.
     """
 
-    def __init__(
-        self,
-        answerers: Sequence[Answerer],
-        batches: LabelledBatches,
-        columns: Sequence[str] = (),
-    ) -> None:
+    def __init__(self, answerers: Sequence[Answerer], batches: LabelledBatches) -> None:
         self._metadata = [each.metadata for each in answerers]
-        names = " and ".join(f"{each.name} {each.version}" for each in self._metadata)
-        what = f"asking {names} about {batches.name}"
-        with progress_of_rows(what, batches.expected_rows) as advance:
-            self._answered = answer(answerers, batches, columns, advance)
+        with _progress(self._metadata, batches) as advance:
+            self._answered = answer(answerers, batches, advance=advance)
         self.facts = DatasetFacts.of(batches)
 
     def outcomes(self, question: Question, place: int = 0) -> Outcomes:
@@ -61,51 +47,98 @@ class Run:
         Raises:
             EvaluationError: If the two don't fit; names the model.
         """
-        metadata = self._metadata[place]
-        try:
-            judged = judge(
-                self._answered.labels,
-                self._answered.predictions[place],
-                task=question.task,
-                model_type=metadata.model_type,
-                positive=question.positive,
-            )
-            if question.threshold is not None:
-                judged = at_threshold(judged, question.threshold)
-        except EvaluationError as err:
-            where = f"{metadata.name} {metadata.version}"
-            raise EvaluationError(f"{where}: {err.message}", **err.facts) from err
-        return replace(judged, costs=self._answered.costs[place])
-
-    def result(self, question: Question) -> EvaluationResult:
-        """What the first model shows.
-
-        Raises:
-            EvaluationError: If labels, predictions or metrics don't fit.
-        """
-        outcomes, seed = self.outcomes(question), question.seed
-        chosen = metrics_for(question.metrics, outcomes)
-        values, intervals = measure(outcomes, chosen, seed=seed)
-        binary = outcomes.task == "binary"
-        return EvaluationResult(
-            model_name=self._metadata[0].name,
-            version=self._metadata[0].version,
-            task=outcomes.task,
-            metrics=values,
-            intervals=intervals,
-            dataset=self.facts,
-            evaluated_at=datetime.now(UTC),
-            classes=outcomes.classes,
-            positive=outcomes.classes[outcomes.positive] if binary else None,
-            confusion=_confusion(outcomes),
-            curves=open_sklearn().curves(outcomes),
-            slices=slice_by(self._answered.columns, outcomes, chosen, seed=seed),
-            warnings=outcomes.warnings + share_warnings(outcomes, chosen),
-            asked=question.asked or {},
-        )
+        with _naming(self._metadata[place]):
+            return _outcomes(self._answered, question, self._metadata[place], place)
 
 
-def _confusion(outcomes: Outcomes) -> tuple[tuple[int, ...], ...]:
-    if not outcomes.classifies or len(outcomes.classes) > _CLASSES_SHOWN:
-        return ()
-    return tuple(tuple(row) for row in confusion_matrix(outcomes).tolist())
+def result_of(
+    answerer: Answerer, batches: LabelledBatches, question: Question
+) -> EvaluationResult:
+    """Ask a model and judge its answers.
+
+    Up to ``question.exact_rows`` rows are kept and judged as they are. Of more, each
+    batch is summed up and let go, if sums are enough for what is asked.
+
+    Args:
+        answerer: The model.
+        batches: Labelled rows.
+        question: What is asked.
+
+    Raises:
+        DatasetError: If the data can't be read.
+        EvaluationError: If labels, predictions or metrics don't fit.
+    """
+    metadata = answerer.metadata
+    stream = Stream(question, metadata.model_type)
+    with _naming(metadata), _progress([metadata], batches) as advance:
+        answered = answer([answerer], batches, question.slices, advance, stream)
+    if answered.streamed:
+        with _naming(metadata):
+            found = stream.found(answered.costs[0])
+    else:
+        with _naming(metadata):
+            outcomes = _outcomes(answered, question, metadata)
+        found = found_in(outcomes, question, answered.columns)
+    return _result(found, metadata, DatasetFacts.of(batches), question)
+
+
+def _outcomes(
+    answered: Answered, question: Question, metadata: ModelMetadata, place: int = 0
+) -> Outcomes:
+    judged = judge(
+        answered.labels,
+        answered.predictions[place],
+        task=question.task,
+        model_type=metadata.model_type,
+        positive=question.positive,
+    )
+    if question.threshold is not None:
+        judged = at_threshold(judged, question.threshold)
+    return replace(judged, costs=answered.costs[place])
+
+
+def _result(
+    found: Found, metadata: ModelMetadata, facts: DatasetFacts, question: Question
+) -> EvaluationResult:
+    judged = found.judged
+    binary = judged.task == "binary"
+    return EvaluationResult(
+        model_name=metadata.name,
+        version=metadata.version,
+        task=judged.task,
+        metrics=found.values,
+        intervals=found.intervals,
+        dataset=facts,
+        evaluated_at=datetime.now(UTC),
+        classes=judged.classes,
+        positive=judged.classes[judged.positive] if binary else None,
+        confusion=found.confusion,
+        curves=found.curves,
+        slices=found.slices,
+        warnings=found.warnings,
+        asked=question.asked or {},
+        method=found.method,
+        bounds=found.bounds,
+    )
+
+
+@contextmanager
+def _progress(
+    models: Sequence[ModelMetadata], batches: LabelledBatches
+) -> Iterator[Callable[[int], None]]:
+    names = " and ".join(f"{each.name} {each.version}" for each in models)
+    what = f"asking {names} about {batches.name}"
+    with progress_of_rows(what, batches.expected_rows) as advance:
+        yield advance
+
+
+@contextmanager
+def _naming(metadata: ModelMetadata) -> Iterator[None]:
+    """Say of an error which model it is about."""
+    try:
+        yield
+    except EvaluationError as err:
+        where = f"{metadata.name} {metadata.version}"
+        if err.message.startswith(where):
+            raise
+        raise EvaluationError(f"{where}: {err.message}", **err.facts) from err

@@ -19,12 +19,19 @@ Floats: TypeAlias = NDArray[np.float64]
 Terms: TypeAlias = tuple[Callable[[Outcomes], Floats], Callable[[Floats], Floats]]
 
 
-def terms_of(metric: Metric) -> Terms:
+def terms_of(metric: Metric, around: float | None = None) -> Terms:
     """Two functions for a metric of the method ``mean``.
 
     The first gives terms of shape (n_samples, n_moments), the second the metric from
     their means, of shape (n_draws, n_moments).
+
+    Args:
+        metric: Which one.
+        around: A number amid the labels, the same for all batches of a dataset; the
+            variance is summed up around it. ``None`` takes the mean of the rows.
     """
+    if metric.name in _OF_VARIANCE:
+        return partial(_variance_terms, around), _OF_VARIANCE[metric.name]
     if metric.name in _TERMS:
         return _TERMS[metric.name]
     assert metric.parameter is not None
@@ -125,9 +132,9 @@ def _gamma_terms(outcomes: Outcomes) -> Floats:
     return terms[:, None]
 
 
-def _variance_terms(outcomes: Outcomes) -> Floats:
+def _variance_terms(around: float | None, outcomes: Outcomes) -> Floats:
     errors = _errors(outcomes)
-    centred = outcomes.truth - outcomes.truth.mean()
+    centred = outcomes.truth - (outcomes.truth.mean() if around is None else around)
     return np.stack([errors, errors**2, centred, centred**2], axis=1)
 
 
@@ -162,6 +169,6 @@ _TERMS: dict[str, Terms] = {
     "root_mean_squared_log_error": (_log_terms, _root),
     "mean_poisson_deviance": (_poisson_terms, _plain_mean),
     "mean_gamma_deviance": (_gamma_terms, _plain_mean),
-    "r2": (_variance_terms, _r2),
-    "explained_variance": (_variance_terms, _explained_variance),
 }
+
+_OF_VARIANCE = {"r2": _r2, "explained_variance": _explained_variance}

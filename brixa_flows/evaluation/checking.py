@@ -1,0 +1,101 @@
+"""Refuses labels and answers that no metric can be computed from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from brixa_flows.errors import EvaluationError
+from brixa_flows.serializers.base import Prediction
+
+__all__ = ["checked", "one_label_a_row", "refuse_nan"]
+
+
+def checked(labels: NDArray[Any], prediction: Prediction) -> NDArray[Any]:
+    """The labels as an array, if both have rows of known type and no NaN answers.
+
+    Raises:
+        EvaluationError: If not, with the rows to blame.
+    """
+    _check_lengths(labels, prediction)
+    for what, values in ("labels", labels), ("predictions", prediction.values):
+        _refuse_type(what, np.asarray(values))
+    refuse_nan("predictions", prediction.values)
+    if prediction.scores is not None:
+        refuse_nan("class probabilities", prediction.scores)
+    return np.asarray(labels)
+
+
+def one_label_a_row(labels: NDArray[Any]) -> NDArray[Any]:
+    """Labels of shape (n_samples,), none of them missing.
+
+    Raises:
+        EvaluationError: If they are not.
+    """
+    truth = np.asarray(labels)
+    if truth.ndim == 2 and truth.shape[1] == 1:
+        truth = truth[:, 0]
+    if truth.ndim != 1:
+        raise EvaluationError(
+            f"the labels have shape {truth.shape}; one label a row is needed, of shape "
+            "(n_samples,)"
+        )
+    if truth.size == 0:
+        raise EvaluationError("the dataset has no rows; there is nothing to judge")
+    missing = _missing(truth)
+    if missing.any():
+        raise EvaluationError(
+            f"{int(missing.sum())} of {truth.size} rows have no label (the first is "
+            f"row {int(missing.argmax())}); drop these rows or fill in their labels"
+        )
+    return truth
+
+
+def _missing(values: NDArray[Any]) -> NDArray[np.bool_]:
+    if values.dtype.kind == "f":
+        missing: NDArray[np.bool_] = np.isnan(values)
+        return missing
+    if values.dtype.kind == "O":
+        return np.array([value is None or value != value for value in values])
+    return np.zeros(values.shape, dtype=bool)
+
+
+def _check_lengths(labels: NDArray[Any], prediction: Prediction) -> None:
+    rows, predicted = len(labels), len(prediction.values)
+    if predicted != rows:
+        raise EvaluationError(
+            f"there are {rows} labels but {predicted} predictions; each row "
+            "needs one of both"
+        )
+
+
+def _refuse_type(what: str, values: NDArray[Any]) -> None:
+    if values.dtype.kind not in "fiubOUST":  # T: texts of numpy 2
+        raise EvaluationError(
+            f"the {what} are of type {values.dtype}, which is neither a class nor a "
+            "number; give texts, bools, integers or floats"
+        )
+
+
+def refuse_nan(what: str, values: NDArray[Any]) -> None:
+    """Refuse numbers that are none, and values that are missing.
+
+    Raises:
+        EvaluationError: If there are any, with how many and where the first is.
+    """
+    values = np.asarray(values)
+    if values.dtype.kind not in "fO" or values.size == 0:
+        return
+    if values.dtype.kind == "O":
+        bad = _missing(values.reshape(-1)).reshape(len(values), -1).any(axis=1)
+    else:
+        bad = ~np.isfinite(values).reshape(len(values), -1).all(axis=1)
+    if bad.any():
+        kind = "missing" if values.dtype.kind == "O" else "NaN or infinite"
+        raise EvaluationError(
+            f"{int(bad.sum())} of {len(values)} {what} are {kind} (the first "
+            f"is row {int(bad.argmax())}); a metric over the rest would hide them, so "
+            "nothing was computed"
+        )

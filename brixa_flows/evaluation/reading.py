@@ -1,0 +1,323 @@
+"""How labels and answers of the same rows are read: decided once, done batch by batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from brixa_flows.errors import EvaluationError, some_of
+from brixa_flows.evaluation.checking import one_label_a_row, refuse_nan
+from brixa_flows.evaluation.multilabel import are_one_hot
+from brixa_flows.evaluation.outcomes import Outcomes, Task
+from brixa_flows.serializers.base import Prediction
+
+__all__ = ["Reading", "are_whole", "infer_task"]
+
+_FEW_CLASSES = 50
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How rows are read; all batches of one dataset are read alike.
+
+    Attributes:
+        regression: Whether both are numbers; else they are classes.
+        form: What the model gives: ``labels``, ``scores`` of each class, or one
+            ``score`` of class 1.
+        link: What makes probabilities of scores.
+        classes: Those that the model knows, in the order of its scores.
+        named: Whether the model said so; else they are those that occurred.
+        one_hot: Whether labels are columns of which one is 1.
+        counted: Whether labels are numbers of the model's named classes.
+        guessed: Whether only the values tell classes from numbers.
+    """
+
+    regression: bool = False
+    form: Literal["labels", "scores", "score"] = "labels"
+    link: Literal["identity", "softmax", "sigmoid"] = "identity"
+    classes: tuple[Any, ...] = ()
+    named: bool = False
+    one_hot: bool = False
+    counted: bool = False
+    guessed: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        labels: NDArray[Any],
+        prediction: Prediction,
+        task: Task | None = None,
+        model_type: str = "",
+    ) -> Reading:
+        """Decide from rows that :func:`checking.checked` let through.
+
+        Raises:
+            EvaluationError: If labels and answers don't fit.
+        """
+        one_hot = are_one_hot(labels, prediction, task)
+        truth = one_label_a_row(labels.argmax(axis=1) if one_hot else labels)
+        kind = task or infer_task(truth, prediction, model_type)
+        if kind == "regression":
+            return cls(regression=True)
+        values, scores = _column(prediction.values), prediction.scores
+        scores = values if scores is None and values.ndim == 2 else scores
+        if scores is not None:
+            return cls(
+                form="scores",
+                link="identity" if _are_probabilities(scores) else "softmax",
+                classes=_plain(prediction.classes or range(scores.shape[1])),
+                named=True,
+                one_hot=one_hot,
+                counted=_are_counted(truth, prediction.classes or ()),
+            )
+        if values.ndim != 1:
+            raise EvaluationError(
+                f"the predictions have shape {values.shape}; a classification needs "
+                "(n_samples,) labels or (n_samples, n_classes) scores"
+            )
+        if values.dtype.kind == "f" and not are_whole(values):
+            within = bool(((values >= 0) & (values <= 1)).all())
+            return cls(
+                form="score",
+                link="identity" if within else "sigmoid",
+                classes=(0, 1),
+                named=True,
+                one_hot=one_hot,
+            )
+        classes = _plain(prediction.classes or _classes_seen(truth, values))
+        return cls(
+            classes=classes,
+            named=bool(prediction.classes),
+            one_hot=one_hot,
+            counted=_are_counted(truth, classes),
+            guessed=task is None and "classif" not in model_type.lower(),
+        )
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """What a reader of the numbers must know of it."""
+        told = []
+        if self.one_hot:
+            told.append(
+                "labels are one-hot; the class of a row is its column with the 1"
+            )
+        if self.counted:
+            shown = some_of(
+                f"{at} is {label!r}" for at, label in enumerate(self.classes)
+            )
+            told.append(f"the labels are numbers of the model's classes: {shown}")
+        return tuple(told)
+
+    def read(self, labels: NDArray[Any], prediction: Prediction) -> Outcomes:
+        """Rows in one coding: the task is ``regression`` or still ``multiclass``.
+
+        Raises:
+            EvaluationError: If these rows can't be read so.
+        """
+        if self.one_hot and not are_one_hot(labels, prediction, "multiclass"):
+            raise EvaluationError("the labels are not one-hot, as the first ones are")
+        truth = one_label_a_row(labels.argmax(axis=1) if self.one_hot else labels)
+        if self.regression:
+            return _regression(truth, prediction)
+        if self.counted:
+            truth = self._named_labels(truth)
+        predicted, probabilities = self._answers(truth, prediction)
+        codes, extended = _encode(truth, self.classes)
+        answers, extended = _encode(predicted, extended)
+        return Outcomes(
+            "multiclass",
+            codes,
+            answers,
+            probabilities,
+            extended,
+            known=len(self.classes),
+        )
+
+    def _named_labels(self, truth: NDArray[Any]) -> NDArray[Any]:
+        if not _are_counted(truth, self.classes):
+            raise EvaluationError(
+                f"the labels {some_of(map(repr, _distinct(truth)))} are not all "
+                f"numbers of the model's {len(self.classes)} classes, as the first are"
+            )
+        names: NDArray[Any] = np.asarray(self.classes, dtype=object)[truth]
+        return names
+
+    def _answers(
+        self, truth: NDArray[Any], prediction: Prediction
+    ) -> tuple[NDArray[Any], NDArray[np.float64] | None]:
+        values = _column(prediction.values)
+        if self.form == "labels":
+            return values, None
+        if self.form == "score":
+            return self._of_one_score(truth, values)
+        scores = values if prediction.scores is None else np.asarray(prediction.scores)
+        if values.ndim == 2:
+            best = values.argmax(axis=1)
+            values = np.asarray(self.classes, dtype=object)[best]
+        return values, self._probabilities(scores)
+
+    def _of_one_score(
+        self, truth: NDArray[Any], values: NDArray[Any]
+    ) -> tuple[NDArray[Any], NDArray[np.float64]]:
+        if truth.dtype.kind not in "fiub" or not np.isin(truth, (0, 1)).all():
+            raise EvaluationError(
+                "the model gives one score a row, which can only be judged against "
+                f"labels 0 and 1; the labels are {some_of(_distinct(truth))}"
+            )
+        score = values.astype(np.float64)
+        if self.link == "sigmoid":
+            score = 1 / (1 + np.exp(-np.clip(score, -700, 700)))
+        elif not ((score >= 0) & (score <= 1)).all():
+            raise EvaluationError(
+                "scores are not all between 0 and 1, as the first ones are"
+            )
+        return (score >= 0.5).astype(np.int64), np.stack([1 - score, score], axis=1)
+
+    def _probabilities(self, scores: NDArray[Any]) -> NDArray[np.float64]:
+        """Rows that sum to 1: as they are, else through a softmax."""
+        rows: NDArray[np.float64] = scores.astype(np.float64)
+        if self.link == "softmax":
+            powers = np.exp(rows - rows.max(axis=1, keepdims=True))
+            softmax: NDArray[np.float64] = powers / powers.sum(axis=1, keepdims=True)
+            return softmax
+        if not _are_probabilities(scores):
+            raise EvaluationError(
+                "scores of the classes are no probabilities, as the first ones are"
+            )
+        if scores.dtype == np.float64:
+            return rows
+        shares: NDArray[np.float64] = rows / rows.sum(axis=1, keepdims=True)
+        return shares
+
+
+def _column(values: Any) -> NDArray[Any]:
+    """An array, of one dimension if it has one column."""
+    array = np.asarray(values)
+    return array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
+
+
+def _are_probabilities(scores: NDArray[Any]) -> bool:
+    rows = np.asarray(scores).astype(np.float64)
+    sums = rows.sum(axis=1)
+    return bool((rows >= 0).all() and (np.abs(sums - 1) <= 1e-3).all())
+
+
+def _are_counted(truth: NDArray[Any], classes: Iterable[Any]) -> bool:
+    """Whether labels are numbers of named classes."""
+    names = _plain(classes)
+    named = bool(names) and all(isinstance(label, str) for label in names)
+    if not named or truth.dtype.kind not in "iu":
+        return False
+    return bool(truth.min() >= 0 and truth.max() < len(names))
+
+
+def infer_task(
+    truth: NDArray[Any], prediction: Prediction, model_type: str = ""
+) -> Task:
+    """Tell classification (as ``multiclass``) from ``regression``.
+
+    In this order: class probabilities, several outputs a row, labels that are no
+    numbers, the model's type if it says regression or classification, scores of 0/1
+    labels, and at last whether both are whole numbers of few different values.
+    """
+    values = np.asarray(prediction.values)
+    several = values.ndim == 2 and values.shape[1] > 1
+    words = model_type.lower()
+    if prediction.scores is not None or several or truth.dtype.kind in "OUSb":
+        return "multiclass"
+    if "regress" in words or "forecast" in words:
+        return "regression"
+    if "classif" in words or values.dtype.kind in "OUSb" or _are_scores(truth, values):
+        return "multiclass"
+    whole = are_whole(truth) and are_whole(values)
+    few = np.unique(truth).size <= _FEW_CLASSES
+    return "multiclass" if whole and few else "regression"
+
+
+def are_whole(values: NDArray[Any]) -> bool:
+    """Whether all are integers, of whichever type."""
+    return values.dtype.kind in "iub" or bool(np.all(np.mod(values, 1) == 0))
+
+
+def _are_scores(truth: NDArray[Any], values: NDArray[Any]) -> bool:
+    """Whether 0/1 labels meet numbers between 0 and 1."""
+    return (
+        bool(np.isin(truth, (0, 1)).all())
+        and values.dtype.kind == "f"
+        and bool(((values >= 0) & (values <= 1)).all())
+    )
+
+
+def _regression(truth: NDArray[Any], prediction: Prediction) -> Outcomes:
+    values = np.asarray(prediction.values)
+    if values.ndim == 2 and values.shape[1] == 1:
+        values = values[:, 0]
+    if values.ndim != 1 or values.dtype.kind not in "fiub":
+        raise EvaluationError(
+            f"a regression needs one number a row, but the predictions have shape "
+            f"{values.shape} and type {values.dtype}"
+        )
+    if truth.dtype.kind not in "fiub":
+        raise EvaluationError(
+            f"a regression needs numbers as labels, but they are of type {truth.dtype}"
+            f" (such as {truth[0]!r})"
+        )
+    refuse_nan("labels", truth)
+    return Outcomes("regression", truth.astype(np.float64), values.astype(np.float64))
+
+
+def _classes_seen(truth: NDArray[Any], values: NDArray[Any]) -> tuple[Any, ...]:
+    """Classes of a model that names none: all that occur."""
+    answered, labelled = _distinct(values), _distinct(truth)
+    answers, labels = set(answered), set(labelled)
+    if not answers & labels and _are_texts(answers) != _are_texts(labels):
+        raise EvaluationError(
+            f"the model answers {some_of(map(repr, answered))} but the labels are "
+            f"{some_of(map(repr, labelled))}; bring the labels to the model's form"
+        )
+    if answers | labels <= {0, 1}:
+        return (0, 1)
+    return _distinct(truth, values)
+
+
+def _are_texts(labels: set[Any]) -> bool:
+    return any(isinstance(label, str) for label in labels)
+
+
+def _plain(labels: Iterable[Any]) -> tuple[Any, ...]:
+    return tuple(label.item() if hasattr(label, "item") else label for label in labels)
+
+
+def _distinct(*arrays: NDArray[Any]) -> tuple[Any, ...]:
+    """Different labels, numbers by value before others by text."""
+    found: set[Any] = set()
+    for array in arrays:
+        found.update(_plain(np.unique(array)) if array.dtype.kind != "O" else array)
+    return tuple(sorted(found, key=_label_order))
+
+
+def _label_order(label: Any) -> tuple[int, float, str]:
+    if isinstance(label, bool | int | float):
+        return 0, float(label), ""
+    return 1, 0.0, str(label)
+
+
+def _encode(
+    labels: NDArray[Any], classes: tuple[Any, ...]
+) -> tuple[NDArray[np.int64], tuple[Any, ...]]:
+    """Code of each label; new ones are appended to ``classes``."""
+    code = {label: index for index, label in enumerate(classes)}
+    for label in _distinct(labels):
+        code.setdefault(label, len(code))
+    if labels.dtype.kind == "O":
+        codes = np.array(
+            [code[_plain((label,))[0]] for label in labels], dtype=np.int64
+        )
+        return codes, tuple(code)
+    distinct, inverse = np.unique(labels, return_inverse=True)
+    lookup = np.array([code[label] for label in _plain(distinct)], dtype=np.int64)
+    return lookup[inverse], tuple(code)

@@ -1,0 +1,188 @@
+"""What is known of rows that were judged and not kept; its size does not grow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from brixa_flows.evaluation.calibration import confidence, gaps
+from brixa_flows.evaluation.confusion import Cells
+from brixa_flows.evaluation.metric import Metric
+from brixa_flows.evaluation.metric_catalog import METRICS
+from brixa_flows.evaluation.outcomes import Costs, Outcomes, Signs, Task
+from brixa_flows.evaluation.streaming.moments import Moments
+from brixa_flows.evaluation.streaming.row_sample import RowSample
+from brixa_flows.evaluation.streaming.score_histogram import ScoreHistogram
+from brixa_flows.evaluation.terms import terms_of
+
+__all__ = ["SAMPLED_ROWS", "Summary"]
+
+SAMPLED_ROWS = 5_000
+_TENTHS = 10
+_BITS = 10
+_BITS_OF_A_SLICE = 7
+_BITS_AT_LEAST = 3
+_SAMPLED_NUMBERS = 500_000
+_SAMPLED_AT_LEAST = 200
+
+
+class Summary:
+    """Counts, sums, histograms and a sample of rows, batch after batch.
+
+    Args:
+        first: Some rows, which tell the task and the model's classes.
+        metrics: What is to be computed.
+        seed: Of the sample.
+        whole: Whether these are all rows of a dataset, or a slice, which is coarser
+            and has no curves.
+
+    Attributes:
+        task: What the model does.
+        classes: Label of each code.
+        known: How many of them the model knows.
+        positive: Code of the positive class.
+        has_probabilities: Whether the model gives them.
+        rows: Number of judged rows.
+        costs: What the predictions cost, once it is known.
+        cells: Of the confusion matrix.
+        moments: Of the terms of metrics that are means, by name.
+        scores: By code of each class that the model knows; of the positive one in a
+            binary task.
+        gaps: Confidence less truth by bin, of shape (15,).
+        tenths: Rows, positive rows and sum of scores by tenth of the scale.
+        sample: Some rows, fairly chosen.
+        signs: Of numbers as labels and as answers.
+    """
+
+    def __init__(
+        self,
+        first: Outcomes,
+        metrics: Sequence[Metric],
+        *,
+        seed: int = 0,
+        whole: bool = True,
+    ) -> None:
+        self.task: Task = first.task
+        self.classes, self.known = first.classes, first.known
+        self.positive = first.positive
+        self.has_probabilities = first.has_probabilities
+        self.rows = 0
+        self.costs: Costs | None = None
+        self.cells: Cells | None = None
+        self.signs = Signs(), Signs()
+        self.gaps = np.zeros(())
+        self.tenths = np.zeros((3, _TENTHS))
+        self._range = np.inf, -np.inf
+        self._whole = whole
+        centre = 0.0 if first.classifies else float(first.truth.mean())
+        means = [each for each in map(_summed, metrics) if each is not None]
+        self._terms = {each.name: terms_of(each, centre)[0] for each in means}
+        self._probable = {m.name for m in means if m.needs == "probability"}
+        self.moments: dict[str, Moments] = {}
+        self.scores = self._histograms(metrics)
+        width = max(self.known, 1)
+        most = max(_SAMPLED_AT_LEAST, min(SAMPLED_ROWS, _SAMPLED_NUMBERS // width))
+        self.sample = RowSample(most, seed)
+
+    def _histograms(self, metrics: Sequence[Metric]) -> dict[int, ScoreHistogram]:
+        ranked = any(each.ranks for each in metrics)
+        binary = self.task == "binary"
+        if not self.has_probabilities or not (ranked or (binary and self._whole)):
+            return {}
+        codes = [self.positive] if binary else range(self.known)
+        codes = [code for code in codes if code < self.known]
+        finest = _BITS if self._whole else _BITS_OF_A_SLICE
+        bits = max(_BITS_AT_LEAST, finest - max(len(codes) - 1, 0).bit_length())
+        return {code: ScoreHistogram(bits) for code in codes}
+
+    def fold(self, batch: Outcomes) -> None:
+        """Add rows in the same coding, whose classes may be more."""
+        if self.classifies:
+            self.classes = batch.classes
+            cells = Cells.of(batch)
+            self.cells = cells if self.cells is None else self.cells.plus(cells)
+        else:
+            self._fold_numbers(batch)
+        if batch.probabilities is not None:
+            self._fold_probabilities(batch)
+        unseen = bool(batch.unseen) if self.classifies else False
+        with np.errstate(all="ignore"):  # what can't be computed is refused in the end
+            for name, terms in self._terms.items():
+                if not (unseen and name in self._probable):
+                    rows = terms(batch)
+                    known = self.moments.setdefault(name, Moments(rows.shape[1]))
+                    known.add(rows)
+        self.sample.add(batch)
+        self.rows += batch.rows
+
+    def _fold_numbers(self, batch: Outcomes) -> None:
+        labels, answers = batch.signs
+        self.signs = (
+            self.signs[0].then(labels, self.rows),
+            self.signs[1].then(answers, self.rows),
+        )
+        low, high = self._range
+        self._range = min(low, batch.truth.min()), max(high, batch.truth.max())
+
+    def _fold_probabilities(self, batch: Outcomes) -> None:
+        assert batch.probabilities is not None
+        for code, histogram in self.scores.items():
+            histogram.add(batch.probabilities[:, code], batch.truth == code)
+        if not batch.unseen:
+            self.gaps = self.gaps + gaps(*confidence(batch))
+        if self.task == "binary" and self._whole and self.positive < self.known:
+            score = batch.probabilities[:, self.positive]
+            tenth = np.minimum((score * _TENTHS).astype(np.int64), _TENTHS - 1)
+            hits = (batch.truth == self.positive).astype(np.float64)
+            for at, weights in enumerate((None, hits, score)):
+                self.tenths[at] += np.bincount(tenth, weights, minlength=_TENTHS)
+
+    @property
+    def classifies(self) -> bool:
+        """Whether each row has one label of several classes."""
+        return self.task in ("binary", "multiclass")
+
+    @property
+    def present(self) -> set[int]:
+        """Codes of classes that occur as a label."""
+        return set() if self.cells is None else set(self.cells.present.tolist())
+
+    @property
+    def answered(self) -> set[int]:
+        """Codes of classes that occur as an answer."""
+        return set() if self.cells is None else set(self.cells.answered.tolist())
+
+    @property
+    def unseen(self) -> dict[Any, int]:
+        """Rows by label that the model does not know."""
+        rows = self.class_rows
+        codes = range(self.known, len(self.classes))
+        return {self.classes[code]: int(rows[code]) for code in codes if rows[code]}
+
+    @property
+    def class_rows(self) -> NDArray[Any]:
+        """Rows of each class, of shape (n_classes,)."""
+        if self.cells is None:
+            return np.zeros(len(self.classes))
+        cells = self.cells
+        return np.bincount(cells.codes[:, 0], cells.rows, minlength=len(self.classes))
+
+    @property
+    def label_rows(self) -> NDArray[Any]:
+        """Of several labels a row, which are not summed up."""
+        return np.zeros(0)
+
+    @property
+    def labels_differ(self) -> bool:
+        """Whether numbers as labels are not all the same."""
+        return self._range[1] > self._range[0]
+
+
+def _summed(metric: Metric) -> Metric | None:
+    """The mean that the metric is made of, if it is."""
+    if metric.name == "d2_log_loss_score":
+        return METRICS["log_loss"]
+    return metric if metric.method == "mean" else None

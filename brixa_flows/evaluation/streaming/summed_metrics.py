@@ -1,0 +1,242 @@
+"""Values and intervals of metrics from a summary of rows that are not kept.
+
+Metrics of labels and means are those of all rows. Metrics of order come from histograms
+with a bound of how far they can be from those of the rows, and their intervals are
+widened by it. Intervals: the Dirichlet posterior of the confusion matrix, the normal
+distribution of means, DeLong's variance, the Poisson bootstrap of a histogram (Chamandy
+and others, 2012), and for what is left a sample's deviations scaled to all rows
+(the m-out-of-n bootstrap).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import xlogy
+
+from brixa_flows.evaluation.costs import cost_draws, cost_of
+from brixa_flows.evaluation.draws import Valuer, draws_of
+from brixa_flows.evaluation.intervals import (
+    Interval,
+    normal_draws,
+    percentile_interval,
+)
+from brixa_flows.evaluation.measuring import (
+    Found,
+    matrix_shown,
+    open_sklearn,
+    share_warnings,
+    slice_of,
+)
+from brixa_flows.evaluation.metric import Metric
+from brixa_flows.evaluation.metrics import MetricValues, finite, obstacle
+from brixa_flows.evaluation.ranking import auc_interval
+from brixa_flows.evaluation.results import SliceResult
+from brixa_flows.evaluation.streaming.score_histogram import Bounded
+from brixa_flows.evaluation.streaming.summary import Summary
+from brixa_flows.evaluation.terms import terms_of
+
+__all__ = ["found_in_summary", "slice_of_summary"]
+
+_CURVE_POINTS = 200
+
+Floats = NDArray[np.float64]
+
+
+def found_in_summary(summary: Summary, metrics: Sequence[Metric], seed: int) -> Found:
+    """What the rows of a summary show, without slices.
+
+    Raises:
+        EvaluationError: If a metric is no finite number.
+    """
+    values, intervals, bounds = _measure(summary, metrics, seed)
+    matrix = () if summary.cells is None else matrix_shown(summary.cells)
+    return Found(
+        judged=summary,
+        values=values,
+        intervals=intervals,
+        bounds=bounds,
+        method="streamed",
+        confusion=matrix,
+        curves=_curves(summary),
+        warnings=share_warnings(summary, metrics),
+    )
+
+
+def slice_of_summary(
+    column: str, value: str, part: Summary, metrics: Sequence[Metric], seed: int
+) -> SliceResult:
+    """The metrics of one slice; exact where the sample holds all of its rows."""
+    sample = part.sample.outcomes
+    assert sample is not None  # a slice has rows
+    if part.rows == sample.rows:
+        return slice_of(column, value, sample, metrics, seed)
+    obstacles = {metric.name: obstacle(metric, part) for metric in metrics}
+    possible = [metric for metric in metrics if obstacles[metric.name] is None]
+    values, intervals, bounds = _measure(part, possible, seed)
+    notes = tuple(f"{name} {why}" for name, why in obstacles.items() if why)
+    return SliceResult(column, value, part.rows, values, intervals, notes, bounds)
+
+
+def _measure(
+    summary: Summary, metrics: Sequence[Metric], seed: int
+) -> tuple[MetricValues, MetricValues, MetricValues]:
+    value_of: Valuer = open_sklearn().value_of
+    values, intervals, bounds = MetricValues(), MetricValues(), MetricValues()
+    for metric in metrics:
+        found = _value(metric, summary)
+        values[metric.name] = finite(metric, found.value, summary.rows)
+        intervals[metric.name] = _widened(metric, summary, found, value_of, seed)
+        if found.bound:
+            bounds[metric.name] = found.bound
+    return values, intervals, bounds
+
+
+def _curves(summary: Summary) -> dict[str, Any]:
+    """Points of the plots, as ``_sklearn.curves`` has them."""
+    sample = summary.sample.outcomes
+    if summary.task == "regression" and sample is not None:
+        curves: dict[str, Any] = open_sklearn().curves(sample)
+        return curves
+    histogram = summary.scores.get(summary.positive)
+    if summary.task != "binary" or histogram is None:
+        return {}
+    if summary.unseen or not histogram.both:
+        return {}
+    up, down = histogram.thresholds(_CURVE_POINTS)
+    recall = up / up[-1]
+    roc = np.stack([np.append(0, down / down[-1]), np.append(0, recall)], axis=1)
+    rows, hits, scores = summary.tenths[:, summary.tenths[0] > 0]
+    return {
+        "roc": np.round(roc, 5).tolist(),
+        "precision_recall": np.stack([recall, up / (up + down)], axis=1)
+        .round(5)
+        .tolist(),
+        "calibration": [
+            [float(score / n), float(hit / n), int(n)]
+            for n, hit, score in zip(rows, hits, scores, strict=True)
+        ],
+    }
+
+
+def _value(metric: Metric, summary: Summary) -> Bounded:
+    if metric.needs == "run":
+        return Bounded(cost_of(metric.name, summary), 0.0)
+    if metric.name in _RANKED:
+        return _RANKED[metric.name](summary)
+    if metric.name in _OTHERS:
+        return Bounded(_OTHERS[metric.name](summary), 0.0)
+    if metric.method == "confusion":
+        assert summary.cells is not None  # there are rows
+        return Bounded(summary.cells.value(metric.name), 0.0)
+    means = summary.moments[metric.name].means
+    return Bounded(float(terms_of(metric)[1](means[None, :])[0]), 0.0)
+
+
+def _area(summary: Summary) -> Bounded:
+    areas = [each.area() for each in summary.scores.values()]
+    return _weighted(areas, np.ones(len(areas)))
+
+
+def _precision(summary: Summary) -> Bounded:
+    found = [each.average_precision() for each in summary.scores.values()]
+    return _weighted(found, np.ones(len(found)))
+
+
+def _weighted_area(summary: Summary) -> Bounded:
+    areas = [each.area() for each in summary.scores.values()]
+    return _weighted(areas, summary.class_rows[: summary.known])
+
+
+def _weighted(found: list[Bounded], weights: NDArray[Any]) -> Bounded:
+    value = np.average([each.value for each in found], weights=weights)
+    bound = np.average([each.bound for each in found], weights=weights)
+    return Bounded(float(value), float(bound))
+
+
+def _calibration(summary: Summary) -> float:
+    return float(np.abs(summary.gaps).sum() / summary.rows)
+
+
+def _explained(summary: Summary) -> float:
+    rows = summary.class_rows
+    guessing = -xlogy(rows, rows / rows.sum()).sum()
+    loss = summary.moments["log_loss"].means[0] * summary.rows
+    return float(1 - loss / guessing) if guessing > 0 else float("nan")
+
+
+_RANKED: dict[str, Callable[[Summary], Bounded]] = {
+    "roc_auc": _area,
+    "roc_auc_ovr_weighted": _weighted_area,
+    "average_precision": _precision,
+}
+
+_OTHERS: dict[str, Callable[[Summary], float]] = {
+    "expected_calibration_error": _calibration,
+    "d2_log_loss_score": _explained,
+}
+
+
+def _widened(
+    metric: Metric, summary: Summary, found: Bounded, value_of: Valuer, seed: int
+) -> Interval:
+    """The metric's 95 % interval around its value, widened by the bound."""
+    low, high = _interval(metric, summary, found.value, value_of, seed)
+    if found.bound == 0:
+        return Interval(low, high)
+    return Interval(max(low - found.bound, 0.0), min(high + found.bound, 1.0))
+
+
+def _interval(
+    metric: Metric, summary: Summary, point: float, value_of: Valuer, seed: int
+) -> Interval:
+    generator = np.random.default_rng(seed)
+    if metric.needs == "run":
+        drawn = cost_draws(metric.name, [summary], generator)[:, 0]
+        return percentile_interval(drawn, point)
+    if metric.method == "confusion":
+        assert summary.cells is not None  # there are rows
+        drawn = summary.cells.draws(metric.name, generator)[:, 0]
+        return percentile_interval(drawn, point)
+    if metric.method == "mean":
+        moments = summary.moments[metric.name]
+        means = normal_draws(moments.means, moments.error, generator)
+        return percentile_interval(terms_of(metric)[1](means), point)
+    if len(summary.scores) == 1 and metric.method == "ranking":
+        drawn = next(iter(summary.scores.values())).precision_draws(generator)
+        return percentile_interval(drawn, point)
+    if metric.method == "auc":
+        return _area_interval(summary, point)
+    return _scaled(metric, summary, point, value_of, seed)
+
+
+def _area_interval(summary: Summary, area: float) -> Interval:
+    rarest = int(summary.class_rows[: summary.known].min())
+    if len(summary.scores) == 1:
+        variance = next(iter(summary.scores.values())).area_variance()
+        return auc_interval(area, variance, rarest)
+    sample = summary.sample.outcomes
+    assert sample is not None and sample.probabilities is not None
+    parts = [
+        histogram.influence(sample.probabilities[:, code], sample.truth == code)
+        for code, histogram in summary.scores.items()
+    ]
+    influence: Floats = np.mean(parts, axis=0)
+    return auc_interval(area, float(influence.var() / summary.rows), rarest)
+
+
+def _scaled(
+    metric: Metric, summary: Summary, point: float, value_of: Valuer, seed: int
+) -> Interval:
+    sample = summary.sample.outcomes
+    assert sample is not None  # there are rows
+    if obstacle(metric, sample) is not None:
+        return Interval(0.0, 1.0)  # a class so rare that the sample tells nothing
+    draws = draws_of(metric, [sample], value_of, seed)[:, 0]
+    scale = np.sqrt(sample.rows / summary.rows)
+    return percentile_interval(
+        point + (draws - value_of(metric, sample)) * scale, point
+    )
