@@ -13,13 +13,18 @@ from numpy.typing import NDArray
 from brixa_flows.errors import EvaluationError, some_of
 from brixa_flows.evaluation.confusion import Cells
 from brixa_flows.evaluation.draws import Valuer, draws_of
-from brixa_flows.evaluation.intervals import Interval, percentile_interval
+from brixa_flows.evaluation.intervals import (
+    Interval,
+    mean_interval,
+    percentile_interval,
+)
 from brixa_flows.evaluation.metric import Metric
 from brixa_flows.evaluation.metrics import MetricValues, metrics_for, obstacle
 from brixa_flows.evaluation.outcomes import Judged, Outcomes
 from brixa_flows.evaluation.question import Question
-from brixa_flows.evaluation.ranking import areas_of, auc_interval
+from brixa_flows.evaluation.ranking import area_parts, auc_interval
 from brixa_flows.evaluation.results import SliceResult
+from brixa_flows.evaluation.terms import terms_of
 
 __all__ = [
     "SLICES_AT_MOST",
@@ -124,9 +129,13 @@ def interval_of(
 ) -> Interval:
     """The metric's 95 % interval around its value ``point``."""
     if metric.method == "auc" and outcomes.classifies and outcomes.known == 2:
-        areas, covariance = areas_of([outcomes])
-        rarer = int(np.bincount(outcomes.truth, minlength=2).min())
-        return auc_interval(float(areas[0]), float(covariance[0, 0]), rarer)
+        return auc_interval(*area_parts(outcomes))
+    if metric.method == "mean":
+        terms, combine = terms_of(metric)
+        rows = terms(outcomes)
+        if rows.shape[1] == 1:
+            low, high = combine(np.array(mean_interval(rows[:, 0]))[:, None])
+            return Interval(min(float(low), point), max(float(high), point))
     draws = draws_of(metric, [outcomes], value_of, seed)
     return percentile_interval(draws[:, 0], point)
 

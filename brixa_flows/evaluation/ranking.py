@@ -8,16 +8,19 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import permutations
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit, stdtrit
 
-from brixa_flows.evaluation.intervals import LEVEL, Interval, Z, mean_draws
+from brixa_flows.evaluation.intervals import LEVEL, Interval, mean_draws
 from brixa_flows.evaluation.outcomes import Outcomes
 
 __all__ = [
+    "Part",
     "area_draws",
+    "area_parts",
     "areas_of",
     "auc_interval",
     "average_precision_draws",
@@ -73,24 +76,59 @@ def _covariance(components: Floats) -> Floats:
     return covariance
 
 
-def auc_interval(area: float, variance: float, pairs: int) -> Interval:
+class Part(NamedTuple):
+    """What one class adds to the variance of an area.
+
+    Attributes:
+        variance: Added variance.
+        rows: Of the class.
+    """
+
+    variance: float
+    rows: int
+
+
+def auc_interval(area: float, parts: tuple[Part, Part]) -> Interval:
     """Interval of an area under the ROC curve on the logit scale.
 
-    At 0 and 1 the variance is 0 and says nothing; there the bound is the exact
-    (Clopper-Pearson) one of that many independent pairs all ordered alike.
+    Student's t with the degrees of freedom that Brunner and Munzel (2000) give the
+    statistic, after Satterthwaite: the rarer class decides. At 0 and 1 the variance is
+    0 and says nothing; there the bound is the exact (Clopper-Pearson) one of as many
+    independent pairs, all ordered alike, as the rarer class has rows. One row of a
+    class has no variance, so the interval is everything.
 
     Args:
         area: The estimate.
-        variance: DeLong's variance of it.
-        pairs: Rows of the rarer class.
+        parts: DeLong's variance by the rows of the class and by the others.
     """
     if area in (0.0, 1.0):
+        pairs = min(part.rows for part in parts)
         bound = ((1 - LEVEL) / 2) ** (1 / max(pairs, 1))
         return Interval(bound, 1.0) if area == 1.0 else Interval(0.0, 1 - bound)
-    half = Z * math.sqrt(variance) / (area * (1 - area))
+    if min(part.rows for part in parts) < 2:
+        return Interval(0.0, 1.0)
+    variance = sum(part.variance for part in parts)
+    if variance == 0:
+        return Interval(area, area)
+    lost = sum(part.variance**2 / max(part.rows - 1, 1) for part in parts)
+    quantile = float(stdtrit(variance**2 / lost, 0.5 + LEVEL / 2))
+    half = quantile * math.sqrt(variance) / (area * (1 - area))
     logit = math.log(area / (1 - area))
-    low, high = (1 / (1 + math.exp(-(logit + side))) for side in (-half, half))
+    low, high = (float(expit(logit + side)) for side in (-half, half))
     return Interval(low, high)
+
+
+def area_parts(outcomes: Outcomes) -> tuple[float, tuple[Part, Part]]:
+    """Area of two-class outcomes, and DeLong's variance of it by class."""
+    code = outcomes.positive if outcomes.task == "binary" else 1
+    hits, misses = placements(_scores(outcomes, code), outcomes.truth == code)
+    return float(hits.mean()), (_part(hits), _part(misses))
+
+
+def _part(values: Floats) -> Part:
+    if values.size < 2:
+        return Part(0.0, values.size)
+    return Part(float(values.var(ddof=1)) / values.size, values.size)
 
 
 def areas_of(models: Sequence[Outcomes]) -> tuple[Floats, Floats]:

@@ -4,7 +4,9 @@ import math
 
 import numpy as np
 import pytest
-from scipy.stats import beta
+from scipy.optimize import brentq
+from scipy.special import logit
+from scipy.stats import beta, brunnermunzel, skew, t
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
@@ -14,13 +16,16 @@ from brixa_flows.evaluation.intervals import (
     correct_share_difference,
     mcnemar_p_value,
     mean_draws,
+    mean_interval,
     percentile_interval,
 )
 from brixa_flows.evaluation.measuring import interval_of
 from brixa_flows.evaluation.metrics import METRICS
 from brixa_flows.evaluation.outcomes import Outcomes
 from brixa_flows.evaluation.ranking import (
+    Part,
     area_draws,
+    area_parts,
     areas_of,
     auc_interval,
     average_precision_draws,
@@ -76,9 +81,57 @@ def test_delong_agrees_with_the_bootstrap() -> None:
 
 
 def test_a_perfect_area_still_has_an_interval() -> None:
-    low, high = auc_interval(1.0, 0.0, pairs=10)
+    low, high = auc_interval(1.0, (Part(0.0, 10), Part(0.0, 90)))
     assert high == 1.0
     assert low == pytest.approx(beta.ppf(0.025, 10, 1), rel=1e-12)
+
+
+def test_one_row_of_a_class_says_nothing_of_an_area() -> None:
+    assert auc_interval(0.7, (Part(0.0, 1), Part(1e-4, 90))) == (0.0, 1.0)
+
+
+def test_an_area_of_few_positives_has_the_t_interval_of_brunner_and_munzel() -> None:
+    outcomes = two_classes(60, prevalence=0.15)
+    area, parts = area_parts(outcomes)
+    score, hit = outcomes.probabilities[:, 1], outcomes.truth == 1  # type: ignore[index]
+    # scipy has the degrees of freedom in the p-value of P(X < Y) + P(X = Y) / 2 = 1/2.
+    found = brunnermunzel(score[~hit], score[hit])
+    error = math.sqrt(sum(part.variance for part in parts))
+    assert (area - 0.5) / error == pytest.approx(abs(found.statistic), rel=1e-12)
+    low, high = auc_interval(area, parts)
+    half = (logit(high) - logit(low)) / 2 * area * (1 - area) / error
+    freedom = brentq(
+        lambda df: 2 * t.sf(abs(found.statistic), df) - found.pvalue, 1, 500
+    )
+    assert half == pytest.approx(t.ppf(0.975, freedom), rel=1e-6)
+
+
+def test_the_interval_of_a_skewed_mean_solves_halls_cubic() -> None:
+    terms = np.random.default_rng(0).lognormal(sigma=1.2, size=80)
+    low, high = mean_interval(terms)
+    error = terms.std(ddof=1) / math.sqrt(80)
+    slope = skew(terms) / (3 * math.sqrt(80))
+    for bound, side in ((low, 0.975), (high, 0.025)):
+        student = (terms.mean() - bound) / error
+        hall = student + slope * student**2 + slope**2 * student**3 / 3 + slope / 2
+        assert hall == pytest.approx(t.ppf(side, 79), rel=1e-9)
+    assert high - terms.mean() > 1.3 * (terms.mean() - low)
+
+
+def test_the_interval_of_a_mean_without_skewness_is_students() -> None:
+    terms = np.concatenate([np.arange(-20.0, 21.0)])
+    half = t.ppf(0.975, 40) * terms.std(ddof=1) / math.sqrt(41)
+    assert mean_interval(terms) == pytest.approx((-half, half))
+
+
+def test_the_interval_of_a_share_is_jeffreys_and_ends_at_its_scale() -> None:
+    assert mean_interval(np.ones(30)) == (
+        pytest.approx(beta.ppf(0.025, 30.5, 0.5)),
+        1.0,
+    )
+    assert mean_interval(np.repeat([0.0, 1.0], [21, 9])) == pytest.approx(
+        beta.ppf([0.025, 0.975], 9.5, 21.5)
+    )
 
 
 def test_draws_of_a_mean_area_spread_as_delong_says() -> None:

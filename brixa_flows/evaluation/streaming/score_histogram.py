@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import digamma
 
+from brixa_flows.evaluation.ranking import Part
+
 __all__ = ["Bounded", "ScoreHistogram"]
 
 Floats = NDArray[np.float64]
@@ -100,10 +102,10 @@ class ScoreHistogram:
         lost = (up * down)[self._mixed].sum() / 2
         return Bounded(float((up * (below + down / 2)).sum() / pairs), lost / pairs)
 
-    def area_variance(self) -> float:
-        """DeLong's variance of the area, rows of one bin as equals."""
+    def area_parts(self) -> tuple[Part, Part]:
+        """DeLong's variance of the area by class, rows of one bin as equals."""
         hits, misses = self.placements()
-        return _mean_variance(hits, self.up) + _mean_variance(misses, self.down)
+        return _part(hits, self.up), _part(misses, self.down)
 
     def placements(self) -> tuple[Floats, Floats]:
         """Share of others below, and of the class above, for each bin."""
@@ -161,9 +163,10 @@ class ScoreHistogram:
         return up.astype(np.float64), down.astype(np.float64)
 
 
-def _mean_variance(values: Floats, counts: NDArray[np.int64]) -> float:
-    rows = counts.sum()
+def _part(values: Floats, counts: NDArray[np.int64]) -> Part:
+    rows = int(counts.sum())
     if rows < 2:
-        return 0.0
+        return Part(0.0, rows)
     mean = (values * counts).sum() / rows
-    return float((counts * (values - mean) ** 2).sum() / (rows - 1) / rows)
+    variance = (counts * (values - mean) ** 2).sum() / (rows - 1) / rows
+    return Part(float(variance), rows)

@@ -33,7 +33,7 @@ from brixa_flows.evaluation.measuring import (
 )
 from brixa_flows.evaluation.metric import Metric
 from brixa_flows.evaluation.metrics import MetricValues, finite, obstacle
-from brixa_flows.evaluation.ranking import auc_interval
+from brixa_flows.evaluation.ranking import Part, auc_interval
 from brixa_flows.evaluation.results import SliceResult
 from brixa_flows.evaluation.streaming.score_histogram import Bounded
 from brixa_flows.evaluation.streaming.summary import Summary
@@ -214,10 +214,8 @@ def _interval(
 
 
 def _area_interval(summary: Summary, area: float) -> Interval:
-    rarest = int(summary.class_rows[: summary.known].min())
     if len(summary.scores) == 1:
-        variance = next(iter(summary.scores.values())).area_variance()
-        return auc_interval(area, variance, rarest)
+        return auc_interval(area, next(iter(summary.scores.values())).area_parts())
     sample = summary.sample.outcomes
     assert sample is not None and sample.probabilities is not None
     parts = [
@@ -225,7 +223,9 @@ def _area_interval(summary: Summary, area: float) -> Interval:
         for code, histogram in summary.scores.items()
     ]
     influence: Floats = np.mean(parts, axis=0)
-    return auc_interval(area, float(influence.var() / summary.rows), rarest)
+    rarest = int(summary.class_rows[: summary.known].min())
+    variance = float(influence.var() / summary.rows)
+    return auc_interval(area, (Part(variance, summary.rows), Part(0.0, rarest)))
 
 
 def _scaled(
