@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from brixa_flows.cli.workspace import Workspace, as_json, json_option, print_table
-from brixa_flows.errors import BrixaError, TrackingUnavailableError
+from brixa_flows.errors import BrixaError
 from brixa_flows.plugins import SERIALIZERS
 from brixa_flows.registry import RecoveryAction
 
@@ -139,10 +139,7 @@ def _tracking(workspace: Workspace) -> str:
 
 def _registry(workspace: Workspace) -> str | list[str]:
     registry = workspace.registry
-    try:
-        findings = registry.check()
-    except TrackingUnavailableError:  # told by the check of tracking
-        return "not looked at, as MLflow does not answer"
+    findings = registry.check()
     if findings:
         return findings
     return f"{len(registry.list_models())} models; MLflow shows what the journal says"

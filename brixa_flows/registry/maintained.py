@@ -34,7 +34,8 @@ class MaintainedRegistry(TrustedCatalog):
         nobody vouches for, and what saves that ended too early have left.
 
         Returns:
-            A sentence for each; empty if all is well. Nothing is changed.
+            A sentence for each; empty if all is well. Nothing is changed. While MLflow is
+            away the last one says so, and the others are of what storage tells.
         """
         return Checker(self._backends, self._reader).findings()
 

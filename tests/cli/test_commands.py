@@ -230,8 +230,9 @@ def test_doctor_names_an_mlflow_that_does_not_answer(
     )
     broken = [item for item in json.loads(out) if not item["ok"]]
     assert code == 1
-    assert [item["check"] for item in broken] == ["tracking"]
-    assert "can't be reached" in broken[0]["detail"]
+    assert [item["check"] for item in broken] == ["tracking", "registry"]
+    assert all("can't be reached" in item["detail"] for item in broken)
+    assert "what MLflow shows was not compared" in broken[1]["detail"]
 
 
 def test_an_unknown_setting_is_refused(run: Run, monkeypatch: Any) -> None:

@@ -184,6 +184,21 @@ def test_an_unreachable_backend_is_one_sentence_and_nothing_is_half_done(
     assert list(storage.list("models/m/_journal/saves")) == []
 
 
+def test_what_storage_tells_is_checked_while_the_backend_is_away(
+    tmp_path: Path, classifier: LogisticRegression
+) -> None:
+    storage = LocalStorageNode(tmp_path)
+    there = ModelRegistry(storage, tracking=MemoryTrackingStore())
+    for name in ("a", "b"):
+        there.register_model(name, "t")
+        there.save_model(name, "1.0.0", classifier)
+    (tmp_path / "models/b/1.0.0_meta.json").write_bytes(b"{")
+    away = ModelRegistry(storage, tracking_uri="http://127.0.0.1:9")
+    damaged, compared = away.check()
+    assert "b 1.0.0: the file 'models/b/1.0.0_meta.json'" in damaged
+    assert re.match("what MLflow shows was not compared: .*127.0.0.1:9", compared)
+
+
 def test_settings_given_by_hand_win_over_the_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from brixa_flows.errors import some_of
+from brixa_flows.errors import TrackingUnavailableError, some_of
 from brixa_flows.registry.facts.resolving import again
 from brixa_flows.registry.facts.stages import SINGLE_HOLDER, TRANSITIONS, Lifecycle
 from brixa_flows.registry.reading.backends import Backends
@@ -39,10 +39,10 @@ class Checker:
     def findings(self) -> list[str]:
         """A sentence for each thing that is wrong; empty if all is well.
 
-        Raises:
-            TrackingUnavailableError: If the tracking backend is away.
+        While the tracking backend is away, of what storage tells, and that it is away.
         """
         found: list[str] = []
+        away: TrackingUnavailableError | None = None
         for name in self._reader.models():
             standing = self._reader.standing(name)
             found += [f"{each.reason}{_ACCEPT}" for each in standing.lifecycle.lost]
@@ -50,10 +50,16 @@ class Checker:
             found += _quarantined(standing)
             found += map(str, self._backends.journal.damaged_records(name))
             found += self._unfinished(standing)
-            if standing.sealed:
-                found += self._of_mlflow(standing)
+            if standing.sealed and away is None:
+                try:
+                    found += self._of_mlflow(standing)
+                except TrackingUnavailableError as err:
+                    away = err
         found += map(told, in_the_way(self._backends, None))
-        return found + self._staging()
+        found += self._staging()
+        if away is not None:
+            found.append(f"what MLflow shows was not compared: {away}")
+        return found
 
     def _of_mlflow(self, standing: Standing) -> list[str]:
         """What the backend does not show as it is."""
