@@ -30,12 +30,13 @@ class TrackingError(BrixaError, RuntimeError):
 class TrackingUnavailableError(TrackingError, ConnectionError):
     """The tracking backend does not answer."""
 
-    def __init__(self, uri: str, reason: str) -> None:
+    def __init__(self, uri: str, reason: str, remedy: str = "") -> None:
+        remedy = remedy or "check BRXA_TRACKING_URI and that the server runs"
         super().__init__(
-            f"the MLflow backend at {uri} can't be reached ({reason}); check "
-            "BRXA_TRACKING_URI and that the server runs",
+            f"the MLflow backend at {uri} can't be reached ({reason}); {remedy}",
             uri=uri,
             reason=reason,
+            remedy=remedy,
         )
 
 

@@ -20,9 +20,10 @@ import threading
 import time
 from collections.abc import Callable
 from importlib.util import find_spec
+from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TypeVar
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 import requests
 from mlflow.exceptions import MlflowException
@@ -40,6 +41,7 @@ from brixa_flows.errors import (
 __all__ = [
     "MlflowAccess",
     "quiet_migrations",
+    "sqlite_file",
     "with_installed_driver",
     "without_credentials",
 ]
@@ -64,6 +66,39 @@ _LOST_A_RACE = re.compile(
     "|queuepool limit|too many clients|connection slots are reserved",
     re.IGNORECASE,
 )
+
+
+_STATEMENT = re.compile(r"\s*(?:\[SQL:|\(Background on this error)")
+_EXCEPTION = re.compile(
+    r"\([a-z][\w.]*\.\w*(?:Error|Warning)\) |\(raised as a result of Query-invoked "
+    r"autoflush;[^)]*\)\s*"
+)
+_ANEW = (
+    "restore it from a backup, or run brixa doctor --rebuild-tracking, which makes it "
+    "anew from storage"
+)
+_REMEDIES = (
+    (
+        re.compile("readonly database|permission denied", re.IGNORECASE),
+        "give this user write access to that file and its folder",
+    ),
+    (
+        re.compile("not a database|malformed|no such table", re.IGNORECASE),
+        f"move that file away, then {_ANEW}",
+    ),
+    (re.compile("disk is full|disk i/o", re.IGNORECASE), "free room on that disk"),
+)
+_TOLD_BY_US: contextvars.ContextVar[bool] = contextvars.ContextVar(
+    "brixa_mlflow_call", default=False
+)
+
+
+def _is_told_by_mlflow(record: logging.LogRecord) -> bool:
+    """MLflow logs the trace of a database error that it raises; we make it a sentence."""
+    return not (_TOLD_BY_US.get() and record.exc_info)
+
+
+logging.getLogger("mlflow.store.db.utils").addFilter(_is_told_by_mlflow)
 
 
 class MlflowAccess:
@@ -112,17 +147,23 @@ class MlflowAccess:
             TrackingUnavailableError: If the backend shows no sign of life.
             TrackingError: If MLflow refuses; its reason is in the sentence.
         """
+        told = _TOLD_BY_US.set(True)
+        try:
+            return self._call_again(function)
+        except (MlflowException, SQLAlchemyError) as err:
+            raise self._translated(err) from err
+        finally:
+            _TOLD_BY_US.reset(told)
+
+    def _call_again(self, function: Callable[[], _Result]) -> _Result:
         for pause_seconds in _PAUSES_SECONDS:
             try:
                 return self._call_once(function)
             except (MlflowException, SQLAlchemyError) as err:
                 if not _LOST_A_RACE.search(str(err)):
-                    raise self._translated(err) from err
+                    raise
             time.sleep(pause_seconds * random.uniform(0.5, 1.5))
-        try:
-            return self._call_once(function)
-        except (MlflowException, SQLAlchemyError) as err:
-            raise self._translated(err) from err
+        return self._call_once(function)
 
     def _call_once(self, function: Callable[[], _Result]) -> _Result:
         if self.is_http:
@@ -232,15 +273,34 @@ class MlflowAccess:
 
     def _translated(self, err: MlflowException | SQLAlchemyError) -> TrackingError:
         cause = getattr(err, "orig", None) or err
-        reason = _one_line(str(cause).replace(self._uri, self.shown))
+        reason = _plain(str(cause).replace(self._uri, self.shown))
         code = str(getattr(err, "error_code", ""))
         if code in _GONE or isinstance(err, OperationalError) or _SILENT.search(reason):
-            return TrackingUnavailableError(self.shown, reason)
+            return TrackingUnavailableError(self.shown, reason, self._remedy(reason))
+        remedy = self._remedy(reason)
         return TrackingError(
-            f"the MLflow backend at {self.shown} refused: {reason}",
+            f"the MLflow backend at {self.shown} refused: {reason}"
+            + (f"; {remedy}" if remedy else ""),
             uri=self.shown,
             code=code,
         )
+
+    def _remedy(self, reason: str) -> str:
+        """What to do about a database file that can't be used."""
+        if not self.is_embedded:
+            return ""
+        path = sqlite_file(self._uri)
+        if path is not None and not path.exists():
+            return f"{path} is gone: {_ANEW}, in a new process"
+        return next((said for sign, said in _REMEDIES if sign.search(reason)), "")
+
+
+def sqlite_file(uri: str) -> Path | None:
+    """The file of an sqlite address, ``None`` for other backends."""
+    parts = urlsplit(uri)
+    if not parts.scheme.startswith("sqlite") or not parts.path.strip("/"):
+        return None
+    return Path(unquote(parts.path[1:])).resolve()
 
 
 def without_credentials(uri: str) -> str:
@@ -266,6 +326,11 @@ def quiet_migrations() -> None:
     """Keep the log lines of creating a database off the user's terminal."""
     for name in ("alembic", "mlflow.store.db.utils"):
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _plain(text: str) -> str:
+    """What a database says, without the statement, its values and exception's name."""
+    return _one_line(_EXCEPTION.sub("", _STATEMENT.split(text)[0]))
 
 
 def _one_line(text: str) -> str:

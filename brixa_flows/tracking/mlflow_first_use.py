@@ -15,7 +15,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
 from brixa_flows.errors import TrackingError
-from brixa_flows.tracking.mlflow_access import quiet_migrations
+from brixa_flows.tracking.mlflow_access import quiet_migrations, sqlite_file
 
 __all__ = ["local_path", "open_client", "place_of_runs", "place_that_fits"]
 
@@ -42,7 +42,7 @@ def open_client(
         artifact_location: Where files of runs go in a new database.
     """
     with (
-        _alone(_sqlite_file(tracking_uri)),
+        _alone(sqlite_file(tracking_uri)),
         _alone(_other_file(tracking_uri, registry_uri)),
         _alone_in_postgres(tracking_uri),
     ):
@@ -62,7 +62,7 @@ def place_of_runs(uri: str, folder: Path | None) -> str | None:
         folder: Ours below a local storage root, if there is one; else the place is
             beside a sqlite file, and ``None`` for other databases.
     """
-    file = _sqlite_file(uri)
+    file = sqlite_file(uri)
     beside = folder.resolve() if folder is not None else file and file.parent
     return None if beside is None else (beside / "mlruns").as_uri()
 
@@ -92,14 +92,7 @@ def local_path(source: str) -> Path | None:
 
 
 def _other_file(tracking_uri: str, registry_uri: str) -> Path | None:
-    return None if registry_uri == tracking_uri else _sqlite_file(registry_uri)
-
-
-def _sqlite_file(uri: str) -> Path | None:
-    parts = urlsplit(uri)
-    if not parts.scheme.startswith("sqlite") or not parts.path.strip("/"):
-        return None
-    return Path(unquote(parts.path[1:])).resolve()
+    return None if registry_uri == tracking_uri else sqlite_file(registry_uri)
 
 
 @contextlib.contextmanager

@@ -136,3 +136,29 @@ def test_an_address_that_mlflow_does_not_know_is_a_sentence(
     with pytest.raises(error) as caught:
         open_store(wrong).ping()
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("harm", "words"),
+    [
+        (lambda file: file.unlink(), "mlflow.db is gone: restore it from a backup, or"),
+        (lambda file: file.write_bytes(b""), "no such table.*move that file away"),
+        (lambda file: file.write_bytes(b"x" * 5000), "not a database; move that file"),
+    ],
+    ids=["gone", "empty", "overwritten"],
+)
+def test_a_database_file_that_is_harmed_is_one_sentence_with_its_remedy(
+    tracking_uri, tmp_path, harm, words, capfd, caplog
+):
+    store = open_store(tracking_uri, storage_root=tmp_path)
+    run_id = store.open_run(
+        "flights", "1.0.0", digest="sha256:1", params={}, metrics={}
+    )
+    made = store.create_version("flights", "1.0.0", source="s3://b/m", run_id=run_id)
+    harm(tmp_path / "mlflow-test" / "mlflow.db")
+    with pytest.raises(TrackingError, match=words) as caught:
+        store.update_version(made, description="new")
+    text = str(caught.value)
+    assert "--rebuild-tracking" in text
+    assert "[SQL" not in text and "sqlalche.me" not in text and "\n" not in text
+    assert "Traceback" not in capfd.readouterr().err and not caplog.records

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from brixa_flows.errors import TrackingUnavailableError, some_of
+from brixa_flows.errors import TrackingError, some_of
 from brixa_flows.registry.facts.resolving import again
 from brixa_flows.registry.facts.stages import SINGLE_HOLDER, TRANSITIONS, Lifecycle
 from brixa_flows.registry.reading.backends import Backends
@@ -42,7 +42,7 @@ class Checker:
         While the tracking backend is away, of what storage tells, and that it is away.
         """
         found: list[str] = []
-        away: TrackingUnavailableError | None = None
+        away: TrackingError | None = None
         for name in self._reader.models():
             standing = self._reader.standing(name)
             found += [f"{each.reason}{_ACCEPT}" for each in standing.lifecycle.lost]
@@ -53,7 +53,7 @@ class Checker:
             if standing.sealed and away is None:
                 try:
                     found += self._of_mlflow(standing)
-                except TrackingUnavailableError as err:
+                except TrackingError as err:
                     away = err
         found += map(told, in_the_way(self._backends, None))
         found += self._staging()
