@@ -44,6 +44,18 @@ class BrixaDriftPolicy(Block):
         lt=1,
         description="Share of false alarms, over all columns of a window.",
     )
+    thresholds: dict[str, float] = Field(
+        {},
+        description="Smallest effect that matters, by method, such as ks: 0.1; methods "
+        "that are not named keep theirs.",
+    )
+    judge_volume: bool = Field(
+        False,
+        description="Less than half or more than twice the usual rows is drift too.",
+    )
+    judge_datetimes: bool = Field(
+        False, description="Values of dates and times are judged too."
+    )
     ignore: list[str] = Field(
         [], description="Columns that are passed over: row ids, clocks, labels."
     )
@@ -62,6 +74,11 @@ class BrixaDriftPolicy(Block):
         description="Days from the end of one alarm's window to the end of the next "
         "one's, at least; 0 lets each raise one.",
     )
+
+    @classmethod
+    def from_policy(cls, policy: DriftPolicy) -> BrixaDriftPolicy:
+        """The block that says the same as a policy, to be saved under a name."""
+        return cls.model_validate(policy.model_dump(mode="json"))
 
     def policy(self) -> DriftPolicy:
         """The policy that it describes.

@@ -27,11 +27,21 @@ def drift() -> None:
 @drift.command("check")
 @click.argument("ref", type=MODEL_REF)
 @click.argument("data")
+@click.option(
+    "--policy",
+    type=click.Path(dir_okay=False),
+    help="Rules (YAML, TOML or JSON) of what is judged and how.",
+)
 @click.option("--html", type=click.Path(dir_okay=False), help="Write the full report.")
 @json_option
 @click.pass_obj
 def check(
-    workspace: Workspace, ref: ModelRef, data: str, html: str | None, json_output: bool
+    workspace: Workspace,
+    ref: ModelRef,
+    data: str,
+    policy: str | None,
+    html: str | None,
+    json_output: bool,
 ) -> None:
     """Compare DATA (a Parquet file or glob) with the version's own reference.
 
@@ -41,8 +51,9 @@ def check(
     Raises:
         DriftError: If the version was saved without reference data.
     """
-    from brixa_flows.drift import DriftDetector, DriftProfile
+    from brixa_flows.drift import DriftPolicy, DriftProfile
 
+    rules = DriftPolicy.from_file(policy) if policy else DriftPolicy()
     registry = workspace.registry
     version = registry.resolve(ref.name, ref.spec)
     path = registry.reference_profile_path(ref.name, version)
@@ -51,7 +62,8 @@ def check(
             f"{ref.name} {version} has no drift profile; save the next version with "
             "save_model(..., reference=DATA)"
         )
-    report = DriftDetector().detect(DriftProfile.load(path), data)
+    reference = DriftProfile.load(path)
+    report = rules.detector().detect(reference, data, ignore=rules.ignore)
     if html:
         Path(html).write_text(report.to_html(), encoding="utf-8")
         click.echo(f"wrote {html}", err=True)

@@ -12,6 +12,7 @@
     flow.py        how many rows come, and how new they are
     detector.py    DriftDetector, which puts it together
     report.py      DriftReport and its parts; markdown.py, html_page.py show it
+    seasons.py     SeasonalReference: the same month or weekday
     policy.py      DriftPolicy: when a window that drifted is an alarm
     multivariate/  MultivariateDetector: rows as wholes, embeddings
     performance/   PerformanceEstimator: how good the model is, labels or not
@@ -28,6 +29,7 @@ from brixa_flows.drift.performance import PerformanceEstimator, PerformanceRepor
 from brixa_flows.drift.policy import DriftPolicy, DriftVerdict, JudgedWindow
 from brixa_flows.drift.profile import DriftProfile
 from brixa_flows.drift.report import ColumnDrift, DriftReport, Finding
+from brixa_flows.drift.seasons import SeasonalReference
 from brixa_flows.drift.spread import ReferenceSpread
 
 __all__ = [
@@ -47,4 +49,5 @@ __all__ = [
     "PerformanceEstimator",
     "PerformanceReport",
     "ReferenceSpread",
+    "SeasonalReference",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from brixa_flows.drift.column import ColumnKind, ColumnProfile
 from brixa_flows.drift.profile import DriftProfile
 from brixa_flows.errors import DriftError
 
-__all__ = ["build", "build_windows"]
+__all__ = ["build", "build_row_windows", "build_windows", "dated_windows"]
 
 _DAY_SECONDS = 86_400.0
 _MOST_WINDOWS = 1_000
@@ -71,7 +72,18 @@ def build_windows(
     Raises:
         DriftError: If the column is absent, holds no times, or makes too many windows.
     """
-    likes = _likes(*like)
+    windows, origin = _windows(data, columns, _likes(*like), window_column, seconds)
+    return _with_coverage(windows, origin, seconds)
+
+
+def _windows(
+    data: Any,
+    columns: Sequence[str] | None,
+    likes: _Likes,
+    window_column: str,
+    seconds: float,
+) -> tuple[dict[int, _Window], float]:
+    """Windows by number, and when the one of number 0 begins."""
     windows: dict[int, _Window] = {}
     origin: float | None = None
     for batch in read_batches(data, columns):
@@ -97,7 +109,56 @@ def build_windows(
                 f"{window_column!r} makes more than {_MOST_WINDOWS} windows; choose "
                 "longer ones"
             )
-    return _with_coverage(windows, origin or 0.0, seconds)
+    return windows, origin or 0.0
+
+
+def build_row_windows(
+    data: Any,
+    columns: Sequence[str] | None,
+    like: tuple[DriftProfile | None, _Kinds],
+    rows: int,
+) -> list[DriftProfile]:
+    """A profile for each window of so many rows; the last one may be short.
+
+    Raises:
+        DriftError: If a window has no rows or there are too many windows.
+    """
+    if rows < 1:
+        raise DriftError(f"a window has at least one row, not {rows}")
+    likes, windows = _likes(*like), list[DriftProfile]()
+    for batch in read_batches(data, columns):
+        if not windows:
+            _profile(batch, likes)
+        start = 0
+        while start < batch.num_rows or not windows:
+            open_ = bool(windows) and windows[-1].rows < rows
+            size = rows - windows[-1].rows if open_ else rows
+            part = _profile(batch.slice(start, size), likes)
+            if open_:
+                windows[-1] = windows[-1] + part
+            else:
+                windows.append(part)
+            start += size
+        if len(windows) > _MOST_WINDOWS:
+            raise DriftError(
+                f"{rows} rows make more than {_MOST_WINDOWS} windows; choose longer ones"
+            )
+    return windows
+
+
+def dated_windows(
+    data: Any, window_column: str, seconds: float
+) -> list[tuple[datetime, DriftProfile]]:
+    """A profile for each window, in order, and when it begins (UTC)."""
+    windows, origin = _windows(data, None, _likes(None, None), window_column, seconds)
+    return [
+        (
+            datetime.fromtimestamp(origin + number * seconds, UTC),
+            windows[number].profile,
+        )
+        for number in sorted(windows)
+        if windows[number].profile.rows
+    ]
 
 
 def _with_coverage(

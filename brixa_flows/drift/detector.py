@@ -17,12 +17,18 @@ from brixa_flows.drift.profile import DriftProfile, load_methods
 from brixa_flows.drift.report import CheckResult, ColumnDrift, DriftReport, Finding
 from brixa_flows.drift.sentences import column_sentence, report_sentence
 from brixa_flows.drift.shapes import shape_of
-from brixa_flows.drift.spread import ReferenceSpread, window_seconds
+from brixa_flows.drift.spread import (
+    ReferenceSpread,
+    window_rows,
+    window_seconds,
+)
 from brixa_flows.errors import DriftError, UnknownPluginError, some_of
 
 __all__ = ["DriftDetector"]
 
 _ENGINES = ("profile",)
+# The kind of a window that is as long as it has rows.
+ROWS = "rows"
 
 
 class DriftDetector:
@@ -101,9 +107,9 @@ class DriftDetector:
             current: The same; it is read once.
             columns: Judge only these; by default all that either has.
             ignore: Pass these over (labels, row ids, clocks).
-            kind: ``week``, ``month``, ``7D`` ...: judge the window against the spread
+            kind: ``week``, ``month``, ``7D`` ..., or ``rows``: judge the window against the spread
                 of the reference's own windows, which a reference profile has when it
-                was built with ``window_column=``, and its rows against theirs. Leave it
+                was built with ``window_column=`` (``window_rows=``), and its rows against theirs. Leave it
                 out for a random sample.
             freshness: Ask how old the newest row is.
 
@@ -117,10 +123,10 @@ class DriftDetector:
         findings = schema_findings(before, after, names)
         pairs = comparable_columns(before, after, names)
         enough = min(before.rows, after.rows) >= self.min_rows
-        spread, seconds = self._spread(before, kind)
+        spread, length = self._spread(before, kind, after.rows)
         if kind is not None and spread is None:
             findings.append(_no_spread(kind))
-        if kind is not None and spread is not None:
+        if kind is not None and kind != ROWS and spread is not None:
             findings += volume_findings(
                 after.rows, kind, spread, self.alpha, judged=self.judge_volume
             )
@@ -133,7 +139,7 @@ class DriftDetector:
                 self.thresholds,
                 self.alpha,
                 spread,
-                seconds,
+                length,
                 self.judge_datetimes,
             )
             judged = judge.judge(pairs)
@@ -164,11 +170,17 @@ class DriftDetector:
         return [name for name in present if name not in passed]
 
     def _spread(
-        self, reference: DriftProfile, kind: str | None
+        self, reference: DriftProfile, kind: str | None, rows: int
     ) -> tuple[ReferenceSpread | None, float]:
         if kind is None:
             return None, 0.0
-        return self.spread or reference.spread, window_seconds(kind)
+        spread = self.spread or reference.spread
+        if kind != ROWS:
+            seconds = window_seconds(kind)
+            of_time = spread is None or window_rows(spread.window) is None
+            return (spread if of_time else None), seconds
+        of_rows = spread is not None and window_rows(spread.window) is not None
+        return (spread if of_rows else None), float(max(rows, 1))
 
     def _report(
         self,
@@ -256,6 +268,7 @@ def _no_spread(kind: str) -> Finding:
         column=None,
         kind="no_spread",
         severity="note",
-        sentence=f"The reference keeps no spread of its own windows, so this {kind} is "
-        "judged like a random sample; build the reference with window_column=.",
+        sentence=f"The reference keeps no spread of such windows, so this {kind} is "
+        "judged like a random sample; build the reference with window_column= for windows "
+        "of time and window_rows= for those of rows.",
     )

@@ -49,7 +49,7 @@ class Judge:
         thresholds: Smallest effect that matters, by method, over the method's own.
         alpha: Share of false alarms over all columns and questions.
         spread: Of the reference's own windows, to judge a window.
-        seconds: Length of that window.
+        length: Of that window, in seconds or rows.
         judge_datetimes: Judge the values of dates and times too.
     """
 
@@ -57,7 +57,7 @@ class Judge:
     thresholds: Mapping[str, float]
     alpha: float
     spread: ReferenceSpread | None = None
-    seconds: float = 0.0
+    length: float = 0.0
     judge_datetimes: bool = False
 
     def judge(self, pairs: Mapping[str, ColumnPair]) -> dict[str, Judged]:
@@ -159,7 +159,7 @@ class Judge:
                 spread_key(question, method),
                 method.name,
                 measurement.effect or 0.0,
-                self.seconds,
+                self.length,
             )
             if p_value is not None:
                 found[question] = p_value
@@ -180,7 +180,7 @@ class Judge:
         typical = None
         if self.spread is not None:
             key = spread_key(question, method)
-            typical = self.spread.typical(key, method.name, self.seconds)
+            typical = self.spread.typical(key, method.name, self.length)
         return CheckResult(
             check=question[1],
             status="drift" if sure and large and unusual else "ok",

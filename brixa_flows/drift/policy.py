@@ -2,17 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import json
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+import yaml
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from brixa_flows.drift.detector import DriftDetector
-from brixa_flows.errors import DriftError
+from brixa_flows.errors import DriftError, some_of
+from brixa_flows.plugins import DRIFT_METHODS
 
 __all__ = ["DriftPolicy", "DriftVerdict", "JudgedWindow"]
+
+
+_READERS: dict[str, Callable[[str], Any]] = {
+    ".json": json.loads,
+    ".toml": tomllib.loads,
+    ".yaml": yaml.safe_load,
+    ".yml": yaml.safe_load,
+}
 
 
 @dataclass(frozen=True)
@@ -93,6 +113,17 @@ class DriftPolicy(BaseModel):
     alpha: float = Field(
         0.05, gt=0, lt=1, description="Share of false alarms over all columns."
     )
+    thresholds: dict[str, float] = Field(
+        default_factory=dict,
+        description="Smallest effect that matters, by method, such as ks: 0.1.",
+    )
+    judge_volume: bool = Field(
+        False, description="Far fewer or far more rows than usual are drift too."
+    )
+    judge_datetimes: bool = Field(
+        False,
+        description="Values of dates and times are judged, not only missing ones.",
+    )
     ignore: tuple[str, ...] = Field((), description="Columns that are passed over.")
     windows: tuple[str, ...] = Field(
         (), description="Kinds of windows that can be an alarm; none means all."
@@ -121,9 +152,62 @@ class DriftPolicy(BaseModel):
             )
         return self
 
+    @field_validator("thresholds")
+    @classmethod
+    def _check_methods(cls, given: dict[str, float]) -> dict[str, float]:
+        unknown = [name for name in given if name not in DRIFT_METHODS.all()]
+        if unknown:
+            raise ValueError(
+                f"there is no method {some_of(unknown)}; there are: "
+                f"{some_of(DRIFT_METHODS.all())}"
+            )
+        return given
+
+    @classmethod
+    def from_dict(cls, payload: Mapping[str, Any]) -> DriftPolicy:
+        """Read ``{"alpha": 0.01, "needed": 2, "among": 3, ...}``.
+
+        Raises:
+            DriftError: If it is no policy; says where.
+        """
+        if not isinstance(payload, Mapping):
+            raise DriftError(
+                "a drift policy is a mapping of rules, such as needed: 2 and among: 3"
+            )
+        return cls(**{str(name): rule for name, rule in payload.items()})
+
+    @classmethod
+    def from_file(cls, path: str | Path) -> DriftPolicy:
+        """Read a policy from a YAML, TOML or JSON file.
+
+        Raises:
+            DriftError: If it can't be read; names the file and the place.
+        """
+        file = Path(path)
+        read = _READERS.get(file.suffix.lower())
+        if read is None:
+            raise DriftError(
+                f"{file} is no drift policy: its name must end in "
+                f"{', '.join(sorted(_READERS))}"
+            )
+        try:
+            return cls.from_dict(read(file.read_text(encoding="utf-8")))
+        except (OSError, ValueError, yaml.YAMLError) as err:
+            raise DriftError(f"{file} can't be read as a drift policy: {err}") from err
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values, which :meth:`from_dict` reads back."""
+        return self.model_dump(mode="json", exclude_defaults=True)
+
     def detector(self) -> DriftDetector:
         """The detector that judges a single window."""
-        return DriftDetector(min_rows=self.min_rows, alpha=self.alpha)
+        return DriftDetector(
+            min_rows=self.min_rows,
+            alpha=self.alpha,
+            thresholds=self.thresholds,
+            judge_volume=self.judge_volume,
+            judge_datetimes=self.judge_datetimes,
+        )
 
     @property
     def looks_back(self) -> bool:

@@ -55,6 +55,7 @@ class DriftProfile:
         like: DriftProfile | None = None,
         window_column: str | None = None,
         window: str = "7D",
+        window_rows: int | None = None,
         kinds: Mapping[str, ColumnKind] | None = None,
     ) -> DriftProfile:
         """Read data once, batch by batch.
@@ -67,6 +68,8 @@ class DriftProfile:
             window_column: Dates or times; with it the spread of the data's own windows
                 is measured, against which later windows are judged.
             window: Length of those windows, such as ``7D`` or ``12h``.
+            window_rows: In place of ``window_column``: windows of so many rows, in the
+                order of the data.
             kinds: What columns hold where their type does not tell: ``category`` for
                 numbers that are codes, ``text`` or ``category`` for strings. By
                 default strings that seldom repeat and have three words are texts.
@@ -76,6 +79,10 @@ class DriftProfile:
                 column can't be of the kind that is said.
         """
         building = importlib.import_module("brixa_flows.drift._building")
+        if window_rows is not None:
+            rows = building.build_row_windows(data, columns, (like, kinds), window_rows)
+            full = [part for part in rows if part.rows == window_rows]
+            return cls.from_windows(rows, window=f"{window_rows} rows", full=full)
         if window_column is None:
             whole: DriftProfile = building.build(data, columns, like, kinds)
             return whole

@@ -31,6 +31,7 @@ __all__ = [
     "ReferenceSpread",
     "measure_spread",
     "spread_key",
+    "window_rows",
     "window_seconds",
 ]
 
@@ -66,12 +67,18 @@ def window_seconds(window: str) -> float:
     return int(found[1]) * _UNITS[found[2]]
 
 
+def window_rows(window: str) -> int | None:
+    """Rows of a window such as ``5000 rows``; ``None`` if it is one of time."""
+    found = re.fullmatch(r"([1-9]\d{0,9}) rows", window)
+    return int(found[1]) if found else None
+
+
 @dataclass(frozen=True)
 class ReferenceSpread:
     """Effects of the reference's own windows, each against the others.
 
     Attributes:
-        window: Their length, such as ``7D``.
+        window: Their length, such as ``7D`` or ``5000 rows``.
         windows: How many there are.
         effects: Effects by column and method, at most one a window.
         rows: Of each window.
@@ -82,7 +89,12 @@ class ReferenceSpread:
     effects: dict[str, dict[str, tuple[float, ...]]] = field(default_factory=dict)
     rows: tuple[int, ...] = ()
 
-    def typical(self, column: str, method: str, seconds: float) -> float | None:
+    @property
+    def length(self) -> float:
+        """Of a window, in seconds or in rows."""
+        return float(window_rows(self.window) or window_seconds(self.window))
+
+    def typical(self, column: str, method: str, length: float) -> float | None:
         """Root mean square of the effects, for a window of that length.
 
         Returns:
@@ -91,18 +103,18 @@ class ReferenceSpread:
         effects = self.effects.get(column, {}).get(method, ())
         if len(effects) < FEWEST_WINDOWS:
             return None
-        shrink = np.sqrt(window_seconds(self.window) / seconds)
+        shrink = np.sqrt(self.length / length)
         return float(np.sqrt(np.mean(np.square(effects))) * shrink)
 
     def p_value(
-        self, column: str, method: str, effect: float, seconds: float
+        self, column: str, method: str, effect: float, length: float
     ) -> float | None:
         """How often one more window of the reference would have such an effect.
 
         Returns:
             ``None`` if the reference's windows can't tell.
         """
-        typical = self.typical(column, method, seconds)
+        typical = self.typical(column, method, length)
         if typical is None:
             return None
         if typical == 0:
@@ -111,10 +123,10 @@ class ReferenceSpread:
         return float(2 * stdtr(known, -effect / typical))
 
     def bound(
-        self, column: str, method: str, seconds: float, alpha: float = 0.05
+        self, column: str, method: str, length: float, alpha: float = 0.05
     ) -> float | None:
         """The effect that a window of the reference exceeds in ``alpha`` of cases."""
-        typical = self.typical(column, method, seconds)
+        typical = self.typical(column, method, length)
         if typical is None:
             return None
         known = len(self.effects[column][method])

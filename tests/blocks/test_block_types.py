@@ -27,6 +27,7 @@ from brixa_flows.blocks import (
     BrixaRegistry,
     BrixaStorage,
 )
+from brixa_flows.drift import DriftPolicy
 from brixa_flows.errors import DriftError
 from brixa_flows.evaluation import Gate, GatePolicy
 from brixa_flows.settings import BrixaSettings
@@ -151,5 +152,7 @@ def test_the_projects_policies_survive_the_trip_through_their_blocks() -> None:
 
 def test_a_drift_policy_says_which_rules_can_not_be() -> None:
     assert BrixaDriftPolicy(windows=["month"], needed=2, among=3).policy().among == 3
+    policy = DriftPolicy(thresholds={"ks": 0.2}, judge_volume=True, ignore=("id",))
+    assert BrixaDriftPolicy.from_policy(policy).policy() == policy
     with pytest.raises(DriftError, match="4 windows of 3 can't drift"):
         BrixaDriftPolicy(needed=4, among=3).policy()

@@ -128,6 +128,17 @@ def test_a_drift_check_tells_by_its_exit_code(
     assert "a" in out
 
 
+def test_a_drift_check_follows_a_policy(
+    run: Run, storage: Path, tmp_path: Path
+) -> None:
+    moved = str(storage / "moved.parquet")
+    (tmp_path / "rules.yaml").write_text("thresholds: {ks: 1.1, wasserstein: 99}\n")
+    lenient = ("--policy", str(tmp_path / "rules.yaml"))
+    assert run("drift", "check", "delays", moved, *lenient)[0] == 0
+    code, _, err = run("drift", "check", "delays", moved, "--policy", "no.yaml")
+    assert (code, "no.yaml can't be read as a drift policy" in err) == (1, True)
+
+
 def test_files_verify_and_lineage_is_drawn(run: Run) -> None:
     assert run("model", "verify", "delays@1.0.0")[0] == 0
     code, out, _ = run("lineage", "show", "delays", "--mermaid")

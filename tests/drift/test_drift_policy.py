@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 
 import pytest
@@ -101,3 +102,35 @@ def test_times_that_are_none_are_told(start: str, end: str, fault: str) -> None:
 def test_rules_that_can_not_be_are_told() -> None:
     with pytest.raises(DriftError, match="alpha: Input should be less than 1"):
         DriftPolicy(alpha=2)
+
+
+def test_a_policy_is_kept_in_a_file_and_says_the_same(tmp_path) -> None:
+    policy = DriftPolicy(alpha=0.01, thresholds={"ks": 0.2}, needed=2, among=3)
+    (tmp_path / "p.yaml").write_text(
+        "alpha: 0.01\nthresholds: {ks: 0.2}\nneeded: 2\namong: 3\n"
+    )
+    (tmp_path / "p.toml").write_text(
+        "alpha = 0.01\nneeded = 2\namong = 3\n[thresholds]\nks = 0.2\n"
+    )
+    (tmp_path / "p.json").write_text(json.dumps(policy.to_dict()))
+    for name in ("p.yaml", "p.toml", "p.json"):
+        assert DriftPolicy.from_file(tmp_path / name) == policy
+    detector = policy.detector()
+    assert (detector.alpha, detector.thresholds) == (0.01, {"ks": 0.2})
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "fault"),
+    [
+        ("p.yaml", "needed: 4", "needed is at most among"),
+        ("p.yaml", "- needed", "a mapping of rules"),
+        ("p.yaml", "thresholds: {kss: 1}", "no method kss; there are: .*ks"),
+        ("p.yaml", "need: 4", "need: Extra inputs"),
+        ("p.toml", "alpha = ", "can't be read as a drift policy"),
+        ("p.txt", "", "its name must end in .json, .toml"),
+    ],
+)
+def test_a_file_that_is_no_policy_is_told(tmp_path, name, text, fault) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(DriftError, match=fault):
+        DriftPolicy.from_file(tmp_path / name)

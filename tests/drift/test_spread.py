@@ -6,11 +6,13 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from brixa_flows.drift import DriftDetector, DriftProfile, ReferenceSpread
 from brixa_flows.drift.judging import benjamini_hochberg
 from brixa_flows.drift.spread import window_seconds
+from brixa_flows.errors import DriftError
 
 _ROWS_A_WEEK = 400
 _FIRST = datetime(2024, 1, 1, tzinfo=UTC)
@@ -127,3 +129,35 @@ def test_one_wild_value_does_not_make_a_week_unusual(reference):
 def test_windows_are_named_or_counted():
     assert window_seconds("week") == window_seconds("7D") == window_seconds("1W")
     assert window_seconds("12h") == timedelta(hours=12).total_seconds()
+
+
+def test_windows_of_rows_are_judged_by_windows_of_rows():
+    rng = np.random.default_rng(0)
+    waves = np.repeat(rng.normal(0, 0.5, 40), 500) + rng.normal(size=20_000)
+    reference = DriftProfile.build({"x": waves}, window_rows=500)
+    assert (reference.rows, reference.spread.windows) == (20_000, 40)
+    assert reference.spread.window == "500 rows"
+    window = {"x": 0.6 + rng.normal(size=700)}
+    assert DriftDetector().detect(reference, window).status == "drift"
+    report = DriftDetector().detect(reference, window, kind="rows")
+    assert report.status == "ok"
+    far = {"x": 4 + rng.normal(size=700)}
+    assert DriftDetector().detect(reference, far, kind="rows").status == "drift"
+    mixed = DriftDetector().detect(reference, window, kind="week")
+    assert [finding.kind for finding in mixed.findings] == ["no_spread"]
+
+
+def test_windows_of_rows_do_not_depend_on_the_batches():
+    values = np.random.default_rng(0).normal(size=2_300)
+    table = pa.table({"x": values})
+    whole = DriftProfile.build(table, window_rows=500)
+    parts = table.to_batches(max_chunksize=170)
+    batched = DriftProfile.build(parts, like=whole, window_rows=500)
+    assert whole.spread.windows == batched.spread.windows == 4
+    assert whole.rows == batched.rows == 2_300
+    found = batched.spread.effects["x"]["ks"]
+    assert found == pytest.approx(whole.spread.effects["x"]["ks"], abs=0.01)
+    with pytest.raises(DriftError, match="at least one row"):
+        DriftProfile.build(table, window_rows=0)
+    with pytest.raises(DriftError, match="more than 1000 windows"):
+        DriftProfile.build(table, window_rows=2)
