@@ -233,6 +233,16 @@ def test_a_folder_where_a_file_should_be_is_told_by_all_and_harms_no_other_versi
     assert (seen.check() == []) is mended
 
 
+def test_what_is_damaged_of_a_deleted_version_is_nobodys_concern(
+    again: ModelRegistry, journal: Path
+) -> None:
+    again.delete_version("a", "1.1.0", reason="wrong labels")
+    (journal / "claims" / "1.1.0.json").write_bytes(b"{")
+    seen = ModelRegistry(again.storage, tracking=again.tracking)
+    assert seen.check() == [] == seen.recover()
+    assert [each.state for each in seen.list_versions("a")] == ["ready", "deleted"]
+
+
 def test_a_version_whose_seal_is_gone_is_told_as_that(
     again: ModelRegistry, journal: Path
 ) -> None:

@@ -111,7 +111,8 @@ class Recovery:
             try:
                 yield from self._version(standing, version, there.get(version.core))
             except DamagedArtifactError as err:
-                if err.facts["file"] not in obstacles:
+                harmless = standing.listed_state(version) == "deleted"
+                if not harmless and err.facts["file"] not in obstacles:
                     yield _set_aside(name, err, version)
         for change in standing.lifecycle.lost:
             if change.key not in obstacles:
