@@ -10,8 +10,10 @@ import asyncio
 import gc
 import random
 import time
+from functools import partial
 
 from brixa_flows.deployment.application import (
+    Message,
     PredictorApplication,
     Receive,
     Scope,
@@ -34,12 +36,15 @@ class Switch:
         main: Answers what nobody else does.
         canary: Answers its share of the requests to predict, and what names its version.
         share: Of the canary, 0 to 1.
+        leaving: Addresses of clients that are asked, with their next answer, to come back
+            by a new connection.
     """
 
     def __init__(self, main: PredictorApplication) -> None:
         self.main = main
         self.canary: PredictorApplication | None = None
         self.share = 0.0
+        self.leaving: set[tuple[str, int]] = set()
         self._draining = False
         self._leaving: set[asyncio.Task[None]] = set()
 
@@ -89,6 +94,9 @@ class Switch:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection event, as ASGI defines it."""
+        if self.leaving and scope.get("client") in self.leaving:
+            self.leaving.discard(scope["client"])
+            send = partial(_closing, send)
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
         elif self.canary is None or scope["type"] != "http":
@@ -112,6 +120,14 @@ class Switch:
                     each.close()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
+
+
+async def _closing(send: Send, message: Message) -> None:
+    """Have the client close its connection after this answer."""
+    if message["type"] == "http.response.start":
+        headers = [*message["headers"], (b"connection", b"close")]
+        message = {**message, "headers": headers}
+    await send(message)
 
 
 async def _see_off(application: PredictorApplication) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections import Counter
@@ -166,6 +167,68 @@ def test_a_shadow_answers_nobody_and_is_compared_row_by_row(client, deployer):
     gate = CanaryGate(min_requests=1, min_agreement=0.99)
     assert deployer.judge_canary(NAME, gate).decision == "promote"
     assert version_of(client) == "4.0.0"
+
+
+def held_by(pid: int | None) -> int:
+    connections = psutil.Process(pid).net_connections("tcp")
+    return sum(each.status == psutil.CONN_ESTABLISHED for each in connections)
+
+
+def test_kept_connections_are_shared_with_replicas_that_come_later(client, deployer):
+    with contextlib.ExitStack() as stack:
+        clients = [
+            stack.enter_context(httpx.Client(base_url=client.base_url))
+            for _ in range(8)
+        ]
+
+        def ask() -> list[int]:
+            for each in clients:
+                version_of(each)
+            return [held_by(pid) for pid in pids(deployer)]
+
+        assert ask()[0] >= 8
+        deployer.scale(NAME, 2)
+        wait_until(lambda: min(ask()) >= 1)
+        before = deployer.status(NAME).restarts
+        psutil.Process(pids(deployer)[1]).kill()
+        wait_until(lambda: deployer.status(NAME).restarts > before)
+        wait_until(lambda: deployer.status(NAME).state == "ready")
+        for each in clients:
+            with contextlib.suppress(httpx.TransportError):  # those it held
+                each.post("/predict", json=ONE_ROW)
+        wait_until(lambda: min(ask()) >= 1)
+    deployer.scale(NAME, 1)
+
+
+def test_cpu_use_adds_a_replica_and_takes_it_away_again(models, deployer):
+    """A replica that asked for a tenth of a core is busy with a few requests."""
+    success, message = deployer.deploy(
+        "swapped",
+        "1.0.0",
+        "busy",
+        resources={"cpu": "100m"},
+        autoscaling={
+            "min_replicas": 1,
+            "max_replicas": 2,
+            "target_cpu_utilization": 20,
+            "scale_down_window_seconds": 0,
+        },
+    )
+    assert success, message
+    try:
+        with httpx.Client(base_url=deployer.get_endpoint("busy")) as busy:
+
+            def grown() -> bool:
+                for _ in range(20):
+                    assert version_of(busy) == "1.0.0"
+                return deployer.status("busy").ready_replicas == 2
+
+            wait_until(grown)
+            wait_until(lambda: deployer.status("busy").desired_replicas == 1)
+            assert version_of(busy) == "1.0.0"
+        assert deployer.config("busy").replicas == 1
+    finally:
+        deployer.delete("busy")
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import socket
 import time
 from collections.abc import Callable
@@ -10,7 +11,9 @@ from typing import Protocol
 
 import uvicorn
 
-__all__ = ["DrainingServer"]
+__all__ = ["QUEUE_LENGTH", "DrainingServer", "SharedListener"]
+
+QUEUE_LENGTH = 2048
 
 _LEAVE_SECONDS = 2.0
 _POLL_SECONDS = 0.02
@@ -18,6 +21,20 @@ _POLL_SECONDS = 0.02
 
 class _Drainable(Protocol):
     draining: bool
+    leaving: set[tuple[str, int]]
+
+
+class SharedListener(socket.socket):
+    """A listening socket of many processes, whose queue is not theirs to shorten.
+
+    uvicorn's ``backlog`` is two things at once for asyncio: the length of the queue, and
+    how many connections a process takes in one go. With one in one go, connections that
+    come together are spread over the replicas; with many, one replica takes them all.
+    """
+
+    def listen(self, backlog: int = 0) -> None:
+        """Listen, with a queue of at least :data:`QUEUE_LENGTH`."""
+        super().listen(max(backlog, QUEUE_LENGTH))
 
 
 class DrainingServer(uvicorn.Server):
@@ -49,6 +66,21 @@ class DrainingServer(uvicorn.Server):
         await super().startup(sockets=sockets)
         if self.started:
             self._on_ready()
+
+    def spread(self, share: float) -> int:
+        """Ask a share of the clients that are connected to come by a new connection.
+
+        Returns:
+            How many are connected.
+        """
+        connected = [
+            client
+            for connection in self.server_state.connections
+            if (client := getattr(connection, "client", None)) is not None
+        ]
+        leaving = random.sample(connected, round(share * len(connected)))
+        self._application.leaving = set(leaving)
+        return len(connected)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Take no new connection, let the kept ones leave, then end."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable
 from pathlib import Path
@@ -21,6 +22,7 @@ __all__ = ["Fleet"]
 _FIRST_BACKOFF_SECONDS = 0.2
 _LONGEST_BACKOFF_SECONDS = 30.0
 _HEALTHY_AFTER_SECONDS = 30.0
+_UNEVEN = 1.5
 
 _Result = TypeVar("_Result")
 
@@ -167,10 +169,38 @@ class Fleet:
         except BaseException:
             await self._retire(fresh)
             raise
-        self.replicas = [*self.replicas, *fresh]
+        stay, self.replicas = self.replicas, [*self.replicas, *fresh]
         self.desired = replicas
         self._watch(fresh)
+        await self._spread(stay, len(fresh) / replicas)
         await self._retire(surplus)
+
+    async def level(self) -> None:
+        """Have replicas with far more connections than others share them.
+
+        Whoever is quickest takes a connection, and clients keep theirs: without this a
+        replica that crashed or was added may stay without work for ever.
+        """
+        ready = self.ready
+        if len(ready) < 2 or self._turn.locked():
+            return
+        async with self._turn:
+            with contextlib.suppress(ReplicaFailedError):  # it crashed; its watch knows
+                counts = await _all(*(each.spread(0) for each in ready))
+                mean = sum(counts) / len(ready)
+                for replica, count in zip(ready, counts, strict=True):
+                    if count > _UNEVEN * mean + 1:
+                        await replica.spread(1 - mean / count)
+
+    async def _spread(self, replicas: list[Replica], share: float) -> None:
+        """Have clients with kept connections find the new replicas, too."""
+        ready = [each for each in replicas if share and each.state == "ready"]
+        told = await asyncio.gather(
+            *(each.spread(share) for each in ready), return_exceptions=True
+        )
+        for failed in told:
+            if isinstance(failed, ReplicaFailedError):
+                logger.warning("a replica did not spread its connections: %s", failed)
 
     def _new(self, plan: Plan) -> Replica:
         slot = next(slot for slot in range(SLOTS) if slot not in self._taken)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Callable
-from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +24,6 @@ from brixa_flows.deployment.switch import Switch
 __all__ = ["Held", "Holder", "LoadedCode"]
 
 _NAMED = 3
-_COMMIT_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -77,7 +74,7 @@ class Holder:
 
     def begin(self) -> None:
         """Set the switch as first asked; on the event loop."""
-        self._turn(self._first)
+        self.commit(self._first)
 
     def prepare(self, versions: ServedVersions) -> None:
         """Load what is not held; what serves is not touched."""
@@ -91,22 +88,8 @@ class Holder:
             each.application.close()
         self._spare = {}
 
-    def commit(self, versions: ServedVersions, loop: asyncio.AbstractEventLoop) -> None:
-        """Send the next request to what was prepared; from another thread."""
-        done: Future[None] = Future()
-
-        def turn() -> None:
-            try:
-                self._turn(versions)
-            except Exception as err:  # noqa: B902 - raised in the other thread
-                done.set_exception(err)
-            else:
-                done.set_result(None)
-
-        loop.call_soon_threadsafe(turn)
-        done.result(_COMMIT_SECONDS)
-
-    def _turn(self, versions: ServedVersions) -> None:
+    def commit(self, versions: ServedVersions) -> None:
+        """Send the next request to what was prepared; on the event loop."""
         known = {**self._held, **self._spare}
         main = known[versions.main.key]
         order = versions.canary

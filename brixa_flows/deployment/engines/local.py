@@ -30,7 +30,7 @@ _STOP_SECONDS = 45.0
 _STATUS_SECONDS = 5.0
 _SPARE_SECONDS = 60.0
 _POLL_SECONDS = 0.02
-_BACKLOG = 2048
+_QUEUE_LENGTH = 2048
 
 
 class LocalEngine:
@@ -247,7 +247,7 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((host, port))
-        listening.listen(_BACKLOG)
+        listening.listen(_QUEUE_LENGTH)
     except OSError as err:
         listening.close()
         raise DeploymentError(

@@ -10,7 +10,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-__all__ = ["CanaryOrder", "ChangeOrder", "ServedVersions", "VersionOrder"]
+__all__ = ["CanaryOrder", "ChangeOrder", "Op", "ServedVersions", "VersionOrder"]
+
+Op = Literal["prepare", "commit", "discard", "spread"]
 
 
 class _Order(BaseModel):
@@ -66,15 +68,18 @@ class ServedVersions(_Order):
 
 
 class ChangeOrder(_Order):
-    """A change with no restart: prepared by all replicas, then made by all.
+    """A change with no restart; versions are prepared by all, then changed by all.
 
     Attributes:
         id: Stands in the answer.
         op: ``prepare`` loads and warms up what is not held; ``commit`` sends requests
-            there; ``discard`` forgets what was prepared.
+            there; ``discard`` forgets what was prepared; ``spread`` asks some clients to come
+            back by a new connection, which others may take, and tells how many there are.
         versions: What is to be held.
+        share: Of the connections that are spread, 0 to 1.
     """
 
     id: int
-    op: Literal["prepare", "commit", "discard"]
+    op: Op
     versions: ServedVersions
+    share: float = 0.0

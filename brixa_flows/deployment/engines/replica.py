@@ -20,6 +20,7 @@ from brixa_flows.deployment.engines.machine import replica_environment
 from brixa_flows.deployment.engines.orders import (
     CanaryOrder,
     ChangeOrder,
+    Op,
     ServedVersions,
     VersionOrder,
 )
@@ -189,10 +190,8 @@ class Replica:
         if self.state == "starting":
             self._become("ready")
 
-    async def order(
-        self, op: Literal["prepare", "commit", "discard"], versions: ServedVersions
-    ) -> bool:
-        """Have the running process change the versions that it serves.
+    async def order(self, op: Op, versions: ServedVersions) -> bool:
+        """Have the running process change its versions (see ``ChangeOrder``).
 
         Returns:
             Whether it can; a fresh process is needed if not.
@@ -200,18 +199,35 @@ class Replica:
         Raises:
             ReplicaFailedError: If it failed; it serves on as before.
         """
+        return bool((await self._ask(op, versions))["event"] == "done")
+
+    async def spread(self, share: float) -> int:
+        """Have a share of its clients come back by a new connection.
+
+        Returns:
+            How many connections it had.
+
+        Raises:
+            ReplicaFailedError: If it does not answer.
+        """
+        report = await self._ask("spread", self.plan.versions, share)
+        return int(report["connections"])
+
+    async def _ask(
+        self, op: Op, versions: ServedVersions, share: float = 0.0
+    ) -> dict[str, Any]:
         process = self._process
         if process is None or process.stdin is None:
             raise ReplicaFailedError("it has no process")
         self._orders += 1
-        order = ChangeOrder(id=self._orders, op=op, versions=versions)
+        order = ChangeOrder(id=self._orders, op=op, versions=versions, share=share)
         with contextlib.suppress(ConnectionError):
             process.stdin.write(order.model_dump_json().encode() + b"\n")
             await process.stdin.drain()
         report = await self._report_on(order.id)
         if report.get("event") not in ("done", "stale"):
             raise ReplicaFailedError(report.get("error") or "its process ended")
-        return bool(report["event"] == "done")
+        return report
 
     async def _report_on(self, order: int) -> dict[str, Any]:
         """What it says to an order; answers that came too late for theirs are skipped."""

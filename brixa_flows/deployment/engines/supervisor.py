@@ -200,6 +200,7 @@ class Supervisor:
         self._written = facts
 
     async def _autoscale(self) -> None:
+        await self._fleet.level()
         plan, ready = self._fleet.plan, self._fleet.ready
         if self._autoscaler is None or plan is None or self._changes or not ready:
             return

@@ -19,20 +19,19 @@ import json
 import logging
 import os
 import signal
-import socket
 import sys
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import uvicorn
 from pydantic import BaseModel, ConfigDict
 
 from brixa_flows.deployment.application import PredictorApplication
-from brixa_flows.deployment.engines.draining import DrainingServer
+from brixa_flows.deployment.engines.draining import DrainingServer, SharedListener
 from brixa_flows.deployment.engines.holding import Held, Holder, LoadedCode
 from brixa_flows.deployment.engines.orders import (
     ChangeOrder,
@@ -59,7 +58,10 @@ __all__ = ["WorkerOrders", "main"]
 _KEEP_ALIVE_SECONDS = 65
 _GRACE_SECONDS = 10
 _LAST_RESORT_SECONDS = 30.0
+_CALL_SECONDS = 30.0
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+
+_Result = TypeVar("_Result")
 
 logger = logging.getLogger("brixa_flows.deployment.worker")
 
@@ -105,7 +107,17 @@ class _Serving(NamedTuple):
 
     holder: Holder
     code: LoadedCode
+    server: DrainingServer
     loop: asyncio.AbstractEventLoop
+
+    def call(self, work: Callable[[], _Result]) -> _Result:
+        """Do something on the event loop; from another thread."""
+
+        async def step() -> _Result:
+            return work()
+
+        done = asyncio.run_coroutine_threadsafe(step(), self.loop)
+        return done.result(_CALL_SECONDS)
 
 
 def main() -> int:
@@ -131,10 +143,10 @@ def main() -> int:
     except Exception as err:  # noqa: B902 - told to the supervisor, then we end
         told = ", ".join(each.version for each in orders.versions.all)
         logger.exception("%s %s did not load", orders.model_name, told)
-        _report(orders, "failed", _sentence(err))
+        _report(orders, {"event": "failed", "error": _sentence(err)})
         return 1
     if orders.trial:
-        _report(orders, "ready")
+        _report(orders, {"event": "ready"})
     else:
         _serve(orders, holder, serving)
     return 0
@@ -225,24 +237,25 @@ def _serve(orders: WorkerOrders, holder: Holder, serving: Future[_Serving]) -> N
         ws="none",
         server_header=False,
         proxy_headers=False,
+        backlog=1,  # see SharedListener
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
-    listening = socket.socket(fileno=orders.listen_fd)
+    listening = SharedListener(fileno=orders.listen_fd)
     code = LoadedCode()
 
     def begin() -> None:
         holder.begin()
-        serving.set_result(_Serving(holder, code, asyncio.get_running_loop()))
-        _report(orders, "ready")
+        serving.set_result(_Serving(holder, code, server, asyncio.get_running_loop()))
+        _report(orders, {"event": "ready"})
 
     server = DrainingServer(config, holder.switch, begin)
     server.run(sockets=[listening])
 
 
-def _report(orders: WorkerOrders, event: str, error: str = "", order: int = 0) -> None:
-    line: dict[str, Any] = {"event": event, "error": error, "order": order}
-    os.write(orders.report_fd, json.dumps(line).encode() + b"\n")
+def _report(orders: WorkerOrders, facts: dict[str, Any]) -> None:
+    line = json.dumps({"order": 0, **facts})
+    os.write(orders.report_fd, line.encode() + b"\n")
 
 
 def _sentence(err: Exception) -> str:
@@ -256,28 +269,34 @@ def _follow_orders(orders: WorkerOrders, serving: Future[_Serving]) -> None:
     while line := sys.stdin.buffer.readline():
         order = ChangeOrder.model_validate_json(line)
         try:
-            _report(orders, *_obey(order, serving.result()), order.id)
+            _report(orders, _obey(order, serving.result()))
         except Exception as err:  # noqa: B902 - told to the supervisor; we serve on
             logger.exception("an order could not be obeyed")
-            _report(orders, "failed", _sentence(err), order.id)
+            failed = {"event": "failed", "error": _sentence(err)}
+            _report(orders, failed | {"order": order.id})
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(_LAST_RESORT_SECONDS)
     os._exit(1)
 
 
-def _obey(order: ChangeOrder, serving: _Serving) -> tuple[str, str]:
-    """Make a change; returns the event and why."""
+def _obey(order: ChangeOrder, serving: _Serving) -> dict[str, Any]:
+    """Make a change; returns what to report."""
     holder, versions = serving.holder, order.versions
+    done: dict[str, Any] = {"event": "done", "order": order.id}
     if order.op == "discard":
         holder.discard()
     elif order.op == "commit":
-        holder.commit(versions, serving.loop)
+        serving.call(lambda: holder.commit(versions))
         logger.info("serving %s", " and ".join(each.version for each in versions.all))
+    elif order.op == "spread":
+        count = serving.call(lambda: serving.server.spread(order.share))
+        return done | {"connections": count}
     elif changed := serving.code.changed():
-        return "stale", f"{', '.join(changed)} changed on disk"
+        logger.info("a fresh process is needed: %s changed on disk", ", ".join(changed))
+        return done | {"event": "stale"}
     else:
         holder.prepare(versions)
-    return "done", ""
+    return done
 
 
 def _start_logging(orders: WorkerOrders) -> None:
