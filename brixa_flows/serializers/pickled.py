@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from brixa_flows.serializers.base import (
 )
 from brixa_flows.serializers.devices import refuse_all_but_cpu
 from brixa_flows.serializers.formats import choose_format
+from brixa_flows.serializers.label_rules import follows, labels_by_scores
 from brixa_flows.serializers.pickling import (
     PICKLE_PROTOCOL,
     PICKLING_ERRORS,
@@ -131,8 +133,7 @@ def predict_by_methods(model: Any, inputs: Any) -> Prediction:
             "can't be called"
         )
     try:
-        values = np.asarray(predict(inputs))
-        scores = _probabilities(model, inputs)
+        values, scores = _answers(model, predict, inputs)
     except _INPUT_ERRORS as err:
         raise DatasetError(
             f"the {type(model).__qualname__} refused the inputs: {err}"
@@ -145,15 +146,30 @@ def predict_by_methods(model: Any, inputs: Any) -> Prediction:
     return Prediction(values, scores, classes)
 
 
+def _answers(
+    model: Any, predict: Callable[[Any], Any], inputs: Any
+) -> tuple[NDArray[Any], NDArray[np.floating[Any]] | None]:
+    """Labels or numbers, and probabilities; the model is asked once if that is enough."""
+    if not follows(model):
+        return np.asarray(predict(inputs)), _probabilities(model, inputs)
+    given = model.predict_proba(inputs)
+    labels = labels_by_scores(model, given)
+    scores = _as_matrix(given)
+    return np.asarray(predict(inputs)) if labels is None else labels, scores
+
+
 def _probabilities(model: Any, inputs: Any) -> NDArray[np.floating[Any]] | None:
+    if not hasattr(model, "predict_proba"):
+        return None
+    return _as_matrix(model.predict_proba(inputs))
+
+
+def _as_matrix(scores: Any) -> NDArray[np.floating[Any]] | None:
     """Probabilities of shape (n_samples, n_classes).
 
     Of several outputs of two classes each, those of the second classes, of shape
     (n_samples, n_outputs); of outputs of more classes none.
     """
-    if not hasattr(model, "predict_proba"):
-        return None
-    scores = model.predict_proba(inputs)
     if isinstance(scores, list):
         if any(np.shape(each)[1:] != (2,) for each in scores):
             return None
