@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.dataset as pads
+import pyarrow.parquet as pq
 
 from brixa_flows.errors import DriftError, some_of
 
@@ -17,9 +18,11 @@ __all__ = ["BATCH_ROWS", "read_batches"]
 
 BATCH_ROWS = 131_072
 _NESTED_ROWS = 2_048
+_QUERY_ROWS = 16_384
 _FORMS = (
     "a pandas or polars frame, an Arrow table, batches or reader, a Parquet path, "
-    "folder or glob, a DuckDB relation, an array, or a dict of arrays"
+    "folder or glob, a DuckDB relation, the cursor of a query, an array, or a dict of "
+    "arrays"
 )
 
 
@@ -53,12 +56,8 @@ def read_batches(
 
 
 def _from_memory(data: Any) -> Iterator[pa.RecordBatch]:
-    if isinstance(data, pa.RecordBatch):
-        yield data
-    elif isinstance(data, pa.Table):
-        yield from _table_batches(data)
-    elif isinstance(data, pads.Dataset):
-        yield from _dataset_batches(data, None)
+    if isinstance(data, (pa.RecordBatch, pa.Table, pads.Dataset)):
+        yield from _from_arrow(data)
     elif isinstance(data, np.ndarray):
         yield _from_arrays(_columns_of(data))
     elif _is_a(data, "pandas.") and hasattr(data, "iloc"):
@@ -67,6 +66,8 @@ def _from_memory(data: Any) -> Iterator[pa.RecordBatch]:
         yield _from_arrays({str(name): values for name, values in data.items()})
     elif _is_a(data, "polars.") and hasattr(data, "collect"):
         yield from _from_memory(data.collect())
+    elif hasattr(data, "fetchmany"):
+        yield from _from_cursor(data)
     elif hasattr(data, "__arrow_c_stream__"):
         reader = pa.RecordBatchReader.from_stream(data)
         yield from _and_the_schema(reader, reader.schema)
@@ -76,14 +77,44 @@ def _from_memory(data: Any) -> Iterator[pa.RecordBatch]:
         raise DriftError(f"can't read a {type(data).__name__}; give {_FORMS}")
 
 
+def _from_arrow(
+    data: pa.RecordBatch | pa.Table | pads.Dataset,
+) -> Iterator[pa.RecordBatch]:
+    if isinstance(data, pa.RecordBatch):
+        yield data
+    elif isinstance(data, pa.Table):
+        yield from _table_batches(data)
+    else:
+        yield from _dataset_batches(data, None)
+
+
 def _from_parts(parts: Iterable[Any]) -> Iterator[pa.RecordBatch]:
     for part in parts:
-        if not isinstance(part, (pa.RecordBatch, pa.Table)):
+        framed = _is_a(part, "pandas.") or _is_a(part, "polars.")
+        if not framed and not isinstance(part, (pa.RecordBatch, pa.Table)):
             raise DriftError(
-                f"an item of the data is a {type(part).__name__}, not an Arrow batch; "
-                f"give {_FORMS}"
+                f"an item of the data is a {type(part).__name__}, not an Arrow batch or "
+                f"a frame; give {_FORMS}"
             )
         yield from _from_memory(part)
+
+
+def _from_cursor(cursor: Any) -> Iterator[pa.RecordBatch]:
+    """Rows of a query: a cursor of Python's database API, or a result of SQLAlchemy."""
+    if hasattr(cursor, "keys"):
+        names = [str(name) for name in cursor.keys()]
+    else:
+        names = [str(column[0]) for column in cursor.description or ()]
+    if not names:
+        raise DriftError("the cursor has no query with rows; execute a SELECT first")
+    rows = cursor.fetchmany(_QUERY_ROWS)
+    while True:
+        columns = list(zip(*rows, strict=True)) if rows else [()] * len(names)
+        arrays = [_array(list(column)) for column in columns]
+        yield pa.RecordBatch.from_arrays(arrays, names=names)
+        rows = cursor.fetchmany(_QUERY_ROWS)
+        if not rows:
+            return
 
 
 def _from_path(text: str, columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
@@ -99,9 +130,41 @@ def _from_path(text: str, columns: Sequence[str] | None) -> Iterator[pa.RecordBa
         names = None
         if columns is not None:
             names = _present(columns, dataset.schema.names)
-        yield from _dataset_batches(dataset, names)
+        if form == "parquet":
+            yield from _parquet_batches(dataset, names)
+        else:
+            yield from _dataset_batches(dataset, names)
     except (pa.ArrowInvalid, OSError) as err:
         raise DriftError(f"can't read {text} as {form}: {err}") from err
+
+
+def _parquet_batches(
+    dataset: pads.Dataset, columns: list[str] | None
+) -> Iterator[pa.RecordBatch]:
+    """One file after the other: a scanner of the data set reads ahead by gigabytes.
+
+    A file may have columns of its own; one that lacks a named column has nulls there.
+    """
+    for path in dataset.files:
+        with dataset.filesystem.open_input_file(path) as source:
+            file = pq.ParquetFile(source, pre_buffer=False)
+            schema = file.schema_arrow
+            names = None
+            if columns is not None:
+                names = [name for name in columns if name in schema.names]
+                # Without any column a file would have no rows either.
+                names = names or schema.names[:1]
+            batches = file.iter_batches(_batch_rows(schema), columns=names)
+            for batch in _and_the_schema(batches, schema):
+                batch = _with_plain_text(_with_unique_names(batch))
+                yield batch if columns is None else _filled(batch, columns)
+
+
+def _filled(batch: pa.RecordBatch, columns: list[str]) -> pa.RecordBatch:
+    nothing = pa.nulls(batch.num_rows)
+    names = batch.schema.names
+    arrays = [batch.column(name) if name in names else nothing for name in columns]
+    return pa.RecordBatch.from_arrays(arrays, names=columns)
 
 
 def _dataset_batches(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import decimal
+import sqlite3
 from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
@@ -11,6 +12,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import sqlalchemy
 
 from brixa_flows.drift import DriftProfile
 from brixa_flows.drift.column import MAX_CATEGORIES
@@ -273,3 +275,44 @@ def test_wrong_columns_and_windows_are_named(table, tmp_path):
     (tmp_path / "broken.parquet").write_bytes(b"PAR1 no PAR1")
     with pytest.raises(DriftError, match="can't read .*broken.parquet"):
         DriftProfile.build(tmp_path / "broken.parquet")
+
+
+def test_a_query_and_an_iterator_of_frames_are_read_like_the_frame():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {"x": rng.normal(size=20_000), "w": rng.choice(["a", "b", None], 20_000)}
+    )
+    frame.loc[:17_000, "x"] = None  # the first rows that are fetched hold no number
+    whole = DriftProfile.build(frame)
+    with sqlite3.connect(":memory:") as connection:
+        frame.to_sql("rows", connection, index=False)
+        cursor = connection.execute("select * from rows")
+        asked = DriftProfile.build(cursor, like=whole)
+        for name, column in DriftProfile.build(frame, like=whole).columns.items():
+            assert np.array_equal(asked.columns[name].bins.counts, column.bins.counts)
+            assert asked.columns[name].categories == column.categories
+            assert asked.columns[name].missing == column.missing
+        none = DriftProfile.build(connection.execute("select * from rows where x > 99"))
+        assert (none.rows, list(none.columns)) == (0, ["x", "w"])
+        with pytest.raises(DriftError, match="execute a SELECT first"):
+            DriftProfile.build(connection.cursor())
+    connection.close()
+    engine = sqlalchemy.create_engine("sqlite://")
+    with engine.connect() as session:
+        result = session.execute(sqlalchemy.text("select 1 as one, 'a' as word"))
+        assert list(DriftProfile.build(result).columns) == ["one", "word"]
+    engine.dispose()
+    parts = (frame.iloc[start : start + 5000] for start in range(0, 20_000, 5000))
+    assert DriftProfile.build(parts, like=whole).rows == 20_000
+
+
+def test_files_of_a_folder_may_differ_in_their_columns(tmp_path):
+    pq.write_table(pa.table({"a": [1, 2]}), tmp_path / "1.parquet")
+    pq.write_table(pa.table({"a": [3.5], "b": ["x"]}), tmp_path / "2.parquet")
+    profile = DriftProfile.build(tmp_path)
+    assert profile.columns["a"].values == 3
+    assert (profile.columns["b"].values, profile.columns["b"].missing) == (1, 2)
+    assert DriftProfile.build(tmp_path, columns=["a"]).rows == 3
+    (tmp_path / "1.parquet").unlink()
+    pq.write_table(pa.table({"a": [3.5]}), tmp_path / "3.parquet")
+    assert DriftProfile.build(tmp_path, columns=["b"]).columns["b"].missing == 1
