@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,8 +15,11 @@ from brixa_flows.cli.workspace import (
     json_option,
     print_table,
 )
-from brixa_flows.errors import DriftError
+from brixa_flows.errors import DriftError, some_of
 from brixa_flows.refs import ModelRef
+
+if TYPE_CHECKING:
+    from brixa_flows.drift import ColumnHistory
 
 __all__ = ["drift"]
 
@@ -77,23 +82,52 @@ def check(
 
 @drift.command("history")
 @click.argument("ref", type=MODEL_REF)
+@click.option("--column", help="Show this column window by window.")
+@click.option(
+    "--html", type=click.Path(dir_okay=False), help="Write a plot of each column."
+)
 @json_option
 @click.pass_obj
-def history(workspace: Workspace, ref: ModelRef, json_output: bool) -> None:
-    """Show the drift checks that were kept for a version, oldest first."""
+def history(
+    workspace: Workspace,
+    ref: ModelRef,
+    column: str | None,
+    html: str | None,
+    json_output: bool,
+) -> None:
+    """Show the drift checks that were kept for a version, oldest first.
+
+    The trend has a block a window: empty is no effect, full is twice the limit.
+
+    \f
+    Raises:
+        DriftError: If no window of the version has the column.
+    """
+    from brixa_flows.drift.history import column_histories
+    from brixa_flows.drift.history_page import render_history
+
     registry = workspace.registry
     version = registry.resolve(ref.name, ref.spec)
     reports = registry.drift_reports(ref.name, version)
     if json_output:
         as_json(reports)
         return
+    title = f"Drift checks of {ref.name} {version}"
+    histories = column_histories(reports)
+    if html:
+        page = render_history(title, histories)
+        Path(html).write_text(page, encoding="utf-8")
+        click.echo(f"wrote {html}", err=True)
+    if column is not None:
+        _print_column(title, column, histories)
+        return
     print_table(
-        f"Drift checks of {ref.name} {version}",
+        title,
         ("window", "kind", "status", "rows", "in words"),
         (
             (
                 f"{item.get('start', '')[:10]} to {item.get('end', '')[:10]}",
-                item.get("kind"),
+                item.get("window", item.get("kind")),
                 item.get("status"),
                 item.get("rows"),
                 item.get("sentence"),
@@ -101,3 +135,48 @@ def history(workspace: Workspace, ref: ModelRef, json_output: bool) -> None:
             for item in reports
         ),
     )
+    if not histories:
+        return
+    print_table(
+        "Columns over these windows",
+        ("column", "deployment", "kind", "windows", "drifted", "since", "trend"),
+        (
+            (
+                *(each.column, each.deployment, each.kind, len(each.moments)),
+                *(each.drifted, (each.since or "-")[:10], each.trend),
+            )
+            for each in histories
+        ),
+    )
+
+
+def _print_column(title: str, column: str, histories: Sequence[ColumnHistory]) -> None:
+    from brixa_flows.drift.sentences import number
+
+    found = [each for each in histories if each.column == column]
+    if not found:
+        raise DriftError(
+            f"no window was judged by the column {column!r}; there are: "
+            f"{some_of(each.column for each in histories)}"
+        )
+    for each in found:
+        print_table(
+            f"{title}: {column}, {each.kind}s of {each.deployment}  {each.trend}",
+            ("window", "status", "effect", "size", "limit", "mean", "missing"),
+            (
+                (
+                    f"{moment.start[:10]} to {moment.end[:10]}",
+                    moment.status,
+                    (moment.effect_name or "-").replace("_", " "),
+                    number(moment.effect),
+                    number(moment.limit),
+                    number(moment.mean),
+                    (
+                        "-"
+                        if moment.missing_share is None
+                        else f"{moment.missing_share:.1%}"
+                    ),
+                )
+                for moment in each.moments
+            ),
+        )

@@ -12,6 +12,7 @@
     flow.py        how many rows come, and how new they are
     detector.py    DriftDetector, which puts it together
     report.py      DriftReport and its parts; markdown.py, html_page.py show it
+    history.py     columns over the windows that were judged; history_page.py
     seasons.py     SeasonalReference: the same month or weekday
     policy.py      DriftPolicy: when a window that drifted is an alarm
     multivariate/  MultivariateDetector: rows as wholes, embeddings
@@ -24,6 +25,7 @@ the adapters to pyarrow and matplotlib.
 from brixa_flows.drift.base import DriftMethod, Measurement
 from brixa_flows.drift.detector import DriftDetector
 from brixa_flows.drift.flow import Freshness
+from brixa_flows.drift.history import ColumnHistory, column_histories
 from brixa_flows.drift.multivariate import MultivariateDetector, MultivariateReport
 from brixa_flows.drift.performance import PerformanceEstimator, PerformanceReport
 from brixa_flows.drift.policy import DriftPolicy, DriftVerdict, JudgedWindow
@@ -34,6 +36,7 @@ from brixa_flows.drift.spread import ReferenceSpread
 
 __all__ = [
     "ColumnDrift",
+    "ColumnHistory",
     "DriftDetector",
     "DriftMethod",
     "DriftPolicy",
@@ -50,4 +53,5 @@ __all__ = [
     "PerformanceReport",
     "ReferenceSpread",
     "SeasonalReference",
+    "column_histories",
 ]

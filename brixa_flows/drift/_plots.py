@@ -8,12 +8,54 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from brixa_flows.drift.history import ColumnHistory
 from brixa_flows.drift.report import ColumnDrift, ColumnShape
 
-__all__ = ["draw_column"]
+__all__ = ["draw_column", "draw_history"]
 
 _REFERENCE, _CURRENT = "#7c8aa0", "#d1495b"
 _LABEL_CHARACTERS = 18
+
+
+def draw_history(history: ColumnHistory) -> bytes:
+    """Draw the effect over its limit, window by window.
+
+    Returns:
+        A PNG image of about 10 to 20 KB.
+    """
+    figure = Figure(figsize=(5.6, 2.6), dpi=90, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    places = range(len(history.moments))
+    ratios = [
+        float("nan") if each.over_limit is None else each.over_limit
+        for each in history.moments
+    ]
+    axes.plot(places, ratios, color=_REFERENCE, linewidth=1.4, zorder=1)
+    for status, color, marker in (("ok", _REFERENCE, "o"), ("drift", _CURRENT, "D")):
+        chosen = [n for n in places if history.moments[n].status == status]
+        heights = [ratios[n] for n in chosen]
+        axes.scatter(
+            chosen, heights, color=color, marker=marker, s=28, label=status, zorder=2
+        )
+    for place in places:
+        if history.moments[place].status == "gone":
+            axes.axvline(place, color=_CURRENT, linestyle=":", linewidth=1.6)
+    axes.axhline(1, color="#1c2430", linestyle="--", linewidth=1, label="limit")
+    axes.set_ylim(bottom=0)
+    shown = list(places)[:: max(len(places) // 8, 1)]
+    names = [history.moments[place].start[:10] for place in shown]
+    axes.set_xticks(shown, names, rotation=30, ha="right")
+    axes.set_title(
+        f"{history.column[:50]} ({history.kind})".replace("$", r"\$"), size=10
+    )
+    axes.set_ylabel("effect / limit", size=8)
+    axes.tick_params(labelsize=8)
+    axes.legend(fontsize=8, frameon=False)
+    axes.spines[["top", "right"]].set_visible(False)
+    target = io.BytesIO()
+    figure.savefig(target, format="png")
+    return target.getvalue()
 
 
 def draw_column(column: ColumnDrift) -> bytes:

@@ -8,9 +8,9 @@ from brixa_flows.drift.markdown import inline_plot, ordered_columns, verdict_tit
 from brixa_flows.drift.report import ColumnDrift, DriftReport
 from brixa_flows.drift.sentences import number, p_number
 
-__all__ = ["render_html"]
+__all__ = ["STYLE", "render_html"]
 
-_STYLE = """
+STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;
 color:#1c2430;background:#fff}
 h1{margin-bottom:.2rem}.drift{color:#b3261e}.ok{color:#1b7f4b}
@@ -50,7 +50,7 @@ def render_html(report: DriftReport, plots: int) -> str:
         "<!doctype html>",
         '<html lang="en"><head><meta charset="utf-8">',
         f"<title>{escape(verdict_title(report))}</title>",
-        f"<style>{_STYLE}</style></head><body>",
+        f"<style>{STYLE}</style></head><body>",
         f'<h1 class="{report.status}">{escape(verdict_title(report))}</h1>',
         f"<p>{escape(report.sentence)}</p>",
         *_findings(report),

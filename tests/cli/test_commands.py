@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ import pytest
 
 from brixa_flows.cli import main
 from brixa_flows.errors import ModelNotFoundError
+from brixa_flows.registry import ModelRegistry
+from brixa_flows.storage.local import LocalStorageNode
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -137,6 +140,35 @@ def test_a_drift_check_follows_a_policy(
     assert run("drift", "check", "delays", moved, *lenient)[0] == 0
     code, _, err = run("drift", "check", "delays", moved, "--policy", "no.yaml")
     assert (code, "no.yaml can't be read as a drift policy" in err) == (1, True)
+
+
+def test_the_history_of_drift_is_a_table_and_a_plot_per_column(
+    run: Run, storage: Path, tmp_path: Path
+) -> None:
+    root = tmp_path / "storage"
+    shutil.copytree(storage, root)
+    place = ("--storage", str(root))
+    registry = ModelRegistry(LocalStorageNode(root))
+    for day, data in ((1, "same"), (8, "moved")):
+        rows = str(storage / f"{data}.parquet")
+        _, out, _ = run(*place, "drift", "check", "delays", rows, "--json")
+        window = {"deployment": "d", "window": "week"}
+        times = {"start": f"2026-11-{day:02}", "end": f"2026-11-{day + 7:02}"}
+        registry.record_drift("delays", "1.0.0", json.loads(out) | window | times)
+    page = tmp_path / "history.html"
+    code, out, err = run(*place, "drift", "history", "delays", "--html", str(page))
+    assert code == 0, err
+    assert "2026-11-08" in out
+    assert "Columns over these windows" in out
+    assert page.read_text().count("<figure>") >= 1
+    code, out, _ = run(*place, "drift", "history", "delays", "--column", "a")
+    assert code == 0
+    assert out.count("2026-11-08") == 2
+    code, _, err = run(*place, "drift", "history", "delays", "--column", "zz")
+    assert (code, "no window was judged by the column 'zz'; there are:" in err) == (
+        1,
+        True,
+    )
 
 
 def test_files_verify_and_lineage_is_drawn(run: Run) -> None:
