@@ -23,7 +23,8 @@ class PredictRequest(FlowRequest):
         "the highest stable one.",
     )
     source: str = Field(
-        description="CSV or Parquet file, folder or glob; or a database's address."
+        description="CSV or Parquet file, folder or glob; or a database's address, "
+        "without a password: Prefect shows parameters."
     )
     output: str = Field(description=".csv or .parquet file; or a database's address.")
     query: str = Field("", description="What to read from a database.")
@@ -45,7 +46,7 @@ class PredictRequest(FlowRequest):
 
 @flow(
     name="predict_batch",
-    flow_run_name="predict {request.name} on {request.source}",
+    flow_run_name="predict many rows by {request.name}",
     description="Predicts files or a query, writes them, and looks for drift in them.",
 )
 @links_remedy

@@ -64,10 +64,9 @@ def predict(
     if json_output:
         as_json(report.to_dict())
         return
-    where = table or report.output
     click.echo(
         f"{report.model_name} {report.version} predicted {report.rows} rows in "
-        f"{report.seconds:.1f} s: {where}"
+        f"{report.seconds:.1f} s: {report.output}"
     )
     if report.profile:
         click.echo(f"drift profile of the rows: {report.profile}")

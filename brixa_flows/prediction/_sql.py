@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from brixa_flows.errors import DatasetError
 from brixa_flows.prediction._outputs import Output, opened_file
 
-__all__ = ["opened_table", "read_query"]
+__all__ = ["opened_table", "read_query", "shown"]
 
 _ROWS_AT_ONCE = 5_000
 
@@ -78,12 +78,17 @@ def _engine(url: str) -> sa.Engine:
 def _told(url: str) -> Iterator[None]:
     try:
         yield
-    except (SQLAlchemyError, ImportError) as err:
+    except ImportError as err:
+        raise DatasetError(
+            f"{shown(url)}: its driver is not installed ({err}); install it, or name one "
+            "that is, such as postgresql+psycopg2://"
+        ) from err
+    except SQLAlchemyError as err:
         reason = str(getattr(err, "orig", None) or err).splitlines()[0]
-        raise DatasetError(f"{_shown(url)}: {reason}") from err
+        raise DatasetError(f"{shown(url)}: {reason}") from err
 
 
-def _shown(url: str) -> str:
+def shown(url: str) -> str:
     """The address without its password."""
     try:
         return sa.engine.make_url(url).render_as_string(hide_password=True)
@@ -122,7 +127,7 @@ def _refuse_present(
 ) -> None:
     if sa.inspect(connection).has_table(name) and not overwrite:
         raise DatasetError(
-            f"the table {name!r} is there already in {_shown(url)}; name another one, or "
+            f"the table {name!r} is there already in {shown(url)}; name another one, or "
             "say --overwrite (overwrite=True)"
         )
     connection.rollback()

@@ -41,7 +41,7 @@ class ScoringReport:
         version: The version that predicted.
         rows: How many.
         seconds: How long it took.
-        output: Where they are.
+        output: Where they are, without passwords.
         profile: Their drift profile; empty if the version has none to compare with.
     """
 
@@ -118,7 +118,8 @@ def score(
         run.write(_open(source, query, rows, form.texts), written)
     profile = window.save(Path(output)) if table is None else ""
     seconds = time.monotonic() - started
-    return ScoringReport(name, version, run.rows, seconds, str(output), profile)
+    where = str(output) if table is None else f"{table} in {_sql().shown(str(output))}"
+    return ScoringReport(name, version, run.rows, seconds, where, profile)
 
 
 class _Window:

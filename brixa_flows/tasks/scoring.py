@@ -16,7 +16,7 @@ from brixa_flows.tasks.reports import table
 __all__ = ["predict_rows", "publish_scoring", "window_of"]
 
 
-@remote_task("predict {name} {spec} on {source}", timeout_seconds=None)
+@remote_task("predict many rows by {name} {spec}", timeout_seconds=None)
 def predict_rows(
     registry: str, name: str, spec: str, source: str, output: str, **options: Any
 ) -> ScoringReport:

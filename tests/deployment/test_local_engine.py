@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import json
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -387,6 +388,10 @@ def test_a_killed_supervisor_takes_its_replicas_along_and_up_brings_all_back(
         assert deployer.status("rebooted").state == "stopped"
         with pytest.raises(DeploymentError, match="is stopped"):
             deployer.scale("rebooted", 2)
+        port = int(endpoint.rpartition(":")[2])
+        with socket.create_server(("127.0.0.1", port)):
+            success, message = deployer.up()["rebooted"]
+        assert not success and f"port {port} of 127.0.0.1 can't be used" in message
         success, message = deployer.up()["rebooted"]
         assert success, message
         assert deployer.get_endpoint("rebooted") == endpoint

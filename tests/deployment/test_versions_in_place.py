@@ -17,7 +17,7 @@ from deployment_world import save_version
 from tiny_models import Constant, Moody, Unloadable
 
 from brixa_flows.deployment import CanaryGate, CanaryStatus, ModelDeployer
-from brixa_flows.errors import DeploymentError
+from brixa_flows.errors import DeploymentError, VersionInUseError
 from brixa_flows.registry import ModelRegistry
 
 NAME = "in-place"
@@ -115,13 +115,19 @@ def test_code_that_changed_on_disk_asks_for_a_fresh_process(client, deployer):
     assert pids(deployer) != before
 
 
-def test_a_canary_answers_its_share_and_is_promoted(client, deployer):
+def test_a_canary_answers_its_share_and_is_promoted(client, deployer, registry):
     before = pids(deployer)
     success, message = deployer.start_canary(NAME, "2.0.0", share=0.3)
     assert success, message
     assert message == f"{NAME} tries swapped 2.0.0 on 0.3 of the requests beside 1.0.0"
     seen = Counter(version_of(client) for _ in range(200))
     assert 30 <= seen["2.0.0"] <= 95 and seen["1.0.0"] == 200 - seen["2.0.0"]
+    edges = registry.lineage("swapped", "2.0.0").edges
+    assert ("model:swapped/2.0.0", f"deployment:{NAME}", "tries") in {
+        (each.source, each.target, each.relation) for each in edges
+    }
+    with pytest.raises(VersionInUseError, match="serves it"):
+        registry.delete_version("swapped", "2.0.0", reason="too early", actor="ada")
     tried = deployer.status(NAME).canary
     assert tried.version == "2.0.0" and tried.requests == seen["2.0.0"]
     path = "/v2/models/swapped/versions/{}/infer"
@@ -224,8 +230,11 @@ def test_cpu_use_adds_a_replica_and_takes_it_away_again(models, deployer):
                 return deployer.status("busy").ready_replicas == 2
 
             wait_until(grown)
+            assert deployer.deploy("swapped", "4.0.0", "busy")[0]
+            after = deployer.status("busy")
+            assert after.desired_replicas == 2, "an upgrade leaves what CPU use chose"
             wait_until(lambda: deployer.status("busy").desired_replicas == 1)
-            assert version_of(busy) == "1.0.0"
+            assert version_of(busy) == "4.0.0"
         assert deployer.config("busy").replicas == 1
     finally:
         deployer.delete("busy")

@@ -22,6 +22,7 @@ from sklearn.preprocessing import OneHotEncoder
 from brixa_flows.drift import DriftDetector, DriftProfile
 from brixa_flows.errors import DatasetError, VersionNotFoundError
 from brixa_flows.prediction import score
+from brixa_flows.prediction._sql import read_query, shown
 from brixa_flows.prediction._tables import read_files
 from brixa_flows.registry import ModelRegistry
 from brixa_flows.storage.local import LocalStorageNode
@@ -117,11 +118,12 @@ def test_a_query_is_scored_into_a_table_that_appears_whole(
         database.execute("CREATE TABLE scored__partial (left_by TEXT)")
     database.close()
 
-    def into(table: str, query: str, **options: object) -> None:
-        score(registry, "delay", None, url, url, query=query, table=table, **options)
+    def into(table: str, query: str, **options: object) -> str:
+        options |= {"query": query, "table": table}
+        return score(registry, "delay", None, url, url, **options).output
 
     query = "SELECT * FROM flights ORDER BY id"
-    into("scored", query, batch_rows=99, ids=["id"])
+    assert into("scored", query, batch_rows=99, ids=["id"]) == f"scored in {url}"
     with pytest.raises(DatasetError, match="'scored' is there already"):
         into("scored", query)
     with pytest.raises(DatasetError, match="holds text such as 'x'"):
@@ -142,6 +144,13 @@ def test_a_query_is_scored_into_a_table_that_appears_whole(
         "scored",
     }
     assert found["prediction"].tolist() == expected["prediction"].tolist()
+
+
+def test_a_password_is_never_shown_and_a_missing_driver_is_named():
+    assert shown("postgresql://ada:secret@host/d") == "postgresql://ada:***@host/d"
+    with pytest.raises(DatasetError, match="driver is not installed.*psycopg2") as told:
+        list(read_query("oracle+oracledb://ada:secret@host/d", "SELECT 1", 10))
+    assert "secret" not in told.value.message
 
 
 def test_what_fails_half_way_leaves_the_old_output_and_nothing_else(registry, tmp_path):

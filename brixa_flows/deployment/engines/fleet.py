@@ -54,8 +54,8 @@ class Fleet:
         """Those that take requests."""
         return [replica for replica in self.replicas if replica.state == "ready"]
 
-    async def roll(self, plan: Plan) -> None:
-        """Serve ``plan`` instead of what is served.
+    async def roll(self, plan: Plan, replicas: int) -> None:
+        """Serve ``plan`` by so many replicas, instead of what is served.
 
         Versions alone are exchanged inside of the running replicas, after a trial in a
         fresh process. Else, or where the code that they run changed on disk, new
@@ -68,21 +68,21 @@ class Fleet:
         async with self._turn:
             if plan.serves_like(self.plan):
                 self.plan = plan
-                await self._resize(plan.config.replicas)
-            elif not (self._can_swap(plan) and await self._swap(plan)):
-                await self._replace(plan)
+                await self._resize(replicas)
+            elif not (self._can_swap(plan) and await self._swap(plan, replicas)):
+                await self._replace(plan, replicas)
 
     def _can_swap(self, plan: Plan) -> bool:
         all_ready = bool(self.replicas) and len(self.ready) == len(self.replicas)
         return all_ready and plan.swaps_from(self.plan)
 
-    async def _swap(self, plan: Plan) -> bool:
+    async def _swap(self, plan: Plan, replicas: int) -> bool:
         """Exchange the versions in the running replicas; ``False`` if they can't."""
         assert self.plan is not None
         if plan.loads_beside(self.plan):
             await self._try_out(plan)
-        kept = self.replicas[: plan.config.replicas]
-        fresh = [self._new(plan) for _ in range(plan.config.replicas - len(kept))]
+        kept = self.replicas[:replicas]
+        fresh = [self._new(plan) for _ in range(replicas - len(kept))]
         try:
             prepared = await _all(
                 *(each.order("prepare", plan.versions) for each in kept)
@@ -129,9 +129,9 @@ class Fleet:
         await asyncio.gather(*orders, return_exceptions=True)
         await self._retire(fresh)
 
-    async def _replace(self, plan: Plan) -> None:
+    async def _replace(self, plan: Plan, replicas: int) -> None:
         """A new generation of processes on the same socket; the old one drains."""
-        fresh = [self._new(plan) for _ in range(plan.config.replicas)]
+        fresh = [self._new(plan) for _ in range(replicas)]
         try:
             await self._start_all(fresh)
         except BaseException:

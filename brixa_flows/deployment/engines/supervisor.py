@@ -137,12 +137,26 @@ class Supervisor:
             self._changes.discard(task)
 
     async def _apply(self, plan: Plan) -> None:
-        await self._fleet.roll(plan)
+        before = self._fleet.plan
+        await self._fleet.roll(plan, self._replicas(plan))
         limits = plan.config.autoscaling
-        self._autoscaler = CpuAutoscaler(limits) if limits else None
+        if before is None or limits != before.config.autoscaling:
+            self._autoscaler = CpuAutoscaler(limits) if limits else None
         self._observer.fault = ""
         self._observer.tidy()
         logger.info("serving %s %s", plan.config.model_name, plan.config.version)
+
+    def _replicas(self, plan: Plan) -> int:
+        """As many as were asked for; as CPU use chose, where nobody asked anew."""
+        config, before = plan.config, self._fleet.plan
+        limits = config.autoscaling
+        if (
+            limits is None
+            or before is None
+            or config.replicas != before.config.replicas
+        ):
+            return config.replicas
+        return max(limits.min_replicas, min(self._fleet.desired, limits.max_replicas))
 
     def _status(self) -> dict[str, Any]:
         return self._observer.status().model_dump(mode="json")

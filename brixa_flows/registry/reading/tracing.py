@@ -133,6 +133,11 @@ class Tracer:
             facts = {key: config.get(key) for key in ("model_name", "version")}
             yield LineageNode(id, "deployment", name, facts)
             yield LineageEdge(model_id(str(model), str(version)), id, "serves")
+            tried = config.get("canary")
+            if isinstance(tried, dict) and tried.get("version"):
+                yield LineageEdge(
+                    model_id(str(model), str(tried["version"])), id, "tries"
+                )
 
 
 def _graph(parts: Iterable[_Part]) -> LineageGraph:
