@@ -322,6 +322,18 @@ MULTIVARIATE_METHODS = PluginRegistry(
     ),
 )
 
+REPORT_ENGINES = PluginRegistry(
+    "report engine",
+    "brixa_flows.report_engines",
+    (
+        Plugin(
+            "evidently",
+            "brixa_flows.evaluation._evidently:EvidentlyReport",
+            extra="drift",
+        ),
+    ),
+)
+
 ERROR_DETECTORS = PluginRegistry(
     "error detector",
     "brixa_flows.error_detectors",

@@ -13,6 +13,7 @@ from brixa_flows.evaluation.gates import (
 from brixa_flows.evaluation.intervals import Interval
 from brixa_flows.evaluation.leaderboard import Leaderboard
 from brixa_flows.evaluation.metrics import METRICS, Metric, canonical_metric
+from brixa_flows.evaluation.report_engines import show_rows
 from brixa_flows.evaluation.report_html import render_comparison_html
 from brixa_flows.evaluation.results import (
     DatasetFacts,
@@ -41,4 +42,5 @@ __all__ = [
     "canonical_metric",
     "evaluate_function",
     "render_comparison_html",
+    "show_rows",
 ]
