@@ -12,6 +12,7 @@
     flow.py        how many rows come, and how new they are
     detector.py    DriftDetector, which puts it together
     report.py      DriftReport and its parts; markdown.py, html_page.py show it
+    advice.py      what to make of it: cost, since when, what to do
     history.py     columns over the windows that were judged; history_page.py
     seasons.py     SeasonalReference: the same month or weekday
     policy.py      DriftPolicy: when a window that drifted is an alarm
@@ -22,6 +23,7 @@
 the adapters to pyarrow and matplotlib.
 """
 
+from brixa_flows.drift.advice import advised
 from brixa_flows.drift.base import DriftMethod, Measurement
 from brixa_flows.drift.detector import DriftDetector
 from brixa_flows.drift.flow import Freshness
@@ -30,11 +32,12 @@ from brixa_flows.drift.multivariate import MultivariateDetector, MultivariateRep
 from brixa_flows.drift.performance import PerformanceEstimator, PerformanceReport
 from brixa_flows.drift.policy import DriftPolicy, DriftVerdict, JudgedWindow
 from brixa_flows.drift.profile import DriftProfile
-from brixa_flows.drift.report import ColumnDrift, DriftReport, Finding
+from brixa_flows.drift.report import Advice, ColumnDrift, DriftReport, Finding
 from brixa_flows.drift.seasons import SeasonalReference
 from brixa_flows.drift.spread import ReferenceSpread
 
 __all__ = [
+    "Advice",
     "ColumnDrift",
     "ColumnHistory",
     "DriftDetector",
@@ -53,5 +56,6 @@ __all__ = [
     "PerformanceReport",
     "ReferenceSpread",
     "SeasonalReference",
+    "advised",
     "column_histories",
 ]

@@ -17,7 +17,7 @@ h1{margin-bottom:.2rem}.drift{color:#b3261e}.ok{color:#1b7f4b}
 .insufficient_data,.not_judged{color:#7a5c00}
 table{border-collapse:collapse;width:100%;margin:1rem 0}
 th,td{padding:.3rem .6rem;border-bottom:1px solid #dde3ea;text-align:right}
-th:first-child,td:first-child{text-align:left}
+th:first-child,td:first-child,td.words{text-align:left}
 figure{display:inline-block;margin:.5rem;vertical-align:top}
 figcaption{max-width:28rem;font-size:13px}img{max-width:28rem}
 """.strip()
@@ -54,6 +54,7 @@ def render_html(report: DriftReport, plots: int) -> str:
         f'<h1 class="{report.status}">{escape(verdict_title(report))}</h1>',
         f"<p>{escape(report.sentence)}</p>",
         *_findings(report),
+        *_advice(report),
         *_figures(columns, plots),
         *_table(columns),
         "</body></html>",
@@ -66,6 +67,27 @@ def _findings(report: DriftReport) -> list[str]:
         return []
     items = [f"<li>{escape(each.sentence)}</li>" for each in report.findings]
     return ["<h2>Findings</h2><ul>", *items, "</ul>"]
+
+
+def _advice(report: DriftReport) -> list[str]:
+    if not report.advice:
+        return []
+    heads = "".join(
+        f"<th>{head}</th>"
+        for head in ("column", "since", "how sure", "how much", "what to do")
+    )
+    rows = [
+        f"<tr><td>{escape(each.column or 'the model')}</td>"
+        f"<td>{escape((each.since or 'now')[:10])}</td><td>{escape(each.sure or '-')}</td>"
+        f"<td>{escape(each.matters or '-')}</td>"
+        f'<td class="words">{escape(each.action)}</td></tr>'
+        for each in report.advice
+    ]
+    return [
+        f"<h2>What to do</h2><table><thead><tr>{heads}</tr></thead><tbody>",
+        *rows,
+        "</tbody></table>",
+    ]
 
 
 def _figures(columns: list[ColumnDrift], plots: int) -> list[str]:

@@ -59,8 +59,27 @@ def render_markdown(report: DriftReport, plots: int) -> str:
         image = inline_plot(column)
         if image:
             lines += ["", f"![{_escaped(column.name)}]({image})"]
+    lines += _advice(report)
     lines += ["", *_table(columns), "", _footnote(report)]
     return "\n".join(lines) + "\n"
+
+
+def _advice(report: DriftReport) -> list[str]:
+    if not report.advice:
+        return []
+    lines = ["", "## What to do", ""]
+    lines += ["| column | since | how sure | how much | what to do |"]
+    lines += ["| --- | --- | --- | --- | --- |"]
+    for each in report.advice:
+        cells = (
+            each.column or "the model",
+            (each.since or "now")[:10],
+            each.sure or "-",
+            each.matters or "-",
+            each.action,
+        )
+        lines.append("| " + " | ".join(map(_escaped, cells)) + " |")
+    return lines
 
 
 def _table(columns: list[ColumnDrift]) -> list[str]:

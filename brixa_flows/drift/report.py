@@ -7,7 +7,14 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["CheckResult", "ColumnDrift", "ColumnShape", "DriftReport", "Finding"]
+__all__ = [
+    "Advice",
+    "CheckResult",
+    "ColumnDrift",
+    "ColumnShape",
+    "DriftReport",
+    "Finding",
+]
 
 ColumnStatus = Literal["ok", "drift", "insufficient_data", "not_judged"]
 
@@ -28,6 +35,18 @@ class Finding(_Value):
         description="An alarm makes the report's status drift."
     )
     sentence: str
+
+
+class Advice(_Value):
+    """What to make of one change."""
+
+    column: str | None
+    weight: float = Field(description="The larger, the sooner it is worth a look.")
+    what: str
+    sure: str
+    matters: str
+    since: str | None = Field(None, description="Begin of the first window of it.")
+    action: str
 
 
 class CheckResult(_Value):
@@ -115,6 +134,7 @@ class DriftReport(_Value):
         columns: By name.
         findings: On columns and on the window.
         sentence: The verdict in plain words.
+        advice: What to make of it, see :func:`brixa_flows.drift.advised`.
     """
 
     status: Literal["ok", "drift", "insufficient_data"]
@@ -127,6 +147,7 @@ class DriftReport(_Value):
     columns: dict[str, ColumnDrift]
     findings: tuple[Finding, ...] = ()
     sentence: str
+    advice: tuple[Advice, ...] = ()
 
     @property
     def drifted(self) -> list[str]:

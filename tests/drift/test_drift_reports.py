@@ -9,7 +9,14 @@ import re
 import numpy as np
 import pytest
 
-from brixa_flows.drift import DriftDetector, DriftReport
+from brixa_flows.drift import (
+    DriftDetector,
+    DriftReport,
+    PerformanceEstimator,
+    PerformanceReport,
+    advised,
+    column_histories,
+)
 
 
 @pytest.fixture(scope="module")
@@ -82,3 +89,50 @@ def test_a_quiet_window_says_so():
     assert report.sentence == "No drift in 1 columns over 500 rows."
     assert report.to_markdown().startswith("# No drift")
     assert '<h1 class="ok">No drift</h1>' in report.to_html()
+
+
+def _estimates(moved: float) -> PerformanceReport:
+    def rows(seed: int, shift: float) -> dict[str, np.ndarray]:
+        rng = np.random.default_rng(seed)
+        odds = rng.normal(size=3000) * (1 - shift)
+        chance = 1 / (1 + np.exp(-2 * odds))
+        return {"score": chance, "y": (rng.random(3000) < chance).astype(int)}
+
+    estimator = PerformanceEstimator(chunk_rows=500).fit(
+        rows(0, 0.0), target_column="y", score_column="score"
+    )
+    return estimator.estimate(rows(1, moved))
+
+
+def test_advice_says_what_it_costs_since_when_and_what_to_do(report):
+    bad, good = _estimates(0.8), _estimates(0.0)
+    assert (bad.status, good.status) == ("degraded", "ok")
+    place = {"deployment": "d", "window": "week", "end": "2026-11-15"}
+    histories = column_histories([{**report.to_dict(), **place, "start": "2026-11-08"}])
+    weights = {"age": 1.0, "city|<b>": 3.0, "calm": 4.0}
+    told = advised(report, performance=bad, importance=weights, histories=histories)
+    first, *others = told.advice
+    assert (first.column, first.action.startswith("Retrain")) == (None, True)
+    assert "roc_auc -0." in first.matters
+    named = {each.column: each for each in others}
+    assert set(named) == {"gone", "age", "city|<b>"}
+    assert named["age"].since == "2026-11-08"
+    assert "12% of the model's importance" in named["age"].matters
+    assert "source" in named["gone"].action
+    watched = advised(report, performance=good).advice
+    assert {each.action[:5] for each in watched if each.column == "age"} == {"Watch"}
+    unknown = {each.column: each.action for each in advised(report).advice}
+    assert "wait for labels" in unknown["age"]
+    assert DriftReport.from_dict(told.to_dict()) == told
+    assert "## What to do" in told.to_markdown()
+    assert "<b>" not in told.to_html(plots=0)
+    assert "What to do" in told.to_html(plots=0)
+
+
+def test_a_quiet_report_needs_no_advice():
+    data = {"x": np.arange(500.0)}
+    quiet = DriftDetector().detect(data, data)
+    assert advised(quiet, performance=_estimates(0.0)).advice == ()
+    missing = {"x": np.where(np.arange(500) % 5, np.arange(500.0), np.nan)}
+    (only,) = advised(DriftDetector().detect(data, missing)).advice
+    assert "source" in only.action
