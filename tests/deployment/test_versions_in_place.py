@@ -20,6 +20,8 @@ from brixa_flows.deployment import CanaryGate, CanaryStatus, ModelDeployer
 from brixa_flows.errors import DeploymentError, VersionInUseError
 from brixa_flows.registry import ModelRegistry
 
+pytestmark = pytest.mark.slow(seconds=45)
+
 NAME = "in-place"
 ONE_ROW = {"records": [{"a": 1.0}]}
 
@@ -227,6 +229,7 @@ def test_cpu_use_adds_a_replica_and_takes_it_away_again(models, deployer):
             def grown() -> bool:
                 for _ in range(20):
                     assert version_of(busy) == "1.0.0"
+                time.sleep(0.2)
                 return deployer.status("busy").ready_replicas == 2
 
             wait_until(grown)

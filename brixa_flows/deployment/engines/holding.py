@@ -7,8 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
-
 from brixa_flows.deployment.application import PredictorApplication
 from brixa_flows.deployment.engines.orders import ServedVersions, VersionOrder
 from brixa_flows.deployment.metrics import CopiedMetrics, MetricsFile
@@ -126,10 +124,13 @@ class LoadedCode:
 
     A version that was made with newer ones can't be loaded beside them; a fresh process
     can. The inode's change time is looked at, which no installer sets back.
+
+    Args:
+        began: When the process was started, in seconds since the epoch.
     """
 
-    def __init__(self) -> None:
-        self._began: float = psutil.Process().create_time()
+    def __init__(self, began: float) -> None:
+        self._began = began
         self._never_there = {name for name, file in _files() if not file.exists()}
 
     def changed(self) -> list[str]:

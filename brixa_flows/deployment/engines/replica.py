@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import sys
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -260,6 +261,7 @@ class Replica:
             "report_fd": report_fd,
             "folder": str(place.folder),
             "log_level": plan.log_level,
+            "launched_at": time.time(),
         }
         self._out_path.write_bytes(b"")
         with self._out_path.open("ab") as out:

@@ -83,6 +83,7 @@ class WorkerOrders(BaseModel):
         report_fd: Where to say that it is ready.
         folder: Runtime folder of the deployment on this machine.
         log_level: Used unless the environment says LOG_LEVEL.
+        launched_at: When it was started, in seconds since the epoch.
     """
 
     model_config = ConfigDict(extra="forbid", protected_namespaces=())
@@ -100,6 +101,7 @@ class WorkerOrders(BaseModel):
     report_fd: int
     folder: str
     log_level: str
+    launched_at: float
 
 
 class _Serving(NamedTuple):
@@ -242,7 +244,7 @@ def _serve(orders: WorkerOrders, holder: Holder, serving: Future[_Serving]) -> N
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
     listening = SharedListener(fileno=orders.listen_fd)
-    code = LoadedCode()
+    code = LoadedCode(orders.launched_at)
 
     def begin() -> None:
         holder.begin()
