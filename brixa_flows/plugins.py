@@ -22,6 +22,7 @@ from brixa_flows.errors import (
 )
 
 __all__ = [
+    "DRIFT_ENGINES",
     "DRIFT_METHODS",
     "ERROR_DETECTORS",
     "MULTIVARIATE_METHODS",
@@ -343,6 +344,16 @@ ERROR_DETECTORS = PluginRegistry(
             "page_hinkley",
             "brixa_flows.drift.performance._river:PageHinkley",
             extra="stream",
+        ),
+    ),
+)
+
+DRIFT_ENGINES = PluginRegistry(
+    "drift engine",
+    "brixa_flows.drift_engines",
+    (
+        Plugin(
+            "evidently", "brixa_flows.drift._evidently:EvidentlyEngine", extra="drift"
         ),
     ),
 )

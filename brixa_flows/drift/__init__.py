@@ -11,6 +11,7 @@
     findings.py    columns gone, new, retyped
     flow.py        how many rows come, and how new they are
     detector.py    DriftDetector, which puts it together
+    engine.py      other engines, on samples of rows; _evidently.py is one
     report.py      DriftReport and its parts; markdown.py, html_page.py show it
     advice.py      what to make of it: cost, since when, what to do
     history.py     columns over the windows that were judged; history_page.py

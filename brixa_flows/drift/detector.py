@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+from brixa_flows.drift.engine import DriftEngine, engine_columns, take_samples
 from brixa_flows.drift.findings import (
     ColumnPair,
     comparable_columns,
@@ -23,10 +25,11 @@ from brixa_flows.drift.spread import (
     window_seconds,
 )
 from brixa_flows.errors import DriftError, UnknownPluginError, some_of
+from brixa_flows.plugins import DRIFT_ENGINES
 
 __all__ = ["DriftDetector"]
 
-_ENGINES = ("profile",)
+_PROFILE = "profile"
 # The kind of a window that is as long as it has rows.
 ROWS = "rows"
 
@@ -40,7 +43,8 @@ class DriftDetector:
     reference's own windows make likely, see :mod:`brixa_flows.drift.spread`).
 
     Args:
-        engine: ``profile``, the only one.
+        engine: ``profile``, or ``evidently`` (extra ``drift``): the verdicts of its
+            preset, which are no two-sample tests, on samples of at most 50,000 rows.
         min_rows: With fewer rows on either side nothing is judged.
         alpha: Share of false alarms over all columns and questions of one comparison.
         thresholds: Smallest effect that matters, by method name: ``ks`` .05 (share of
@@ -60,7 +64,7 @@ class DriftDetector:
 
     def __init__(
         self,
-        engine: str = "profile",
+        engine: str = _PROFILE,
         *,
         min_rows: int = 200,
         alpha: float = 0.05,
@@ -69,8 +73,9 @@ class DriftDetector:
         judge_datetimes: bool = False,
         judge_volume: bool = False,
     ) -> None:
-        if engine not in _ENGINES:
-            raise UnknownPluginError("drift engine", engine, _ENGINES)
+        if engine != _PROFILE and engine not in DRIFT_ENGINES.all():
+            engines = (_PROFILE, *DRIFT_ENGINES.all())
+            raise UnknownPluginError("drift engine", engine, engines)
         if min_rows < 1 or not 0 < alpha < 1:
             raise DriftError(
                 f"min_rows is at least 1 and alpha within 0 to 1, not {min_rows} and "
@@ -107,16 +112,24 @@ class DriftDetector:
             current: The same; it is read once.
             columns: Judge only these; by default all that either has.
             ignore: Pass these over (labels, row ids, clocks).
-            kind: ``week``, ``month``, ``7D`` ..., or ``rows``: judge the window against the spread
-                of the reference's own windows, which a reference profile has when it
-                was built with ``window_column=`` (``window_rows=``), and its rows against theirs. Leave it
-                out for a random sample.
+            kind: ``week``, ``month``, ``7D`` ..., or ``rows``: judge the window against
+                the spread of the reference's own windows, which a reference profile has
+                when it was built with ``window_column=`` (``window_rows=``), and its
+                rows against theirs. Leave it out for a random sample.
             freshness: Ask how old the newest row is.
 
         Raises:
             DriftError: If data can't be read, ``kind`` is no window or ``columns``
                 names one that neither has.
+            MissingExtraError: If the engine's library is not installed.
         """
+        if self.engine != _PROFILE:
+            if kind is not None or freshness is not None:
+                raise DriftError(
+                    f"the engine {self.engine!r} knows neither windows nor freshness; "
+                    "leave kind= and freshness= out, or take the engine 'profile'"
+                )
+            return self._by_engine(reference, current, columns, ignore)
         before = DriftProfile.of(reference)
         after = DriftProfile.of(current, like=before)
         names = self._judged_names(before, after, columns, ignore)
@@ -124,31 +137,62 @@ class DriftDetector:
         pairs = comparable_columns(before, after, names)
         enough = min(before.rows, after.rows) >= self.min_rows
         spread, length = self._spread(before, kind, after.rows)
-        if kind is not None and spread is None:
-            findings.append(_no_spread(kind))
-        if kind is not None and kind != ROWS and spread is not None:
-            findings += volume_findings(
-                after.rows, kind, spread, self.alpha, judged=self.judge_volume
-            )
+        findings += self._window_findings(after, kind, spread)
         if freshness is not None:
             findings += freshness.findings(after)
         judged: dict[str, Judged] = {}
         if enough:
-            judge = Judge(
-                self.methods,
-                self.thresholds,
-                self.alpha,
-                spread,
-                length,
-                self.judge_datetimes,
-            )
-            judged = judge.judge(pairs)
+            judged = self._judge(spread, length).judge(pairs)
             for name, pair in pairs.items():
                 findings += quality_findings(name, pair)
         results = {
             name: _column(name, pair, judged.get(name)) for name, pair in pairs.items()
         }
         return self._report(before, after, kind, results, findings)
+
+    def _judge(self, spread: ReferenceSpread | None, length: float) -> Judge:
+        return Judge(
+            self.methods,
+            self.thresholds,
+            self.alpha,
+            spread,
+            length,
+            self.judge_datetimes,
+        )
+
+    def _window_findings(
+        self, after: DriftProfile, kind: str | None, spread: ReferenceSpread | None
+    ) -> list[Finding]:
+        if kind is None:
+            return []
+        if spread is None:
+            return [_no_spread(kind)]
+        if kind == ROWS:
+            return []
+        judged = self.judge_volume
+        found = volume_findings(after.rows, kind, spread, self.alpha, judged=judged)
+        return list(found)
+
+    def _by_engine(
+        self,
+        reference: Any,
+        current: Any,
+        columns: Sequence[str] | None,
+        ignore: Sequence[str],
+    ) -> DriftReport:
+        engine: DriftEngine = DRIFT_ENGINES.load(self.engine)()
+        first, second, findings = take_samples(reference, current)
+        before, after = first.profile, second.profile
+        names = self._judged_names(before, after, columns, ignore)
+        findings += schema_findings(before, after, names)
+        pairs = comparable_columns(before, after, names)
+        results = {name: _column(name, pair, None) for name, pair in pairs.items()}
+        if min(first.rows, second.rows) >= self.min_rows:
+            for name, pair in pairs.items():
+                findings += quality_findings(name, pair)
+            results = engine_columns(engine, pairs, (first, second))
+        sizes = replace(before, rows=first.rows), replace(after, rows=second.rows)
+        return self._report(*sizes, None, results, findings)
 
     def _judged_names(
         self,

@@ -29,7 +29,8 @@ class Finding(_Value):
     column: str | None
     kind: str = Field(
         description="gone, new, retyped, new_categories, no_values, unsupported, "
-        "many_categories, no_spread, zone, volume, stale."
+        "many_categories, no_spread, zone, "
+        "volume, stale, sample."
     )
     severity: Literal["alarm", "note"] = Field(
         description="An alarm makes the report's status drift."

@@ -16,7 +16,7 @@ from brixa_flows.drift.column import ColumnKind
 from brixa_flows.drift.performance._arrow import floats, texts
 from brixa_flows.drift.radix import Floats
 
-__all__ = ["kind", "numbers", "rows", "sample", "texts", "widths"]
+__all__ = ["kind", "numbers", "rows", "sample", "table", "texts", "widths"]
 
 
 def sample(
@@ -43,6 +43,11 @@ def sample(
         return {}, 0
     joined = kept.unify_dictionaries().combine_chunks()
     return {name: _single(joined[name]) for name in joined.column_names}, seen
+
+
+def table(columns: dict[str, pa.Array]) -> pa.Table:
+    """The sample as data."""
+    return pa.table(columns)
 
 
 def kind(column: pa.Array) -> ColumnKind:
