@@ -16,6 +16,7 @@
     advice.py      what to make of it: cost, since when, what to do
     history.py     columns over the windows that were judged; history_page.py
     seasons.py     SeasonalReference: the same month or weekday
+    kept.py        KeptProfiles: profiles of past windows, which add up
     policy.py      DriftPolicy: when a window that drifted is an alarm
     multivariate/  MultivariateDetector: rows as wholes, embeddings
     performance/   PerformanceEstimator: how good the model is, labels or not
@@ -29,6 +30,7 @@ from brixa_flows.drift.base import DriftMethod, Measurement
 from brixa_flows.drift.detector import DriftDetector
 from brixa_flows.drift.flow import Freshness
 from brixa_flows.drift.history import ColumnHistory, column_histories
+from brixa_flows.drift.kept import KeptProfiles
 from brixa_flows.drift.multivariate import MultivariateDetector, MultivariateReport
 from brixa_flows.drift.performance import PerformanceEstimator, PerformanceReport
 from brixa_flows.drift.policy import DriftPolicy, DriftVerdict, JudgedWindow
@@ -50,6 +52,7 @@ __all__ = [
     "Finding",
     "Freshness",
     "JudgedWindow",
+    "KeptProfiles",
     "Measurement",
     "MultivariateDetector",
     "MultivariateReport",
