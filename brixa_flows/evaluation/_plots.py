@@ -25,6 +25,8 @@ __all__ = ["comparison_picture", "pictures"]
 _INK = "#1f4e8c"
 _GUIDE = "#8a93a3"
 _WARM = "#c4571b"
+_SHADES = ("#14365f", "#e0935a")  # dark and light, also in grey
+_STYLES = ("-", "--", ":", "-.")
 _NUMBERS_IN_CELLS = 12
 _SLICES_DRAWN = 20
 _COSTS = {name for name, metric in METRICS.items() if metric.needs == "run"}
@@ -40,6 +42,11 @@ def pictures(result: EvaluationResult) -> Iterator[tuple[str, str]]:
     drawers = {
         "roc": ("ROC curve", _roc),
         "precision_recall": ("precision and recall", _precision_recall),
+        "roc_by_class": ("ROC curve of each class", _roc_by_class),
+        "precision_recall_by_class": (
+            "precision and recall of each class",
+            _precision_recall_by_class,
+        ),
         "calibration": ("calibration", _calibration),
         "residuals": ("residuals", _residuals),
     }
@@ -143,6 +150,44 @@ def _precision_recall(axes: Axes, result: EvaluationResult) -> None:
     axes.set_ylabel("precision")
     axes.set_xlim(-0.03, 1.03)
     axes.set_ylim(-0.03, 1.03)
+
+
+def _roc_by_class(axes: Axes, result: EvaluationResult) -> None:
+    axes.plot([0, 1], [0, 1], ls="--", color=_GUIDE, lw=1)
+    _lines_by_class(axes, result, "roc_by_class")
+    area = result.metrics.get("roc_auc")
+    words = f" (mean area {area:.3f})" if area is not None else ""
+    axes.set_title("ROC curve, class against rest" + words)
+    axes.set_xlabel("false positive rate")
+    axes.set_ylabel("true positive rate")
+    axes.set_aspect("equal")
+    axes.legend(frameon=False, loc="lower right", fontsize=8)
+
+
+def _precision_recall_by_class(axes: Axes, result: EvaluationResult) -> None:
+    _lines_by_class(axes, result, "precision_recall_by_class")
+    axes.set_title("Precision and recall, class against rest")
+    axes.set_xlabel("recall")
+    axes.set_ylabel("precision")
+    axes.set_xlim(-0.03, 1.03)
+    axes.set_ylim(-0.03, 1.03)
+    axes.legend(frameon=False, loc="lower left", fontsize=8)
+
+
+def _lines_by_class(axes: Axes, result: EvaluationResult, name: str) -> None:
+    """A line a class: shade and style both differ, so that grey tells them apart."""
+    lines = result.curves[name]
+    for place, (label, points) in enumerate(
+        zip(result.classes[: len(lines)], map(np.array, lines), strict=True)
+    ):
+        axes.plot(
+            points[:, 0],
+            points[:, 1],
+            color=_SHADES[place // len(_STYLES)],
+            ls=_STYLES[place % len(_STYLES)],
+            lw=1.8,
+            label=str(label)[:16],
+        )
 
 
 def _sliced_metric(result: EvaluationResult) -> str:

@@ -15,7 +15,7 @@ from brixa_flows.evaluation.costs import cost_of
 from brixa_flows.evaluation.metric import Metric
 from brixa_flows.evaluation.metric_catalog import SHARES
 from brixa_flows.evaluation.metrics import finite
-from brixa_flows.evaluation.outcomes import Outcomes
+from brixa_flows.evaluation.outcomes import CLASSES_WITH_CURVES, Outcomes
 
 __all__ = ["curves", "value_of"]
 
@@ -189,11 +189,15 @@ def curves(outcomes: Outcomes) -> dict[str, Any]:
     """What the plots of a report need, as short plain lists.
 
     Returns:
-        ``roc``, ``precision_recall`` and ``calibration`` of a binary model with probabilities, ``residuals``
-        of a regression; absent where they mean nothing.
+        ``roc``, ``precision_recall`` and ``calibration`` of a binary model with
+        probabilities; ``roc_by_class`` and ``precision_recall_by_class``, each class
+        against the rest, of a few; ``residuals`` of a regression. Absent where they
+        mean nothing.
     """
     if outcomes.task == "regression":
         return {"residuals": _residuals(outcomes)}
+    if outcomes.task == "multiclass":
+        return _curves_by_class(outcomes)
     if outcomes.task != "binary" or outcomes.probabilities is None:
         return {}
     hits = outcomes.truth == outcomes.positive
@@ -206,6 +210,23 @@ def curves(outcomes: Outcomes) -> dict[str, Any]:
         "precision_recall": _points(recall[1:], precision[1:]),
         "calibration": _calibration(hits, score),
     }
+
+
+def _curves_by_class(outcomes: Outcomes) -> dict[str, Any]:
+    """Lists of points, in the order of the classes."""
+    many = outcomes.known > CLASSES_WITH_CURVES
+    if outcomes.probabilities is None or many or outcomes.unseen:
+        return {}
+    if len(outcomes.present) < outcomes.known:
+        return {}
+    found: dict[str, Any] = {"roc_by_class": [], "precision_recall_by_class": []}
+    for code in range(outcomes.known):
+        score = outcomes.probabilities[:, code]
+        false_rate, recall, precision = _rates(outcomes.truth == code, score)
+        found["roc_by_class"].append(_points(false_rate, recall))
+        points = _points(recall[1:], precision[1:])
+        found["precision_recall_by_class"].append(points)
+    return found
 
 
 def _rates(

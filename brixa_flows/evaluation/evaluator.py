@@ -148,6 +148,7 @@ class ModelEvaluator:
         positive: Any = None,
         threshold: float | None = None,
         margin: float = 0.0,
+        record: bool = False,
     ) -> Comparison:
         """Judge two versions on the same rows, paired; see ``evaluation.compare``.
 
@@ -163,6 +164,7 @@ class ModelEvaluator:
             positive: The positive label.
             threshold: Of both.
             margin: How much worse still counts as not worse, in the metric's units.
+            record: Whether to keep it with the candidate, for :meth:`comparisons`.
 
         Raises:
             DatasetError: If the data does not fit both versions.
@@ -186,7 +188,17 @@ class ModelEvaluator:
             seed=self._seed,
         )
         versions = before.metadata.version, after.metadata.version
-        return Comparison(model_name, *versions, compared, run.facts, margin, warnings)
+        found = Comparison(model_name, *versions, compared, run.facts, margin, warnings)
+        if record:
+            self._kept.add_comparison(found)
+        return found
+
+    def comparisons(
+        self, model_name: str, version: ModelVersion | str | None = None
+    ) -> list[Comparison]:
+        """What is kept of a version's comparisons as the candidate, oldest first."""
+        found = self._registry.resolve(model_name, version)
+        return self._kept.comparisons(model_name, found)
 
     def choose_threshold(
         self,

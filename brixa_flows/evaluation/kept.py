@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from brixa_flows.errors import EvaluationError
+from brixa_flows.evaluation.compare import Comparison
 from brixa_flows.evaluation.question import Question
 from brixa_flows.evaluation.report import render
 from brixa_flows.evaluation.results import DatasetFacts, EvaluationResult
@@ -61,6 +62,19 @@ class KeptResults:
                 f"model_name={model_name!r}, version='{version}', dataset=...) first"
             )
         return kept[-1]
+
+    def add_comparison(self, comparison: Comparison) -> dict[str, Any]:
+        """Keep a comparison with its candidate; the record is returned."""
+        found = comparison.to_dict()
+        record = {"comparison": found, "dataset": found["dataset"]}
+        name, version = comparison.model_name, comparison.candidate
+        return self._registry.record_evaluation(name, version, record)
+
+    def comparisons(self, model_name: str, version: ModelVersion) -> list[Comparison]:
+        """Those kept with a candidate, oldest first."""
+        records = self._registry.evaluations(model_name, version)
+        kept = (each["comparison"] for each in records if "comparison" in each)
+        return [Comparison.from_dict(each) for each in kept]
 
     def alike(
         self, metadata: ModelMetadata, batches: LabelledBatches, question: Question

@@ -8,7 +8,9 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Costs", "Judged", "Outcomes", "Signs", "Task"]
+__all__ = ["CLASSES_WITH_CURVES", "Costs", "Judged", "Outcomes", "Signs", "Task"]
+
+CLASSES_WITH_CURVES = 8  # as many as shades and styles of lines tell apart
 
 Task = Literal["binary", "multiclass", "multilabel", "regression"]
 

@@ -165,4 +165,5 @@ def compare_with_production(
         dataset=dataset.uri,
         metrics=list(metrics),
         target=target or None,
+        record=True,
     )

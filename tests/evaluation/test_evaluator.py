@@ -28,7 +28,7 @@ from brixa_flows.evaluation import (
 from brixa_flows.evaluation._sklearn import curves
 from brixa_flows.registry import ModelRegistry
 from tests.evaluation.conftest import Workshop
-from tests.evaluation.outcome_makers import two_classes
+from tests.evaluation.outcome_makers import many_classes, two_classes
 
 pytestmark = pytest.mark.filterwarnings(
     # These tests save scikit-learn models, whose format runs code; that is told.
@@ -533,3 +533,36 @@ def test_several_labels_a_row_are_judged_and_compared(tmp_path: Path) -> None:
     )
     assert compared.metrics["f1"].verdict == "better"
     assert compared.metrics["accuracy"].test == "paired bootstrap"
+
+
+def test_a_comparison_is_kept_with_its_candidate_when_asked(
+    evaluator: ModelEvaluator, workshop: Any
+) -> None:
+    asked = ("flowers", "1.0.0", "2.0.0", workshop.test, ["accuracy"])
+    evaluator.compare(*asked)
+    assert evaluator.comparisons("flowers", "2.0.0") == []
+    before = len(
+        EvaluationResult.among(workshop.registry.evaluations("flowers", "2.0.0"))
+    )
+    found = evaluator.compare(*asked, margin=0.01, record=True)
+    assert evaluator.comparisons("flowers", "2.0.0") == [found]
+    assert evaluator.comparisons("flowers", "1.0.0") == []
+    # It is no evaluation, so reports and gates go on reading the last of these.
+    kept = EvaluationResult.among(workshop.registry.evaluations("flowers", "2.0.0"))
+    assert len(kept) == before
+
+
+def test_curves_of_each_class_lie_on_scikit_learns() -> None:
+    outcomes = many_classes(600)
+    found = curves(outcomes)
+    assert outcomes.probabilities is not None
+    for code in range(4):
+        hit, score = outcomes.truth == code, outcomes.probabilities[:, code]
+        false_rate, recall, _ = sk.roc_curve(hit, score, drop_intermediate=False)
+        known = set(zip(false_rate.round(5), recall.round(5), strict=True))
+        assert {tuple(point) for point in found["roc_by_class"][code]} <= known
+        precision, recall, _ = sk.precision_recall_curve(hit, score)
+        known = set(zip(recall.round(5), precision.round(5), strict=True))
+        points = found["precision_recall_by_class"][code]
+        assert {tuple(point) for point in points} <= known
+    assert curves(many_classes(2_000, classes=9)) == {}

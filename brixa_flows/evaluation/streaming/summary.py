@@ -12,7 +12,13 @@ from brixa_flows.evaluation.calibration import confidence, gaps
 from brixa_flows.evaluation.confusion import Cells
 from brixa_flows.evaluation.metric import Metric
 from brixa_flows.evaluation.metric_catalog import METRICS
-from brixa_flows.evaluation.outcomes import Costs, Outcomes, Signs, Task
+from brixa_flows.evaluation.outcomes import (
+    CLASSES_WITH_CURVES,
+    Costs,
+    Outcomes,
+    Signs,
+    Task,
+)
 from brixa_flows.evaluation.streaming.moments import Moments
 from brixa_flows.evaluation.streaming.row_sample import RowSample
 from brixa_flows.evaluation.streaming.score_histogram import ScoreHistogram
@@ -90,7 +96,8 @@ class Summary:
     def _histograms(self, metrics: Sequence[Metric]) -> dict[int, ScoreHistogram]:
         ranked = any(each.ranks for each in metrics)
         binary = self.task == "binary"
-        if not self.has_probabilities or not (ranked or (binary and self._whole)):
+        drawn = self._whole and self.known <= CLASSES_WITH_CURVES
+        if not self.has_probabilities or not (ranked or drawn):
             return {}
         codes = [self.positive] if binary else range(self.known)
         codes = [code for code in codes if code < self.known]

@@ -11,7 +11,7 @@ and others, 2012), and for what is left a sample's deviations scaled to all rows
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,9 +33,10 @@ from brixa_flows.evaluation.measuring import (
 )
 from brixa_flows.evaluation.metric import Metric
 from brixa_flows.evaluation.metrics import MetricValues, finite, obstacle
+from brixa_flows.evaluation.outcomes import CLASSES_WITH_CURVES
 from brixa_flows.evaluation.ranking import Part, auc_interval
 from brixa_flows.evaluation.results import SliceResult
-from brixa_flows.evaluation.streaming.score_histogram import Bounded
+from brixa_flows.evaluation.streaming.score_histogram import Bounded, ScoreHistogram
 from brixa_flows.evaluation.streaming.summary import Summary
 from brixa_flows.evaluation.terms import terms_of
 
@@ -101,25 +102,38 @@ def _curves(summary: Summary) -> dict[str, Any]:
     if summary.task == "regression" and sample is not None:
         curves: dict[str, Any] = open_sklearn().curves(sample)
         return curves
-    histogram = summary.scores.get(summary.positive)
-    if summary.task != "binary" or histogram is None:
+    scores = list(summary.scores.values())
+    if summary.unseen or not scores or not all(each.both for each in scores):
         return {}
-    if summary.unseen or not histogram.both:
+    if len(scores) > CLASSES_WITH_CURVES:
         return {}
+    drawn = [_roc_and_precision(each) for each in scores]
+    if summary.task == "multiclass":
+        roc, precision = zip(*drawn, strict=True)
+        return {
+            "roc_by_class": list(roc),
+            "precision_recall_by_class": list(precision),
+        }
+    rows, hits, sums = summary.tenths[:, summary.tenths[0] > 0]
+    return {
+        "roc": drawn[0][0],
+        "precision_recall": drawn[0][1],
+        "calibration": [
+            [float(score / n), float(hit / n), int(n)]
+            for n, hit, score in zip(rows, hits, sums, strict=True)
+        ],
+    }
+
+
+_Points: TypeAlias = list[list[float]]
+
+
+def _roc_and_precision(histogram: ScoreHistogram) -> tuple[_Points, _Points]:
     up, down = histogram.thresholds(_CURVE_POINTS)
     recall = up / up[-1]
     roc = np.stack([np.append(0, down / down[-1]), np.append(0, recall)], axis=1)
-    rows, hits, scores = summary.tenths[:, summary.tenths[0] > 0]
-    return {
-        "roc": np.round(roc, 5).tolist(),
-        "precision_recall": np.stack([recall, up / (up + down)], axis=1)
-        .round(5)
-        .tolist(),
-        "calibration": [
-            [float(score / n), float(hit / n), int(n)]
-            for n, hit, score in zip(rows, hits, scores, strict=True)
-        ],
-    }
+    precision = np.stack([recall, up / (up + down)], axis=1)
+    return roc.round(5).tolist(), precision.round(5).tolist()
 
 
 def _value(metric: Metric, summary: Summary) -> Bounded:
