@@ -18,27 +18,35 @@ deployment is known when it starts, so routing is one look into a dict.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import time
 import uuid
 from collections.abc import Awaitable, Callable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from brixa_flows import __version__
+from brixa_flows.deployment.answers import (
+    Answer,
+    as_json,
+    error_answer,
+    json_answer,
+    not_allowed,
+    overloaded,
+    too_large,
+)
 from brixa_flows.deployment.batching import BatchQueue, QueueFullError
 from brixa_flows.deployment.limits import Limits
 from brixa_flows.deployment.metrics import MetricsFile, prometheus_text
 from brixa_flows.deployment.openapi import docs_page, openapi_document
 from brixa_flows.deployment.protocol import (
-    OUTPUT_NAMES,
+    InferRequest,
     encode_answer,
     encode_predictions,
     parse_body,
     parse_infer,
+    split_body,
 )
 from brixa_flows.deployment.records import RecordReader
 from brixa_flows.deployment.served import ServedModel
@@ -53,7 +61,8 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 
 _Result = TypeVar("_Result")
 
-_JSON = b"application/json"
+_JSON_LENGTH = b"inference-header-content-length"
+_MOST_DIGITS = 18
 _LARGE_BODY_BYTES = 128 * 1024
 _LARGE_ROWS = 1000
 _PARSING_THREADS = 2
@@ -63,23 +72,16 @@ _LARGEST_BODIES_HELD = 4
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Answer:
-    """An HTTP answer.
+class Body(NamedTuple):
+    """What a request to predict carried.
 
     Attributes:
-        status: HTTP status.
-        body: Content.
-        content_type: Its media type.
-        headers: More headers.
-        rows: Rows that were predicted.
+        content: All bytes.
+        json_bytes: How many of them are JSON, if values follow as bytes.
     """
 
-    status: int
-    body: bytes
-    content_type: bytes = _JSON
-    headers: tuple[tuple[bytes, bytes], ...] = ()
-    rows: int = 0
+    content: bytes
+    json_bytes: int | None
 
 
 class _DisconnectedError(Exception):
@@ -119,15 +121,19 @@ class PredictorApplication:
     def _make_pages(self) -> dict[str, Callable[[], Answer]]:
         served = self._served
         model = f"/v2/models/{served.name}"
-        metadata = _json(200, _model_metadata(served))
-        ready = _json(200, {"name": served.name, "ready": True})
+        metadata = json_answer(200, served.metadata())
+        ready = json_answer(200, {"name": served.name, "ready": True})
         document = openapi_document(served)
-        server = {"name": "brixa-flows", "version": __version__, "extensions": []}
+        server = {
+            "name": "brixa-flows",
+            "version": __version__,
+            "extensions": ["binary_tensor_data"],
+        }
         fixed = {
-            "/v2/health/live": _json(200, {"live": True}),
-            "/v2/health/ready": _json(200, {"ready": True}),
-            "/v2": _json(200, server),
-            "/openapi.json": _json(200, document),
+            "/v2/health/live": json_answer(200, {"live": True}),
+            "/v2/health/ready": json_answer(200, {"ready": True}),
+            "/v2": json_answer(200, server),
+            "/openapi.json": json_answer(200, document),
             "/docs": Answer(200, docs_page(document), b"text/html; charset=utf-8"),
             "/": Answer(307, b"", headers=((b"location", b"/docs"),)),
         }
@@ -140,7 +146,7 @@ class PredictorApplication:
         pages["/metrics"] = self._metrics_page
         return pages
 
-    def _make_predictions(self) -> dict[str, Callable[[bytes], Awaitable[Answer]]]:
+    def _make_predictions(self) -> dict[str, Callable[[Body], Awaitable[Answer]]]:
         model = f"/v2/models/{self._served.name}"
         return {
             f"{model}/infer": self._infer,
@@ -185,11 +191,11 @@ class PredictorApplication:
 
     def _page(self, path: str, method: str) -> Answer:
         if path in self._predictions:
-            return _not_allowed(path, "POST")
+            return not_allowed(path, "POST")
         page = self._pages.get(path)
         if page is None:
-            return _error(404, self._unknown(path))
-        return page() if method in ("GET", "HEAD") else _not_allowed(path, "GET")
+            return error_answer(404, self._unknown(path))
+        return page() if method in ("GET", "HEAD") else not_allowed(path, "GET")
 
     def _unknown(self, path: str) -> str:
         served = self._served
@@ -219,21 +225,24 @@ class PredictorApplication:
 
     async def _guarded(
         self,
-        handler: Callable[[bytes], Awaitable[Answer]],
+        handler: Callable[[Body], Awaitable[Answer]],
         scope: Scope,
         receive: Receive,
     ) -> Answer:
         if self._in_flight >= self._limits.max_waiting:
-            return _overloaded()
+            return overloaded()
         self._in_flight += 1
         chunks: list[bytes] = []
         try:
-            refused = await self._receive_body(scope, receive, chunks)
-            return refused or await handler(b"".join(chunks))
+            headers = dict(scope["headers"])
+            refused = await self._receive_body(headers, receive, chunks)
+            return refused or await handler(
+                Body(b"".join(chunks), _json_bytes(headers))
+            )
         except (BadRequestError, DatasetError) as err:
-            return _error(400, err.message)
+            return error_answer(400, err.message)
         except QueueFullError:
-            return _overloaded()
+            return overloaded()
         except _DisconnectedError:
             raise
         except Exception:  # noqa: B902 - the model's own; the replica lives on
@@ -246,7 +255,7 @@ class PredictorApplication:
         failure = uuid.uuid4().hex[:12]
         served = self._served
         logger.exception("prediction %s of %s failed", failure, served.name)
-        return _error(
+        return error_answer(
             500,
             f"{served.name} {served.version} raised an error; it is in the log of the "
             f"deployment {served.deployment!r} under {failure}",
@@ -254,11 +263,11 @@ class PredictorApplication:
         )
 
     async def _receive_body(
-        self, scope: Scope, receive: Receive, chunks: list[bytes]
+        self, headers: dict[bytes, bytes], receive: Receive, chunks: list[bytes]
     ) -> Answer | None:
         """Put the body into ``chunks``, or say why it is not taken."""
         limit = self._limits.max_body_bytes
-        refused = _check_headers(dict(scope["headers"]), limit)
+        refused = _check_headers(headers, limit)
         if refused is not None:
             return refused
         size = 0
@@ -270,40 +279,43 @@ class PredictorApplication:
             size += len(chunks[-1])
             self._held_bytes += len(chunks[-1])
             if size > limit:
-                return _too_large(limit)
+                return too_large(limit)
             if self._held_bytes > limit * _LARGEST_BODIES_HELD:
-                return _overloaded()
+                return overloaded()
             if not message.get("more_body", False):
                 return None
 
-    async def _infer(self, body: bytes) -> Answer:
+    async def _infer(self, body: Body) -> Answer:
         served = self._served
-        request = await self._aside(
-            len(body) > _LARGE_BODY_BYTES,
-            lambda: parse_infer(parse_body(body), served.signature),
-        )
+
+        def read() -> InferRequest:
+            parsed, part = split_body(*body)
+            return parse_infer(parsed, served.signature, part)
+
+        request = await self._aside(len(body.content) > _LARGE_BODY_BYTES, read)
         prediction = await self._queue.predict(request.inputs, request.rows)
         return await self._aside(
             request.rows > _LARGE_ROWS,
-            lambda: _json(
-                200,
-                encode_answer(
+            lambda: _tensors(
+                *encode_answer(
                     request, prediction, model_name=served.name, version=served.version
                 ),
                 request.rows,
             ),
         )
 
-    async def _predict_records(self, body: bytes) -> Answer:
+    async def _predict_records(self, body: Body) -> Answer:
         served = self._served
+        if body.json_bytes is not None:
+            raise BadRequestError("body", "records are JSON; send tensors to /v2")
         inputs, rows = await self._aside(
-            len(body) > _LARGE_BODY_BYTES,
-            lambda: self._records.read(parse_body(body)),
+            len(body.content) > _LARGE_BODY_BYTES,
+            lambda: self._records.read(parse_body(body.content)),
         )
         prediction = await self._queue.predict(inputs, rows)
         return await self._aside(
             rows > _LARGE_ROWS,
-            lambda: _json(
+            lambda: json_answer(
                 200,
                 encode_predictions(
                     prediction, model_name=served.name, version=served.version
@@ -333,66 +345,30 @@ def _same(answer: Answer) -> Answer:
     return answer
 
 
-def _model_metadata(served: ServedModel) -> dict[str, Any]:
-    return {
-        "name": served.name,
-        "versions": [served.version],
-        "platform": served.platform,
-        "inputs": served.signature.describe(),
-        "outputs": [
-            {
-                "name": OUTPUT_NAMES[0],
-                "datatype": served.output_datatype,
-                "shape": [-1],
-            },
-            *(
-                [{"name": OUTPUT_NAMES[1], "datatype": "FP64", "shape": [-1, -1]}]
-                if served.has_scores
-                else []
-            ),
-        ],
-    }
-
-
 def _check_headers(headers: dict[bytes, bytes], limit: int) -> Answer | None:
-    if b"inference-header-content-length" in headers:
-        return _error(400, "the binary data extension is not spoken here; send JSON")
     encoding = headers.get(b"content-encoding", b"identity")
     if encoding.lower() != b"identity":
-        return _error(400, "content-encoding: send the body uncompressed")
+        return error_answer(400, "content-encoding: send the body uncompressed")
     length = headers.get(b"content-length", b"0")
     if length.isdigit() and int(length) > limit:
-        return _too_large(limit)
+        return too_large(limit)
     return None
 
 
-def _json(status: int, content: Any, rows: int = 0) -> Answer:
-    body = json.dumps(content, separators=(",", ":"), allow_nan=False).encode()
-    return Answer(status, body, rows=rows)
+def _json_bytes(headers: dict[bytes, bytes]) -> int | None:
+    """Length of the JSON if tensors follow it as bytes."""
+    text = headers.get(_JSON_LENGTH)
+    if text is None:
+        return None
+    if not text.isdigit() or len(text) > _MOST_DIGITS:
+        raise BadRequestError(_JSON_LENGTH.decode(), "is not a number of bytes")
+    return int(text)
 
 
-def _error(
-    status: int, sentence: str, headers: tuple[tuple[bytes, bytes], ...] = ()
-) -> Answer:
-    body = json.dumps({"error": sentence}).encode()
-    return Answer(status, body, headers=headers)
-
-
-def _overloaded() -> Answer:
-    return _error(
-        503, "too many requests wait already; try again", ((b"retry-after", b"1"),)
-    )
-
-
-def _too_large(limit: int) -> Answer:
-    return _error(
-        413,
-        f"body: more than {limit} bytes; send fewer rows at once",
-        ((b"connection", b"close"),),
-    )
-
-
-def _not_allowed(path: str, method: str) -> Answer:
-    return _error(
-        405, f"{path} is called with {method}", ((b"allow", method.encode()),)
-    )
+def _tensors(answer: dict[str, Any], chunk: bytes, rows: int) -> Answer:
+    """The answer with tensors: JSON, and bytes after it if there are any."""
+    if not chunk:
+        return json_answer(200, answer, rows)
+    head = as_json(answer)
+    length = ((_JSON_LENGTH, str(len(head)).encode()),)
+    return Answer(200, head + chunk, b"application/octet-stream", length, rows)

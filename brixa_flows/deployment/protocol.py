@@ -1,17 +1,27 @@
-"""Requests and answers of the Open Inference Protocol v2 in JSON, with no server."""
+"""Requests and answers of the Open Inference Protocol v2, with no server.
+
+JSON, and the binary data extension: tensors whose values follow the JSON as bytes.
+"""
 
 from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
+from brixa_flows.deployment.raw import BinaryPart, decode_binary, encode_raw, is_binary
 from brixa_flows.deployment.signature import Inputs, InputSignature
-from brixa_flows.deployment.tensors import decode_tensor, encode_tensor, json_values
+from brixa_flows.deployment.tensors import (
+    datatype_of,
+    decode_tensor,
+    encode_tensor,
+    json_values,
+)
 from brixa_flows.errors import BadRequestError
 from brixa_flows.serializers.base import Prediction
 
@@ -21,6 +31,7 @@ __all__ = [
     "encode_predictions",
     "parse_body",
     "parse_infer",
+    "split_body",
 ]
 
 PREDICT = "predict"
@@ -37,12 +48,34 @@ class InferRequest:
         inputs: What to give the model.
         rows: Number of rows.
         outputs: Names of the outputs that are wanted; empty means all.
+        binary: Names of those that are wanted as bytes.
     """
 
     id: str | None
     inputs: Inputs
     rows: int
     outputs: tuple[str, ...] = ()
+    binary: frozenset[str] = frozenset()
+
+
+def split_body(body: bytes, json_bytes: int | None) -> tuple[Any, BinaryPart]:
+    """Read a body whose first bytes are JSON and the rest values of its tensors.
+
+    Args:
+        body: All of it.
+        json_bytes: Length of the JSON; ``None`` if there is nothing else.
+
+    Raises:
+        BadRequestError: If it is shorter, or the JSON can't be read.
+    """
+    if json_bytes is None:
+        return parse_body(body), BinaryPart(memoryview(b""))
+    if not 0 < json_bytes <= len(body):
+        raise BadRequestError(
+            "inference-header-content-length",
+            f"is {json_bytes}, but the body has {len(body)} bytes and begins with JSON",
+        )
+    return parse_body(body[:json_bytes]), BinaryPart(memoryview(body)[json_bytes:])
 
 
 def parse_body(body: bytes) -> Any:
@@ -72,12 +105,13 @@ def _refuse_infinity(text: str) -> NoReturn:
     raise BadRequestError("body", f"{text} is not a number that JSON or a model knows")
 
 
-def parse_infer(body: Any, signature: InputSignature) -> InferRequest:
+def parse_infer(body: Any, signature: InputSignature, part: BinaryPart) -> InferRequest:
     """Read an inference request.
 
     Args:
         body: The parsed JSON.
         signature: What the model takes.
+        part: Values that follow the JSON.
 
     Raises:
         BadRequestError: If it can't be answered; names the field.
@@ -90,18 +124,27 @@ def parse_infer(body: Any, signature: InputSignature) -> InferRequest:
     raw_inputs = body.get("inputs")
     if not isinstance(raw_inputs, list) or not raw_inputs:
         raise BadRequestError("inputs", "give a list with at least one tensor")
-    outputs = _wanted(body.get("outputs"))
-    tensors = [decode_tensor(raw, place) for place, raw in enumerate(raw_inputs)]
+    all_binary = _flag(body.get("parameters"), "binary_data_output", "parameters")
+    outputs = _wanted(body.get("outputs"), bool(all_binary))
+    tensors = [
+        decode_binary(raw, place, part) if is_binary(raw) else decode_tensor(raw, place)
+        for place, raw in enumerate(raw_inputs)
+    ]
+    part.check_used_up()
     inputs, rows = signature.inputs_from(tensors)
-    return InferRequest(request_id, inputs, rows, outputs)
+    binary = frozenset(name for name, as_bytes in outputs.items() if as_bytes)
+    if not outputs and all_binary:
+        binary = frozenset(OUTPUT_NAMES)
+    return InferRequest(request_id, inputs, rows, tuple(outputs), binary)
 
 
-def _wanted(raw: object) -> tuple[str, ...]:
+def _wanted(raw: object, binary: bool) -> dict[str, bool]:
+    """Names of the outputs, and whether as bytes; ``binary`` unless they say."""
     if raw is None:
-        return ()
+        return {}
     if not isinstance(raw, list):
         raise BadRequestError("outputs", "is not a list of objects with a name")
-    names = []
+    wanted = {}
     for position, item in enumerate(raw):
         name = item.get("name") if isinstance(item, dict) else None
         if name not in OUTPUT_NAMES:
@@ -110,25 +153,42 @@ def _wanted(raw: object) -> tuple[str, ...]:
                 f"{str(name)[:40]!r} is not an output; there are "
                 f"{' and '.join(OUTPUT_NAMES)}",
             )
-        names.append(str(name))
-    return tuple(names)
+        field = f"outputs[{position}].parameters"
+        said = _flag(item.get("parameters"), "binary_data", field)
+        wanted[str(name)] = binary if said is None else said
+    return wanted
+
+
+def _flag(parameters: object, name: str, field: str) -> bool | None:
+    """A parameter that is true or false; parameters that we don't know are ignored."""
+    if parameters is None:
+        return None
+    if not isinstance(parameters, dict):
+        raise BadRequestError(field, "is not an object")
+    value = parameters.get(name)
+    if value is not None and not isinstance(value, bool):
+        raise BadRequestError(f"{field}.{name}", "is neither true nor false")
+    return value
 
 
 def encode_answer(
     request: InferRequest, prediction: Prediction, *, model_name: str, version: str
-) -> dict[str, Any]:
-    """The protocol's answer, ready to be written as JSON.
+) -> tuple[dict[str, Any], bytes]:
+    """The protocol's answer: an object to be written as JSON, and what follows it.
 
     Raises:
         BadRequestError: If probabilities are wanted of a model that has none.
     """
     wanted = request.outputs or OUTPUT_NAMES
-    outputs = []
-    if PREDICT in wanted:
-        outputs.append(encode_tensor(PREDICT, prediction.values))
-    if PROBABILITIES in wanted and prediction.scores is not None:
-        classes = {"classes": _labels(prediction)} if prediction.classes else None
-        outputs.append(encode_tensor(PROBABILITIES, prediction.scores, classes))
+    outputs, chunks = [], []
+    for name, values, parameters in _outputs(prediction):
+        if name not in wanted:
+            continue
+        if name in request.binary:
+            chunks.append(encode_raw(values))
+            outputs.append(_binary_output(name, values, parameters, len(chunks[-1])))
+        else:
+            outputs.append(encode_tensor(name, values, parameters))
     if not outputs:
         raise BadRequestError("outputs", "this model gives no probabilities")
     answer: dict[str, Any] = {
@@ -138,7 +198,28 @@ def encode_answer(
     }
     if request.id is not None:
         answer["id"] = request.id
-    return answer
+    return answer, b"".join(chunks)
+
+
+def _outputs(
+    prediction: Prediction,
+) -> Iterator[tuple[str, NDArray[Any], dict[str, Any] | None]]:
+    """Name, values and parameters of what a model gave."""
+    yield PREDICT, prediction.values, None
+    if prediction.scores is not None:
+        classes = {"classes": _labels(prediction)} if prediction.classes else None
+        yield PROBABILITIES, prediction.scores, classes
+
+
+def _binary_output(
+    name: str, values: NDArray[Any], parameters: dict[str, Any] | None, size: int
+) -> dict[str, Any]:
+    return {
+        "name": name,
+        "shape": list(values.shape),
+        "datatype": datatype_of(values),
+        "parameters": {**(parameters or {}), "binary_data_size": size},
+    }
 
 
 def encode_predictions(

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brixa_flows.deployment.columns import Column
+from brixa_flows.deployment.protocol import OUTPUT_NAMES
 from brixa_flows.deployment.signature import Inputs, InputSignature
 from brixa_flows.deployment.tensors import datatype_of
 from brixa_flows.serializers.base import Prediction
@@ -72,6 +73,22 @@ class ServedModel:
             return
         self.output_datatype = datatype_of(prediction.values)
         self.has_scores = prediction.scores is not None
+
+    def metadata(self) -> dict[str, Any]:
+        """What the protocol's model metadata says."""
+        predict = {
+            "name": OUTPUT_NAMES[0],
+            "datatype": self.output_datatype,
+            "shape": [-1],
+        }
+        scores = {"name": OUTPUT_NAMES[1], "datatype": "FP64", "shape": [-1, -1]}
+        return {
+            "name": self.name,
+            "versions": [self.version],
+            "platform": self.platform,
+            "inputs": self.signature.describe(),
+            "outputs": [predict, scores] if self.has_scores else [predict],
+        }
 
 
 def _made_up(column: Column) -> NDArray[Any]:

@@ -11,14 +11,22 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from brixa_flows.errors import BadRequestError, some_of
 
-__all__ = ["DATATYPES", "Tensor", "datatype_of", "decode_tensor", "encode_tensor"]
+__all__ = [
+    "DATATYPES",
+    "Tensor",
+    "TensorHead",
+    "datatype_of",
+    "decode_tensor",
+    "encode_tensor",
+    "read_head",
+]
 
 DATATYPES: dict[str, np.dtype[Any]] = {
     "BOOL": np.dtype(np.bool_),
@@ -88,6 +96,43 @@ def decode_tensor(raw: object, position: int) -> Tensor:
     Raises:
         BadRequestError: If it is no tensor; names the field and what is allowed.
     """
+    head = read_head(raw, position, tuple(DATATYPES))
+    if "data" not in head.raw:
+        raise BadRequestError(head.field, "has no data")
+    flat = flatten(head.raw["data"], head.shape, head.field)
+    values = decode_values(flat, head.datatype, head.field)
+    return Tensor(head.name, head.datatype, values.reshape(head.shape))
+
+
+class TensorHead(NamedTuple):
+    """All of a tensor but its values.
+
+    Attributes:
+        name: Its name.
+        datatype: In the protocol's words.
+        shape: Its sizes, all positive.
+        field: What a message calls it.
+        raw: Where it was read from.
+    """
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+    field: str
+    raw: dict[str, Any]
+
+
+def read_head(raw: object, position: int, datatypes: tuple[str, ...]) -> TensorHead:
+    """Read name, datatype and shape of one entry of ``inputs``.
+
+    Args:
+        raw: The parsed JSON.
+        position: Its place in the list, for messages.
+        datatypes: Those that are allowed.
+
+    Raises:
+        BadRequestError: If one of them is wrong; names the field and what is allowed.
+    """
     field = f"inputs[{position}]"
     if not isinstance(raw, dict):
         raise BadRequestError(
@@ -98,17 +143,13 @@ def decode_tensor(raw: object, position: int) -> Tensor:
         raise BadRequestError(f"{field}.name", "give the name of the input as a text")
     field = f"input {name[:100]!r}"
     datatype = raw.get("datatype")
-    if not isinstance(datatype, str) or datatype not in DATATYPES:
+    if not isinstance(datatype, str) or datatype not in datatypes:
         raise BadRequestError(
             field,
-            f"datatype {str(datatype)[:40]!r} can't be sent as JSON; use one of "
-            f"{', '.join(DATATYPES)}",
+            f"datatype {str(datatype)[:40]!r} can't be sent in this way; use one of "
+            f"{', '.join(datatypes)}",
         )
-    shape = _shape(raw.get("shape"), field)
-    if "data" not in raw:
-        raise BadRequestError(field, "has no data")
-    flat = flatten(raw["data"], shape, field)
-    return Tensor(name, datatype, decode_values(flat, datatype, field).reshape(shape))
+    return TensorHead(name, datatype, _shape(raw.get("shape"), field), field, raw)
 
 
 def _shape(raw: object, field: str) -> tuple[int, ...]:

@@ -325,9 +325,12 @@ def test_too_large_a_request_is_413_before_it_is_read(tmp_path):
 
 def test_what_is_not_spoken_is_said(tmp_path):
     app = application(tmp_path)
-    for header in ("Inference-Header-Content-Length", "Content-Encoding"):
+    for header, words in (
+        ("Inference-Header-Content-Length", "records are JSON"),
+        ("Content-Encoding", "uncompressed"),
+    ):
         answer = ask(app, "POST", "/predict", content=b"x", headers={header: "9"})
-        assert answer.status_code == 400
+        assert answer.status_code == 400 and words in answer.text
 
 
 def test_a_model_that_raises_is_500_with_an_id_that_the_log_knows(tmp_path, caplog):

@@ -1,0 +1,79 @@
+"""HTTP answers of the predictor, as values."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = [
+    "Answer",
+    "as_json",
+    "error_answer",
+    "json_answer",
+    "not_allowed",
+    "overloaded",
+    "too_large",
+]
+
+_JSON = b"application/json"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An HTTP answer.
+
+    Attributes:
+        status: HTTP status.
+        body: Content.
+        content_type: Its media type.
+        headers: More headers.
+        rows: Rows that were predicted.
+    """
+
+    status: int
+    body: bytes
+    content_type: bytes = _JSON
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    rows: int = 0
+
+
+def as_json(content: Any) -> bytes:
+    """Compact JSON; a NaN in it is a fault of ours."""
+    return json.dumps(content, separators=(",", ":"), allow_nan=False).encode()
+
+
+def json_answer(status: int, content: Any, rows: int = 0) -> Answer:
+    """Content as JSON."""
+    return Answer(status, as_json(content), rows=rows)
+
+
+def error_answer(
+    status: int, sentence: str, headers: tuple[tuple[bytes, bytes], ...] = ()
+) -> Answer:
+    """A refusal or a failure, in one sentence."""
+    body = json.dumps({"error": sentence}).encode()
+    return Answer(status, body, headers=headers)
+
+
+def overloaded() -> Answer:
+    """More requests than are taken at once."""
+    return error_answer(
+        503, "too many requests wait already; try again", ((b"retry-after", b"1"),)
+    )
+
+
+def too_large(limit: int) -> Answer:
+    """A body of more bytes than are taken; the rest of it is not read."""
+    return error_answer(
+        413,
+        f"body: more than {limit} bytes; send fewer rows at once",
+        ((b"connection", b"close"),),
+    )
+
+
+def not_allowed(path: str, method: str) -> Answer:
+    """A path that is there, but not for this method."""
+    return error_answer(
+        405, f"{path} is called with {method}", ((b"allow", method.encode()),)
+    )

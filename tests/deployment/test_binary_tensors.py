@@ -1,0 +1,185 @@
+"""The binary data extension: tensors whose values follow the JSON as bytes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import struct
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
+
+from brixa_flows.deployment.application import PredictorApplication
+from brixa_flows.deployment.limits import Limits
+from brixa_flows.deployment.metrics import MetricsFile
+from brixa_flows.deployment.raw import decode_raw, encode_raw
+from brixa_flows.deployment.served import ServedModel
+from brixa_flows.deployment.tensors import datatype_of
+from brixa_flows.errors import BadRequestError
+from brixa_flows.serializers.base import Prediction
+
+COLUMNS = {"gust": {"type": ["number", "null"]}, "carrier": {"type": "string"}}
+SCHEMA = {"type": "object", "properties": COLUMNS, "required": list(COLUMNS)}
+LENGTH = "Inference-Header-Content-Length"
+
+
+def texts(*values: str) -> bytes:
+    encoded = [value.encode() for value in values]
+    return b"".join(struct.pack("<I", len(each)) + each for each in encoded)
+
+
+GUST = np.array([1.5, np.nan]).tobytes()
+CARRIER = texts("ÄA", "UA")
+
+
+def late(inputs: Any) -> Prediction:
+    values = np.where(inputs["carrier"] == "UA", "late", "on time")
+    return Prediction(values, np.tile([0.25, 0.75], (len(values), 1)), (0, 1))
+
+
+def ask(
+    folder: Path, head: Any, chunk: bytes = GUST + CARRIER, length: Any = None
+) -> httpx.Response:
+    app = PredictorApplication(
+        ServedModel(
+            deployment="delay-prod",
+            name="delay",
+            version="1.2.0",
+            platform="sklearn",
+            input_schema=SCHEMA,
+            predict=late,
+        ),
+        Limits(),
+        MetricsFile(folder / "metrics.bin"),
+        slot=0,
+    )
+    begin = json.dumps(head).encode()
+    headers = {LENGTH: str(len(begin) if length is None else length)}
+
+    async def conversation() -> httpx.Response:
+        transport = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://t") as http:
+            path = "/v2/models/delay/infer"
+            return await http.post(path, content=begin + chunk, headers=headers)
+
+    return asyncio.run(conversation())
+
+
+def inputs(gust: Any = 16, **changes: Any) -> list[dict[str, Any]]:
+    return [
+        {"name": "gust", "shape": [2], "datatype": "FP64", **changes}
+        | {"parameters": {"binary_data_size": gust}},
+        {"name": "carrier", "shape": [2], "datatype": "BYTES"}
+        | {"parameters": {"binary_data_size": len(CARRIER)}},
+    ]
+
+
+def test_bytes_in_and_bytes_out_where_they_are_wanted(tmp_path):
+    head = {
+        "inputs": inputs(),
+        "outputs": [
+            {"name": "predict", "parameters": {"binary_data": True}},
+            {"name": "probabilities"},
+        ],
+    }
+    answer = ask(tmp_path, head)
+    assert answer.status_code == 200, answer.text
+    length = int(answer.headers[LENGTH])
+    predict, probabilities = json.loads(answer.content[:length])["outputs"]
+    expected = texts("on time", "late")
+    assert answer.content[length:] == expected
+    assert predict["parameters"] == {"binary_data_size": len(expected)}
+    assert "data" not in predict
+    assert probabilities["data"] == [0.25, 0.75, 0.25, 0.75]
+
+
+def test_all_outputs_are_bytes_when_the_request_says_so_once(tmp_path):
+    head = {"inputs": inputs(), "parameters": {"binary_data_output": True}}
+    answer = ask(tmp_path, head)
+    length = int(answer.headers[LENGTH])
+    outputs = json.loads(answer.content[:length])["outputs"]
+    sizes = [output["parameters"]["binary_data_size"] for output in outputs]
+    assert sum(sizes) == len(answer.content) - length
+    assert outputs[1]["parameters"]["classes"] == [0, 1]
+    scores = np.frombuffer(answer.content[-sizes[1] :]).reshape(outputs[1]["shape"])
+    np.testing.assert_array_equal(scores, [[0.25, 0.75], [0.25, 0.75]])
+
+
+def test_an_answer_is_plain_json_unless_bytes_are_wanted(tmp_path):
+    answer = ask(tmp_path, {"inputs": inputs()})
+    assert answer.json()["outputs"][0]["data"] == ["on time", "late"]
+    assert LENGTH not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("head", "chunk", "length", "words"),
+    [
+        (inputs(gust=15), GUST + CARRIER, None, "'gust': has 15 bytes, but FP64"),
+        (inputs(), GUST, None, "'carrier': binary_data_size is"),
+        (inputs(), GUST + CARRIER + b"x", None, "body: 1 bytes at its end"),
+        (inputs(gust=-1), b"", None, "'gust': binary_data_size '-1'"),
+        (inputs(gust=True), b"", None, "'gust': binary_data_size 'True'"),
+        (inputs(gust="16"), b"", None, "'gust': binary_data_size '16'"),
+        (inputs(data=[1, 2]), GUST + CARRIER, None, "'gust': has both data and"),
+        (inputs(datatype="FP99"), GUST + CARRIER, None, "datatype 'FP99'"),
+        (inputs(shape=[10**18]), GUST + CARRIER, None, "needs 8000000000000000000"),
+        (inputs(), GUST + CARRIER, 10**9, "length: is 1000000000, but the body has"),
+        (inputs(), GUST + CARRIER, 0, "length: is 0"),
+        (inputs(), GUST + CARRIER, "-1", "length: is not a number of bytes"),
+        (inputs(), GUST + CARRIER, "9" * 30, "length: is not a number of bytes"),
+        (inputs(), GUST + CARRIER[:-1] + b"\xff", None, "not a text in UTF-8"),
+        (inputs(), GUST + b"\xff" * len(CARRIER), None, "value 0: its length is"),
+    ],
+)
+def test_bad_bytes_are_400_with_a_sentence_that_names_them(
+    tmp_path, head, chunk, length, words
+):
+    answer = ask(tmp_path, {"inputs": head}, chunk, length)
+    assert answer.status_code == 400
+    assert words in answer.json()["error"]
+
+
+@given(
+    npst.arrays(
+        dtype=st.sampled_from(["bool", "int8", "uint64", "<f2", ">f4", "float64"]),
+        shape=npst.array_shapes(max_dims=3, max_side=4),
+        elements={"allow_infinity": False},
+    )
+)
+def test_numbers_survive_as_bytes(values):
+    back = decode_raw("x", datatype_of(values), values.shape, encode_raw(values)).values
+    assert back.flags.writeable
+    np.testing.assert_array_equal(back, values)
+
+
+@given(st.lists(st.text(), min_size=1))
+def test_texts_survive_as_bytes(listed):
+    data = encode_raw(np.array(listed, dtype=object))
+    assert decode_raw("x", "BYTES", (len(listed),), data).values.tolist() == listed
+
+
+@given(
+    st.sampled_from(["BOOL", "FP16", "BF16", "INT64", "BYTES"]),
+    st.integers(1, 3),
+    st.binary(max_size=24),
+)
+def test_any_bytes_are_a_tensor_or_refused_by_name(datatype, rows, data):
+    try:
+        tensor = decode_raw("x", datatype, (rows,), data)
+    except BadRequestError as err:
+        assert "input 'x'" in err.message
+    else:
+        assert tensor.values.shape == (rows,)
+
+
+def test_bfloat_is_read_as_the_float_of_the_same_value():
+    data = np.array([1.5, -2.0, np.nan], "<f4").view("<u2")[1::2].tobytes()
+    tensor = decode_raw("x", "BF16", (3,), data)
+    assert tensor.datatype == "FP32"
+    np.testing.assert_array_equal(tensor.values, np.array([1.5, -2, np.nan], "f4"))
