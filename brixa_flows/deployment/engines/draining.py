@@ -11,9 +11,7 @@ from typing import Protocol
 
 import uvicorn
 
-__all__ = ["QUEUE_LENGTH", "DrainingServer", "SharedListener"]
-
-QUEUE_LENGTH = 2048
+__all__ = ["DrainingServer"]
 
 _LEAVE_SECONDS = 2.0
 _POLL_SECONDS = 0.02
@@ -22,19 +20,6 @@ _POLL_SECONDS = 0.02
 class _Drainable(Protocol):
     draining: bool
     leaving: set[tuple[str, int]]
-
-
-class SharedListener(socket.socket):
-    """A listening socket of many processes, whose queue is not theirs to shorten.
-
-    uvicorn's ``backlog`` is two things at once for asyncio: the length of the queue, and
-    how many connections a process takes in one go. With one in one go, connections that
-    come together are spread over the replicas; with many, one replica takes them all.
-    """
-
-    def listen(self, backlog: int = 0) -> None:
-        """Listen, with a queue of at least :data:`QUEUE_LENGTH`."""
-        super().listen(max(backlog, QUEUE_LENGTH))
 
 
 class DrainingServer(uvicorn.Server):

@@ -31,6 +31,7 @@ __all__ = ["Plan", "Replica", "ReplicaFailedError"]
 
 _WORKER = "brixa_flows.deployment.engines.worker"
 _KILL_AFTER_SECONDS = 20.0
+_QUICK_SECONDS = 5.0
 _CHANGED_WHILE_RUNNING: Any = {
     "config": {
         *("version", "canary", "replicas", "autoscaling"),
@@ -180,7 +181,7 @@ class Replica:
             os.close(writing)
         self._reports, self._reading = await _open_reports(reading)
         try:
-            report = await self._report_on(0)
+            report = await self._report_on(0, self.plan.ready_timeout_seconds)
         except asyncio.CancelledError:
             await self.stop()
             raise
@@ -225,15 +226,16 @@ class Replica:
         with contextlib.suppress(ConnectionError):
             process.stdin.write(order.model_dump_json().encode() + b"\n")
             await process.stdin.drain()
-        report = await self._report_on(order.id)
+        quick = op == "spread"  # and nobody waits long for one that hangs
+        timeout = _QUICK_SECONDS if quick else self.plan.ready_timeout_seconds
+        report = await self._report_on(order.id, timeout)
         if report.get("event") not in ("done", "stale"):
             raise ReplicaFailedError(report.get("error") or "its process ended")
         return report
 
-    async def _report_on(self, order: int) -> dict[str, Any]:
+    async def _report_on(self, order: int, timeout: float) -> dict[str, Any]:
         """What it says to an order; answers that came too late for theirs are skipped."""
         assert self._reports is not None
-        timeout = self.plan.ready_timeout_seconds
         try:
             async with asyncio.timeout(timeout):
                 while line := await self._reports.readline():

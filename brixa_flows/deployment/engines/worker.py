@@ -19,6 +19,7 @@ import json
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -31,7 +32,7 @@ import uvicorn
 from pydantic import BaseModel, ConfigDict
 
 from brixa_flows.deployment.application import PredictorApplication
-from brixa_flows.deployment.engines.draining import DrainingServer, SharedListener
+from brixa_flows.deployment.engines.draining import DrainingServer
 from brixa_flows.deployment.engines.holding import Held, Holder, LoadedCode
 from brixa_flows.deployment.engines.orders import (
     ChangeOrder,
@@ -239,11 +240,10 @@ def _serve(orders: WorkerOrders, holder: Holder, serving: Future[_Serving]) -> N
         ws="none",
         server_header=False,
         proxy_headers=False,
-        backlog=1,  # see SharedListener
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
-    listening = SharedListener(fileno=orders.listen_fd)
+    listening = socket.socket(fileno=orders.listen_fd)
     code = LoadedCode(orders.launched_at)
 
     def begin() -> None:
