@@ -14,6 +14,7 @@ __all__ = [
     "not_allowed",
     "overloaded",
     "too_large",
+    "too_slow",
 ]
 
 _JSON = b"application/json"
@@ -68,6 +69,15 @@ def too_large(limit: int) -> Answer:
     return error_answer(
         413,
         f"body: more than {limit} bytes; send fewer rows at once",
+        ((b"connection", b"close"),),
+    )
+
+
+def too_slow(seconds: float) -> Answer:
+    """A body that did not arrive in time; the rest of it is not read."""
+    return error_answer(
+        408,
+        f"body: not complete after {seconds} seconds; send fewer rows at once",
         ((b"connection", b"close"),),
     )
 

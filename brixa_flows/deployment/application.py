@@ -35,6 +35,7 @@ from brixa_flows.deployment.answers import (
     not_allowed,
     overloaded,
     too_large,
+    too_slow,
 )
 from brixa_flows.deployment.batching import BatchQueue, QueueFullError
 from brixa_flows.deployment.limits import Limits
@@ -266,10 +267,18 @@ class PredictorApplication:
         self, headers: dict[bytes, bytes], receive: Receive, chunks: list[bytes]
     ) -> Answer | None:
         """Put the body into ``chunks``, or say why it is not taken."""
-        limit = self._limits.max_body_bytes
-        refused = _check_headers(headers, limit)
+        refused = _check_headers(headers, self._limits.max_body_bytes)
         if refused is not None:
             return refused
+        seconds = self._limits.max_body_seconds
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._collect(receive, chunks)
+        except TimeoutError:
+            return too_slow(seconds)
+
+    async def _collect(self, receive: Receive, chunks: list[bytes]) -> Answer | None:
+        limit = self._limits.max_body_bytes
         size = 0
         while True:
             message = await receive()

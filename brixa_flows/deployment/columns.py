@@ -187,9 +187,9 @@ class Column:
             values = _whole(values, missing, field)
         if self.kind == "string" and self.dtype.startswith("datetime64"):
             return _times(values, field)
-        return self._as_trained(values)
+        return self._as_trained(values, field)
 
-    def _as_trained(self, values: NDArray[Any]) -> NDArray[Any]:
+    def _as_trained(self, values: NDArray[Any], field: str) -> NDArray[Any]:
         if self.kind not in ("number", "integer"):
             return values
         default = np.dtype(np.float64 if self.kind == "number" else np.int64)
@@ -199,13 +199,32 @@ class Column:
             dtype = default
         if dtype.kind in "iu" and values.dtype.kind == "f":
             return values
-        return values.astype(dtype, copy=False)
+        return values if values.dtype == dtype else _narrowed(values, dtype, field)
 
     def absent(self, rows: int) -> NDArray[Any]:
         """Missing values of shape (n_rows,), for an optional column not sent."""
         if self.kind in ("number", "integer"):
             return np.full(rows, np.nan)
         return np.full(rows, None, dtype=np.object_)
+
+
+def _narrowed(values: NDArray[Any], dtype: np.dtype[Any], field: str) -> NDArray[Any]:
+    """Values in another dtype that holds them; numpy would wrap or make them infinite."""
+    if dtype.kind in "iu" and values.dtype.kind in "iu":
+        limits = np.iinfo(dtype)
+        if int(values.min()) < limits.min or int(values.max()) > limits.max:
+            raise BadRequestError(
+                field,
+                f"a value lies outside of {limits.min} to {limits.max}; the model was "
+                f"trained on {dtype.name}",
+            )
+    with np.errstate(over="ignore"):
+        narrowed: NDArray[Any] = values.astype(dtype)
+    if dtype.kind == "f" and np.isinf(narrowed).any():
+        raise BadRequestError(
+            field, f"a value is too large; the model was trained on {dtype.name}"
+        )
+    return narrowed
 
 
 def _whole(
@@ -216,7 +235,7 @@ def _whole(
     if broken.any():
         row = int(np.argwhere(broken)[0][0])
         raise BadRequestError(field, f"the value of row {row} is not a whole number")
-    if missing.any() or np.abs(values).max() >= _EXACT_BELOW:
+    if missing.any() or float(np.abs(values).max()) >= _EXACT_BELOW:
         return values
     return values.astype(np.int64)
 

@@ -21,15 +21,17 @@ class Limits:
         max_batch_rows: Rows that waiting requests are merged up to; 1 merges none.
         max_waiting: Requests in flight before others are told to come back.
         max_body_bytes: Size of a request.
+        max_body_seconds: How long a caller may take to send it.
     """
 
     max_batch_rows: int = 64
     max_waiting: int = 256
     max_body_bytes: int = 64 * 1024 * 1024
+    max_body_seconds: int = 60
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Limits:
-        """Read MAX_BATCH_SIZE, MAX_CONCURRENT_REQUESTS and MAX_REQUEST_BYTES.
+        """Read MAX_BATCH_SIZE, MAX_CONCURRENT_REQUESTS and so on.
 
         Raises:
             InvalidDeploymentError: If one is no positive whole number.
@@ -39,6 +41,7 @@ class Limits:
             _positive(environment, "MAX_BATCH_SIZE", default.max_batch_rows),
             _positive(environment, "MAX_CONCURRENT_REQUESTS", default.max_waiting),
             _positive(environment, "MAX_REQUEST_BYTES", default.max_body_bytes),
+            _positive(environment, "MAX_BODY_SECONDS", default.max_body_seconds),
         )
 
 

@@ -72,6 +72,7 @@ def _post(summary: str, takes: str, gives: str) -> dict[str, Any]:
             "responses": {
                 "200": {"description": "OK", "content": content(gives)},
                 "400": _ERROR,
+                "408": _ERROR,
                 "413": _ERROR,
                 "500": _ERROR,
                 "503": _ERROR,

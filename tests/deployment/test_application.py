@@ -39,7 +39,7 @@ def classify(inputs):
 
 
 def application(
-    folder: Path, predict=classify, schema=SCHEMA, **limits: int
+    folder: Path, predict=classify, schema=SCHEMA, **limits: float
 ) -> PredictorApplication:
     served = ServedModel(
         deployment="delay-prod",
@@ -253,6 +253,25 @@ def test_json_numbers_are_whole_by_value_and_null_is_allowed_where_the_schema_sa
     assert ask(application(tmp_path), "POST", "/predict", json=records).is_success
 
 
+@pytest.mark.parametrize(
+    ("kind", "dtype", "value", "words"),
+    [
+        ("integer", "int32", 2**31, "outside of -2147483648 to 2147483647"),
+        ("integer", "uint8", -1, "outside of 0 to 255"),
+        ("number", "float32", 1e39, "trained on float32"),
+        ("number", "float16", 70_000, "trained on float16"),
+    ],
+)
+def test_a_value_that_the_trained_dtype_can_not_hold_is_refused_and_not_wrapped(
+    tmp_path, kind, dtype, value, words
+):
+    schema = {"type": "object", "properties": {"x": {"type": kind, "x-dtype": dtype}}}
+    app = application(tmp_path, lambda x: Prediction(x["x"]), schema)
+    refused = ask(app, "POST", "/predict", json=[{"x": 7}, {"x": value}])
+    assert refused.status_code == 400 and words in refused.json()["error"]
+    assert ask(app, "POST", "/predict", json=[{"x": 7}]).json()["predictions"] == [7]
+
+
 def test_times_are_read_from_iso_texts(tmp_path):
     when = {"type": ["string", "null"], "x-dtype": "datetime64[ns]"}
     schema = {"type": "object", "properties": {"when": when}, "required": ["when"]}
@@ -454,6 +473,18 @@ def test_bodies_that_are_sent_slowly_do_not_fill_the_memory(tmp_path):
     app = application(tmp_path, max_body_bytes=1000)
     assert asyncio.run(conversation()) == ([503, 400, 400, 400, 400], 200)
     assert app._held_bytes == 0
+
+
+def test_a_body_that_does_not_come_is_408_and_its_bytes_are_given_back(tmp_path):
+    async def endless_body():
+        yield b"["
+        await asyncio.Event().wait()
+
+    app = application(tmp_path, max_body_seconds=0.05)
+    answer = ask(app, "POST", "/predict", content=endless_body())
+    assert answer.status_code == 408 and "0.05 seconds" in answer.json()["error"]
+    assert answer.headers["connection"] == "close"
+    assert app._held_bytes == app.in_flight == 0
 
 
 @pytest.mark.parametrize("text", ["many", "0", "-1", "1.5", "9" * 40])
