@@ -180,20 +180,25 @@ def canaries(deployer: ModelDeployer, requests: int) -> None:
     under_load("canary and promote, shadow and abort", deployer, requests, change)
 
 
+def connections_of(process: psutil.Process) -> int:
+    """How many clients are connected to a replica."""
+    connections = process.net_connections("tcp")
+    return sum(each.status == psutil.CONN_ESTABLISHED for each in connections)
+
+
 def kills(deployer: ModelDeployer, requests: int) -> None:
-    """One of two replicas, by SIGKILL."""
+    """The one of two replicas with more clients, by SIGKILL."""
     times, held = [], 0
     with clients(deployer.get_endpoint(NAME)) as load:
         began = time.monotonic()
         while load.answered < requests or not times:
-            victim = psutil.Process(deployer.status(NAME).replicas[0].pid)
-            held += sum(
-                each.status == psutil.CONN_ESTABLISHED
-                for each in victim.net_connections("tcp")
-            )
+            pids = [each.pid for each in deployer.status(NAME).replicas]
+            victim = max(map(psutil.Process, pids), key=connections_of)
+            victim.suspend()  # it takes no connection while they are counted
+            held += connections_of(victim)
             started = time.monotonic()
             victim.kill()
-            while deployer.status(NAME).replicas[0].pid in (None, victim.pid):
+            while victim.is_running():
                 time.sleep(0.02)
             while not deployer.status(NAME).healthy:
                 time.sleep(0.02)
