@@ -59,6 +59,7 @@ _KIND_WITH_EXTRA = "postgresql"
 _SILENT = re.compile(r"API request to \S+ failed with (timeout )?exception")
 _GONE = ("TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED")
 _PAUSES_SECONDS = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.5, 3.0)
+_TRIED_AGAIN_WITHIN_SECONDS = 30.0
 _CALLS_AT_ONCE = 5
 _LOST_A_RACE = re.compile(
     "database is locked|deadlock (detected|found)|could not serialize"
@@ -85,6 +86,15 @@ _REMEDIES = (
     (
         re.compile("not a database|malformed|no such table", re.IGNORECASE),
         f"move that file away, then {_ANEW}",
+    ),
+    (
+        re.compile("is locked"),
+        "another program has held it for many seconds; end that one, or try again",
+    ),
+    (
+        re.compile("database schema|locate revision", re.IGNORECASE),
+        "it was made by another release of MLflow: install that one here, or make a "
+        "backup and run mlflow db upgrade if it is the older one",
     ),
     (re.compile("disk is full|disk i/o", re.IGNORECASE), "free room on that disk"),
 )
@@ -156,11 +166,14 @@ class MlflowAccess:
             _TOLD_BY_US.reset(told)
 
     def _call_again(self, function: Callable[[], _Result]) -> _Result:
+        begun = time.monotonic()
         for pause_seconds in _PAUSES_SECONDS:
             try:
                 return self._call_once(function)
             except (MlflowException, SQLAlchemyError) as err:
-                if not _LOST_A_RACE.search(str(err)):
+                # Who waits in the database, as for sqlite's lock, has no more to gain.
+                late = time.monotonic() - begun > _TRIED_AGAIN_WITHIN_SECONDS
+                if late or not _LOST_A_RACE.search(str(err)):
                     raise
             time.sleep(pause_seconds * random.uniform(0.5, 1.5))
         return self._call_once(function)

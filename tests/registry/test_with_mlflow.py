@@ -199,6 +199,16 @@ def test_what_storage_tells_is_checked_while_the_backend_is_away(
     assert re.match("what MLflow shows was not compared: .*127.0.0.1:9", compared)
 
 
+def test_nothing_is_well_while_the_backend_is_away_unless_there_is_nothing(
+    tmp_path: Path,
+) -> None:
+    storage = LocalStorageNode(tmp_path)
+    away = ModelRegistry(storage, tracking_uri="http://127.0.0.1:9")
+    assert away.check() == []
+    ModelRegistry(storage, tracking=MemoryTrackingStore()).register_model("a", "t")
+    assert "was not compared" in away.check()[0]
+
+
 def test_settings_given_by_hand_win_over_the_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -42,8 +42,9 @@ class Checker:
         While the tracking backend is away, of what storage tells, and that it is away.
         """
         found: list[str] = []
-        away: TrackingError | None = None
-        for name in self._reader.models():
+        models = self._reader.models()
+        away = self._why_away() if models else None  # nothing is made where nothing is
+        for name in models:
             standing = self._reader.standing(name)
             found += [f"{each.reason}{_ACCEPT}" for each in standing.lifecycle.lost]
             found += map(told, in_the_way(self._backends, name))
@@ -60,6 +61,13 @@ class Checker:
         if away is not None:
             found.append(f"what MLflow shows was not compared: {away}")
         return found
+
+    def _why_away(self) -> TrackingError | None:
+        try:
+            self._backends.tracking.ping()
+        except TrackingError as err:
+            return err
+        return None
 
     def _of_mlflow(self, standing: Standing) -> list[str]:
         """What the backend does not show as it is."""
