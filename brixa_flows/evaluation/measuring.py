@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -25,6 +24,7 @@ from brixa_flows.evaluation.question import Question
 from brixa_flows.evaluation.ranking import area_parts, auc_interval
 from brixa_flows.evaluation.results import SliceResult
 from brixa_flows.evaluation.terms import terms_of
+from brixa_flows.plugins import import_adapter
 
 __all__ = [
     "SLICES_AT_MOST",
@@ -73,7 +73,7 @@ class Found:
 
 def open_sklearn() -> Any:
     """The adapter that computes values; scikit-learn is imported here and not before."""
-    return importlib.import_module("brixa_flows.evaluation._sklearn")
+    return import_adapter("brixa_flows.evaluation._sklearn")
 
 
 def found_in(

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
 
 from brixa_flows.evaluation.compare import Comparison
 from brixa_flows.evaluation.results import EvaluationResult
+from brixa_flows.plugins import import_adapter
 
 __all__ = ["gains_picture", "pictures_of"]
 
 
 def _plots() -> Any:
-    return importlib.import_module("brixa_flows.evaluation._plots")
+    return import_adapter("brixa_flows.evaluation._plots")
 
 
 def pictures_of(result: EvaluationResult) -> list[tuple[str, str]]:

@@ -9,7 +9,6 @@ of their classes: none of those libraries is imported here.
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brixa_flows.errors import DatasetError, some_of
+from brixa_flows.plugins import import_adapter
 from brixa_flows.prediction.digest import ContentDigest
 from brixa_flows.prediction.forms import InputForm
 from brixa_flows.prediction.sources import Chunk, Source, open_source
@@ -284,4 +284,4 @@ def _add_to_digest(digest: ContentDigest, chunk: Chunk, targets: Sequence[str]) 
 
 
 def _tables() -> Any:
-    return importlib.import_module("brixa_flows.prediction._tables")
+    return import_adapter("brixa_flows.prediction._tables")

@@ -9,11 +9,12 @@ and the library that holds the table make no difference; row order does.
 from __future__ import annotations
 
 import hashlib
-import importlib
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from brixa_flows.plugins import import_adapter
 
 __all__ = ["ContentDigest"]
 
@@ -27,7 +28,7 @@ class ContentDigest:
 
     def __init__(self) -> None:
         self._columns: dict[str, list[Any]] = {}
-        self._tables = importlib.import_module("brixa_flows.prediction._tables")
+        self._tables = import_adapter("brixa_flows.prediction._tables")
 
     def update_column(self, name: str, values: Any) -> None:
         """Add the next values of a column (array of shape (n_samples,) or Arrow)."""

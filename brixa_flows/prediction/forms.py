@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -10,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from brixa_flows.errors import DatasetError, some_of
+from brixa_flows.plugins import import_adapter
 from brixa_flows.registry.facts.metadata import ModelMetadata
 
 __all__ = ["InputForm"]
@@ -112,7 +112,7 @@ class InputForm:
         Raises:
             DatasetError: If its columns don't fit the model.
         """
-        tables = importlib.import_module("brixa_flows.prediction._tables")
+        tables = import_adapter("brixa_flows.prediction._tables")
         names = self.features(table.column_names, targets)
         chosen = table.select(names)
         if self.kind == "text":
@@ -146,7 +146,7 @@ class InputForm:
                 f"{self.model} takes {len(self.columns)} columns, but the array has "
                 f"shape {inputs.shape}: {some_of(self.columns)} are needed"
             )
-        tables = importlib.import_module("brixa_flows.prediction._tables")
+        tables = import_adapter("brixa_flows.prediction._tables")
         columns = {name: inputs[:, i] for i, name in enumerate(self.columns)}
         return tables.frame_of(tables.as_table(columns), self.dtypes)
 

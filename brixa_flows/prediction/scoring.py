@@ -7,7 +7,6 @@ drift profile of the rows, if the version was saved with one to compare with.
 
 from __future__ import annotations
 
-import importlib
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from brixa_flows.drift import DriftProfile
 from brixa_flows.errors import DatasetError, some_of
+from brixa_flows.plugins import import_adapter
 from brixa_flows.prediction.forms import InputForm
 from brixa_flows.prediction.predictor import ModelPredictor
 from brixa_flows.prediction.sources import Chunk, Source, open_source
@@ -264,8 +264,8 @@ def _sql_chunks(url: str, query: str, rows: int) -> Iterator[Chunk]:
 
 
 def _outputs() -> Any:
-    return importlib.import_module("brixa_flows.prediction._outputs")
+    return import_adapter("brixa_flows.prediction._outputs")
 
 
 def _sql() -> Any:
-    return importlib.import_module("brixa_flows.prediction._sql")
+    return import_adapter("brixa_flows.prediction._sql")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import importlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brixa_flows.errors import DatasetError, some_of
+from brixa_flows.plugins import import_adapter
 from brixa_flows.prediction.torch_items import stacked_items
 
 __all__ = ["Chunk", "Source", "open_source"]
@@ -335,4 +335,4 @@ def _tensorflow_chunks(dataset: Any, rows: int) -> Iterator[Chunk]:
 
 
 def _tables() -> Any:
-    return importlib.import_module("brixa_flows.prediction._tables")
+    return import_adapter("brixa_flows.prediction._tables")

@@ -14,7 +14,6 @@ as ``model-signing`` names keys.
 from __future__ import annotations
 
 import hashlib
-import importlib
 import json
 import re
 from collections.abc import Iterable
@@ -32,6 +31,7 @@ from brixa_flows.errors import (
     refuse_blank,
     some_of,
 )
+from brixa_flows.plugins import import_adapter
 from brixa_flows.signing.envelope import Envelope, Signature
 from brixa_flows.signing.key_files import (
     check_folder,
@@ -363,7 +363,7 @@ def _taken(name: str) -> SigningKeyError:
 
 def _ecdsa() -> Any:
     try:
-        return importlib.import_module("brixa_flows.signing.ecdsa")
+        return import_adapter("brixa_flows.signing.ecdsa")
     except ModuleNotFoundError as err:
         missing = err.name or "cryptography"
         raise MissingExtraError("signing and verifying", "sign", missing) from err

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from brixa_flows.errors import SettingsError
+from brixa_flows.plugins import import_adapter
 from brixa_flows.tracking.base import TrackingStore
 
 __all__ = ["embedded_uri", "open_store", "open_store_in_use"]
@@ -59,7 +59,7 @@ def open_store(
     if registry_uri:
         _check_address(registry_uri)
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # MLflow reads it once
-    adapter = importlib.import_module("brixa_flows.tracking.mlflow_store")
+    adapter = import_adapter("brixa_flows.tracking.mlflow_store")
     store: TrackingStore = adapter.MlflowTrackingStore(
         chosen, registry_uri=registry_uri, artifact_folder=folder
     )
@@ -91,7 +91,7 @@ def open_store_in_use() -> TrackingStore | None:
 
     For code that MLflow calls, which knows no other settings.
     """
-    adapter = importlib.import_module("brixa_flows.tracking.mlflow_store")
+    adapter = import_adapter("brixa_flows.tracking.mlflow_store")
     store: TrackingStore | None = adapter.store_in_use()
     return store
 
