@@ -129,6 +129,7 @@ def _comparison(
         gates.metrics,
         target=rows.target.split(", ") if ", " in rows.target else rows.target or None,
         dataset_name=rows.name,
+        slices=gates.compared_slices,
         task=result.task,
     )
     if comparison.dataset.digest != rows.digest:

@@ -79,6 +79,7 @@ def _interval(bounds: tuple[float, float] | None) -> str:
 @click.argument("dataset")
 @click.option("--target", help="Name of the label column.")
 @click.option("--metric", "metrics", multiple=True, help="Repeat for several.")
+@click.option("--slice", "slices", multiple=True, help="Column; repeat for several.")
 @click.option("--margin", default=0.0, help="How much worse is still not worse.")
 @click.option("--html", type=click.Path(dir_okay=False), help="Write it as a page.")
 @json_option
@@ -91,6 +92,7 @@ def compare(
     dataset: str,
     target: str | None,
     metrics: tuple[str, ...],
+    slices: tuple[str, ...],
     margin: float,
     html: str | None,
     json_output: bool,
@@ -109,6 +111,7 @@ def compare(
         dataset,
         list(metrics) or None,
         target=target,
+        slices=slices,
         margin=margin,
     )
     if html:

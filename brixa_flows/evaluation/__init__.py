@@ -1,6 +1,10 @@
 """Metrics with intervals, paired comparison, gates and reports."""
 
-from brixa_flows.evaluation.compare import Comparison, MetricComparison
+from brixa_flows.evaluation.compare import (
+    Comparison,
+    MetricComparison,
+    SliceComparison,
+)
 from brixa_flows.evaluation.evaluator import ModelEvaluator
 from brixa_flows.evaluation.functions import evaluate_function
 from brixa_flows.evaluation.gates import (
@@ -37,6 +41,7 @@ __all__ = [
     "Metric",
     "MetricComparison",
     "ModelEvaluator",
+    "SliceComparison",
     "SliceResult",
     "ThresholdChoice",
     "canonical_metric",

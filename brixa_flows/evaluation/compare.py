@@ -15,7 +15,7 @@ over the metrics (Benjamini and Hochberg). The verdict on the candidate:
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -42,7 +42,16 @@ from brixa_flows.evaluation.ranking import areas_of
 from brixa_flows.evaluation.results import DatasetFacts
 from brixa_flows.versioning import ModelVersion
 
-__all__ = ["Comparison", "MetricComparison", "Verdict", "compare_outcomes"]
+__all__ = [
+    "Comparison",
+    "Difference",
+    "MetricComparison",
+    "SliceComparison",
+    "Verdict",
+    "compare_outcomes",
+    "difference_of",
+    "with_verdicts",
+]
 
 Verdict = Literal["better", "worse", "not_worse", "inconclusive"]
 
@@ -83,6 +92,43 @@ class MetricComparison:
 
 
 @dataclass(frozen=True)
+class SliceComparison:
+    """Two models on the rows where a column has one value.
+
+    Attributes:
+        column: The column.
+        value: Its value, as text; empty where it is missing.
+        rows: Support.
+        metrics: As of the whole; p-values are adjusted over the values too.
+        notes: Why a metric is absent.
+    """
+
+    column: str
+    value: str
+    rows: int
+    metrics: dict[str, MetricComparison]
+    notes: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return vars(self) | {
+            "metrics": _metrics_to_dict(self.metrics),
+            "notes": list(self.notes),
+        }
+
+    @classmethod
+    def from_dict(cls, payload: Mapping[str, Any]) -> SliceComparison:
+        """Read what :meth:`to_dict` wrote."""
+        return cls(
+            column=payload["column"],
+            value=payload["value"],
+            rows=payload["rows"],
+            metrics=_metrics_from_dict(payload["metrics"]),
+            notes=tuple(payload["notes"]),
+        )
+
+
+@dataclass(frozen=True)
 class Comparison:
     """A candidate against a baseline.
 
@@ -94,6 +140,7 @@ class Comparison:
         dataset: The rows both were judged on.
         margin: How much worse still counts as not worse.
         warnings: What a reader must know.
+        slices: The same for parts of the rows.
     """
 
     model_name: str
@@ -103,6 +150,7 @@ class Comparison:
     dataset: DatasetFacts
     margin: float = 0.0
     warnings: tuple[str, ...] = ()
+    slices: tuple[SliceComparison, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -110,36 +158,30 @@ class Comparison:
             "model_name": self.model_name,
             "baseline": str(self.baseline),
             "candidate": str(self.candidate),
-            "metrics": {
-                name: vars(found) | {"interval": list(found.interval)}
-                for name, found in self.metrics.items()
-            },
+            "metrics": _metrics_to_dict(self.metrics),
             "dataset": vars(self.dataset) | {"columns": dict(self.dataset.columns)},
             "margin": self.margin,
             "warnings": list(self.warnings),
+            "slices": [part.to_dict() for part in self.slices],
         }
 
     @classmethod
     def from_dict(cls, payload: Mapping[str, Any]) -> Comparison:
         """Read what :meth:`to_dict` wrote."""
-        metrics = {
-            name: MetricComparison(
-                **{**found, "interval": Interval(*found["interval"])}
-            )
-            for name, found in payload["metrics"].items()
-        }
+        parts = payload.get("slices", ())  # came in 0.2
         return cls(
             model_name=payload["model_name"],
             baseline=ModelVersion.parse(payload["baseline"]),
             candidate=ModelVersion.parse(payload["candidate"]),
-            metrics=MetricValues(metrics),
+            metrics=_metrics_from_dict(payload["metrics"]),
             dataset=DatasetFacts(**payload["dataset"]),
             margin=payload["margin"],
             warnings=tuple(payload["warnings"]),
+            slices=tuple(map(SliceComparison.from_dict, parts)),
         )
 
     def to_markdown(self) -> str:
-        """A table of the metrics with verdicts."""
+        """A table of the metrics with verdicts, and one of the slices."""
         lines = [
             f"## {self.model_name} {self.candidate} against {self.baseline}",
             "",
@@ -156,8 +198,43 @@ class Comparison:
             f"| {found.adjusted_p_value:.3g} | {found.verdict.replace('_', ' ')} |"
             for found in self.metrics.values()
         ]
+        lines += self._slice_lines() if self.slices else []
         lines += [f"\n> {warning}" for warning in self.warnings]
         return "\n".join(lines) + "\n"
+
+    def _slice_lines(self) -> list[str]:
+        lines = [
+            "",
+            f"| slice | rows | metric | {self.baseline} | {self.candidate} "
+            "| difference | 95 % interval | adjusted p | verdict |",
+            "|---|---:|---|---:|---:|---:|---|---:|---|",
+        ]
+        for part in self.slices:
+            where = f"| {part.column} = {part.value or '(missing)'} | {part.rows} "
+            lines += [
+                f"{where}| {found.metric} | {found.baseline:.4f} "
+                f"| {found.candidate:.4f} | {found.difference:+.4f} | {found.interval} "
+                f"| {found.adjusted_p_value:.3g} | {found.verdict.replace('_', ' ')} |"
+                for found in part.metrics.values()
+            ]
+            lines += [f"{where}| {note} | | | | | | |" for note in part.notes]
+        return lines
+
+
+def _metrics_to_dict(metrics: Mapping[str, MetricComparison]) -> dict[str, Any]:
+    return {
+        name: vars(found) | {"interval": list(found.interval)}
+        for name, found in metrics.items()
+    }
+
+
+def _metrics_from_dict(payload: Mapping[str, Any]) -> MetricValues:
+    return MetricValues(
+        {
+            name: MetricComparison(**{**each, "interval": Interval(*each["interval"])})
+            for name, each in payload.items()
+        }
+    )
 
 
 def compare_outcomes(
@@ -192,32 +269,55 @@ def compare_outcomes(
             "comparison needs both on one dataset"
         )
     pair = (baseline, candidate)
-    found = [_difference(metric, pair, value_of, seed) for metric in metrics]
-    adjusted = adjusted_p_values([p_value for *_, p_value, _ in found])
-    compared = MetricValues()
-    for metric, facts, q_value in zip(metrics, found, adjusted, strict=True):
+    found = [(each, difference_of(each, pair, value_of, seed)) for each in metrics]
+    return MetricValues((each.metric, each) for each in with_verdicts(found, margin))
+
+
+Difference = tuple[float, float, Interval, float, str]
+
+
+def with_verdicts(
+    found: Iterable[tuple[Metric, Difference]], margin: float
+) -> list[MetricComparison]:
+    """Differences with their verdicts; the p-values are adjusted over all of them.
+
+    Args:
+        found: Metrics with what :func:`difference_of` says of them.
+        margin: How much worse still counts as not worse.
+    """
+    pairs = list(found)
+    adjusted = adjusted_p_values([p_value for _, (*_, p_value, _) in pairs])
+    compared = []
+    for (metric, facts), q_value in zip(pairs, adjusted, strict=True):
         before, after, interval, p_value, test = facts
-        compared[metric.name] = MetricComparison(
-            metric=metric.name,
-            higher_is_better=metric.higher_is_better,
-            baseline=before,
-            candidate=after,
-            difference=after - before,
-            interval=interval,
-            p_value=p_value,
-            adjusted_p_value=q_value,
-            test=test,
-            verdict=_verdict(interval, metric.sign, q_value, margin),
+        compared.append(
+            MetricComparison(
+                metric=metric.name,
+                higher_is_better=metric.higher_is_better,
+                baseline=before,
+                candidate=after,
+                difference=after - before,
+                interval=interval,
+                p_value=p_value,
+                adjusted_p_value=q_value,
+                test=test,
+                verdict=_verdict(interval, metric.sign, q_value, margin),
+            )
         )
     return compared
 
 
-_Found = tuple[float, float, Interval, float, str]
-
-
-def _difference(
+def difference_of(
     metric: Metric, pair: tuple[Outcomes, Outcomes], value_of: Valuer, seed: int
-) -> _Found:
+) -> Difference:
+    """Both values, the interval of the difference, its p-value and the test.
+
+    Args:
+        metric: What is compared.
+        pair: Baseline and candidate, on the same rows and in the same coding.
+        value_of: Computes a metric's value.
+        seed: Of the draws.
+    """
     before, after = (value_of(metric, outcomes) for outcomes in pair)
     if metric.name == "accuracy" and pair[0].classifies:
         return before, after, *_mcnemar(*pair)

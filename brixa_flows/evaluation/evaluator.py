@@ -7,14 +7,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from brixa_flows.errors import EvaluationError, VersionNotFoundError
-from brixa_flows.evaluation.aligning import align
 from brixa_flows.evaluation.answering import Answerer, Elsewhere
-from brixa_flows.evaluation.compare import Comparison, compare_outcomes
+from brixa_flows.evaluation.compare import Comparison
 from brixa_flows.evaluation.kept import KeptResults
 from brixa_flows.evaluation.leaderboard import Leaderboard, rank
-from brixa_flows.evaluation.measuring import open_sklearn
-from brixa_flows.evaluation.metrics import metrics_for
 from brixa_flows.evaluation.outcomes import Task
+from brixa_flows.evaluation.pairing import compare_run
 from brixa_flows.evaluation.question import EXACT_ROWS, Question, Wanted
 from brixa_flows.evaluation.report import check_format, render
 from brixa_flows.evaluation.results import EvaluationResult
@@ -144,6 +142,7 @@ class ModelEvaluator:
         *,
         target: str | Sequence[str] | None = None,
         dataset_name: str | None = None,
+        slices: Sequence[str] = (),
         task: Task | None = None,
         positive: Any = None,
         threshold: float | None = None,
@@ -157,9 +156,10 @@ class ModelEvaluator:
             baseline: Version (or spec, such as ``production``) to beat.
             candidate: The other version.
             dataset: Labelled rows; read once, both predict each batch.
-            metrics: As for :meth:`evaluate`, and so the five that follow.
+            metrics: As for :meth:`evaluate`, and so the six that follow.
             target: Name of the label column.
             dataset_name: What people call the data.
+            slices: Columns for each of whose values the two are compared too.
             task: Said instead of inferred.
             positive: The positive label.
             threshold: Of both.
@@ -172,23 +172,10 @@ class ModelEvaluator:
         """
         before = self._predictor(model_name, baseline)
         after = self._predictor(model_name, candidate)
-        question = Question(metrics, (), task, positive, threshold, self._seed)
-        known = InputForm.of(before.metadata).columns
+        question = Question(metrics, slices, task, positive, threshold, self._seed)
+        known = (*InputForm.of(before.metadata).columns, *slices)
         batches = self._open(dataset, target, after.metadata, dataset_name, known)
-        run = Run([after, before], batches)
-        ours, theirs, warnings = align(*map(run.outcomes, (question,) * 2, (0, 1)))
-        chosen = metrics_for(metrics, ours)
-        usable = [metric.name for metric in metrics_for(metrics, theirs)]
-        compared = compare_outcomes(
-            theirs,
-            ours,
-            [metric for metric in chosen if metric.name in usable],
-            value_of=open_sklearn().value_of,
-            margin=margin,
-            seed=self._seed,
-        )
-        versions = before.metadata.version, after.metadata.version
-        found = Comparison(model_name, *versions, compared, run.facts, margin, warnings)
+        found = compare_run(Run([after, before], batches, slices), question, margin)
         if record:
             self._kept.add_comparison(found)
         return found

@@ -114,7 +114,7 @@ class Gate(PolicyData):
     slice: str | None = Field(
         None,
         min_length=1,
-        description="Column; min and max must hold for the rows of each of its values.",
+        description="Column; each condition must hold for the rows of each value.",
     )
     min_rows: int = Field(
         30, ge=1, description="Values with fewer rows are told and not judged (slice)."
@@ -142,11 +142,6 @@ class Gate(PolicyData):
             raise ValueError(f"has min {self.min} above max {self.max}; swap them")
         if self.margin and not self.is_relative:
             raise ValueError("has a margin but nothing to compare with; drop margin=")
-        if self.slice is not None and self.is_relative:
-            raise ValueError(
-                "compares with production, which is done on all rows; drop slice=, or "
-                "give min= or max="
-            )
         return self
 
     @property

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
 
 from brixa_flows.errors import some_of
-from brixa_flows.evaluation.compare import Comparison, MetricComparison
+from brixa_flows.evaluation.compare import (
+    Comparison,
+    MetricComparison,
+    SliceComparison,
+)
 from brixa_flows.evaluation.gate import Gate, GateOutcome
 from brixa_flows.evaluation.metric_catalog import named_metric
 from brixa_flows.evaluation.metrics import METRICS, canonical_metric, no_such_metric
 from brixa_flows.evaluation.results import EvaluationResult, SliceResult
 
 __all__ = ["judge_gate"]
+
+_Part = TypeVar("_Part", SliceResult, SliceComparison)
 
 
 def judge_gate(
@@ -31,10 +38,9 @@ def judge_gate(
     if not named_metric(gate.metric) and gate.metric not in measured:
         return GateOutcome(gate, False, _unknown(gate.metric, result, measured))
     parts = []
-    if gate.slice is not None:
-        parts.append(_judge_slices(gate, result))
-    elif gate.min is not None or gate.max is not None:
-        parts.append(_judge_value(gate, result))
+    if gate.min is not None or gate.max is not None:
+        judge_values = _judge_value if gate.slice is None else _judge_slices
+        parts.append(judge_values(gate, result))
     if gate.is_relative:
         parts.append(_judge_difference(gate, result, comparison))
     passed = all(part for part, _ in parts)
@@ -78,14 +84,9 @@ def _judge_slices(gate: Gate, result: EvaluationResult) -> tuple[bool, str]:
             f"{gate.metric} was not evaluated by {gate.slice} (slices: "
             f"{some_of(known) or 'none'}); evaluate with slices=[{gate.slice!r}]"
         )
-    judged = [part for part in parts if part.rows >= gate.min_rows]
-    few = [f"{part.value!r} ({part.rows})" for part in parts if part not in judged]
-    aside = f"; under {gate.min_rows} rows, not judged: {some_of(few)}" if few else ""
+    judged, aside = _with_support(gate, parts)
     if not judged:
-        return False, (
-            f"{gate.metric} by {gate.slice}: no value has {gate.min_rows} rows, so "
-            f"nothing can be judged{aside}"
-        )
+        return False, _nothing_to_judge(gate, aside)
     faults = [fault for part in judged if (fault := _slice_fault(gate, name, part))]
     if faults:
         return False, f"{gate.metric} where {some_of(faults)}{aside}"
@@ -97,11 +98,39 @@ def _judge_slices(gate: Gate, result: EvaluationResult) -> tuple[bool, str]:
     )
 
 
+def _with_support(gate: Gate, parts: Sequence[_Part]) -> tuple[list[_Part], str]:
+    """Slices with enough rows, and the others in words."""
+    few = [f"{each.value!r} ({each.rows})" for each in parts if _is_small(gate, each)]
+    aside = f"; under {gate.min_rows} rows, not judged: {some_of(few)}" if few else ""
+    return [each for each in parts if not _is_small(gate, each)], aside
+
+
+def _is_small(gate: Gate, part: SliceResult | SliceComparison) -> bool:
+    return part.rows < gate.min_rows
+
+
+def _nothing_to_judge(gate: Gate, aside: str) -> str:
+    return (
+        f"{gate.metric} by {gate.slice}: no value has {gate.min_rows} rows, so "
+        f"nothing can be judged{aside}"
+    )
+
+
+def _unjudged(gate: Gate, name: str, part: SliceResult | SliceComparison) -> str:
+    why = next(
+        (note for note in part.notes if note.startswith(f"{name} ")), "no number"
+    )
+    return f"{_where(gate, part)} can't be judged: {why}"
+
+
+def _where(gate: Gate, part: SliceResult | SliceComparison) -> str:
+    return f"{gate.slice} is {part.value!r} ({part.rows} rows)"
+
+
 def _slice_fault(gate: Gate, name: str, part: SliceResult) -> str:
-    where = f"{gate.slice} is {part.value!r} ({part.rows} rows)"
+    where = _where(gate, part)
     if name not in part.metrics:
-        why = next((note for note in part.notes if note.startswith(name)), "no number")
-        return f"{where} can't be judged: {why}"
+        return _unjudged(gate, name, part)
     fault = _fault(gate, part.metrics[name])
     return f"{where} is {part.metrics[name]:.4f}, {fault}" if fault else ""
 
@@ -151,6 +180,8 @@ def _judge_difference(
         return False, _not_measured(gate.metric, "compared", comparison.metrics)
     stage = "" if result.production is None else " in production"
     rival = f"{comparison.baseline}{stage}"
+    if gate.slice is not None:
+        return _judge_slice_gains(gate, name, comparison, rival)
     return _judge_gain(gate, comparison.metrics[name], rival, comparison.dataset.rows)
 
 
@@ -171,12 +202,16 @@ def _without_comparison(gate: Gate, result: EvaluationResult) -> tuple[bool, str
 def _judge_gain(
     gate: Gate, found: MetricComparison, rival: str, rows: int
 ) -> tuple[bool, str]:
-    low, high = found.gain
-    facts = (
+    passed, words = _gain(gate, found)
+    return passed, (
         f"{gate.metric} is {found.candidate:.4f} against {found.baseline:.4f} of "
-        f"{rival} on the same {rows} rows; the gain is between {low:+.4f} and "
-        f"{high:+.4f} (95 %)"
+        f"{rival} on the same {rows} rows; {words}"
     )
+
+
+def _gain(gate: Gate, found: MetricComparison) -> tuple[bool, str]:
+    low, high = found.gain
+    facts = f"the gain is between {low:+.4f} and {high:+.4f} (95 %)"
     if gate.not_worse_than and low < -gate.margin:
         return False, f"{facts}, so it may be worse by more than {gate.margin:g}"
     if gate.better_than and low <= gate.margin:
@@ -187,6 +222,37 @@ def _judge_gain(
     if gate.better_than:
         return True, f"{facts}, so it is better by more than {gate.margin:g}"
     return True, f"{facts}, so it is not worse by more than {gate.margin:g}"
+
+
+def _judge_slice_gains(
+    gate: Gate, name: str, comparison: Comparison, rival: str
+) -> tuple[bool, str]:
+    parts = [part for part in comparison.slices if part.column == gate.slice]
+    if not parts:
+        known = sorted({part.column for part in comparison.slices})
+        return False, (
+            f"{gate.metric} was not compared by {gate.slice} (slices: "
+            f"{some_of(known) or 'none'}); compare with slices=[{gate.slice!r}]"
+        )
+    judged, aside = _with_support(gate, parts)
+    if not judged:
+        return False, _nothing_to_judge(gate, aside)
+    faults = [fault for part in judged if (fault := _gain_fault(gate, name, part))]
+    if faults:
+        return False, f"{gate.metric} against {rival} where {some_of(faults)}{aside}"
+    worst = min(judged, key=lambda part: part.metrics[name].gain.low)
+    return True, (
+        f"{gate.metric} against {rival} holds for each of {len(judged)} values of "
+        f"{gate.slice}; at worst, where it is {worst.value!r} ({worst.rows} rows), "
+        f"{_gain(gate, worst.metrics[name])[1]}{aside}"
+    )
+
+
+def _gain_fault(gate: Gate, name: str, part: SliceComparison) -> str:
+    if name not in part.metrics:
+        return _unjudged(gate, name, part)
+    passed, words = _gain(gate, part.metrics[name])
+    return "" if passed else f"{_where(gate, part)}: {words}"
 
 
 def _unknown(metric: str, result: EvaluationResult, measured: Iterable[str]) -> str:

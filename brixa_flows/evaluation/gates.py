@@ -166,6 +166,12 @@ class GatePolicy(PolicyData):
         return list(dict.fromkeys(gate.slice for gate in self.gates if gate.slice))
 
     @property
+    def compared_slices(self) -> list[str]:
+        """Those of them by which it compares with production."""
+        relative = (gate.slice for gate in self.gates if gate.is_relative)
+        return list(dict.fromkeys(filter(None, relative)))
+
+    @property
     def needs_drift(self) -> bool:
         """Whether a gate asks for the drift of the rows."""
         return any(gate.require == "no_drift" for gate in self.gates)

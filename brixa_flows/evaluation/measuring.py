@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -37,6 +37,7 @@ __all__ = [
     "share_warnings",
     "slice_by",
     "slice_of",
+    "slice_rows",
     "slice_texts",
 ]
 
@@ -176,19 +177,30 @@ def slice_by(
     Raises:
         EvaluationError: If a column has too many different values to be a slice.
     """
-    results = []
-    for column, values in columns.items():
-        texts = slice_texts(values)
-        different = np.unique(texts)
-        if different.size > SLICES_AT_MOST:
-            raise EvaluationError(
-                f"the column {column!r} has {different.size} different values; a slice "
-                f"column may have {SLICES_AT_MOST}: bin it first"
-            )
-        for value in different:
-            part = outcomes.take(np.flatnonzero(texts == value))
-            results.append(slice_of(column, str(value), part, metrics, seed))
-    return tuple(results)
+    return tuple(
+        slice_of(column, value, outcomes.take(rows), metrics, seed)
+        for column, values in columns.items()
+        for value, rows in slice_rows(column, values)
+    )
+
+
+def slice_rows(
+    column: str, values: NDArray[Any]
+) -> Iterator[tuple[str, NDArray[np.int64]]]:
+    """Each value of a column as slices are named, and the indices of its rows.
+
+    Raises:
+        EvaluationError: If it has too many different values to be a slice.
+    """
+    texts = slice_texts(values)
+    different = np.unique(texts)
+    if different.size > SLICES_AT_MOST:
+        raise EvaluationError(
+            f"the column {column!r} has {different.size} different values; a slice "
+            f"column may have {SLICES_AT_MOST}: bin it first"
+        )
+    for value in different:
+        yield str(value), np.flatnonzero(texts == value)
 
 
 def slice_texts(values: NDArray[Any]) -> NDArray[Any]:

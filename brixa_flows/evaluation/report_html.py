@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from html import escape
 
-from brixa_flows.evaluation.compare import Comparison
+from brixa_flows.evaluation.compare import Comparison, MetricComparison
 from brixa_flows.evaluation.pictures import gains_picture, pictures_of
 from brixa_flows.evaluation.results import EvaluationResult, SliceResult
 
@@ -14,7 +15,7 @@ _STYLE = """
 :root { color-scheme: light; }
 body { font: 15px/1.5 system-ui, sans-serif; color: #1c2330; background: #f4f5f7;
        margin: 0; }
-main { max-width: 980px; margin: 0 auto; padding: 32px 20px 64px; }
+main { max-width: 1060px; margin: 0 auto; padding: 32px 20px 64px; }
 h1 { font-size: 26px; margin: 0 0 4px; }
 h2 { font-size: 18px; margin: 36px 0 12px; }
 .facts { color: #566070; margin: 0 0 24px; overflow-wrap: anywhere; }
@@ -64,15 +65,7 @@ def render_html(result: EvaluationResult) -> str:
 def render_comparison_html(comparison: Comparison) -> str:
     """A comparison as one HTML page, with the gains as a forest plot."""
     title = f"{comparison.model_name} {comparison.candidate}"
-    rows = "".join(
-        f"<tr><td>{escape(found.metric)}</td><td>{found.baseline:.4f}</td>"
-        f"<td>{found.candidate:.4f}</td><td>{found.difference:+.4f}</td>"
-        f'<td class="interval">{found.interval}</td>'
-        f"<td>{found.adjusted_p_value:.3g}</td>"
-        f"<td>{found.verdict.replace('_', ' ')}</td>"
-        f'<td class="interval">{escape(found.test)}</td></tr>'
-        for found in comparison.metrics.values()
-    )
+    rows = "".join(f"<tr>{_gain_cells(each)}" for each in comparison.metrics.values())
     dataset = comparison.dataset
     body = [
         f"<h1>{escape(title)} against {comparison.baseline}</h1>",
@@ -80,13 +73,50 @@ def render_comparison_html(comparison: Comparison) -> str:
         f"{escape(dataset.name)}, digest {escape(dataset.digest)}; worse by less than "
         f"{comparison.margin:g} counts as not worse.</p>",
         *(f'<p class="note">{escape(note)}</p>' for note in comparison.warnings),
-        "<section><table><thead><tr><th>metric</th>"
-        f"<th>{comparison.baseline}</th><th>{comparison.candidate}</th>"
-        "<th>difference</th><th>95 % interval</th><th>adjusted p</th><th>verdict</th>"
-        f"<th>test</th></tr></thead><tbody>{rows}</tbody></table></section>",
+        f"<section><table><thead><tr>{_gain_heads(comparison)}"
+        f"<tbody>{rows}</tbody></table></section>",
         f'<div class="figures">{_figure(*gains_picture(comparison))}</div>',
     ]
+    if comparison.slices:
+        body += ["<h2>Slices</h2>", *_compared_slices(comparison)]
     return _page(f"{title} against {comparison.baseline}", body)
+
+
+def _gain_heads(comparison: Comparison) -> str:
+    names = ["metric", str(comparison.baseline), str(comparison.candidate)]
+    names += ["difference", "95 % interval", "adjusted p", "verdict", "test"]
+    return "".join(f"<th>{escape(name)}</th>" for name in names) + "</tr></thead>"
+
+
+def _gain_cells(found: MetricComparison) -> str:
+    return (
+        f"<td>{escape(found.metric)}</td><td>{found.baseline:.4f}</td>"
+        f"<td>{found.candidate:.4f}</td><td>{found.difference:+.4f}</td>"
+        f'<td class="interval">{found.interval}</td>'
+        f"<td>{found.adjusted_p_value:.3g}</td>"
+        f"<td>{found.verdict.replace('_', ' ')}</td>"
+        f'<td class="interval">{escape(found.test)}</td></tr>'
+    )
+
+
+def _compared_slices(comparison: Comparison) -> Iterator[str]:
+    """A table for each column."""
+    for column in dict.fromkeys(part.column for part in comparison.slices):
+        rows = ""
+        for part in comparison.slices:
+            if part.column != column:
+                continue
+            where = f"<tr><td>{escape(part.value) or '(missing)'}</td>"
+            where += f"<td>{part.rows:,}</td>"
+            rows += "".join(where + _gain_cells(each) for each in part.metrics.values())
+            rows += "".join(
+                f'{where}<td colspan="8" class="interval">{escape(note)}</td></tr>'
+                for note in part.notes
+            )
+        yield (
+            f"<section><table><thead><tr><th>{escape(column)}</th><th>rows</th>"
+            f"{_gain_heads(comparison)}<tbody>{rows}</tbody></table></section>"
+        )
 
 
 def _figure(caption: str, uri: str) -> str:

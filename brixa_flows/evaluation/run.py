@@ -29,12 +29,24 @@ class Run:
     Args:
         answerers: The models; the batches are in the form of the first.
         batches: Labelled rows.
+        columns: Names of columns to keep.
+
+    Attributes:
+        metadata: Of the models.
+        columns: Values by name of the columns.
+        facts: The data.
     """
 
-    def __init__(self, answerers: Sequence[Answerer], batches: LabelledBatches) -> None:
-        self._metadata = [each.metadata for each in answerers]
-        with _progress(self._metadata, batches) as advance:
-            self._answered = answer(answerers, batches, advance=advance)
+    def __init__(
+        self,
+        answerers: Sequence[Answerer],
+        batches: LabelledBatches,
+        columns: Sequence[str] = (),
+    ) -> None:
+        self.metadata = [each.metadata for each in answerers]
+        with _progress(self.metadata, batches) as advance:
+            self._answered = answer(answerers, batches, columns, advance)
+        self.columns = self._answered.columns
         self.facts = DatasetFacts.of(batches)
 
     def outcomes(self, question: Question, place: int = 0) -> Outcomes:
@@ -47,8 +59,8 @@ class Run:
         Raises:
             EvaluationError: If the two don't fit; names the model.
         """
-        with _naming(self._metadata[place]):
-            return _outcomes(self._answered, question, self._metadata[place], place)
+        with _naming(self.metadata[place]):
+            return _outcomes(self._answered, question, self.metadata[place], place)
 
 
 def result_of(

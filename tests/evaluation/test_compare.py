@@ -16,6 +16,7 @@ from brixa_flows.evaluation.compare import (
 )
 from brixa_flows.evaluation.metrics import metrics_for
 from brixa_flows.evaluation.outcomes import Outcomes
+from brixa_flows.evaluation.pairing import compare_slices
 from brixa_flows.evaluation.results import DatasetFacts
 from brixa_flows.versioning import ModelVersion
 from tests.evaluation.outcome_makers import numbers, two_classes
@@ -145,8 +146,33 @@ def test_a_classifier_is_not_compared_with_a_regression() -> None:
         align(two_classes(10), numbers(10))
 
 
+def test_slices_are_compared_as_if_their_rows_were_all_there_are() -> None:
+    good = two_classes(400)
+    bad = worsened(good, 0.3)
+    region = np.where(np.arange(400) < 300, "north", "south").astype(object)
+    south = np.flatnonzero(good.truth == 1)[-5:]
+    region[south] = None  # of one class only
+    metrics = metrics_for(["accuracy", "f1", "auc"], good)
+    parts = compare_slices({"region": region}, (good, bad), metrics)
+    assert [part.value for part in parts] == ["", "north", "south"]
+    lone, north, _ = parts
+    assert list(lone.metrics) == ["accuracy", "f1"] and lone.rows == 5
+    assert lone.notes[0].startswith("roc_auc needs")
+    rows = np.flatnonzero(region == "north")
+    alone = compared(good.take(rows), bad.take(rows), ["accuracy", "f1", "auc"])
+    for name, found in north.metrics.items():
+        assert found.interval == alone[name].interval
+        assert found.p_value == alone[name].p_value
+    # Eight tests of one column, so luck has eight chances.
+    raw = sorted(each.p_value for part in parts for each in part.metrics.values())
+    least = min(each.adjusted_p_value for p in parts for each in p.metrics.values())
+    assert least == pytest.approx(min(p * 8 / (i + 1) for i, p in enumerate(raw)))
+
+
 def test_a_comparison_survives_json() -> None:
     good = two_classes(80)
+    half = {"half": np.arange(80) // 40}
+    pair = (good, worsened(good, 0.3))
     comparison = Comparison(
         model_name="flowers",
         baseline=ModelVersion.parse("1.0.0"),
@@ -154,8 +180,11 @@ def test_a_comparison_survives_json() -> None:
         metrics=compared(good, worsened(good, 0.3), ["f1", "auc"]),
         dataset=DatasetFacts("test", "0" * 32, 80),
         warnings=("careful",),
+        slices=compare_slices(half, pair, metrics_for(["f1"], good)),
     )
     again = Comparison.from_dict(json.loads(json.dumps(comparison.to_dict())))
     assert again == comparison
     assert again.metrics["auc"].verdict == comparison.metrics["roc_auc"].verdict
     assert "| roc_auc |" in comparison.to_markdown()
+    assert "| half = 1 | 40 | f1 |" in comparison.to_markdown()
+    assert again.slices[0].metrics["f1_score"].metric == "f1"

@@ -196,6 +196,21 @@ def test_production_is_compared_on_the_same_rows_and_a_gate_decides(
     worse = evaluator.compare("flowers", "2.0.0", "1.0.0", shop.test, ["auc"])
     assert worse.metrics["auc"].verdict == "worse"
 
+    sizes = np.where(np.arange(len(shop.test)) < 20, "few", "many")
+    rows = shop.test.assign(size=sizes)
+    each = evaluator.compare(
+        "flowers", "production", "2.0.0", rows, ["auc"], slices=["size"]
+    )
+    assert [(part.value, part.rows) for part in each.slices] == [
+        ("few", 20), ("many", 380),
+    ]  # fmt: skip
+    assert each.metrics["auc"].interval == comparison.metrics["auc"].interval
+    gate = Gate("auc", better_than="production", slice="size")
+    [outcome] = GatePolicy([gate]).decide(second, each).gates
+    assert outcome.passed and "not judged: 'few' (20)" in outcome.sentence
+    assert "where it is 'many' (380 rows)" in outcome.sentence
+    assert "<td>many</td><td>380</td>" in render_comparison_html(each)
+
 
 def test_versions_of_different_tasks_are_not_compared(
     evaluator: ModelEvaluator, workshop: Any

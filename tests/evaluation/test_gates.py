@@ -14,7 +14,11 @@ from pydantic import BaseModel
 
 from brixa_flows.blocks import BrixaGatePolicy
 from brixa_flows.errors import EvaluationError
-from brixa_flows.evaluation.compare import Comparison, MetricComparison
+from brixa_flows.evaluation.compare import (
+    Comparison,
+    MetricComparison,
+    SliceComparison,
+)
 from brixa_flows.evaluation.gates import ApprovalRule, Gate, GatePolicy
 from brixa_flows.evaluation.intervals import Interval
 from brixa_flows.evaluation.metrics import METRICS, MetricValues
@@ -182,7 +186,6 @@ def test_a_comparison_of_another_candidate_is_refused() -> None:
         ({"minimum": 0.5}, "unknown key 'minimum'"),
         ({"better_than": "staging"}, "better_than: .*'production'"),
         ({"better_than": "production", "margin": -1}, "margin: .*greater than"),
-        ({"better_than": "production", "slice": "a"}, "done on all rows; drop slice="),
         ({"require": "signature", "min": 1}, "a fact, which has no other condition"),
         ({"require": "luck"}, "require: .*'signature' or 'no_drift'"),
     ],
@@ -312,6 +315,67 @@ def test_a_gate_may_hold_for_every_value_of_a_column(
     assert outcome.passed is passes
     assert re.search(words, outcome.sentence), outcome.sentence
     assert str(outcome.gate) == "f1 >= 0.6 for each region"
+
+
+def sliced_comparison(**bounds: tuple[int, tuple[float, float] | None]) -> Comparison:
+    whole = comparison(roc_auc=(0.01, 0.03))
+    parts = [
+        SliceComparison(
+            "carrier",
+            value,
+            rows,
+            comparison(roc_auc=gain).metrics if gain else MetricValues(),
+            () if gain else ("roc_auc needs both classes",),
+        )
+        for value, (rows, gain) in bounds.items()
+    ]
+    return replace(whole, slices=tuple(parts))
+
+
+@pytest.mark.parametrize(
+    ("bounds", "passes", "words"),
+    [
+        (
+            {"AA": (50, (0.0, 0.02)), "UA": (90, (-0.005, 0.02))},
+            True,
+            "each of 2 values of carrier; at worst, where it is 'UA' .90 rows., the "
+            "gain is between -0.0050",
+        ),
+        (
+            {"AA": (50, (0.0, 0.02)), "UA": (90, (-0.2, 0.3))},
+            False,
+            "carrier is 'UA' .90 rows.: .*so it may be worse by more than 0.01",
+        ),
+        (
+            {"AA": (50, (0.0, 0.02)), "UA": (9, (-0.2, 0.3))},
+            True,
+            "under 30 rows, not judged: 'UA' .9.",
+        ),
+        ({"AA": (9, (0.0, 0.02))}, False, "no value has 30 rows"),
+        ({"AA": (50, None)}, False, "can't be judged: roc_auc needs both classes"),
+        ({}, False, "not compared by carrier .slices: none.; compare with slices="),
+    ],
+)
+def test_a_relative_gate_may_hold_for_every_value_of_a_column(
+    bounds: dict[str, tuple[int, tuple[float, float] | None]], passes: bool, words: str
+) -> None:
+    gate = Gate("auc", not_worse_than="production", margin=0.01, slice="carrier")
+    policy = GatePolicy([gate, Gate("f1", min=0, slice="region")])
+    assert policy.compared_slices == ["carrier"]
+    judged = result(production="1.0.0", roc_auc=0.8)
+    outcome = policy.decide(judged, sliced_comparison(**bounds)).gates[0]
+    assert outcome.passed is passes
+    assert re.search(words, outcome.sentence), outcome.sentence
+
+
+def test_a_gate_by_slice_may_ask_for_a_value_and_for_a_gain() -> None:
+    gate = Gate("f1", min=0.9, better_than="production", slice="region")
+    kept = SliceComparison("region", "north", 50, comparison(f1=(0.01, 0.03)).metrics)
+    judged = replace(sliced(north=(50, 0.8)), production="1.0.0")
+    compared = replace(comparison(f1=(0.01, 0.03)), slices=(kept,))
+    [outcome] = GatePolicy([gate]).decide(judged, compared).gates
+    assert not outcome.passed  # the gain is there, the value is not
+    assert "below the least allowed 0.9; f1 against 1.0.0 in" in outcome.sentence
 
 
 @pytest.mark.parametrize(
