@@ -1,20 +1,33 @@
-"""Serve a version at an endpoint, or roll a running deployment over to it."""
+"""Serve a version at an endpoint, or roll a running deployment over to it.
+
+One roll-out of a deployment at a time, in the order of the promotions that asked for
+them. Whether the version still holds its stage is asked when it is the run's turn. If it
+loses the stage while it is rolled out, the run of the version that took it comes later
+in turn, so what holds the stage is what is served in the end.
+"""
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Literal
 
-from prefect import flow
+from prefect import State, flow
+from prefect.states import Completed
 from pydantic import Field
 
 from brixa_flows.tasks.announcing import announce
 from brixa_flows.tasks.deployment import is_in_stage, roll_out
 from brixa_flows.tasks.remedies import links_remedy
 from brixa_flows.tasks.reporting import publish_deployment
-from brixa_flows.tasks.requests import FlowRequest
+from brixa_flows.tasks.requests import QueuedRequest
+from brixa_flows.tasks.turns import await_turn
+
+_FLOW = "deploy_model"
+# Large models load for minutes, in a trial and again in each replica.
+_RUNS_AT_MOST = timedelta(hours=1)
 
 
-class DeployRequest(FlowRequest):
+class DeployRequest(QueuedRequest):
     """Which version to serve, and where."""
 
     name: str = Field(description="Model.")
@@ -30,18 +43,34 @@ class DeployRequest(FlowRequest):
     )
     registry: str = Field("brixa", description="Brixa Registry block.")
 
+    @property
+    def place(self) -> str:
+        """Name of the deployment."""
+        return self.deployment or self.name
+
+    @property
+    def queue(self) -> tuple[str, ...]:
+        """Roll-outs of one deployment take turns."""
+        return self.registry, self.place
+
 
 @flow(
-    name="deploy_model",
+    name=_FLOW,
     flow_run_name="deploy {request.name} {request.version}",
-    description="Serves a version over REST; returns when it answers.",
+    description="Serves a version over REST, one roll-out of a deployment at a time; "
+    "returns when it answers.",
 )
 @links_remedy
-def deploy_model(request: DeployRequest) -> None:
-    """Roll out, show, announce."""
+def deploy_model(request: DeployRequest) -> State[None] | None:
+    """Wait for its turn; unless it was overtaken, roll out, show, announce."""
+    await_turn(_FLOW, request, _RUNS_AT_MOST)
     who = (request.registry, request.name, request.version)
     if request.stage != "any" and not is_in_stage(*who, request.stage):
-        return
-    deployed = roll_out(*who, request.deployment or request.name, request.target)
+        return Completed(
+            message=f"{request.name} {request.version} is no longer in {request.stage}, "
+            f"so {request.place} is left as it is"
+        )
+    deployed = roll_out(*who, request.place, request.target)
     publish_deployment(deployed.payload)
     announce(request.registry, deployed)
+    return None

@@ -7,6 +7,7 @@ are asked again: what is in production may have changed meanwhile, by hand.
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any, Literal
 
 from prefect import flow, get_run_logger, runtime
@@ -17,17 +18,20 @@ from brixa_flows.events import DEFAULT_POLICY, GateRefused
 from brixa_flows.outbox import promoted
 from brixa_flows.registry import StageRecord
 from brixa_flows.tasks.announcing import announce, announce_whole
+from brixa_flows.tasks.answering import FLOW
 from brixa_flows.tasks.notifying import tell_of_refusal
 from brixa_flows.tasks.promotion import ask_policy, ask_somebody, move_to_stage
 from brixa_flows.tasks.remedies import links_remedy
 from brixa_flows.tasks.reporting import publish_decision
-from brixa_flows.tasks.requests import FlowRequest
+from brixa_flows.tasks.requests import QueuedRequest
 from brixa_flows.tasks.turns import await_turn
 
 _ATTEMPTS = 3
+# It takes seconds while it runs.
+_RUNS_AT_MOST = timedelta(minutes=15)
 
 
-class PromoteRequest(FlowRequest):
+class PromoteRequest(QueuedRequest):
     """Which version, where to, by which rules."""
 
     name: str = Field(description="Model.")
@@ -45,6 +49,11 @@ class PromoteRequest(FlowRequest):
     actor: str = Field("", description="Who asks; empty is this flow run.")
     registry: str = Field("brixa", description="Brixa Registry block.")
 
+    @property
+    def queue(self) -> tuple[str, ...]:
+        """Promotions of one model take turns, whatever the stage."""
+        return self.registry, self.name
+
     def refused(self, reasons: list[str]) -> GateRefused:
         """The event that it was refused."""
         return GateRefused(
@@ -57,7 +66,7 @@ class PromoteRequest(FlowRequest):
 
 
 @flow(
-    name="promote_model",
+    name=FLOW,
     flow_run_name="promote {request.name} {request.version} to {request.stage}",
     description="Asks a gate policy, and a person if the policy says so, and moves the "
     "version to the stage or refuses; one promotion of a model at a time.",
@@ -65,7 +74,7 @@ class PromoteRequest(FlowRequest):
 @links_remedy
 def promote_model(request: PromoteRequest) -> None:
     """Wait for its turn, decide, and decide again if production changed meanwhile."""
-    await_turn(request.registry, request.name)
+    await_turn(FLOW, request, _RUNS_AT_MOST)
     for attempt in range(1, _ATTEMPTS + 1):
         try:
             record = decide_and_move(request)

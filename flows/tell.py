@@ -15,6 +15,10 @@ class TellRequest(FlowRequest):
 
     subject: str = Field(description="One line.")
     text: str = Field("", description="What happened, and what to do.")
+    flow_run: str = Field(
+        "",
+        description="The run that it is about, by id or as events name it; empty is this.",
+    )
 
 
 @flow(
@@ -25,4 +29,5 @@ class TellRequest(FlowRequest):
 @links_remedy
 def tell(request: TellRequest) -> None:
     """Send it; a message that can't be sent is a warning in the log."""
-    notifying.tell(request.subject, request.text)
+    about = request.flow_run.rpartition(".")[2]
+    notifying.tell(request.subject, request.text, about)

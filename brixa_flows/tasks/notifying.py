@@ -38,12 +38,13 @@ _VARIABLE = "BRXA_NOTIFICATION_BLOCK"
 _ADDRESS = re.compile(r"(https?://[^/\s'\"]+)/[^\s'\"]*")
 
 
-def tell(subject: str, text: str) -> bool:
-    """Send a message with a link to this run; never fails the run.
+def tell(subject: str, text: str, flow_run_id: str = "") -> bool:
+    """Send a message with a link to a run; never fails this one.
 
     Args:
         subject: One line.
         text: What happened, and what to do.
+        flow_run_id: The run that it is about; empty is this one.
 
     Returns:
         Whether it was sent; ``False`` too if no block is named.
@@ -51,7 +52,7 @@ def tell(subject: str, text: str) -> bool:
     block_name = BrixaSettings.load().notification_block
     if not block_name:
         return False
-    whole = text + _link_to_this_run()
+    whole = text + _link_to(flow_run_id or runtime.flow_run.id)
     state: State[None] = send(block_name, subject, whole, return_state=True)
     if not state.is_completed():
         get_run_logger().warning(
@@ -105,8 +106,8 @@ def _send(block_name: str, subject: str, text: str) -> None:
             run_coro_as_sync(sent)
 
 
-def _link_to_this_run() -> str:
-    url = url_for("flow-run", runtime.flow_run.id) if runtime.flow_run.id else None
+def _link_to(flow_run_id: str | None) -> str:
+    url = url_for("flow-run", flow_run_id) if flow_run_id else None
     return f"\n\n{url}" if url else ""
 
 

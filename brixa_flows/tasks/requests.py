@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 from pydantic import BaseModel, ConfigDict
 
-__all__ = ["FlowRequest"]
+__all__ = ["FlowRequest", "QueuedRequest"]
 
 
 class FlowRequest(BaseModel):
@@ -15,3 +17,12 @@ class FlowRequest(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid")
+
+
+class QueuedRequest(FlowRequest, ABC):
+    """The parameters of a flow whose runs about one thing take turns."""
+
+    @property
+    @abstractmethod
+    def queue(self) -> tuple[str, ...]:
+        """What it is about, the registry first; runs with the same take turns."""

@@ -1,9 +1,10 @@
-"""One promotion of a model at a time, in the order in which their runs were made.
+"""One run of a flow about one thing at a time, in the order in which they were made.
 
-A promotion may wait for a person for days and its process ends meanwhile, so no lock of
-a process or with a lease can be held for it. The server's own list of runs is the queue
-instead: a run goes on when every run that was made before it, for the same model in the
-same registry, is over, however it ended. So nothing can be left behind locked.
+Promotions of a model take turns, and roll-outs of a deployment. A promotion may wait for
+a person for days and its process ends meanwhile, so no lock of a process or with a lease
+can be held for it. The server's own list of runs is the queue instead: a run goes on when
+every run that was made before it, about the same thing in the same registry, is over,
+however it ended. So nothing can be left behind locked.
 
 The queue keeps the order. That nobody displaces a version that it was not compared with
 is kept by the registry itself, whoever moves: ``transition(replacing=)``.
@@ -31,12 +32,13 @@ from prefect.client.schemas.objects import State, StateType
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.exceptions import Pause
 from prefect.states import Scheduled
+from pydantic import ValidationError
 
-from brixa_flows.tasks.answering import FLOW
 from brixa_flows.tasks.asking import asking_prefect
 from brixa_flows.tasks.remote import remote_task
+from brixa_flows.tasks.requests import QueuedRequest
 
-__all__ = ["await_turn", "earlier_promotion"]
+__all__ = ["await_turn", "earlier_run"]
 
 WAITING = "AwaitingConcurrencySlot"
 _UNDER_WAY = [
@@ -46,44 +48,45 @@ _UNDER_WAY = [
     StateType.PAUSED,
     StateType.CANCELLING,
 ]
-# A promotion takes seconds while it runs; one that runs for longer died unnoticed.
-_RUNS_AT_MOST = timedelta(minutes=15)
 _SHORTEST, _LONGEST = timedelta(seconds=5), timedelta(minutes=5)
 _PAGE = 200
 
 
-def await_turn(registry: str, name: str) -> None:
-    """Go on only when no earlier promotion of the model is under way.
+def await_turn(flow: str, request: QueuedRequest, runs_at_most: timedelta) -> None:
+    """Go on only when no earlier run of a flow about the same thing is under way.
 
-    Call it from a flow, before anything is asked. A run of a deployment leaves its
+    Call it from the flow, before anything is asked. A run of a deployment leaves its
     process and comes back from time to time; another one waits in its own.
 
     Args:
-        registry: Name of the registry's block.
-        name: The model.
+        flow: Name of the flow.
+        request: The parameters of this run.
+        runs_at_most: A run that says for longer that it runs died unnoticed.
 
     Raises:
         Pause: If it is not this run's turn and the run comes back later.
     """
     while runtime.flow_run.id:
-        earlier = earlier_promotion(registry, name)
+        earlier = earlier_run(flow, request, runs_at_most)
         if not earlier:
             return
         get_run_logger().info("waits until %s is over", earlier)
         if runtime.deployment.id:
+            about = request.queue[-1]
             _come_back_later(
-                f"one promotion of {name} at a time: {earlier} comes first"
+                f"one run of {flow} for {about} at a time: {earlier} comes first"
             )
         time.sleep(_SHORTEST.total_seconds())
 
 
-@remote_task("is there an earlier promotion of {name}?")
-def earlier_promotion(registry: str, name: str) -> str:
-    """The promotion that comes before this run's, as its run is called.
+@remote_task("is there an earlier run of {flow}?")
+def earlier_run(flow: str, request: QueuedRequest, runs_at_most: timedelta) -> str:
+    """The run that comes before this one, as it is called.
 
     Args:
-        registry: Name of the registry's block.
-        name: The model.
+        flow: Name of the flow.
+        request: The parameters of this run.
+        runs_at_most: A run that says for longer that it runs died unnoticed.
 
     Returns:
         Name of the first run in the queue; empty if that is this one.
@@ -93,49 +96,53 @@ def earlier_promotion(registry: str, name: str) -> str:
     """
     with asking_prefect() as client:
         mine = client.read_flow_run(UUID(str(runtime.flow_run.id)))
-        place = _place(mine)
+        place, now = _place(mine), datetime.now(UTC)
         earlier = [
             run
-            for run in _under_way(client)
-            if _is_about(run, registry, name) and _place(run) < place
+            for run in _under_way(client, flow)
+            if _place(run) < place
+            and _counts(run, now, runs_at_most)
+            and _queue(run, type(request)) == request.queue
         ]
     return min(earlier, key=_place).name if earlier else ""
 
 
-def _under_way(client: SyncPrefectClient) -> Iterator[FlowRun]:
-    """Promotions that have begun, or are due, and are not over."""
+def _under_way(client: SyncPrefectClient, flow: str) -> Iterator[FlowRun]:
+    """Runs of a flow that have begun, or are to, and are not over."""
     state = FlowRunFilterState(type=FlowRunFilterStateType(any_=_UNDER_WAY))
-    now = datetime.now(UTC)
     offset, page = 0, [*range(_PAGE)]
     while len(page) == _PAGE:
         page = cast(
             "list[Any]",
             client.read_flow_runs(
-                flow_filter=FlowFilter(name=FlowFilterName(any_=[FLOW])),
+                flow_filter=FlowFilter(name=FlowFilterName(any_=[flow])),
                 flow_run_filter=FlowRunFilter(state=state),
                 sort=FlowRunSort.ID_DESC,
                 limit=_PAGE,
                 offset=offset,
             ),
         )
-        yield from (run for run in page if _counts(run, now))
+        yield from page
         offset += _PAGE
 
 
-def _counts(run: FlowRun, now: datetime) -> bool:
+def _counts(run: FlowRun, now: datetime, runs_at_most: timedelta) -> bool:
+    """Whether it is waited for; one that died unnoticed holds nobody up for ever."""
     state = run.state
     if state is None:
         return False
     if state.is_scheduled():  # a person's plan for tomorrow holds nobody up
         due = run.expected_start_time
         return bool(run.run_count) or state.name == WAITING or not due or due <= now
-    return state.is_paused() or now - state.timestamp < _RUNS_AT_MOST
+    return state.is_paused() or now - state.timestamp < runs_at_most
 
 
-def _is_about(run: FlowRun, registry: str, name: str) -> bool:
-    request = run.parameters.get("request")
-    asked: dict[str, Any] = request if isinstance(request, dict) else {}
-    return asked.get("name") == name and asked.get("registry", "brixa") == registry
+def _queue(run: FlowRun, kind: type[QueuedRequest]) -> tuple[str, ...]:
+    """What a run is about; nothing if its parameters are none, so that it will fail."""
+    try:
+        return kind.model_validate(run.parameters.get("request")).queue
+    except ValidationError:
+        return ()
 
 
 def _place(run: FlowRun) -> tuple[datetime, str]:

@@ -18,14 +18,18 @@ from typing import Any
 
 import httpx
 import pytest
+import yaml
 from PIL import Image
-from prefect import flow, runtime
+from prefect import Flow, flow, runtime
 from prefect.blocks.notifications import (
     CustomWebhookNotificationBlock,
     MattermostWebhook,
 )
 from prefect.blocks.system import Secret
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.events import DeploymentEventTrigger
 from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.states import Failed
 from pydantic import SecretStr
 
 from brixa_flows.blocks import BrixaRegistry, BrixaStorage
@@ -38,9 +42,11 @@ from brixa_flows.tasks import notifying, reporting
 from brixa_flows.tasks.assets import materialize_version, version_asset
 from brixa_flows.tasks.run_page import flow_run_link, progress
 from docs.browser import Browser
+from flows.adopt_training import adopt_training
 from flows.tell import TellRequest, tell
 from tests.requirements_present import require
 
+ROOT = Path(__file__).parents[2]
 VARIABLE = "BRXA_NOTIFICATION_BLOCK"
 
 pytestmark = [
@@ -163,6 +169,70 @@ def test_a_deployed_flow_tells_what_an_automation_gives_it(
     [message] = chat.heard
     assert "An automation failed" in message["text"]
     assert "no such deployment" in message["text"]
+
+
+@pytest.fixture
+def telling(stack: PrefectStack) -> Iterator[SyncPrefectClient]:
+    """The server with what prefect.yaml says of failed runs, and no worker."""
+    project = yaml.safe_load((ROOT / "prefect.yaml").read_text())
+    [written] = [
+        trigger
+        for deployment in project["deployments"]
+        for trigger in deployment.get("triggers", ())
+        if trigger["name"] == "Tell of a run that failed"
+    ]
+    with get_client(sync_client=True) as client:
+        teller = client.create_deployment(
+            client.create_flow(tell), name="here", tags=["brixa"]
+        )
+        trigger = DeploymentEventTrigger.model_validate(written)
+        trigger.set_deployment_id(teller)
+        automation = trigger.as_automation().model_dump(mode="json")
+        made = client.request("POST", "/automations/", json=automation).json()
+        yield client
+        client.request("DELETE", f"/automations/{made['id']}")
+        client.request("DELETE", f"/deployments/{teller}")
+
+
+def _fails(client: SyncPrefectClient, failing: Flow[..., Any], tags: list[str]) -> str:
+    """A run of a deployment fails; its id."""
+    deployment = client.create_deployment(
+        client.create_flow(failing), name="fails", tags=tags
+    )
+    run = client.create_flow_run_from_deployment(deployment, name=failing.name)
+    said = Failed(message="the run nope is not there; look at https://remedy")
+    client.set_flow_run_state(run.id, said, force=True)
+    return str(run.id)
+
+
+def test_a_run_of_the_loop_that_failed_is_told_and_one_of_tell_or_of_others_is_not(
+    chat: Chat,
+    monkeypatch: pytest.MonkeyPatch,
+    stack: PrefectStack,
+    telling: SyncPrefectClient,
+) -> None:
+    """Events come in order, so those that start nothing came before the last one."""
+    monkeypatch.setenv(VARIABLE, "custom-webhook/team")
+    _fails(telling, tell, ["brixa"])
+    _fails(telling, _a_cry, ["somebody-elses"])
+    failed = _fails(telling, adopt_training, ["brixa"])
+    started: list[dict[str, Any]] = []
+
+    def told() -> bool:
+        here = {"name": {"any_": ["tell"]}}
+        deployed = {"name": {"any_": ["here"]}}
+        started[:] = _find(stack, "flow_runs", flows=here, deployments=deployed)
+        return bool(started)
+
+    wait_until(told, 60, "the run of tell")
+    [run] = started
+    tell(TellRequest(**run["parameters"]["request"]))
+    [message] = chat.heard
+    assert message["subject"] == "Failed: adopt_training"
+    assert message["text"] == (
+        "the run nope is not there; look at https://remedy\n\n"
+        f"{stack.ui_url}/runs/flow-run/{failed}"
+    )
 
 
 @pytest.mark.parametrize(
