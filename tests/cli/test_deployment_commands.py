@@ -12,8 +12,6 @@ from rich.console import Console
 from brixa_flows.cli.deployment_status import watch_status
 from brixa_flows.deployment import CanaryStatus, DeploymentStatus
 
-NOW = datetime.now(UTC)
-
 
 def test_a_deployment_is_created_told_and_deleted(run):
     code, out, err = run(
@@ -61,6 +59,7 @@ def test_options_that_do_not_go_together_are_told(run, arguments, words):
 
 
 def test_watching_shows_what_is_new_until_nobody_watches():
+    now = datetime.now(UTC)
     seen = DeploymentStatus(
         name="live",
         state="degraded",
@@ -76,9 +75,9 @@ def test_watching_shows_what_is_new_until_nobody_watches():
         p50_ms=2,
         p99_ms=40.25,
         last_error="replica 1 ended with signal 9",
-        since=NOW - timedelta(minutes=5),
-        observed_at=NOW,
-        canary=CanaryStatus(version="1.1.0", share=0.1, shadow=False, since=NOW),
+        since=now - timedelta(minutes=5),
+        observed_at=now,
+        canary=CanaryStatus(version="1.1.0", share=0.1, shadow=False, since=now),
     )
     answers = iter([seen, seen.model_copy(update={"requests_total": 1234})])
     screen = io.StringIO()

@@ -34,13 +34,9 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore::RuntimeWarning",
 )
 
-# Whom Chromium asks for the time, spelling and its start page, whatever page it shows.
-OF_THE_BROWSER = {
-    "accounts.google.com",
-    "clients2.google.com",
-    "redirector.gvt1.com",
-    "www.google.com",
-}
+# Whom Chromium asks for the time, spelling and its start page, whatever page it shows;
+# a page that wants a font of Google's asks googleapis.com.
+OF_THE_BROWSER = (".google.com", "redirector.gvt1.com")
 
 INSTALLED = importlib.util.find_spec("evidently") is not None
 
@@ -112,5 +108,5 @@ def test_the_page_asks_no_server_for_anything(tmp_path: Path) -> None:
     )
     assert "Accuracy" in done.stdout  # its scripts ran
     asked = [part.split('"')[0] for part in log.read_text().split('"url":"')[1:]]
-    hosts = {urlsplit(url).hostname for url in asked if url.startswith("http")}
-    assert hosts <= OF_THE_BROWSER
+    hosts = {urlsplit(url).hostname or "" for url in asked if url.startswith("http")}
+    assert [each for each in hosts if not each.endswith(OF_THE_BROWSER)] == []

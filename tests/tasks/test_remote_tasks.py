@@ -41,6 +41,7 @@ LASTING = {
     "evaluate_version",
     "judge_window",
     "log_model",
+    "predict_rows",
     "reconcile_registry",
     "roll_out",
     "sign_version",
