@@ -61,7 +61,7 @@ def evaluate_model(request: EvaluateRequest) -> None:
         for dataset in others:
             results.append(evaluate_version(*who, dataset, *asked))
             step()
-        comparison = compare_with_production(*who, decisive, *asked)
+        comparison = compare_with_production(*who, decisive, *asked, request.policy)
         step()
         judged = conclude_evaluation(*who, decisive, *asked, comparison, request.policy)
         step()

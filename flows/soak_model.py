@@ -70,8 +70,9 @@ def soak_model(request: SoakRequest) -> None:
         return
     data = soaked.result.dataset
     rows = EvaluationDataset(name=data.name, uri=data.uri)
+    policy = training_policy(*who)
     comparison = compare_with_production(
-        *who, rows, data.target, list(soaked.result.metrics)
+        *who, rows, data.target, list(soaked.result.metrics), policy
     )
     event = ModelSoaked(
         name=request.name,
@@ -81,6 +82,6 @@ def soak_model(request: SoakRequest) -> None:
         p99_ms=soaked.p99_ms,
         dataset_digest=data.digest,
         comparison=comparison.to_dict() if comparison else {},
-        policy=training_policy(*who),
+        policy=policy,
     )
     announce_whole(request.registry, event, event.event_id(runtime.flow_run.id))

@@ -34,7 +34,7 @@ class GateRule(BaseModel):
         description="The number of min and max, else the margin to production.",
     )
     slice: str = Field(
-        "", description="Column; min and max must hold for each of its values."
+        "", description="Column; the rule must hold for each of its values."
     )
     min_rows: int = Field(
         30, ge=1, description="Values of the column with fewer rows are not judged."
@@ -50,11 +50,13 @@ class GateRule(BaseModel):
 
         if self.rule in ("signature", "no_drift"):
             return Gate(require=self.rule)
+        sliced = {"slice": self.slice, "min_rows": self.min_rows}
+        extra = sliced if self.slice else {}
         if self.rule in ("min", "max"):
-            sliced = {"slice": self.slice, "min_rows": self.min_rows}
-            extra = sliced if self.slice else {}
             return Gate(self.metric, **{self.rule: self.value}, **extra)
-        return Gate(self.metric, **{self.rule: "production"}, margin=self.value)
+        return Gate(
+            self.metric, **{self.rule: "production"}, margin=self.value, **extra
+        )
 
     @classmethod
     def of_gate(cls, gate: Gate) -> list[GateRule]:

@@ -98,13 +98,10 @@ def _drift(
     """Facts of the rows against the version's training rows, if a gate asks."""
     if not gates.needs_drift:
         return None
-    from brixa_flows.drift import DriftDetector, DriftProfile
+    from brixa_flows.drift import drift_facts
 
-    path = registry.reference_profile_path(name, version)
-    if path is None:
-        sentence = f"{name} {version} was saved without reference rows"
-        return {"status": "unknown", "sentence": sentence}
-    return DriftDetector().detect(DriftProfile.load(path), dataset).to_dict()
+    profile = registry.reference_profile_path(name, version)
+    return drift_facts(f"{name} {version}", profile, dataset)
 
 
 def _comparison(

@@ -16,6 +16,7 @@
     advice.py      what to make of it: cost, since when, what to do
     history.py     columns over the windows that were judged; history_page.py
     seasons.py     SeasonalReference: the same month or weekday
+    evaluated.py   the same of rows that a version is judged on, for gates
     kept.py        KeptProfiles: profiles of past windows, which add up
     policy.py      DriftPolicy: when a window that drifted is an alarm
     multivariate/  MultivariateDetector: rows as wholes, embeddings
@@ -28,6 +29,7 @@ the adapters to pyarrow and matplotlib.
 from brixa_flows.drift.advice import advised
 from brixa_flows.drift.base import DriftMethod, Measurement
 from brixa_flows.drift.detector import DriftDetector
+from brixa_flows.drift.evaluated import drift_facts
 from brixa_flows.drift.flow import Freshness
 from brixa_flows.drift.history import ColumnHistory, column_histories
 from brixa_flows.drift.kept import KeptProfiles
@@ -62,4 +64,5 @@ __all__ = [
     "SeasonalReference",
     "advised",
     "column_histories",
+    "drift_facts",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from brixa_flows.drift import DriftReport, DriftVerdict
@@ -51,13 +51,22 @@ def find_record(
 def judged_alike(
     registry: ModelRegistry, result: EvaluationResult
 ) -> list[dict[str, Any]]:
-    """Records of the same metrics of the version on the same rows, oldest first."""
+    """Records of the same metrics of the version on the same rows, oldest first.
+
+    They have at least the slices and the drift that the result has.
+    """
+    sliced = {part.column for part in result.slices}
+    drift = result.drift.get("status")
 
     def same(record: Mapping[str, Any]) -> bool:
         rows: Mapping[str, Any] = record.get("dataset") or {}
         metrics: Mapping[str, Any] = record.get("metrics") or {}
         same_metrics = metrics.keys() == result.metrics.keys()
-        return rows.get("digest") == result.dataset_digest and same_metrics
+        same_rows = rows.get("digest") == result.dataset_digest
+        looked: Mapping[str, Any] = record.get("drift") or {}
+        same_drift = drift in (None, looked.get("status"))
+        parts = same_drift and sliced <= _columns(record)
+        return same_rows and same_metrics and parts
 
     return list(filter(same, registry.evaluations(result.model_name, result.version)))
 
@@ -67,6 +76,7 @@ def concluded_alike(
     result: EvaluationResult,
     baseline: str | None,
     policy: str = DEFAULT_POLICY,
+    compared_by: Collection[str] = (),
 ) -> dict[str, Any] | None:
     """The last of these that owes an event.
 
@@ -75,15 +85,23 @@ def concluded_alike(
         result: What was found now.
         baseline: The version that it was compared with; ``None`` is any.
         policy: The gate policy that its event asks for.
+        compared_by: Columns by whose values the two must have been compared.
     """
 
     def concludes(record: Mapping[str, Any]) -> bool:
         announced: Mapping[str, Any] = record.get("announces") or {}
         payload = announced.get("payload") or {}
         asked = payload.get("policy", DEFAULT_POLICY) == policy
-        return bool(payload) and asked and baseline in (None, payload["baseline"])
+        if not payload or not asked or baseline not in (None, payload["baseline"]):
+            return False
+        return set(compared_by) <= _columns(payload.get("comparison") or {})
 
     return next(filter(concludes, reversed(judged_alike(registry, result))), None)
+
+
+def _columns(judged: Mapping[str, Any]) -> set[str]:
+    """Columns by which an evaluation or a comparison was sliced."""
+    return {part["column"] for part in judged.get("slices") or ()}
 
 
 def evaluated(

@@ -430,6 +430,7 @@ def test_every_gate_is_kept_in_a_block() -> None:
     policy = GatePolicy(
         [
             Gate("f1", min=0.8, slice="region", min_rows=50),
+            Gate("f1", better_than="production", margin=0.1, slice="region"),
             Gate("auc", not_worse_than="production", margin=0.01),
             Gate(require="signature"),
             Gate(require="no_drift"),

@@ -272,6 +272,54 @@ def test_a_version_is_judged_promoted_and_then_is_what_others_are_compared_with(
     assert ask_policy.fn(*asked, "1.0.1", judged.dataset_digest, facts).allowed
 
 
+def test_what_a_policy_asks_by_slice_and_of_drift_is_measured_in_the_loop(
+    registry: ModelRegistry,
+    training: TrainingCompleted,
+    name: str,
+    data: Path,
+    logged_again: str,
+) -> None:
+    gates = [
+        Gate("accuracy", min=0.5, slice="side"),
+        Gate("roc_auc", not_worse_than="production", margin=0.1, slice="side"),
+        Gate(require="no_drift"),
+    ]
+    rules = BrixaGatePolicy.from_policy(GatePolicy(gates))
+    assert len([*save_documents([("by-side", rules)])]) == 1
+    datasets = []
+    for kind in ("test", "warm"):
+        rows = pd.read_parquet(data / f"{kind}.parquet")
+        rows["side"] = np.where(rows["b"] > 0, "left", "right")
+        rows.to_parquet(data / f"{kind}-sides.parquet")
+        uri = str(data / f"{kind}-sides.parquet")
+        datasets.append(EvaluationDataset(name=kind, uri=uri))
+    asked = ("late", ["roc_auc", "accuracy"])
+    first = (BLOCK, name, "1.0.0", datasets[0], *asked)
+    plain, _ = conclude_evaluation.fn(*first, None, "by-side-later")  # no such policy
+    assert plain.slices == () and plain.drift == {}
+    move_to_stage.fn(BLOCK, name, "1.0.0", "production", "ada", "it may")
+    adopt_training.fn(BLOCK, training.model_copy(update={"model_uri": logged_again}))
+    decisions = []
+    for dataset in datasets:
+        second = (BLOCK, name, "1.0.1", dataset, *asked)
+        unsliced = compare_with_production.fn(*second)
+        conclude_evaluation.fn(*second, unsliced)  # is not what by-side gets
+        compared = compare_with_production.fn(*second, "by-side")
+        judged, owed = conclude_evaluation.fn(*second, compared, "by-side")
+        assert conclude_evaluation.fn(*second, compared, "by-side")[1] == owed
+        facts = owed.payload.to_payload()["comparison"]
+        digest = judged.dataset_digest
+        decisions.append(
+            ask_policy.fn(BLOCK, "by-side", name, "1.0.1", digest, facts).gates
+        )
+    value, gain, drift = decisions[0]
+    assert value.passed and "for each of 2 values of side" in value.sentence
+    assert gain.passed and "holds for each of 2 values of side" in gain.sentence
+    assert drift.passed, drift.sentence
+    assert not decisions[1][2].passed
+    assert "against its training rows: " in decisions[1][2].sentence
+
+
 def _if_installed(runner: str) -> Any:
     """Dask and Ray are large and in no other extra; each is tested where it is."""
     absent = find_spec(f"prefect_{runner}") is None
