@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import pytest
 from mlflow import MlflowClient
@@ -79,6 +80,31 @@ def test_what_was_moved_by_hand_is_undone_or_adopted_as_the_doctor_says(
     registry.rollback("m", reason="as somebody did by hand")
     assert registry.check() == []
     assert "delete the alias in MLflow to undo it" in told("staging", "1.1.0")
+
+
+def test_nobody_is_said_to_have_moved_what_is_promoted_at_this_moment(
+    storage: LocalStorageNode, classifier: object
+) -> None:
+    class Watched(MemoryTrackingStore):
+        meanwhile: list[Callable[[], object]] = []
+
+        def aliases(self, name: str) -> dict[str, str]:
+            if self.meanwhile:
+                self.meanwhile.pop()()
+            return super().aliases(name)
+
+    tracking = Watched()
+    one, other = (ModelRegistry(storage, tracking=tracking) for _ in range(2))
+    for version in ("1.0.0", "1.1.0"):
+        one.register_model("m", "t", version=version)
+        one.save_model("m", version, classifier)
+    one.transition("m", "1.0.0", "production", reason="first")
+    tracking.meanwhile = [
+        lambda: other.transition("m", "1.1.0", "production", reason="better"),
+        lambda: other.set_alias("m", "own", "1.0.0"),
+    ]
+    assert one.check() == []
+    assert tracking.meanwhile == []
 
 
 def test_damaged_records_are_told_by_their_keys(

@@ -17,6 +17,7 @@ from brixa_flows.versioning import ModelVersion
 
 __all__ = ["Checker"]
 
+_ASKED_AT_MOST = 5
 _FIX = "brixa doctor --fix"
 _ACCEPT = (
     "; if that record is gone for good and brixa model history NAME tells what is right, "
@@ -53,7 +54,7 @@ class Checker:
             found += self._unfinished(standing)
             if standing.sealed and away is None:
                 try:
-                    found += self._of_mlflow(standing)
+                    found += self._compared(standing)
                 except TrackingError as err:
                     away = err
         found += map(told, in_the_way(self._backends, None))
@@ -68,6 +69,19 @@ class Checker:
         except TrackingError as err:
             return err
         return None
+
+    def _compared(self, standing: Standing) -> list[str]:
+        """What the backend does not show as it is, by a journal that stood still.
+
+        Else who promotes at this moment would be told to have moved an alias by hand.
+        """
+        for _ in range(_ASKED_AT_MOST):
+            found = self._of_mlflow(standing)
+            now = self._reader.standing(standing.name)
+            if _version_of(now) == _version_of(standing):
+                return found
+            standing = now
+        return []  # it changes all the time; the next look tells
 
     def _of_mlflow(self, standing: Standing) -> list[str]:
         """What the backend does not show as it is."""
@@ -158,6 +172,12 @@ def _quarantined(standing: Standing) -> list[str]:
         elif (damage := standing.damage(version)) is not None:
             found.append(str(damage))
     return found
+
+
+def _version_of(standing: Standing) -> tuple[int, int, int]:
+    """What only grows as a model changes."""
+    sealed = len(standing.sealed)
+    return standing.lifecycle.number, len(standing.claimed), sealed
 
 
 def _undead(standing: Standing, there: Mapping[str, TrackedVersion]) -> list[str]:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from brixa_flows.errors import (
     InvalidMetadataError,
     StageTransitionError,
+    TrackingUnavailableError,
     VersionExistsError,
     VersionInUseError,
     VersionNotFoundError,
@@ -30,6 +31,11 @@ from brixa_flows.registry.writing.projecting import project
 from brixa_flows.versioning import ModelVersion
 
 __all__ = ["Changer"]
+
+_COUNTS = (
+    "the change is written and counts all the same: brixa doctor --fix shows it there "
+    "when MLflow can be reached and written"
+)
 
 
 class Changer:
@@ -120,7 +126,7 @@ class Changer:
             return change.model_copy(update={"alias": alias})
 
         self._backends.journal.append_change(name, plan)
-        project(self._backends, self._reader, name)
+        self._show(name)
 
     def delete(
         self,
@@ -167,7 +173,7 @@ class Changer:
             return change.model_copy(update={"accepts": lost})
 
         self._backends.journal.append_change(name, plan)
-        project(self._backends, self._reader, name, anew=True)
+        self._show(name, anew=True)
 
     def _bury(
         self,
@@ -199,11 +205,19 @@ class Changer:
                 if state != "registered":
                     raise VersionExistsError(name, version, f"is {state} by now")
             self._backends.journal.append_change(name, plan)
-            project(self._backends, self._reader, name)
+            self._show(name)
+
+    def _show(self, name: str, *, anew: bool = False) -> None:
+        """Show in MLflow what was decided; that it counts is told where it can't be."""
+        try:
+            project(self._backends, self._reader, name, anew=anew)
+        except TrackingUnavailableError as err:
+            uri, reason = str(err.facts["uri"]), str(err.facts["reason"])
+            raise TrackingUnavailableError(uri, reason, _COUNTS) from err
 
     def _append(self, name: str, plan: Callable[[Lifecycle], Change]) -> StageRecord:
         change, lifecycle = self._backends.journal.append_change(name, plan)
-        project(self._backends, self._reader, name)
+        self._show(name)
         event_id = change.moves[-1].event_id
         return next(each for each in lifecycle.history if each.event_id == event_id)
 
