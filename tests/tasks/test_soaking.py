@@ -169,7 +169,7 @@ def test_rows_that_are_in_no_file_can_not_be_sent(
     registry: ModelRegistry, rows: pd.DataFrame
 ) -> None:
     evaluator = ModelEvaluator(registry)
-    recorded = EvaluationResult.from_dict(registry.evaluations(NAME, "1.0.1")[-1])
+    recorded = EvaluationResult.among(registry.evaluations(NAME, "1.0.1"))[-1]
     evaluator.evaluate(NAME, "1.0.1", rows, ["roc_auc"], target="late")
     with pytest.raises(DatasetError, match="rows that are in no file"):
         soak_model(_request())
