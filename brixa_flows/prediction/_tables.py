@@ -24,6 +24,7 @@ __all__ = [
     "frame_of",
     "matrix_of",
     "read_files",
+    "refuse_repeated",
     "rows_of",
     "table_of",
     "type_names",
@@ -53,7 +54,7 @@ def as_table(data: Any) -> pa.Table:
         raise DatasetError(
             f"the {type(data).__qualname__} can't be read as a table: {err}"
         ) from err
-    _refuse_repeated(table.column_names)
+    refuse_repeated(table.column_names)
     return without_index(table)
 
 
@@ -64,11 +65,16 @@ def table_of(records: Sequence[Mapping[Any, Any]]) -> pa.Table:
         DatasetError: If a column holds values of different types.
     """
     keys = list(dict.fromkeys(key for record in records for key in record))
-    _refuse_repeated([str(key) for key in keys])
+    refuse_repeated([str(key) for key in keys])
     return as_table({str(key): [each.get(key) for each in records] for key in keys})
 
 
-def _refuse_repeated(names: Sequence[str]) -> None:
+def refuse_repeated(names: Sequence[str]) -> None:
+    """Refuse columns of one name.
+
+    Raises:
+        DatasetError: If there are some.
+    """
     repeated = sorted(name for name, count in Counter(names).items() if count > 1)
     if repeated:
         raise DatasetError(f"two columns are called {repeated[0]!r}; rename one")
@@ -96,7 +102,7 @@ def _from_pandas(frame: Any) -> pa.Table:
     if not hasattr(frame, "columns"):
         frame = frame.to_frame()
     names = [str(name) for name in frame.columns]
-    _refuse_repeated(names)
+    refuse_repeated(names)
     if names != list(frame.columns):
         frame = frame.set_axis(names, axis=1)
     return pa.Table.from_pandas(frame, preserve_index=False)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from brixa_flows.errors import DatasetError, some_of
 from brixa_flows.plugins import import_adapter
+from brixa_flows.prediction.pictures import holds_pictures, is_picture, stacked_pictures
 from brixa_flows.prediction.torch_items import stacked_items
 
 __all__ = ["Chunk", "Source", "open_source"]
@@ -77,6 +78,8 @@ class Chunk:
 
 def _kind(values: Any) -> str:
     array = np.asarray(values)
+    if holds_pictures(array):
+        return "image"
     shape = "" if array.ndim == 1 else str(list(array.shape[1:]))
     return f"{'string' if array.dtype.kind in 'OU' else array.dtype}{shape}"
 
@@ -165,12 +168,13 @@ def _is_one_batch(data: Any, roots: set[str]) -> bool:
 
 def _is_records(data: Any) -> bool:
     """Mappings of single values; a list of mappings of arrays is one of batches."""
-    return (
-        isinstance(data, list)
-        and bool(data)
-        and all(isinstance(record, Mapping) for record in data)
-        and all(np.ndim(value) == 0 for value in data[0].values())
-    )
+    if not isinstance(data, list) or not data:
+        return False
+    if not all(isinstance(record, Mapping) for record in data):
+        return False
+    others = [value for value in data[0].values() if np.ndim(value) > 0]
+    lone = len(others) == len(data[0])
+    return not others or (not lone and all(map(is_picture, others)))
 
 
 def _name_of(data: Any) -> str:
@@ -194,6 +198,7 @@ def _chunk(data: Any) -> Chunk:
 
 
 def _unlabelled(data: Any) -> Chunk:
+    data = _columns_with_pictures(data)
     if _roots(data) & set(_FRAME_ROOTS) and not hasattr(data, "__array_interface__"):
         return Chunk(table=_tables().as_table(data))
     if _is_records(data):
@@ -203,12 +208,26 @@ def _unlabelled(data: Any) -> Chunk:
         if not columns:
             raise DatasetError("the mapping of columns is empty")
         _check_lengths({name: len(part) for name, part in columns.items()})
-        if all(part.ndim == 1 for part in columns.values()):
+        if all(p.ndim == 1 and not holds_pictures(p) for p in columns.values()):
             return Chunk(table=_tables().as_table(columns))
         return Chunk(inputs=columns)
     if isinstance(data, Sequence) and all(isinstance(text, str) for text in data):
         return Chunk(inputs=list(data))
     return Chunk(inputs=_as_numpy(data))
+
+
+def _columns_with_pictures(data: Any) -> Any:
+    """A frame or records as a mapping of columns, if some are images: Arrow has none."""
+    if _is_records(data):
+        if not any(map(is_picture, data[0].values())):
+            return data
+        return {name: [each.get(name) for each in data] for name in data[0]}
+    if not hasattr(data, "iloc") or not hasattr(data, "columns") or not len(data):
+        return data
+    if not any(map(is_picture, data.iloc[0])):
+        return data
+    _tables().refuse_repeated([str(name) for name in data.columns])
+    return {str(name): list(data[name]) for name in data.columns}
 
 
 def _check_lengths(lengths: Mapping[str, int]) -> None:
@@ -220,6 +239,10 @@ def _check_lengths(lengths: Mapping[str, int]) -> None:
 def _as_numpy(data: Any) -> NDArray[Any]:
     if hasattr(data, "detach"):
         data = data.detach().cpu()
+    if isinstance(data, list | tuple) or getattr(data, "dtype", None) == object:
+        pictures = stacked_pictures(data)
+        if pictures is not None:
+            return pictures
     try:
         array = np.asarray(data)
     except ValueError as err:
@@ -316,7 +339,7 @@ def _open_hugging_face(dataset: Any, rows: int) -> Source:
             "one of them"
         )
     kinds = [_has_class(each, "Image") for each in (dataset.features or {}).values()]
-    form = "numpy" if any(kinds) else "arrow"
+    form = None if any(kinds) else "arrow"
     return Source(
         str(getattr(dataset, "config_name", None) or "Hugging Face dataset"),
         lambda: map(_unlabelled, dataset.with_format(form).iter(batch_size=rows)),

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brixa_flows.errors import DatasetError
+from brixa_flows.prediction.pictures import stacked_pictures
 
 __all__ = ["stacked_items"]
 
@@ -62,6 +63,9 @@ def _side_by_side(items: list[Any]) -> dict[str, Any]:
 
 
 def _column(values: list[Any]) -> NDArray[Any]:
+    pictures = stacked_pictures(values)
+    if pictures is not None:
+        return pictures
     arrays = [
         np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
         for value in values

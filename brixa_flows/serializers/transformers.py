@@ -45,13 +45,14 @@ from brixa_flows.serializers.progress import is_shown
 from brixa_flows.serializers.pytorch import PyTorchSerializer
 from brixa_flows.serializers.safetensors_file import SHARD_BYTES
 from brixa_flows.serializers.torch_devices import floating_dtype, torch_device
-from brixa_flows.serializers.torch_predicting import as_array, as_tensor, evaluating
+from brixa_flows.serializers.torch_predicting import as_array, evaluating
 from brixa_flows.serializers.transformers_blame import cannot_write
 from brixa_flows.serializers.transformers_files import (
     other_source,
     refuse_other_sources,
     refuse_to_keep_other_sources,
 )
+from brixa_flows.serializers.transformers_inputs import encoded
 from brixa_flows.serializers.transformers_lost import (
     warn_of_lost_notes,
     warn_of_lost_parts,
@@ -62,6 +63,7 @@ __all__ = ["TransformersSerializer"]
 _ENTRY = "model"
 # from_pretrained patches torch and its own classes meanwhile, for the whole process.
 _LOADING = threading.Lock()
+_CLASSIFIERS = ("ForSequenceClassification", "ForImageClassification")
 _ATTACHED = ("tokenizer", "processor")
 _OPTIONAL = (*_ATTACHED, "generation_config")
 _INPUT_ERRORS = (IndexError, KeyError, RuntimeError, TypeError, ValueError)
@@ -179,17 +181,18 @@ class TransformersSerializer:
         return _pipeline(model) if options.as_pipeline else model
 
     def predict(self, model: Any, inputs: ModelInputs) -> Prediction:
-        """Predict texts, or tensors by name.
+        """Predict texts, raw images, or tensors by name.
 
-        A sequence classifier answers with its labels (``id2label``) and the softmax of
-        its logits, any other model with its raw outputs.
+        A classifier of sequences or images answers with its labels (``id2label``) and
+        the softmax of its logits, any other model with its raw outputs.
 
         Raises:
-            DatasetError: If the model refuses the inputs or has no tokenizer for texts.
+            DatasetError: If the model refuses the inputs, has no tokenizer for texts or
+                no processor for images.
         """
         try:
             with evaluating(model):
-                output = model(**_encode(model, inputs))
+                output = model(**encoded(model, inputs))
         except DatasetError:
             raise
         except _INPUT_ERRORS as err:
@@ -197,7 +200,7 @@ class TransformersSerializer:
                 f"the {type(model).__name__} refused the inputs: {err}"
             ) from err
         logits = as_array(output)
-        if not type(model).__name__.endswith("ForSequenceClassification"):
+        if not any(end in type(model).__name__ for end in _CLASSIFIERS):
             return Prediction(logits)
         return _classified(model.config, logits)
 
@@ -213,36 +216,6 @@ def _classified(config: Any, logits: Any) -> Prediction:
         return Prediction((scores > 0.5).astype(int), scores, labels)
     scores = tensor.softmax(-1).numpy()
     return Prediction(np.asarray(labels)[scores.argmax(-1)], scores, labels)
-
-
-def _encode(model: Any, inputs: Any) -> dict[str, Any]:
-    """Keyword arguments for the model."""
-    like = next(model.parameters())
-    if isinstance(inputs, Mapping):
-        return {name: as_tensor(values, like) for name, values in inputs.items()}
-    texts = _texts(inputs)
-    if texts is None:
-        return {model.main_input_name: as_tensor(inputs, like)}
-    tokenizer = getattr(model, "brixa_tokenizer", None)
-    if tokenizer is None:
-        raise DatasetError(
-            "texts need the tokenizer of the model, and none was saved with it; save it "
-            "with save_model(..., tokenizer=tokenizer), or give token arrays"
-        )
-    encoded = tokenizer(texts, padding=True, truncation=True, return_tensors="pt")
-    return dict(encoded.to(like.device))
-
-
-def _texts(inputs: Any) -> list[str] | None:
-    """Texts of a sequence, an array, or the (``text``) column of a DataFrame."""
-    if hasattr(inputs, "columns"):
-        columns = list(inputs.columns)
-        column = "text" if "text" in columns else columns[0]
-        if column != "text" and len(columns) > 1:
-            return None
-        inputs = inputs[column]
-    values = list(inputs)
-    return values if all(isinstance(each, str) for each in values) else None
 
 
 def _config_of(model: Any) -> dict[str, Any]:
