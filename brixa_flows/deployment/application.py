@@ -18,13 +18,10 @@ deployment is known when it starts, so routing is one look into a dict.
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
-import uuid
 from collections.abc import Awaitable, Callable, MutableMapping
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, NamedTuple, TypeAlias, TypeVar
+from typing import Any, NamedTuple, TypeAlias
 
 from brixa_flows import __version__
 from brixa_flows.deployment.answers import (
@@ -37,7 +34,7 @@ from brixa_flows.deployment.answers import (
     too_large,
     too_slow,
 )
-from brixa_flows.deployment.batching import BatchQueue, QueueFullError
+from brixa_flows.deployment.batching import QueueFullError
 from brixa_flows.deployment.limits import Limits
 from brixa_flows.deployment.metrics import MetricsFile, prometheus_text
 from brixa_flows.deployment.openapi import docs_page, openapi_document
@@ -50,8 +47,11 @@ from brixa_flows.deployment.protocol import (
     split_body,
 )
 from brixa_flows.deployment.records import RecordReader
+from brixa_flows.deployment.running import RunningModel
 from brixa_flows.deployment.served import ServedModel
+from brixa_flows.deployment.signature import Inputs
 from brixa_flows.errors import BadRequestError, DatasetError
+from brixa_flows.serializers.base import Prediction
 
 __all__ = ["PredictorApplication"]
 
@@ -60,17 +60,10 @@ Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 
-_Result = TypeVar("_Result")
-
 _JSON_LENGTH = b"inference-header-content-length"
 _MOST_DIGITS = 18
-_LARGE_BODY_BYTES = 128 * 1024
-_LARGE_ROWS = 1000
-_PARSING_THREADS = 2
 # Of the largest size at once, so that slow senders of many bodies don't fill the memory.
 _LARGEST_BODIES_HELD = 4
-
-logger = logging.getLogger(__name__)
 
 
 class Body(NamedTuple):
@@ -97,25 +90,20 @@ class PredictorApplication:
         limits: How much is taken at once.
         metrics: Counters shared with the other replicas.
         slot: The slot of this replica among them.
+
+    Attributes:
+        running: What predicts, for other protocols as well.
     """
 
     def __init__(
         self, served: ServedModel, limits: Limits, metrics: MetricsFile, slot: int
     ) -> None:
         self.draining = False
+        self.running = RunningModel(served, limits, metrics, slot)
         self._served = served
         self._limits = limits
-        self._metrics = metrics
-        self._slot = slot
-        self._in_flight = 0
         self._held_bytes = 0
         self._records = RecordReader(served.signature)
-        self._queue = BatchQueue(
-            served.predict,
-            max_batch_rows=limits.max_batch_rows,
-            max_waiting=limits.max_waiting,
-        )
-        self._parsing = ThreadPoolExecutor(_PARSING_THREADS, thread_name_prefix="parse")
         self._pages = self._make_pages()
         self._predictions = self._make_predictions()
 
@@ -168,12 +156,11 @@ class PredictorApplication:
     @property
     def in_flight(self) -> int:
         """Requests to predict that are not answered yet."""
-        return self._in_flight
+        return self.running.in_flight
 
     def close(self) -> None:
         """End the threads; no request may be in flight."""
-        self._queue.close()
-        self._parsing.shutdown(wait=False, cancel_futures=True)
+        self.running.close()
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         path, method = scope["path"], scope["method"]
@@ -185,7 +172,7 @@ class PredictorApplication:
             except _DisconnectedError:
                 return
             seconds = time.perf_counter() - started
-            self._metrics.observe(self._slot, answer.status, seconds, answer.rows)
+            self.running.observe(answer.status, seconds, answer.rows)
         else:
             answer = self._page(path, method)
         await self._send(answer, send)
@@ -230,16 +217,14 @@ class PredictorApplication:
         scope: Scope,
         receive: Receive,
     ) -> Answer:
-        if self._in_flight >= self._limits.max_waiting:
-            return overloaded()
-        self._in_flight += 1
         chunks: list[bytes] = []
         try:
-            headers = dict(scope["headers"])
-            refused = await self._receive_body(headers, receive, chunks)
-            return refused or await handler(
-                Body(b"".join(chunks), _json_bytes(headers))
-            )
+            with self.running.taken():
+                headers = dict(scope["headers"])
+                refused = await self._receive_body(headers, receive, chunks)
+                return refused or await handler(
+                    Body(b"".join(chunks), _json_bytes(headers))
+                )
         except (BadRequestError, DatasetError) as err:
             return error_answer(400, err.message)
         except QueueFullError:
@@ -249,19 +234,11 @@ class PredictorApplication:
         except Exception:  # noqa: B902 - the model's own; the replica lives on
             return self._failed()
         finally:
-            self._in_flight -= 1
             self._held_bytes -= sum(map(len, chunks))
 
     def _failed(self) -> Answer:
-        failure = uuid.uuid4().hex[:12]
-        served = self._served
-        logger.exception("prediction %s of %s failed", failure, served.name)
-        return error_answer(
-            500,
-            f"{served.name} {served.version} raised an error; it is in the log of the "
-            f"deployment {served.deployment!r} under {failure}",
-            ((b"x-failure-id", failure.encode()),),
-        )
+        failure, sentence = self.running.note_failure()
+        return error_answer(500, sentence, ((b"x-failure-id", failure.encode()),))
 
     async def _receive_body(
         self, headers: dict[bytes, bytes], receive: Receive, chunks: list[bytes]
@@ -297,52 +274,39 @@ class PredictorApplication:
     async def _infer(self, body: Body) -> Answer:
         served = self._served
 
-        def read() -> InferRequest:
+        def read() -> tuple[InferRequest, Inputs, int]:
             parsed, part = split_body(*body)
-            return parse_infer(parsed, served.signature, part)
+            request = parse_infer(parsed, served.signature, part)
+            return request, request.inputs, request.rows
 
-        request = await self._aside(len(body.content) > _LARGE_BODY_BYTES, read)
-        prediction = await self._queue.predict(request.inputs, request.rows)
-        return await self._aside(
-            request.rows > _LARGE_ROWS,
-            lambda: _tensors(
-                *encode_answer(
-                    request, prediction, model_name=served.name, version=served.version
-                ),
-                request.rows,
-            ),
-        )
+        def write(request: InferRequest, prediction: Prediction, rows: int) -> Answer:
+            tensors = encode_answer(
+                request, prediction, model_name=served.name, version=served.version
+            )
+            return _tensors(*tensors, rows)
+
+        return await self.running.predict(len(body.content), read, write)
 
     async def _predict_records(self, body: Body) -> Answer:
         served = self._served
         if body.json_bytes is not None:
             raise BadRequestError("body", "records are JSON; send tensors to /v2")
-        inputs, rows = await self._aside(
-            len(body.content) > _LARGE_BODY_BYTES,
-            lambda: self._records.read(parse_body(body.content)),
-        )
-        prediction = await self._queue.predict(inputs, rows)
-        return await self._aside(
-            rows > _LARGE_ROWS,
-            lambda: json_answer(
-                200,
-                encode_predictions(
-                    prediction, model_name=served.name, version=served.version
-                ),
-                rows,
-            ),
-        )
 
-    async def _aside(self, large: bool, work: Callable[[], _Result]) -> _Result:
-        """Do large work in a thread, so that health checks are answered meanwhile."""
-        if not large:
-            return work()
-        return await asyncio.get_running_loop().run_in_executor(self._parsing, work)
+        def read() -> tuple[None, Inputs, int]:
+            return None, *self._records.read(parse_body(body.content))
+
+        def write(_: None, prediction: Prediction, rows: int) -> Answer:
+            predictions = encode_predictions(
+                prediction, model_name=served.name, version=served.version
+            )
+            return json_answer(200, predictions, rows)
+
+        return await self.running.predict(len(body.content), read, write)
 
     def _metrics_page(self) -> Answer:
         served = self._served
         text = prometheus_text(
-            self._metrics.totals(),
+            self.running.metrics.totals(),
             deployment=served.deployment,
             model=served.name,
             version=served.version,

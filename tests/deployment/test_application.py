@@ -388,7 +388,7 @@ def test_requests_that_come_while_the_model_is_busy_go_together(tmp_path):
             while not first_is_in.is_set():
                 await asyncio.sleep(0.001)
             answers += [post(age) for age in range(1, 7)]
-            while app._in_flight < 7:
+            while app.in_flight < 7:
                 await asyncio.sleep(0.001)
             await asyncio.sleep(0.02)
             go_on.set()
