@@ -20,10 +20,9 @@ import threading
 import time
 from collections.abc import Callable
 from importlib.util import find_spec
-from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TypeVar
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import urlsplit, urlunsplit
 
 import requests
 from mlflow.exceptions import MlflowException
@@ -37,11 +36,11 @@ from brixa_flows.errors import (
     TrackingError,
     TrackingUnavailableError,
 )
+from brixa_flows.tracking.mlflow_file import CALLED_BY_US, OpenedFiles
 
 __all__ = [
     "MlflowAccess",
     "quiet_migrations",
-    "sqlite_file",
     "with_installed_driver",
     "without_credentials",
 ]
@@ -59,7 +58,9 @@ _KIND_WITH_EXTRA = "postgresql"
 _SILENT = re.compile(r"API request to \S+ failed with (timeout )?exception")
 _GONE = ("TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED")
 _PAUSES_SECONDS = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.5, 3.0)
-_TRIED_AGAIN_WITHIN_SECONDS = 30.0
+_TRIED_WITHIN_SECONDS = {True: 10.0, False: 30.0}
+"""By whether a file is opened: its lock is held by nobody for long who means well."""
+_TOLD_AFTER_SECONDS = 2.5
 _CALLS_AT_ONCE = 5
 _LOST_A_RACE = re.compile(
     "database is locked|deadlock (detected|found)|could not serialize"
@@ -74,6 +75,7 @@ _EXCEPTION = re.compile(
     r"\([a-z][\w.]*\.\w*(?:Error|Warning)\) |\(raised as a result of Query-invoked "
     r"autoflush;[^)]*\)\s*"
 )
+_WAITING = "the MLflow backend at %s: %s, for %.0f seconds by now; trying again"
 _ANEW = (
     "restore it from a backup, or run brixa doctor --rebuild-tracking, which makes it "
     "anew from storage"
@@ -98,14 +100,12 @@ _REMEDIES = (
     ),
     (re.compile("disk is full|disk i/o", re.IGNORECASE), "free room on that disk"),
 )
-_TOLD_BY_US: contextvars.ContextVar[bool] = contextvars.ContextVar(
-    "brixa_mlflow_call", default=False
-)
+_LOG = logging.getLogger(__name__)
 
 
 def _is_told_by_mlflow(record: logging.LogRecord) -> bool:
     """MLflow logs the trace of a database error that it raises; we make it a sentence."""
-    return not (_TOLD_BY_US.get() and record.exc_info)
+    return not (CALLED_BY_US.get() and record.exc_info)
 
 
 logging.getLogger("mlflow.store.db.utils").addFilter(_is_told_by_mlflow)
@@ -116,13 +116,15 @@ class MlflowAccess:
 
     Args:
         uri: Tracking URI of MLflow.
+        registry_uri: Registry URI of MLflow.
     """
 
-    def __init__(self, uri: str) -> None:
+    def __init__(self, uri: str, registry_uri: str) -> None:
         self.shown = without_credentials(uri)
         self._uri = uri
         self._parts = urlsplit(uri)
         self._seen_alive = float("-inf")
+        self._files = OpenedFiles(uri, registry_uri)
         # A call of MLflow may hold two connections of its pool of 15, and waits for
         # the second while it holds the first.
         self._turns = threading.BoundedSemaphore(_CALLS_AT_ONCE)
@@ -157,24 +159,29 @@ class MlflowAccess:
             TrackingUnavailableError: If the backend shows no sign of life.
             TrackingError: If MLflow refuses; its reason is in the sentence.
         """
-        told = _TOLD_BY_US.set(True)
+        told = CALLED_BY_US.set(True)
         try:
             return self._call_again(function)
         except (MlflowException, SQLAlchemyError) as err:
             raise self._translated(err) from err
         finally:
-            _TOLD_BY_US.reset(told)
+            CALLED_BY_US.reset(told)
 
     def _call_again(self, function: Callable[[], _Result]) -> _Result:
-        begun = time.monotonic()
+        begun, is_told = time.monotonic(), False
+        within_seconds = _TRIED_WITHIN_SECONDS[self.is_embedded]
         for pause_seconds in _PAUSES_SECONDS:
             try:
                 return self._call_once(function)
             except (MlflowException, SQLAlchemyError) as err:
                 # Who waits in the database, as for sqlite's lock, has no more to gain.
-                late = time.monotonic() - begun > _TRIED_AGAIN_WITHIN_SECONDS
+                waited_seconds = time.monotonic() - begun
+                late = waited_seconds > within_seconds
                 if late or not _LOST_A_RACE.search(str(err)):
                     raise
+                if not is_told and waited_seconds > _TOLD_AFTER_SECONDS:
+                    _LOG.warning(_WAITING, self.shown, _plain(str(err)), waited_seconds)
+                    is_told = True
             time.sleep(pause_seconds * random.uniform(0.5, 1.5))
         return self._call_once(function)
 
@@ -225,6 +232,23 @@ class MlflowAccess:
         except ModuleNotFoundError as err:
             raise self._without_driver(str(err.name)) from err
         self.call(lambda: engine.connect().close())
+
+    def opened(self) -> None:
+        """Connections were made right now."""
+        self._files.note()
+
+    def is_replaced(self) -> bool:
+        """Whether connections lead to a file that was moved away since.
+
+        Raises:
+            TrackingUnavailableError: If no other one is in its place.
+        """
+        if not self._files.are_others():
+            return False
+        gone = self._files.gone()
+        if gone is not None:
+            raise TrackingUnavailableError(self.shown, f"{gone.name} is gone", _ANEW)
+        return True
 
     def _without_driver(self, package: str) -> MissingExtraError | TrackingError:
         kind = self._parts.scheme.split("+")[0]
@@ -302,18 +326,7 @@ class MlflowAccess:
         """What to do about a database file that can't be used."""
         if not self.is_embedded:
             return ""
-        path = sqlite_file(self._uri)
-        if path is not None and not path.exists():
-            return f"{path} is gone: {_ANEW}, in a new process"
         return next((said for sign, said in _REMEDIES if sign.search(reason)), "")
-
-
-def sqlite_file(uri: str) -> Path | None:
-    """The file of an sqlite address, ``None`` for other backends."""
-    parts = urlsplit(uri)
-    if not parts.scheme.startswith("sqlite") or not parts.path.strip("/"):
-        return None
-    return Path(unquote(parts.path[1:])).resolve()
 
 
 def without_credentials(uri: str) -> str:

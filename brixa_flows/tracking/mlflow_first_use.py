@@ -11,13 +11,21 @@ from urllib.parse import unquote, urlsplit
 
 from mlflow import MlflowClient
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+from mlflow.tracking._model_registry.client import ModelRegistryClient
 from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
 from brixa_flows.errors import TrackingError
-from brixa_flows.tracking.mlflow_access import quiet_migrations, sqlite_file
+from brixa_flows.tracking.mlflow_access import quiet_migrations
+from brixa_flows.tracking.mlflow_file import sqlite_file
 
-__all__ = ["local_path", "open_client", "place_of_runs", "place_that_fits"]
+__all__ = [
+    "disconnect",
+    "local_path",
+    "open_client",
+    "place_of_runs",
+    "place_that_fits",
+]
 
 _FIRST_USE_LOCK = 0x42726978615F3031
 """Ours among the advisory locks of a PostgreSQL database."""
@@ -50,6 +58,14 @@ def open_client(
             quiet_migrations()
             SqlAlchemyStore(tracking_uri, artifact_location)
         return MlflowClient(tracking_uri, registry_uri)
+
+
+def disconnect(client: MlflowClient, models: ModelRegistryClient) -> None:
+    """Close the connections to databases that MLflow keeps for these clients."""
+    for store in (client._tracking_client.store, models.store):
+        engine = getattr(store, "engine", None)
+        if engine is not None:
+            engine.dispose()
 
 
 def place_of_runs(uri: str, folder: Path | None) -> str | None:

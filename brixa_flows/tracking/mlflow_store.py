@@ -37,6 +37,7 @@ from brixa_flows.tracking.limits import check_metrics
 from brixa_flows.tracking.mlflow_access import MlflowAccess, with_installed_driver
 from brixa_flows.tracking.mlflow_adopt import fetch_logged_model, find_logged_models
 from brixa_flows.tracking.mlflow_first_use import (
+    disconnect,
     open_client,
     place_of_runs,
     place_that_fits,
@@ -59,7 +60,7 @@ def _bounded(
     def call(
         self: MlflowTrackingStore, *args: _Arguments.args, **kwargs: _Arguments.kwargs
     ) -> _Result:
-        self._open()
+        self._open(look=True)
         return self._access.call(lambda: method(self, *args, **kwargs))
 
     return cast("Callable[Concatenate[MlflowTrackingStore, _Arguments], _Result]", call)
@@ -85,7 +86,7 @@ class MlflowTrackingStore:
     ) -> None:
         self._tracking_uri = with_installed_driver(uri)
         self._registry_uri = with_installed_driver(registry_uri or uri)
-        self._access = MlflowAccess(self._tracking_uri)
+        self._access = MlflowAccess(self._tracking_uri, self._registry_uri)
         self._artifact_folder = artifact_folder
         self._lock = threading.Lock()
         self._opened: tuple[MlflowClient, ModelRegistryClient] | None = None
@@ -100,11 +101,12 @@ class MlflowTrackingStore:
 
     def ping(self) -> None:
         """Return if the backend answers; a file does once it was opened."""
-        if self._access.is_embedded:
-            self._open()
-            return
-        self._access.check_alive(again=True)
-        self._read_something()
+        embedded = self._access.is_embedded
+        if not embedded:
+            self._access.check_alive(again=True)
+        client, _ = self._open(look=True)
+        if not embedded:
+            self._access.call(lambda: client.search_experiments(max_results=1))
 
     def open_run(
         self,
@@ -272,13 +274,18 @@ class MlflowTrackingStore:
     def _models(self) -> ModelRegistryClient:
         return self._open()[1]
 
-    def _open(self) -> tuple[MlflowClient, ModelRegistryClient]:
-        """The clients, made on first use."""
+    def _open(self, *, look: bool = False) -> tuple[MlflowClient, ModelRegistryClient]:
+        """The clients, made on first use; ``look``: and if their files are others."""
         with self._lock:
+            if look and self._opened and self._access.is_replaced():
+                disconnect(*self._opened)
+                self._opened, self._recorded = None, RecordedDigests()
+                self._numbers.clear()
             if self._opened is None:
                 self._access.check_alive()
                 self._access.log_in()
                 self._opened = self._access.call(self._connect)
+                self._access.opened()
             return self._opened
 
     def _connect(self) -> tuple[MlflowClient, ModelRegistryClient]:
@@ -304,10 +311,6 @@ class MlflowTrackingStore:
         if place is None or self._access.is_embedded:
             return None if place is None else f"{place}/{name}"
         return place_that_fits(place, name)
-
-    @_bounded
-    def _read_something(self) -> None:
-        self._client.search_experiments(max_results=1)
 
     @_bounded
     def _ensure_run(

@@ -7,6 +7,9 @@ import re
 import shutil
 import subprocess
 import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +19,12 @@ import pytest
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 
-from brixa_flows.errors import TrackingUnavailableError
+from brixa_flows.errors import TrackingError, TrackingUnavailableError
 from brixa_flows.registry import ModelRegistry
+from brixa_flows.registry.writing import changing
 from brixa_flows.settings import BrixaSettings
 from brixa_flows.storage.local import LocalStorageNode
+from brixa_flows.tracking import mlflow_access, mlflow_file
 from brixa_flows.tracking.memory_store import MemoryTrackingStore
 
 pytestmark = pytest.mark.filterwarnings(
@@ -216,3 +221,100 @@ def test_settings_given_by_hand_win_over_the_environment(
     settings = BrixaSettings(model_registry_path="here")
     registry = ModelRegistry(LocalStorageNode(tmp_path), settings=settings)
     assert registry.layout.model_prefix("m") == "here/m"
+
+
+_HOLD = """
+import sqlite3, sys
+held = sqlite3.connect(sys.argv[1], isolation_level=None)
+held.execute("BEGIN IMMEDIATE")
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def locked_by_another_process(uri: str) -> Iterator[None]:
+    command = [sys.executable, "-c", _HOLD, uri.removeprefix("sqlite:///")]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None and process.stdout.readline() == "held\n"
+        yield
+        process.communicate(timeout=60)
+
+
+def test_a_change_counts_and_is_told_so_while_another_process_locks_the_database(
+    tmp_path: Path,
+    tracking_uri: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(mlflow_file, "_LOCK_WAITED_FOR_SECONDS", 0.1)
+    monkeypatch.setattr(mlflow_access, "_TRIED_WITHIN_SECONDS", {True: 0.3})
+    monkeypatch.setattr(mlflow_access, "_TOLD_AFTER_SECONDS", 0.1)
+    monkeypatch.setattr(changing, "_TOLD_AFTER_SECONDS", 0.1)
+    registry = ModelRegistry(LocalStorageNode(tmp_path), tracking_uri=tracking_uri)
+    for version in ("1.0.0", "1.1.0", "1.2.0"):
+        registry.register_model("m", "t", "pickle", version=version)
+        registry.save_model("m", version, {"rule": version})
+    changes: dict[str, Callable[[], object]] = {
+        "a stage": lambda: registry.transition("m", "1.0.0", "production"),
+        "an alias": lambda: registry.set_alias("m", "eu", "1.1.0"),
+        "a deletion": lambda: registry.delete_version("m", "1.2.0", reason="wrong"),
+    }
+    with locked_by_another_process(tracking_uri):
+        for change in changes.values():
+            caplog.clear()
+            began = time.monotonic()
+            with pytest.raises(TrackingUnavailableError) as caught:
+                change()
+            assert time.monotonic() - began < 8
+            for words in (
+                "mlflow.db can't be reached (database is locked); another program has",
+                "end that one, or try again; the change is written and counts all the",
+                "brixa doctor --fix shows it there",
+            ):
+                assert words in str(caught.value)
+            logged = " ".join(caplog.messages)
+            assert "m: MLflow takes long to show this; the change is written" in logged
+            assert re.search(r"mlflow\.db: database is locked, for \d sec", logged)
+        assert str(registry.resolve("m", "production")) == "1.0.0"
+        assert str(registry.resolve("m", "eu")) == "1.1.0"
+        assert registry.get_metadata("m", "1.2.0").state == "deleted"
+        assert registry.tracking.aliases("m") == {}
+    assert "MLflow does not show the last changes; run brixa" in registry.check()[0]
+    assert [each.action for each in registry.recover()] == ["stages shown"]
+    assert registry.tracking.aliases("m") == {"production": "1.0.0", "eu": "1.1.0"}
+    assert registry.check() == []
+
+
+def test_what_cannot_be_shown_for_another_reason_counts_and_is_told_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Refusing(MemoryTrackingStore):
+        refusal: BaseException | None = None
+
+        def set_alias(self, *args: Any, **kwargs: Any) -> None:
+            if self.refusal is not None:
+                raise self.refusal
+            super().set_alias(*args, **kwargs)
+
+    tracking = Refusing()
+    registry = ModelRegistry(LocalStorageNode(tmp_path), tracking=tracking)
+    registry.register_model("m", "t", "pickle")
+    registry.save_model("m", "1.0.0", {"rule": 1})
+    tracking.refusal = TrackingError("the MLflow backend refused: why", code="NO")
+    with pytest.raises(TrackingError, match="why; the change is written and") as caught:
+        registry.transition("m", "1.0.0", "production")
+    assert caught.value.facts == {"code": "NO"}
+    assert str(registry.resolve("m", "production")) == "1.0.0"
+    tracking.refusal = KeyboardInterrupt()
+    with pytest.raises(KeyboardInterrupt):
+        registry.set_alias("m", "eu", "1.0.0")
+    [said] = caplog.messages
+    assert said.startswith("m: MLflow does not show this yet; the change is written")
+    assert str(registry.resolve("m", "eu")) == "1.0.0"
+    tracking.refusal = None
+    registry.set_alias("m", "us", "1.0.0")
+    assert sorted(tracking.aliases("m")) == ["eu", "production", "us"]
+    assert registry.check() == []

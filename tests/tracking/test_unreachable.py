@@ -12,6 +12,7 @@ import pytest
 
 from brixa_flows.errors import SettingsError, TrackingError, TrackingUnavailableError
 from brixa_flows.tracking import mlflow_access, open_store
+from tests.backends import copy_template
 from tests.postgres import free_port
 
 
@@ -141,7 +142,10 @@ def test_an_address_that_mlflow_does_not_know_is_a_sentence(
 @pytest.mark.parametrize(
     ("harm", "words"),
     [
-        (lambda file: file.unlink(), "mlflow.db is gone: restore it from a backup, or"),
+        (
+            lambda file: file.unlink(),
+            r"mlflow.db is gone\); restore it from a backup, or",
+        ),
         (lambda file: file.write_bytes(b""), "no such table.*move that file away"),
         (lambda file: file.write_bytes(b"x" * 5000), "not a database; move that file"),
     ],
@@ -162,3 +166,42 @@ def test_a_database_file_that_is_harmed_is_one_sentence_with_its_remedy(
     assert "--rebuild-tracking" in text
     assert "[SQL" not in text and "sqlalche.me" not in text and "\n" not in text
     assert "Traceback" not in capfd.readouterr().err and not caplog.records
+
+
+def test_a_database_file_that_was_replaced_is_opened_anew(
+    tracking_uri, tmp_path, mlflow_template_db
+):
+    file = tmp_path / "mlflow-test" / "mlflow.db"
+    store = open_store(tracking_uri, storage_root=tmp_path)
+    store.open_run("flights", "1.0.0", digest="sha256:1", params={}, metrics={})
+    assert store.recorded_digest("flights", "1.0.0") == "sha256:1"
+    away = file.rename(file.with_name("away.db"))
+    with pytest.raises(TrackingUnavailableError, match="is gone"):
+        store.ping()
+    copy_template(mlflow_template_db, file)
+    assert store.recorded_digest("flights", "1.0.0") is None
+    store.open_run("flights", "1.0.0", digest="sha256:2", params={}, metrics={})
+    assert store.recorded_digest("flights", "1.0.0") == "sha256:2"
+    away.replace(file)
+    assert store.recorded_digest("flights", "1.0.0") == "sha256:1"
+    file.unlink()
+    file.touch()
+    assert store.recorded_digest("flights", "1.0.0") is None
+    store.open_run("flights", "1.0.0", digest="sha256:3", params={}, metrics={})
+    assert store.recorded_digest("flights", "1.0.0") == "sha256:3"
+
+
+def test_a_registry_file_elsewhere_that_was_replaced_is_opened_anew(
+    tracking_uri, tmp_path, mlflow_template_db
+):
+    models = tmp_path / "models.db"
+    copy_template(mlflow_template_db, models)
+    store = open_store(
+        tracking_uri, registry_uri=f"sqlite:///{models}", storage_root=tmp_path
+    )
+    run = store.open_run("flights", "1.0.0", digest=None, params={}, metrics={})
+    store.create_version("flights", "1.0.0", source="s3://b/m", run_id=run)
+    assert store.get_version("flights", "1.0.0") is not None
+    models.rename(tmp_path / "away.db")
+    copy_template(mlflow_template_db, models)
+    assert store.get_version("flights", "1.0.0") is None

@@ -7,11 +7,15 @@ it is projected to the tracking backend.
 from __future__ import annotations
 
 import getpass
-from collections.abc import Callable
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from brixa_flows.errors import (
     InvalidMetadataError,
     StageTransitionError,
+    TrackingError,
     TrackingUnavailableError,
     VersionExistsError,
     VersionInUseError,
@@ -32,9 +36,12 @@ from brixa_flows.versioning import ModelVersion
 
 __all__ = ["Changer"]
 
-_COUNTS = (
-    "the change is written and counts all the same: brixa doctor --fix shows it there "
-    "when MLflow can be reached and written"
+_LOG = logging.getLogger(__name__)
+_TOLD_AFTER_SECONDS = 3.0
+_COUNTS = "the change is written and counts all the same"
+_SHOWN_LATER = (
+    f"{_COUNTS}: brixa doctor --fix shows it there when MLflow can be reached and "
+    "written, and so does the next change of the model"
 )
 
 
@@ -209,11 +216,8 @@ class Changer:
 
     def _show(self, name: str, *, anew: bool = False) -> None:
         """Show in MLflow what was decided; that it counts is told where it can't be."""
-        try:
+        with _told_that_it_counts(name):
             project(self._backends, self._reader, name, anew=anew)
-        except TrackingUnavailableError as err:
-            uri, reason = str(err.facts["uri"]), str(err.facts["reason"])
-            raise TrackingUnavailableError(uri, reason, _COUNTS) from err
 
     def _append(self, name: str, plan: Callable[[Lifecycle], Change]) -> StageRecord:
         change, lifecycle = self._backends.journal.append_change(name, plan)
@@ -232,6 +236,33 @@ class Changer:
         standing = self._reader.standing(name)
         resolve(standing, version)
         return standing
+
+
+@contextmanager
+def _told_that_it_counts(name: str) -> Iterator[None]:
+    """Tell that a change counts: soon where MLflow takes long, and with each error."""
+    told = threading.Timer(
+        _TOLD_AFTER_SECONDS,
+        lambda: _LOG.warning(
+            "%s: MLflow takes long to show this; %s", name, _SHOWN_LATER
+        ),
+    )
+    told.daemon = True
+    told.start()
+    try:
+        yield
+    except TrackingUnavailableError as err:
+        uri, reason, remedy = (str(err.facts[x]) for x in ("uri", "reason", "remedy"))
+        raise TrackingUnavailableError(
+            uri, reason, f"{remedy}; {_SHOWN_LATER}"
+        ) from err
+    except TrackingError as err:
+        raise TrackingError(f"{err}; {_COUNTS}", **err.facts) from err
+    except BaseException:
+        _LOG.warning("%s: MLflow does not show this yet; %s", name, _SHOWN_LATER)
+        raise
+    finally:
+        told.cancel()
 
 
 def _check_words(actor: object, reason: object) -> None:
