@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import (
     AliasChoices,
     Field,
+    SecretStr,
     ValidationError,
     ValidationInfo,
     field_validator,
@@ -75,6 +76,14 @@ class BrixaSettings(BaseSettings):
     )
     default_memory: str = Field(
         "2Gi", description="Memory of a replica whose deployment names none."
+    )
+    api_key: SecretStr | None = Field(
+        None, description="Key that our client shows to deployments that ask for one."
+    )
+    ca_file: str | None = Field(
+        None,
+        description="PEM file of whom our client trusts over HTTPS, in place of those "
+        "that the machine trusts.",
     )
     notification_block: str | None = Field(
         None,

@@ -31,6 +31,8 @@ def test_the_defaults_are_those_of_the_specification():
         "default_replicas": 1,
         "default_cpu": "1",
         "default_memory": "2Gi",
+        "api_key": None,
+        "ca_file": None,
         "notification_block": None,
         "logo_url": None,
         "log_level": "INFO",

@@ -5,16 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from prefect.blocks.core import Block
-from pydantic import Field
+from pydantic import Field, SecretStr
 
 from brixa_flows.blocks.appearance import DOCUMENTATION, LOGO
 from brixa_flows.errors import DeploymentError, DeploymentNotFoundError
 
 if TYPE_CHECKING:
-    from brixa_flows.deployment import ModelDeployer
+    from brixa_flows.deployment import DeploymentConfig, ModelDeployer
     from brixa_flows.registry import ModelRegistry
 
 __all__ = ["BrixaServingTarget"]
+
+_KEY_NAME = "prefect"
 
 
 class BrixaServingTarget(Block):
@@ -46,7 +48,20 @@ class BrixaServingTarget(Block):
         "127.0.0.1",
         min_length=1,
         description="Address that new deployments bind; each finds a free port and "
-        "keeps it.",
+        "keeps it. Any but 127.0.0.1 needs a key.",
+    )
+    api_key: SecretStr = Field(
+        SecretStr(""),
+        description="Key that deployments let in, by the name of prefect; of it they "
+        "keep a hash.",
+    )
+    certificate: str = Field(
+        "",
+        description="PEM file on the worker to serve HTTPS with; empty leaves it as it "
+        "is.",
+    )
+    certificate_key: str = Field(
+        "", description="PEM file of the certificate's private key on the worker."
     )
     replicas: int = Field(
         0,
@@ -103,10 +118,23 @@ class BrixaServingTarget(Block):
             name=deployment,
             replicas=self.replicas or None,
             resources=self._resources(deployer, deployment),
+            api_keys=self._keys,
+            tls=self._tls,
         )
         if not done:
             raise DeploymentError(message, deployment=deployment)
         return message
+
+    @property
+    def _keys(self) -> dict[str, str] | None:
+        key = self.api_key.get_secret_value()
+        return {_KEY_NAME: key} if key else None
+
+    @property
+    def _tls(self) -> dict[str, str] | None:
+        if not (self.certificate or self.certificate_key):
+            return None
+        return {"certificate": self.certificate, "key": self.certificate_key}
 
     def is_met(
         self, deployer: ModelDeployer, name: str, version: str, deployment: str
@@ -128,7 +156,18 @@ class BrixaServingTarget(Block):
             (present.model_name, present.version) == (name, version)
             and self.replicas in (0, present.replicas)
             and wanted in (None, present.resources.model_dump())
+            and self._is_reached(present)
             and deployer.status(deployment).healthy
+        )
+
+    def _is_reached(self, present: DeploymentConfig) -> bool:
+        """Whether it takes our key, and is encrypted if it should be."""
+        from brixa_flows.deployment.access import make_keys
+        from brixa_flows.deployment.tls import read_tls
+
+        keys = make_keys(present.api_keys, self._keys or {}, present.updated_at)
+        return keys == present.api_keys and (
+            self._tls is None or read_tls(self._tls) == present.tls
         )
 
     def _resources(

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from brixa_flows.cli.deployment_canary import abort, canary, judge, promote
+from brixa_flows.cli.deployment_keys import keys
 from brixa_flows.cli.deployment_status import list_command, status
 from brixa_flows.cli.workspace import (
     MODEL_REF,
@@ -14,7 +15,7 @@ from brixa_flows.cli.workspace import (
     as_json,
     json_option,
 )
-from brixa_flows.deployment import ModelDeployer
+from brixa_flows.deployment import ModelDeployer, new_api_key
 from brixa_flows.errors import DeploymentError, some_of
 from brixa_flows.refs import ModelRef
 
@@ -44,6 +45,17 @@ def _deployer(workspace: Workspace) -> ModelDeployer:
     help="Replicas that CPU use may choose between, such as 1-4; none ends it.",
 )
 @click.option("--target-cpu", type=int, help="Percent of --cpu to aim at (80).")
+@click.option("--host", help="Address that a new deployment binds (127.0.0.1).")
+@click.option(
+    "--api-key",
+    "key_names",
+    multiple=True,
+    metavar="WHO",
+    help="Make a key for somebody and print it, this once.",
+)
+@click.option("--certificate", metavar="FILE", help="PEM file to serve HTTPS with.")
+@click.option("--certificate-key", metavar="FILE", help="PEM file of its key.")
+@click.option("--no-tls", is_flag=True, help="Return to plain HTTP.")
 @json_option
 @click.pass_obj
 def create(
@@ -57,6 +69,11 @@ def create(
     env_vars: tuple[str, ...],
     autoscale: str | None,
     target_cpu: int | None,
+    host: str | None,
+    key_names: tuple[str, ...],
+    certificate: str | None,
+    certificate_key: str | None,
+    no_tls: bool,
     json_output: bool,
 ) -> None:
     """Deploy a version, or upgrade the deployment of that name.
@@ -64,9 +81,13 @@ def create(
     \f
     Raises:
         DeploymentError: If the deployment did not become ready.
+        click.UsageError: If options don't go together.
     """
+    if json_output and key_names:
+        raise click.UsageError("--api-key prints a key; leave one of it and --json out")
     given: dict[str, Any] = {"cpu": cpu, "memory": memory, "gpu": gpu}
-    deployer = _deployer(workspace)
+    deployer = _binding(workspace, name, host)
+    made = {each: new_api_key() for each in key_names}
     success, message = deployer.deploy(
         model_name=ref.name,
         version=workspace.registry.resolve(ref.name, ref.spec),
@@ -76,6 +97,8 @@ def create(
         or None,
         env_vars=dict(_pair(item) for item in env_vars) or None,
         autoscaling=_autoscaling(autoscale, target_cpu),
+        api_keys=made,
+        tls=_tls(certificate, certificate_key, no_tls),
     )
     if not success:
         raise DeploymentError(message)
@@ -83,6 +106,32 @@ def create(
         as_json(deployer.status(name))
     else:
         click.echo(message)
+    for each, key in made.items():
+        click.echo(f"key {each}, shown this once: {key}")
+
+
+def _binding(workspace: Workspace, name: str, host: str | None) -> ModelDeployer:
+    """A deployer that binds that address, unless the deployment has another one."""
+    deployer = _deployer(workspace)
+    if host is None:
+        return deployer
+    if name in deployer.list() and deployer.config(name).host != host:
+        raise click.UsageError(
+            f"{name} binds {deployer.config(name).host}, and a deployment keeps its "
+            "address; delete it first, or choose another name"
+        )
+    return ModelDeployer(workspace.registry, workspace.storage, host=host)
+
+
+def _tls(certificate: str | None, key: str | None, off: bool) -> dict[str, str] | None:
+    given = [path for path in (certificate, key) if path is not None]
+    if off and given:
+        raise click.UsageError("--no-tls ends what --certificate begins; leave one out")
+    if len(given) == 1:
+        raise click.UsageError("--certificate and --certificate-key go together")
+    if certificate is None or key is None:
+        return {} if off else None
+    return {"certificate": certificate, "key": key}
 
 
 def _autoscaling(text: str | None, target_cpu: int | None) -> dict[str, Any] | None:
@@ -108,7 +157,7 @@ def _pair(text: str) -> tuple[str, str]:
     return key, value
 
 
-for command in (list_command, status, canary, promote, abort, judge):
+for command in (list_command, status, canary, promote, abort, judge, keys):
     deployment.add_command(command)
 
 

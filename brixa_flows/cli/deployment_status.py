@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import click
@@ -17,9 +17,11 @@ from brixa_flows.cli.workspace import (
     print_table,
 )
 from brixa_flows.deployment import DeploymentStatus, ModelDeployer
+from brixa_flows.errors import some_of
 
 __all__ = ["list_command", "status"]
 
+_SOON = timedelta(days=14)
 _COLUMNS = ("name", "serves", "state", "ready", "endpoint")
 
 
@@ -144,6 +146,14 @@ def _facts(seen: DeploymentStatus) -> dict[str, str]:
         "errors": f"{100 * seen.error_rate:.2f} %",
         "p50, p99": f"{_milliseconds(seen.p50_ms)}, {_milliseconds(seen.p99_ms)}",
         "endpoint": seen.endpoint,
+        "keys": (
+            some_of(seen.api_keys) if seen.api_keys else "none: it answers everybody"
+        ),
+        **(
+            {"certificate": f"until {seen.tls_expires_at:%Y-%m-%d %H:%M} UTC"}
+            if seen.tls_expires_at
+            else {}
+        ),
         "logs": seen.log_path,
     }
 
@@ -151,6 +161,11 @@ def _facts(seen: DeploymentStatus) -> dict[str, str]:
 def _sentences(item: DeploymentStatus) -> Iterator[str]:
     if item.canary is not None:
         yield _canary_sentence(item)
+    if item.tls_expires_at and item.tls_expires_at - datetime.now(UTC) < _SOON:
+        yield (
+            f"the certificate of {item.name} ends {item.tls_expires_at:%Y-%m-%d %H:%M} "
+            "UTC; renew it, and deploy with the new files"
+        )
     if item.last_error:
         yield f"last error of {item.name}: {item.last_error}"
 

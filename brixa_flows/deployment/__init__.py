@@ -1,5 +1,6 @@
 """A model version behind an HTTP endpoint (see ``ModelDeployer``)."""
 
+from brixa_flows.deployment.access import ApiKey, new_api_key
 from brixa_flows.deployment.canary_gate import CanaryGate, CanaryVerdict
 from brixa_flows.deployment.client import EndpointClient, encode_frame, predict_frame
 from brixa_flows.deployment.config import (
@@ -12,6 +13,7 @@ from brixa_flows.deployment.deployer import ModelDeployer
 from brixa_flows.deployment.status import CanaryStatus, DeploymentStatus
 
 __all__ = [
+    "ApiKey",
     "Autoscaling",
     "Canary",
     "CanaryGate",
@@ -23,5 +25,6 @@ __all__ = [
     "ModelDeployer",
     "Resources",
     "encode_frame",
+    "new_api_key",
     "predict_frame",
 ]

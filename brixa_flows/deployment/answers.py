@@ -15,6 +15,7 @@ __all__ = [
     "overloaded",
     "too_large",
     "too_slow",
+    "unauthorized",
 ]
 
 _JSON = b"application/json"
@@ -80,6 +81,17 @@ def too_slow(seconds: float) -> Answer:
         f"body: not complete after {seconds} seconds; send fewer rows at once",
         ((b"connection", b"close"),),
     )
+
+
+def unauthorized(sentence: str, *, known: bool) -> Answer:
+    """No key that opens.
+
+    Args:
+        sentence: Why.
+        known: Whether one was shown.
+    """
+    challenge = b'Bearer realm="brixa"' + b', error="invalid_token"' * known
+    return error_answer(401, sentence, ((b"www-authenticate", challenge),))
 
 
 def not_allowed(path: str, method: str) -> Answer:

@@ -175,7 +175,7 @@ class PredictorApplication:
             self.running.observe(answer.status, seconds, answer.rows)
         else:
             answer = self._page(path, method)
-        await self._send(answer, send)
+        await self.reply(answer, send)
 
     def _page(self, path: str, method: str) -> Answer:
         if path in self._predictions:
@@ -194,7 +194,8 @@ class PredictorApplication:
             )
         return f"there is no {path[:200]} here; /docs lists what there is"
 
-    async def _send(self, answer: Answer, send: Send) -> None:
+    async def reply(self, answer: Answer, send: Send) -> None:
+        """Send an answer, and ask the client to leave if this one drains."""
         headers = [
             (b"content-type", answer.content_type),
             (b"content-length", str(len(answer.body)).encode()),

@@ -7,8 +7,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from brixa_flows.deployment.config import Value
 from brixa_flows.deployment.status import CanaryStatus
+from brixa_flows.deployment.values import Value
 
 __all__ = ["CanaryGate", "CanaryVerdict"]
 

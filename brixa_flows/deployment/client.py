@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import http.client
 import json
+import ssl
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -57,16 +59,35 @@ class EndpointClient:
 
     Args:
         endpoint: What ``ModelDeployer.get_endpoint`` gives.
+        api_key: Key of a deployment that asks for one.
+        ca_file: PEM file of whom to trust over HTTPS; those of the machine by default.
         timeout_seconds: How long an answer may take.
     """
 
-    def __init__(self, endpoint: str, *, timeout_seconds: float = 60.0) -> None:
+    def __init__(
+        self,
+        endpoint: str,
+        *,
+        api_key: str | None = None,
+        ca_file: str | Path | None = None,
+        timeout_seconds: float = 60.0,
+    ) -> None:
         parts = urlsplit(endpoint)
-        if parts.scheme != "http" or not parts.hostname:
-            raise DeploymentError(f"{endpoint[:200]!r} is not an http:// endpoint")
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise DeploymentError(
+                f"{endpoint[:200]!r} is neither an http:// nor an https:// endpoint"
+            )
         self.endpoint = endpoint
-        self._connection = http.client.HTTPConnection(
-            parts.hostname, parts.port, timeout=timeout_seconds
+        self._headers = {"content-type": "application/json"}
+        if api_key is not None:
+            self._headers["authorization"] = f"Bearer {api_key}"
+        place = (parts.hostname, parts.port)
+        self._connection = (
+            http.client.HTTPConnection(*place, timeout=timeout_seconds)
+            if parts.scheme == "http"
+            else http.client.HTTPSConnection(
+                *place, timeout=timeout_seconds, context=_trusting(ca_file)
+            )
         )
 
     def __enter__(self) -> EndpointClient:
@@ -129,7 +150,7 @@ class EndpointClient:
         raise DeploymentError(f"the endpoint {self.endpoint} said {status}: {reason}")
 
     def _exchange(self, path: str, body: bytes) -> tuple[int, dict[str, Any]]:
-        headers = {"content-type": "application/json"}
+        headers = self._headers
         try:
             self._connection.request("POST", path, body, headers)
             response = self._connection.getresponse()
@@ -143,6 +164,16 @@ class EndpointClient:
         return response.status, answer
 
 
+def _trusting(ca_file: str | Path | None) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=ca_file)
+    except OSError as err:
+        raise DeploymentError(
+            f"ca_file: {ca_file} is no PEM file of certificates to trust ({err})"
+        ) from err
+    return context
+
+
 def _decode(output: dict[str, Any]) -> NDArray[Any]:
     kinds = {"BOOL": np.bool_, "BYTES": np.object_}
     datatype = str(output["datatype"])
@@ -152,7 +183,13 @@ def _decode(output: dict[str, Any]) -> NDArray[Any]:
 
 
 def predict_frame(
-    endpoint: str, model_name: str, frame: Any, *, batch_rows: int = 10_000
+    endpoint: str,
+    model_name: str,
+    frame: Any,
+    *,
+    batch_rows: int = 10_000,
+    api_key: str | None = None,
+    ca_file: str | Path | None = None,
 ) -> Prediction:
     """Predict a table of any length in requests of at most ``batch_rows`` rows.
 
@@ -161,6 +198,8 @@ def predict_frame(
         model_name: Registry name of the model.
         frame: A pandas frame of shape (n_rows, n_columns) with at least one row.
         batch_rows: Rows of a request.
+        api_key: Key of a deployment that asks for one.
+        ca_file: PEM file of whom to trust over HTTPS.
 
     Returns:
         Values of shape (n_rows, ...), with scores where the model has them.
@@ -170,7 +209,7 @@ def predict_frame(
         DeploymentError: If it fails or does not answer.
     """
     table = frame.to_pandas() if hasattr(frame, "to_pandas") else frame
-    with EndpointClient(endpoint) as client:
+    with EndpointClient(endpoint, api_key=api_key, ca_file=ca_file) as client:
         parts = [
             client.predict(model_name, table.iloc[start : start + batch_rows])
             for start in range(0, max(len(table), 1), batch_rows)

@@ -9,17 +9,18 @@ from typing import Annotated, Any
 from uuid import uuid4
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     ValidationError,
     field_validator,
     model_validator,
 )
 
+from brixa_flows.deployment.access import ApiKey, is_loopback
 from brixa_flows.deployment.limits import check_variables
 from brixa_flows.deployment.quantities import cpu_cores, memory_bytes
+from brixa_flows.deployment.tls import TlsFiles
+from brixa_flows.deployment.values import Value
 from brixa_flows.errors import InvalidDeploymentError
 from brixa_flows.settings import BrixaSettings
 
@@ -30,7 +31,7 @@ __all__ = [
     "DeploymentSpec",
     "Resources",
     "RolledOut",
-    "Value",
+    "check_reach",
     "make_spec",
 ]
 
@@ -49,12 +50,6 @@ def _as_text(value: object) -> object:
 
 
 _Quantity = Annotated[str, BeforeValidator(_as_text)]
-
-
-class Value(BaseModel):
-    """A value that refuses unknown fields and never changes."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
 
 class Resources(Value):
@@ -184,6 +179,9 @@ class DeploymentConfig(DeploymentSpec):
         history: Earlier specs, oldest first; ``rollback`` takes the last.
         rolled_out: The last change of the version.
         canary: What is tried beside it.
+        api_keys: Who may ask it; without any, everybody who reaches it. A rollback
+            gives no revoked key back, nor does it take encryption away.
+        tls: What it is served with over HTTPS; plain HTTP without.
     """
 
     name: str
@@ -195,6 +193,8 @@ class DeploymentConfig(DeploymentSpec):
     history: tuple[DeploymentSpec, ...] = ()
     rolled_out: RolledOut | None = None
     canary: Canary | None = None
+    api_keys: tuple[ApiKey, ...] = ()
+    tls: TlsFiles | None = None
 
     @property
     def spec(self) -> DeploymentSpec:
@@ -223,6 +223,20 @@ class DeploymentConfig(DeploymentSpec):
                 event_id=str(uuid4()), at=now, replaced=self.version
             )
         return self.model_copy(update=changes)
+
+
+def check_reach(config: DeploymentConfig) -> None:
+    """Return unless others could reach a deployment that asks for no key.
+
+    Raises:
+        InvalidDeploymentError: If they could.
+    """
+    if not config.api_keys and not is_loopback(config.host):
+        raise InvalidDeploymentError(
+            f"{config.name} would answer everybody who reaches {config.host}, as it has "
+            "no key; give it one (--api-key WHO, or deploy(api_keys={WHO: "
+            "new_api_key()})), or bind 127.0.0.1"
+        )
 
 
 def make_spec(

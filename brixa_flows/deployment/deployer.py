@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import uuid4
 
+from brixa_flows.deployment.access import make_keys
 from brixa_flows.deployment.canarying import CanaryDeployments
 from brixa_flows.deployment.config import (
     Autoscaling,
@@ -17,9 +18,11 @@ from brixa_flows.deployment.config import (
     RolledOut,
     make_spec,
 )
+from brixa_flows.deployment.keyed import KeyedDeployments
 from brixa_flows.deployment.rollout import Rollout
 from brixa_flows.deployment.status import DeploymentStatus
 from brixa_flows.deployment.store import DeploymentStore
+from brixa_flows.deployment.tls import read_tls
 from brixa_flows.errors import (
     BrixaError,
     DamagedArtifactError,
@@ -39,7 +42,7 @@ __all__ = ["ModelDeployer"]
 _LOG = logging.getLogger(__name__)
 
 
-class ModelDeployer(CanaryDeployments):
+class ModelDeployer(CanaryDeployments, KeyedDeployments):
     """Puts model versions behind endpoints and looks after them.
 
     What is wanted lies in ``config.json`` of each deployment, what is observed in its
@@ -50,7 +53,8 @@ class ModelDeployer(CanaryDeployments):
         registry: Where the models are.
         storage: Where deployments are kept; by default the registry's storage.
         engine: Plug-in name of the serving engine.
-        host: Address that new deployments bind; an old one keeps its own.
+        host: Address that new deployments bind; an old one keeps its own. Any but that
+            of this machine alone needs keys.
         ready_timeout_seconds: How long a version may take to load and warm up.
     """
 
@@ -81,6 +85,9 @@ class ModelDeployer(CanaryDeployments):
         resources: Mapping[str, Any] | Resources | None = None,
         env_vars: Mapping[str, str] | None = None,
         autoscaling: Mapping[str, Any] | Autoscaling | None = None,
+        *,
+        api_keys: Mapping[str, str] | None = None,
+        tls: Mapping[str, str] | None = None,
     ) -> tuple[bool, str]:
         """Serve a version; a deployment of that name is upgraded with no lost request.
 
@@ -100,6 +107,10 @@ class ModelDeployer(CanaryDeployments):
                 ``MAX_CONCURRENT_REQUESTS`` and ``MAX_REQUEST_BYTES`` are ours.
             autoscaling: ``min_replicas``, ``max_replicas``, ``target_cpu_utilization``;
                 an empty mapping ends it.
+            api_keys: Key by name of who may ask; they are added, or replace those of
+                the same name. Hashes are kept of them.
+            tls: ``certificate`` and ``key``, PEM files to serve HTTPS with; an empty
+                mapping returns to plain HTTP.
 
         Returns:
             Whether it is served, and one sentence to show.
@@ -108,15 +119,15 @@ class ModelDeployer(CanaryDeployments):
             wanted_name = check_deployment_name(model_name if name is None else name)
             asked = self._ask(model_name, version)
             old = self._store.find(wanted_name)
-            spec = self._spec(
-                old[0] if old else None,
-                asked,
-                replicas,
-                resources,
-                env_vars,
-                autoscaling,
-            )
-            config = self._serve(wanted_name, spec, old)
+            given = {
+                "replicas": replicas,
+                "resources": resources,
+                "env_vars": env_vars,
+                "autoscaling": autoscaling,
+            }
+            spec = self._spec(old[0] if old else None, asked, given)
+            config = self._reached(self._config(wanted_name, spec, old), api_keys, tls)
+            config = self._rollout.apply(config, old[1] if old else None)
         except BrixaError as err:
             return False, err.message
         endpoint = self._rollout.engine(config.engine).endpoint(config, "rest")
@@ -140,10 +151,7 @@ class ModelDeployer(CanaryDeployments):
         self,
         old: DeploymentConfig | None,
         asked: tuple[str, str],
-        replicas: int | None,
-        resources: Mapping[str, Any] | Resources | None,
-        env_vars: Mapping[str, str] | None,
-        autoscaling: Mapping[str, Any] | Autoscaling | None,
+        given: dict[str, Any],
     ) -> DeploymentSpec:
         model_name, version = asked
         if old is not None:
@@ -152,33 +160,27 @@ class ModelDeployer(CanaryDeployments):
                     f"the deployment {old.name!r} serves the model {old.model_name!r}, "
                     f"not {model_name!r}; choose another name, or delete it first"
                 )
-            replicas = old.replicas if replicas is None else replicas
-            resources = old.resources if resources is None else resources
-            env_vars = old.env_vars if env_vars is None else env_vars
-            autoscaling = old.autoscaling if autoscaling is None else autoscaling
+            given = {
+                field: getattr(old, field) if value is None else value
+                for field, value in given.items()
+            }
+        if given["autoscaling"] == {}:
+            given["autoscaling"] = None
         return make_spec(
-            self._registry.settings,
-            model_name=model_name,
-            version=version,
-            replicas=replicas,
-            resources=resources,
-            env_vars=env_vars,
-            autoscaling=None if autoscaling == {} else autoscaling,
+            self._registry.settings, model_name=model_name, version=version, **given
         )
 
-    def _serve(
+    def _config(
         self,
         name: str,
         spec: DeploymentSpec,
         old: tuple[DeploymentConfig, str] | None,
-        *,
-        remember: bool = True,
     ) -> DeploymentConfig:
-        """Have the engine serve it, then write it down as what is wanted."""
+        """What is wanted from now on."""
         now = datetime.now(UTC)
         if old is None:
             facts = {each: getattr(spec, each) for each in DeploymentSpec.model_fields}
-            config = DeploymentConfig(
+            return DeploymentConfig(
                 name=name,
                 engine=self._engine_name,
                 host=self._host,
@@ -187,9 +189,22 @@ class ModelDeployer(CanaryDeployments):
                 rolled_out=RolledOut(event_id=str(uuid4()), at=now),
                 **facts,
             )
-        else:
-            config = old[0].followed_by(spec, now, remember=remember)
-        return self._rollout.apply(config, old[1] if old else None)
+        return old[0].followed_by(spec, now)
+
+    @staticmethod
+    def _reached(
+        config: DeploymentConfig,
+        api_keys: Mapping[str, str] | None,
+        tls: Mapping[str, str] | None,
+    ) -> DeploymentConfig:
+        """The config with who may ask it, and how."""
+        changes: dict[str, Any] = {}
+        if api_keys:
+            keys = make_keys(config.api_keys, api_keys, config.updated_at)
+            changes["api_keys"] = keys
+        if tls is not None:
+            changes["tls"] = read_tls(tls) if tls else None
+        return config.model_copy(update=changes)
 
     def get_endpoint(
         self, name: str, protocol: Literal["rest", "grpc"] | str = "rest"

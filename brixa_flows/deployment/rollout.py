@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from brixa_flows.deployment.config import DeploymentConfig
+from brixa_flows.deployment.config import DeploymentConfig, check_reach
 from brixa_flows.deployment.engines.base import EngineContext, Release, ServingEngine
 from brixa_flows.deployment.store import DeploymentStore
 from brixa_flows.errors import BrixaError
@@ -53,8 +53,10 @@ class Rollout:
         """Serve a config, then write it down over the one with that etag.
 
         Raises:
+            InvalidDeploymentError: If others could reach it without a key.
             DeploymentError: If it did not become ready, or somebody else was faster.
         """
+        check_reach(config)
         config = self._start(config)
         self.keep(config, etag)
         return config

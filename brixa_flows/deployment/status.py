@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal
 
-from brixa_flows.deployment.config import Value
+from brixa_flows.deployment.values import Value
 
 __all__ = ["CanaryStatus", "DeploymentState", "DeploymentStatus", "ReplicaStatus"]
 
@@ -85,6 +85,8 @@ class DeploymentStatus(Value):
         pid: Process id of the supervisor.
         log_path: Folder of the logs.
         canary: What is tried beside it.
+        api_keys: Names of the keys that it takes; without any it answers everybody.
+        tls_expires_at: When its certificate ends, UTC; ``None`` over plain HTTP.
     """
 
     name: str
@@ -108,6 +110,8 @@ class DeploymentStatus(Value):
     pid: int | None = None
     log_path: str = ""
     canary: CanaryStatus | None = None
+    api_keys: tuple[str, ...] = ()
+    tls_expires_at: datetime | None = None
 
     @property
     def healthy(self) -> bool:

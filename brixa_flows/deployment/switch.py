@@ -12,6 +12,8 @@ import random
 import time
 from functools import partial
 
+from brixa_flows.deployment.access import Access
+from brixa_flows.deployment.answers import Answer, unauthorized
 from brixa_flows.deployment.application import (
     Message,
     PredictorApplication,
@@ -22,6 +24,8 @@ from brixa_flows.deployment.application import (
 
 __all__ = ["Switch"]
 
+# What probes ask, which have no keys; it tells nothing of the model.
+_OPEN = frozenset({"/v2/health/live", "/v2/health/ready"})
 _LONGEST_REQUEST_SECONDS = 60.0
 _POLL_SECONDS = 0.05
 
@@ -36,6 +40,7 @@ class Switch:
         main: Answers what nobody else does.
         canary: Answers its share of the requests to predict, and what names its version.
         share: Of the canary, 0 to 1.
+        access: Who may ask; whether the server lives is told to everybody.
         leaving: Addresses of clients that are asked, with their next answer, to come back
             by a new connection.
     """
@@ -44,6 +49,7 @@ class Switch:
         self.main = main
         self.canary: PredictorApplication | None = None
         self.share = 0.0
+        self.access = Access()
         self.leaving: set[tuple[str, int]] = set()
         self._draining = False
         self._leaving: set[asyncio.Task[None]] = set()
@@ -99,10 +105,19 @@ class Switch:
             send = partial(_closing, send)
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
+        elif (refused := self._refusal(scope)) is not None:
+            await self.main.reply(refused, send)
         elif self.canary is None or scope["type"] != "http":
             await self.main(scope, receive, send)
         else:
             await self._chosen(scope)(scope, receive, send)
+
+    def _refusal(self, scope: Scope) -> Answer | None:
+        if not self.access.asks or scope["path"] in _OPEN:
+            return None
+        shown = [value for name, value in scope["headers"] if name == b"authorization"]
+        sentence = self.access.refusal(shown[0] if shown else None)
+        return unauthorized(sentence, known=bool(shown)) if sentence else None
 
     def _chosen(self, scope: Scope) -> PredictorApplication:
         _, named, rest = scope["path"].partition("/versions/")

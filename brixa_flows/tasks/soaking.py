@@ -182,7 +182,12 @@ def soak(
     result = recorded_evaluation(opened, name, version, "")
     rows = _rows_of(opened, result, rules.requests * _ROWS_A_REQUEST)
     inputs = rows.drop(columns=result.dataset.target)
-    with EndpointClient(status.endpoint) as client:
+    settings = opened.settings
+    with EndpointClient(
+        status.endpoint,
+        api_key=settings.api_key.get_secret_value() if settings.api_key else None,
+        ca_file=settings.ca_file,
+    ) as client:
         sender = _Sender(client, name)
         metrics, reasons = _judge(opened, result, rows, rules.policy, sender)
         sender.keep_sending(inputs, rules)

@@ -38,7 +38,21 @@ def test_a_deployment_is_created_told_and_deleted(run):
         for arguments, words in refused:
             code, _, err = run("deployment", *arguments)
             assert (code, words in err) == (1, True), err
-        code, out, _ = run("deployment", "create", "delays", "--name", "live")
+        code, key, err = run("deployment", "keys", "add", "live", "ada")
+        assert code == 0 and key.startswith("brixa_") and key.strip() not in err
+        out = run("deployment", "keys", "list", "live")[1]
+        assert "ada" in out and key.strip() not in out
+        assert run("deployment", "keys", "revoke", "live", "ada")[0] == 0
+        code, out, err = run("deployment", "keys", "list", "live")
+        assert (out, "whoever reaches it can ask it" in err) == ("", True)
+        code, _, err = run(
+            *("deployment", "create", "delays", "--name", "live", "--host", "0.0.0.0"),
+        )
+        assert code == 2 and "live binds 127.0.0.1" in err
+        code, out, _ = run(
+            *("deployment", "create", "delays", "--name", "live", "--api-key", "eve"),
+        )
+        assert code == 0 and "key eve, shown this once: brixa_" in out
         seen = json.loads(run("deployment", "status", "live", "--json")[1])
         assert seen["ready_replicas"] == 1 and seen["canary"] is None
     finally:
@@ -51,6 +65,12 @@ def test_a_deployment_is_created_told_and_deleted(run):
         (("create", "delays", "--name", "d", "--autoscale", "4"), "is not MIN-MAX"),
         (("create", "delays", "--name", "d", "--target-cpu", "4"), "goes with"),
         (("status", "d", "--watch", "--json"), "leave one of"),
+        (("create", "delays", "--name", "d", "--api-key", "a", "--json"), "leave one"),
+        (("create", "delays", "--name", "d", "--certificate", "c"), "go together"),
+        (
+            ("create", "delays", "--name", "d", "--no-tls", "--certificate", "c"),
+            "leave one out",
+        ),
     ],
 )
 def test_options_that_do_not_go_together_are_told(run, arguments, words):

@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 import psutil
 import pytest
-from deployment_world import none_left, save_version
+from deployment_world import none_left, save_version, wait_until
 from sklearn.linear_model import LogisticRegression
 from tiny_models import Constant, FromEnvironment, Unloadable
 
@@ -66,13 +66,6 @@ def serve(deployer: ModelDeployer, version: str) -> str:
 
 def answer_of(endpoint: str) -> float:
     return httpx.post(f"{endpoint}/predict", json=ONE_ROW).json()["predictions"][0]
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
 
 
 @contextlib.contextmanager

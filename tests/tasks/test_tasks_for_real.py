@@ -31,7 +31,7 @@ from brixa_flows.blocks import (
 )
 from brixa_flows.demo import stack as stack_room
 from brixa_flows.demo.stack import PrefectStack
-from brixa_flows.deployment import ModelDeployer
+from brixa_flows.deployment import ModelDeployer, new_api_key
 from brixa_flows.errors import OrchestrationError, PrefectUnavailableError
 from brixa_flows.evaluation import Gate, GatePolicy
 from brixa_flows.events import (
@@ -78,6 +78,7 @@ from flows.predict_batch import PredictRequest, predict_batch
 from tests.backends import copy_template
 
 BLOCK = "brixa"
+KEY = new_api_key()
 ROWS = 400
 NOWHERE = "http://127.0.0.1:9/api"  # nobody listens at the port of discard
 
@@ -131,7 +132,7 @@ def registry(
             (BLOCK, described.backend),
             (BLOCK, described),
             ("production", BrixaGatePolicy.from_policy(rules)),
-            ("elsewhere", BrixaServingTarget(host="127.0.0.2")),
+            ("elsewhere", BrixaServingTarget(host="127.0.0.2", api_key=SecretStr(KEY))),
             ("two-replicas", BrixaServingTarget(replicas=2, cpu="250m")),
             ("two-of-two", BrixaDriftPolicy(needed=2, among=2)),
         ]
@@ -390,10 +391,14 @@ def test_a_version_is_rolled_out_and_answers_with_as_many_replicas_as_the_target
     assert deployed["replaced"] == ""
     assert roll_out.fn(BLOCK, name, "1.0.0", name) == owed  # it serves already
     assert served_version.fn(BLOCK, name) == "1.0.0"
-    model = httpx.get(f"{deployed['endpoint']}/v2/models/{name}", timeout=20).json()
-    assert model["name"] == name
+    url = f"{deployed['endpoint']}/v2/models/{name}"
+    assert httpx.get(url, timeout=20).status_code == 401
+    model = httpx.get(url, headers={"authorization": f"Bearer {KEY}"}, timeout=20)
+    assert model.json()["name"] == name
     deployer = ModelDeployer(registry)
     before = deployer.config(name)
+    assert roll_out.fn(BLOCK, name, "1.0.0", name, "elsewhere") == owed
+    assert deployer.config(name) == before, "its key is there already"
     assert before.replicas == registry.settings.default_replicas
     assert roll_out.fn(BLOCK, name, "1.0.0", name, "two-replicas") == owed
     after = deployer.config(name)

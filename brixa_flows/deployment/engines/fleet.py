@@ -9,6 +9,7 @@ from collections.abc import Awaitable
 from pathlib import Path
 from typing import TypeVar
 
+from brixa_flows.deployment.engines.orders import Op
 from brixa_flows.deployment.engines.replica import (
     Place,
     Plan,
@@ -66,8 +67,8 @@ class Fleet:
             ReplicaFailedError: If a version did not become ready.
         """
         async with self._turn:
-            if plan.serves_like(self.plan):
-                self.plan = plan
+            if self.plan is not None and plan.serves_like(self.plan):
+                await self._admit(plan, self.plan)
                 await self._resize(replicas)
             elif not (self._can_swap(plan) and await self._swap(plan, replicas)):
                 await self._replace(plan, replicas)
@@ -102,9 +103,17 @@ class Fleet:
         self.replicas = [*kept, *fresh]
         self.plan, self.desired, self.last_error = plan, len(self.replicas), ""
         self._watch(fresh)
-        await asyncio.gather(*(self._commit(each) for each in kept))
+        await asyncio.gather(*(self._order(each, "commit") for each in kept))
         await self._retire(surplus)
         return True
+
+    async def _admit(self, plan: Plan, before: Plan) -> None:
+        """Let in who has a key of the plan, and nobody else, when this returns."""
+        self.plan = plan
+        for each in self.replicas:
+            each.plan = plan  # also that of one that is being started again
+        if plan.key_digests != before.key_digests:
+            await asyncio.gather(*(self._order(each, "admit") for each in self.ready))
 
     async def _try_out(self, plan: Plan) -> None:
         """Load and warm up in a process of its own, so that a crash costs nobody."""
@@ -114,10 +123,10 @@ class Fleet:
         finally:
             await self._retire([trial])
 
-    async def _commit(self, replica: Replica) -> None:
-        """Send requests to what it prepared; one that can't is started afresh."""
+    async def _order(self, replica: Replica, op: Op) -> None:
+        """Have it do what its plan says; one that can't is started afresh."""
         try:
-            await replica.order("commit", replica.plan.versions)
+            await replica.order(op, replica.plan.versions)
         except ReplicaFailedError as err:
             self._note(f"replica {replica.place.slot} is started again: {err}")
             replica.kill()

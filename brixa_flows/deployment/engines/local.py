@@ -16,7 +16,7 @@ import psutil
 from brixa_flows.deployment.config import DeploymentConfig
 from brixa_flows.deployment.engines.base import EngineContext, Release
 from brixa_flows.deployment.engines.machine import check_fits
-from brixa_flows.deployment.engines.observing import base_url
+from brixa_flows.deployment.engines.observing import base_url, reach_facts
 from brixa_flows.deployment.engines.replica import Plan
 from brixa_flows.deployment.engines.runtime import RuntimeFolder, serving_root
 from brixa_flows.deployment.status import DeploymentStatus
@@ -173,7 +173,7 @@ class LocalEngine:
             "state": state,
             "model_name": config.model_name,
             "version": config.version,
-            "endpoint": base_url(config.host, config.port),
+            "endpoint": base_url(config),
             "desired_replicas": config.replicas,
             "ready_replicas": 0,
             "replicas": (),
@@ -183,6 +183,7 @@ class LocalEngine:
             "last_error": last_error or (seen.last_error if seen else ""),
             "pid": None,
             "log_path": str(runtime.log_path),
+            **reach_facts(config),
         }
         return DeploymentStatus.model_validate(facts)
 
@@ -197,7 +198,7 @@ class LocalEngine:
                 f"the deployment {config.name!r} serves rest only, not "
                 f"{str(protocol)[:40]!r}; call get_endpoint(name, protocol='rest')"
             )
-        return base_url(config.host, config.port)
+        return base_url(config)
 
     def delete(self, name: str) -> None:
         """Drain, stop and forget.

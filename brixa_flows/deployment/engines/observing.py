@@ -7,11 +7,12 @@ import time
 from collections import deque
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from brixa_flows.deployment.config import Canary
+from brixa_flows.deployment.config import Canary, DeploymentConfig
 from brixa_flows.deployment.engines.fleet import Fleet
 from brixa_flows.deployment.metrics import (
     MetricsFile,
@@ -26,7 +27,7 @@ from brixa_flows.deployment.status import (
     DeploymentStatus,
 )
 
-__all__ = ["Observer", "base_url"]
+__all__ = ["Observer", "base_url", "reach_facts"]
 
 _SAMPLE_SECONDS = 5.0
 _WINDOW_SECONDS = 60.0
@@ -89,7 +90,7 @@ class Observer:
             state=state,
             model_name=config.model_name if config else "",
             version=config.version if config else "",
-            endpoint=base_url(config.host, config.port) if config else "",
+            endpoint=base_url(config) if config else "",
             desired_replicas=fleet.desired,
             ready_replicas=len(fleet.ready),
             replicas=tuple(replica.status() for replica in fleet.replicas),
@@ -106,6 +107,7 @@ class Observer:
             pid=os.getpid(),
             log_path=str(self._log_path),
             canary=self._canary(config.canary if config else None, recent),
+            **reach_facts(config),
         )
 
     def _canary(
@@ -144,10 +146,20 @@ class Observer:
                 path.unlink(missing_ok=True)
 
 
-def base_url(host: str, port: int) -> str:
+def base_url(config: DeploymentConfig) -> str:
     """Address that clients use."""
-    shown = f"[{host}]" if ":" in host else host
-    return f"http://{shown}:{port}"
+    shown = f"[{config.host}]" if ":" in config.host else config.host
+    return f"http{'s' * (config.tls is not None)}://{shown}:{config.port}"
+
+
+def reach_facts(config: DeploymentConfig | None) -> dict[str, Any]:
+    """What a status says of who may ask, and until when."""
+    if config is None:
+        return {}
+    return {
+        "api_keys": tuple(key.name for key in config.api_keys),
+        "tls_expires_at": config.tls.expires_at if config.tls else None,
+    }
 
 
 def _milliseconds(seconds: float | None) -> float | None:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 __all__ = ["CanaryOrder", "ChangeOrder", "Op", "ServedVersions", "VersionOrder"]
 
-Op = Literal["prepare", "commit", "discard", "spread"]
+Op = Literal["prepare", "commit", "discard", "spread", "admit"]
 
 
 class _Order(BaseModel):
@@ -74,12 +74,15 @@ class ChangeOrder(_Order):
         id: Stands in the answer.
         op: ``prepare`` loads and warms up what is not held; ``commit`` sends requests
             there; ``discard`` forgets what was prepared; ``spread`` asks some clients to come
-            back by a new connection, which others may take, and tells how many there are.
+            back by a new connection, which others may take, and tells how many there
+            are; ``admit`` lets in who has one of the keys, and so does ``commit``.
         versions: What is to be held.
         share: Of the connections that are spread, 0 to 1.
+        key_digests: SHA-256 of the keys of those who may ask.
     """
 
     id: int
     op: Op
     versions: ServedVersions
     share: float = 0.0
+    key_digests: tuple[str, ...] = ()

@@ -36,6 +36,7 @@ _CHANGED_WHILE_RUNNING: Any = {
     "config": {
         *("version", "canary", "replicas", "autoscaling"),
         *("history", "rolled_out", "created_at", "updated_at", "host", "port"),
+        "api_keys",
     },
     "digest": True,
     "canary_digest": True,
@@ -90,6 +91,11 @@ class Plan(BaseModel):
                 shadow=canary.shadow,
             ),
         )
+
+    @property
+    def key_digests(self) -> tuple[str, ...]:
+        """Of the keys of those who may ask."""
+        return tuple(key.digest for key in self.config.api_keys)
 
     def serves_like(self, other: Plan | None) -> bool:
         """Would replicas of ``other`` do as well (their number aside)?"""
@@ -222,11 +228,17 @@ class Replica:
         if process is None or process.stdin is None:
             raise ReplicaFailedError("it has no process")
         self._orders += 1
-        order = ChangeOrder(id=self._orders, op=op, versions=versions, share=share)
+        order = ChangeOrder(
+            id=self._orders,
+            op=op,
+            versions=versions,
+            share=share,
+            key_digests=self.plan.key_digests,
+        )
         with contextlib.suppress(ConnectionError):
             process.stdin.write(order.model_dump_json().encode() + b"\n")
             await process.stdin.drain()
-        quick = op == "spread"  # and nobody waits long for one that hangs
+        quick = op in ("spread", "admit")  # and nobody waits long for one that hangs
         timeout = _QUICK_SECONDS if quick else self.plan.ready_timeout_seconds
         report = await self._report_on(order.id, timeout)
         if report.get("event") not in ("done", "stale"):
@@ -264,6 +276,8 @@ class Replica:
             "folder": str(place.folder),
             "log_level": plan.log_level,
             "launched_at": time.time(),
+            "key_digests": plan.key_digests,
+            "tls": config.tls and config.tls.model_dump(mode="json"),
         }
         self._out_path.write_bytes(b"")
         with self._out_path.open("ab") as out:

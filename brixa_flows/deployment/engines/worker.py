@@ -31,6 +31,7 @@ from typing import Any, NamedTuple, TypeVar
 import uvicorn
 from pydantic import BaseModel, ConfigDict
 
+from brixa_flows.deployment.access import Access
 from brixa_flows.deployment.application import PredictorApplication
 from brixa_flows.deployment.engines.draining import DrainingServer
 from brixa_flows.deployment.engines.holding import Held, Holder, LoadedCode
@@ -45,6 +46,7 @@ from brixa_flows.deployment.metrics import CopiedMetrics
 from brixa_flows.deployment.served import ServedModel
 from brixa_flows.deployment.shadow import Mirror
 from brixa_flows.deployment.signature import Inputs
+from brixa_flows.deployment.tls import TlsFiles, server_context
 from brixa_flows.errors import BrixaError
 from brixa_flows.prediction import ModelPredictor
 from brixa_flows.prediction.forms import InputForm
@@ -85,6 +87,8 @@ class WorkerOrders(BaseModel):
         folder: Runtime folder of the deployment on this machine.
         log_level: Used unless the environment says LOG_LEVEL.
         launched_at: When it was started, in seconds since the epoch.
+        key_digests: SHA-256 of the keys of those who may ask; empty lets all in.
+        tls: What to serve with over HTTPS.
     """
 
     model_config = ConfigDict(extra="forbid", protected_namespaces=())
@@ -103,6 +107,8 @@ class WorkerOrders(BaseModel):
     folder: str
     log_level: str
     launched_at: float
+    key_digests: tuple[str, ...] = ()
+    tls: TlsFiles | None = None
 
 
 class _Serving(NamedTuple):
@@ -143,6 +149,9 @@ def main() -> int:
             Path(orders.folder),
             orders.slot,
         )
+        holder.switch.access = Access(orders.key_digests)
+        if orders.tls is not None:
+            server_context(orders.tls.certificate, orders.tls.key)
     except Exception as err:  # noqa: B902 - told to the supervisor, then we end
         told = ", ".join(each.version for each in orders.versions.all)
         logger.exception("%s %s did not load", orders.model_name, told)
@@ -242,6 +251,8 @@ def _serve(orders: WorkerOrders, holder: Holder, serving: Future[_Serving]) -> N
         proxy_headers=False,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=_GRACE_SECONDS,
+        ssl_certfile=orders.tls.certificate if orders.tls else None,
+        ssl_keyfile=orders.tls.key if orders.tls else None,
     )
     listening = socket.socket(fileno=orders.listen_fd)
     code = LoadedCode(orders.launched_at)
@@ -287,7 +298,11 @@ def _obey(order: ChangeOrder, serving: _Serving) -> dict[str, Any]:
     done: dict[str, Any] = {"event": "done", "order": order.id}
     if order.op == "discard":
         holder.discard()
+    elif order.op == "admit":
+        holder.switch.access = Access(order.key_digests)
+        logger.info("%d keys are known from now on", len(order.key_digests))
     elif order.op == "commit":
+        holder.switch.access = Access(order.key_digests)
         serving.call(lambda: holder.commit(versions))
         logger.info("serving %s", " and ".join(each.version for each in versions.all))
     elif order.op == "spread":

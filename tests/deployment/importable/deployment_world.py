@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,18 @@ def save_version(registry: ModelRegistry, name: str, model: Any, **facts: Any) -
         warnings.simplefilter("ignore", InsecureSerializationWarning)
         registry.save_model(name, version, model)
     return str(version)
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
+    """Return as soon as it is so.
+
+    Raises:
+        AssertionError: If it is not in time.
+    """
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
 
 
 def processes_of(folder: Path, name: str = "") -> list[psutil.Process]:
