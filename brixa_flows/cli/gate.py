@@ -128,6 +128,7 @@ def _comparison(
         dataset_name=rows.name,
         slices=gates.compared_slices,
         task=result.task,
+        record=True,
     )
     if comparison.dataset.digest != rows.digest:
         raise EvaluationError(

@@ -18,7 +18,6 @@ from brixa_flows.refs import ModelRef
 
 if TYPE_CHECKING:
     from brixa_flows.evaluation import EvaluationResult
-    from brixa_flows.versioning import ModelVersion
 
 __all__ = ["compare", "evaluate", "leaderboard", "report"]
 
@@ -82,6 +81,9 @@ def _interval(bounds: tuple[float, float] | None) -> str:
 @click.option("--slice", "slices", multiple=True, help="Column; repeat for several.")
 @click.option("--margin", default=0.0, help="How much worse is still not worse.")
 @click.option("--html", type=click.Path(dir_okay=False), help="Write it as a page.")
+@click.option(
+    "--record/--no-record", default=True, help="Keep it with the candidate (default)."
+)
 @json_option
 @click.pass_obj
 def compare(
@@ -95,6 +97,7 @@ def compare(
     slices: tuple[str, ...],
     margin: float,
     html: str | None,
+    record: bool,
     json_output: bool,
 ) -> None:
     """Judge two versions of NAME on the same rows of DATASET, paired.
@@ -113,10 +116,10 @@ def compare(
         target=target,
         slices=slices,
         margin=margin,
+        record=record,
     )
     if html:
-        Path(html).write_text(render_comparison_html(found), encoding="utf-8")
-        click.echo(f"wrote {html}", err=True)
+        _write(html, render_comparison_html(found))
     if json_output:
         as_json(found.to_dict())
     else:
@@ -129,6 +132,9 @@ def compare(
 @click.option("--target", help="Name of the label column.")
 @click.option("--metric", "metrics", multiple=True, help="Repeat; the first one ranks.")
 @click.option("--constraint", default="*", help="Only versions such as ^1.2.")
+@click.option("--against", help="Test the others against this one, not the best.")
+@click.option("--margin", default=0.0, help="How much worse is still not worse.")
+@click.option("--html", type=click.Path(dir_okay=False), help="Write it as a page.")
 @json_option
 @click.pass_obj
 def leaderboard(
@@ -138,14 +144,17 @@ def leaderboard(
     target: str | None,
     metrics: tuple[str, ...],
     constraint: str,
+    against: str | None,
+    margin: float,
+    html: str | None,
     json_output: bool,
 ) -> None:
-    """Rank the versions of NAME on the same rows.
+    """Rank the versions of NAME on the same rows, and test them against the best.
 
     Without DATASET (a CSV or Parquet file or glob) by what is kept of the rows that
-    most versions were judged on.
+    most versions were judged on, without tests.
     """
-    from brixa_flows.evaluation import ModelEvaluator
+    from brixa_flows.evaluation import ModelEvaluator, render_leaderboard_html
 
     board = ModelEvaluator(workspace.registry).leaderboard(
         name,
@@ -154,31 +163,35 @@ def leaderboard(
         versions=constraint,
         by=metrics[0] if metrics else None,
         target=target,
+        against=against,
+        margin=margin,
     )
+    if html:
+        _write(html, render_leaderboard_html(board))
     if json_output:
         as_json(board.to_dict())
         return
-    shown = board.metrics
-
-    def mark(version: ModelVersion) -> str:
-        return (
-            f"{version} (production)" if version == board.production else f"{version}"
-        )
-
+    tested = [f"{board.by} against {board.reference}"] if board.tests else []
     print_table(
         f"{name} on {board.dataset.rows} rows of {board.dataset.name}",
-        ("", "version", *shown),
+        ("", "version", *board.metrics, *tested),
         (
             (
                 place,
-                mark(each.version),
-                *(_with_interval(each, metric) for metric in shown),
+                board.shown(each.version),
+                *(_with_interval(each, metric) for metric in board.metrics),
+                *(board.standing(each.version) for _ in tested),
             )
             for place, each in enumerate(board.results, start=1)
         ),
     )
-    for version, why in board.left_out.items():
-        click.echo(f"left out {version}: {why}", err=True)
+    for note in board.notes:
+        click.echo(note, err=True)
+
+
+def _write(file: str, page: str) -> None:
+    Path(file).write_text(page, encoding="utf-8")
+    click.echo(f"wrote {file}", err=True)
 
 
 def _with_interval(result: EvaluationResult, metric: str) -> str:

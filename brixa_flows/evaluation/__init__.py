@@ -18,7 +18,10 @@ from brixa_flows.evaluation.intervals import Interval
 from brixa_flows.evaluation.leaderboard import Leaderboard
 from brixa_flows.evaluation.metrics import METRICS, Metric, canonical_metric
 from brixa_flows.evaluation.report_engines import show_rows
-from brixa_flows.evaluation.report_html import render_comparison_html
+from brixa_flows.evaluation.report_html import (
+    render_comparison_html,
+    render_leaderboard_html,
+)
 from brixa_flows.evaluation.results import (
     DatasetFacts,
     EvaluationResult,
@@ -47,5 +50,6 @@ __all__ = [
     "canonical_metric",
     "evaluate_function",
     "render_comparison_html",
+    "render_leaderboard_html",
     "show_rows",
 ]

@@ -9,18 +9,20 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from brixa_flows.evaluation.compare import Comparison
+from brixa_flows.evaluation.compare import Comparison, MetricComparison
+from brixa_flows.evaluation.leaderboard import Leaderboard
 from brixa_flows.evaluation.metric_catalog import METRICS
 from brixa_flows.evaluation.results import EvaluationResult
 
-__all__ = ["comparison_picture", "pictures"]
+__all__ = ["comparison_pictures", "leaderboard_pictures", "pictures"]
 
 _INK = "#1f4e8c"
 _GUIDE = "#8a93a3"
@@ -29,8 +31,9 @@ _SHADES = ("#14365f", "#e0935a")  # dark and light, also in grey
 _STYLES = ("-", "--", ":", "-.")
 _NUMBERS_IN_CELLS = 12
 _SLICES_DRAWN = 20
+_SLICED_METRICS_DRAWN = 4
 _COSTS = {name for name, metric in METRICS.items() if metric.needs == "run"}
-_Drawn = TypeVar("_Drawn", EvaluationResult, Comparison)
+_Drawn = TypeVar("_Drawn")
 
 
 def pictures(result: EvaluationResult) -> Iterator[tuple[str, str]]:
@@ -54,33 +57,90 @@ def pictures(result: EvaluationResult) -> Iterator[tuple[str, str]]:
         if name in result.curves:
             yield caption, _draw(drawer, result)
     if result.slices:
-        yield f"{_sliced_metric(result)} by slice", _draw(_slices, result)
+        picture = _draw(_slices, result, len(result.slices))
+        yield f"{_sliced_metric(result)} by slice", picture
 
 
-def comparison_picture(comparison: Comparison) -> str:
-    """Data URI of the gains over the baseline with their 95 % intervals."""
-    return _draw(_gains, comparison)
+def comparison_pictures(comparison: Comparison) -> Iterator[tuple[str, str]]:
+    """Caption and data URI of the gains over the baseline, whole and by slice."""
+    against = f"{comparison.candidate} against {comparison.baseline}"
+    gains = _Gains(against, list(comparison.metrics.items()))
+    yield f"gain of {against}", _draw(_gains, gains)
+    parts = comparison.slices
+    for name in list(comparison.metrics)[:_SLICED_METRICS_DRAWN] if parts else ():
+        lines = [("all rows", comparison.metrics[name])]
+        lines += [
+            (_slice_label(part.column, part.value, part.rows), part.metrics[name])
+            for part in parts
+            if name in part.metrics
+        ]
+        title = f"{name}: {against}{_cut(len(lines) - 1)}"
+        gains = _Gains(title, lines[: _SLICES_DRAWN + 1])
+        yield f"gain of {against} in {name} by slice", _draw(_gains, gains, len(lines))
 
 
-def _gains(axes: Axes, comparison: Comparison) -> None:
-    names = list(comparison.metrics)
-    found = list(comparison.metrics.values())
-    bounds = np.array([each.gain for each in found])
+def leaderboard_pictures(board: Leaderboard) -> Iterator[tuple[str, str]]:
+    """Caption and data URI of the versions' values, and of the tests."""
+    yield f"{board.by} by version", _draw(_ranked, board, len(board.results))
+    if board.tests:
+        title = f"{board.by} against {board.reference}"
+        gains = _Gains(title, list(board.tests.items())[:_SLICES_DRAWN])
+        yield title, _draw(_gains, gains, len(board.tests))
+
+
+def _ranked(axes: Axes, board: Leaderboard) -> None:
+    results = board.results[:_SLICES_DRAWN]
+    values = np.array([each.metrics[board.by] for each in results])
+    bounds = np.array([each.intervals[board.by] for each in results])
+    labels = [board.shown(each.version) for each in results]
+    _forest(axes, labels, values, bounds)
+    axes.set_title(f"{board.by} by version (95 % interval)")
+
+
+@dataclass(frozen=True)
+class _Gains:
+    """Lines of a forest plot: what each is called, and what was found."""
+
+    title: str
+    lines: list[tuple[str, MetricComparison]]
+
+
+def _gains(axes: Axes, gains: _Gains) -> None:
+    found = [each for _, each in gains.lines]
     sign = np.array([1 if each.higher_is_better else -1 for each in found])
-    gains = sign * np.array([each.difference for each in found])
-    errors = np.abs(bounds - gains[:, np.newaxis]).T
-    rows = np.arange(len(names))[::-1]
+    values = sign * np.array([each.difference for each in found])
     axes.axvline(0, ls="--", color=_GUIDE, lw=1)
-    axes.errorbar(gains, rows, xerr=errors, fmt="o", color=_INK, capsize=4)
-    axes.set_yticks(rows, names)
-    axes.set_ylim(-0.6, len(names) - 0.4)
-    axes.grid(axis="x", color="#e3e6eb")
+    bounds = np.array([each.gain for each in found])
+    _forest(axes, [label for label, _ in gains.lines], values, bounds)
     axes.set_xlabel("gain, right of 0 is better (95 % interval)")
-    axes.set_title(f"{comparison.candidate} against {comparison.baseline}")
+    axes.set_title(gains.title)
 
 
-def _draw(drawer: Callable[[Axes, _Drawn], None], result: _Drawn) -> str:
-    figure = Figure(figsize=(5, 4.2), dpi=130, layout="constrained")
+def _forest(axes: Axes, labels: list[str], values: Any, bounds: Any) -> None:
+    """Values with their intervals, the first line on top."""
+    rows = np.arange(len(labels))[::-1]
+    errors = np.abs(bounds.reshape(-1, 2).T - values)
+    axes.errorbar(values, rows, xerr=errors, fmt="o", color=_INK, capsize=4)
+    axes.set_yticks(rows, labels)
+    axes.set_ylim(-0.6, max(len(labels), 1) - 0.4)
+    axes.grid(axis="x", color="#e3e6eb")
+
+
+def _slice_label(column: str, value: str, rows: int) -> str:
+    return f"{column}={value[:14] or '(missing)'} ({rows:,})"
+
+
+def _cut(slices: int) -> str:
+    """That not all slices are drawn, if so; the table has them all."""
+    return f" (first {_SLICES_DRAWN} of {slices})" if slices > _SLICES_DRAWN else ""
+
+
+def _draw(
+    drawer: Callable[[Axes, _Drawn], None], result: _Drawn, lines: int = 0
+) -> str:
+    """A picture, higher if it has many lines."""
+    height = max(4.2, 0.24 * min(lines, _SLICES_DRAWN + 1) + 1.2)
+    figure = Figure(figsize=(5, height), dpi=130, layout="constrained")
     axes = FigureCanvasAgg(figure).figure.add_subplot()
     axes.spines[["top", "right"]].set_visible(False)
     drawer(axes, result)
@@ -94,12 +154,7 @@ def _metrics(axes: Axes, result: EvaluationResult) -> None:
     names = [name for name in result.metrics if name not in _COSTS]
     values = np.array([result.metrics[name] for name in names])
     bounds = np.array([result.intervals[name] for name in names])
-    errors = np.abs(bounds.reshape(-1, 2).T - values)
-    rows = np.arange(len(names))[::-1]
-    axes.errorbar(values, rows, xerr=errors, fmt="o", color=_INK, capsize=4)
-    axes.set_yticks(rows, names)
-    axes.set_ylim(-0.6, max(len(names), 1) - 0.4)
-    axes.grid(axis="x", color="#e3e6eb")
+    _forest(axes, names, values, bounds)
     axes.set_title("Metrics and 95 % intervals")
 
 
@@ -198,22 +253,18 @@ def _sliced_metric(result: EvaluationResult) -> str:
 
 def _slices(axes: Axes, result: EvaluationResult) -> None:
     name = _sliced_metric(result)
-    parts = [part for part in result.slices if name in part.metrics][:_SLICES_DRAWN]
+    every = [part for part in result.slices if name in part.metrics]
+    parts = every[:_SLICES_DRAWN]
     values = np.array([part.metrics[name] for part in parts])
-    bounds = np.array([part.intervals[name] for part in parts]).reshape(-1, 2)
-    rows = np.arange(len(parts))[::-1]
-    errors = np.abs(bounds.T - values)
+    bounds = np.array([part.intervals[name] for part in parts])
     if name in result.metrics:
         axes.axvline(
             result.metrics[name], ls="--", color=_GUIDE, lw=1, label="all rows"
         )
         axes.legend(frameon=False)
-    axes.errorbar(values, rows, xerr=errors, fmt="o", color=_INK, capsize=3)
-    labels = [f"{p.column}={p.value[:14] or '(missing)'} ({p.rows:,})" for p in parts]
-    axes.set_yticks(rows, labels)
-    axes.set_ylim(-0.6, max(len(parts), 1) - 0.4)
-    axes.grid(axis="x", color="#e3e6eb")
-    axes.set_title(f"{name} by slice (rows)")
+    labels = [_slice_label(part.column, part.value, part.rows) for part in parts]
+    _forest(axes, labels, values, bounds)
+    axes.set_title(f"{name} by slice (rows){_cut(len(every))}")
 
 
 def _calibration(axes: Axes, result: EvaluationResult) -> None:

@@ -15,7 +15,7 @@ over the metrics (Benjamini and Hochberg). The verdict on the candidate:
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -48,6 +48,7 @@ __all__ = [
     "MetricComparison",
     "SliceComparison",
     "Verdict",
+    "check_margin",
     "compare_outcomes",
     "difference_of",
     "with_verdicts",
@@ -259,8 +260,7 @@ def compare_outcomes(
     Raises:
         EvaluationError: If the two are not of the same rows, or the margin is negative.
     """
-    if not (math.isfinite(margin) and margin >= 0):
-        raise EvaluationError(f"margin must be 0 or more, not {margin}")
+    check_margin(margin)
     if baseline.classes != candidate.classes or not np.array_equal(
         baseline.truth, candidate.truth
     ):
@@ -273,20 +273,33 @@ def compare_outcomes(
     return MetricValues((each.metric, each) for each in with_verdicts(found, margin))
 
 
+def check_margin(margin: float) -> None:
+    """Refuse a margin that is none.
+
+    Raises:
+        EvaluationError: If it is negative or not finite.
+    """
+    if not (math.isfinite(margin) and margin >= 0):
+        raise EvaluationError(f"margin must be 0 or more, not {margin}")
+
+
 Difference = tuple[float, float, Interval, float, str]
 
 
 def with_verdicts(
-    found: Iterable[tuple[Metric, Difference]], margin: float
+    found: Iterable[tuple[Metric, Difference]],
+    margin: float,
+    adjust: Callable[[list[float]], list[float]] = adjusted_p_values,
 ) -> list[MetricComparison]:
     """Differences with their verdicts; the p-values are adjusted over all of them.
 
     Args:
         found: Metrics with what :func:`difference_of` says of them.
         margin: How much worse still counts as not worse.
+        adjust: Adjusts the p-values.
     """
     pairs = list(found)
-    adjusted = adjusted_p_values([p_value for _, (*_, p_value, _) in pairs])
+    adjusted = adjust([p_value for _, (*_, p_value, _) in pairs])
     compared = []
     for (metric, facts), q_value in zip(pairs, adjusted, strict=True):
         before, after, interval, p_value, test = facts

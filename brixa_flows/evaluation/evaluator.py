@@ -6,11 +6,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from brixa_flows.errors import EvaluationError, VersionNotFoundError
 from brixa_flows.evaluation.answering import Answerer, Elsewhere
-from brixa_flows.evaluation.compare import Comparison
+from brixa_flows.evaluation.board_tests import (
+    against_reference,
+    each_judged,
+    untested,
+)
+from brixa_flows.evaluation.compare import Comparison, check_margin
 from brixa_flows.evaluation.kept import KeptResults
 from brixa_flows.evaluation.leaderboard import Leaderboard, rank
+from brixa_flows.evaluation.opening import Opener
 from brixa_flows.evaluation.outcomes import Task
 from brixa_flows.evaluation.pairing import compare_run
 from brixa_flows.evaluation.question import EXACT_ROWS, Question, Wanted
@@ -18,7 +23,7 @@ from brixa_flows.evaluation.report import check_format, render
 from brixa_flows.evaluation.results import EvaluationResult
 from brixa_flows.evaluation.run import Run, result_of
 from brixa_flows.evaluation.thresholds import ThresholdChoice, choose
-from brixa_flows.prediction import LabelledBatches, ModelPredictor, as_batches
+from brixa_flows.prediction import LabelledBatches
 from brixa_flows.prediction.forms import InputForm
 from brixa_flows.registry.facts.metadata import ModelMetadata
 from brixa_flows.versioning import ModelVersion
@@ -27,6 +32,8 @@ if TYPE_CHECKING:
     from brixa_flows.registry import ModelRegistry
 
 __all__ = ["ModelEvaluator"]
+
+_NO_ROWS = "versions are not tested against the best without the rows: give the dataset"
 
 
 class ModelEvaluator:
@@ -55,8 +62,7 @@ class ModelEvaluator:
         self._registry = registry
         self._kept = KeptResults(registry)
         self._seed = seed
-        self._device = device
-        self._batch_rows = batch_rows
+        self._opener = Opener(registry, device, batch_rows)
         self._exact_rows = exact_rows
 
     def evaluate(
@@ -109,7 +115,7 @@ class ModelEvaluator:
         question = Question(
             metrics, slices, task, positive, threshold, self._seed, self._exact_rows
         )
-        batches = self._open(dataset, target, metadata, dataset_name, slices)
+        batches = self._opener.batches(dataset, target, metadata, dataset_name, slices)
         anew = again or answers is not None
         known = None if anew else self._kept.alike(metadata, batches, question)
         result = known or self._ask(metadata, batches, question, answers)
@@ -170,11 +176,13 @@ class ModelEvaluator:
             DatasetError: If the data does not fit both versions.
             EvaluationError: If the two can't be compared on these metrics.
         """
-        before = self._predictor(model_name, baseline)
-        after = self._predictor(model_name, candidate)
+        before = self._opener.predictor(model_name, baseline)
+        after = self._opener.predictor(model_name, candidate)
         question = Question(metrics, slices, task, positive, threshold, self._seed)
         known = (*InputForm.of(before.metadata).columns, *slices)
-        batches = self._open(dataset, target, after.metadata, dataset_name, known)
+        batches = self._opener.batches(
+            dataset, target, after.metadata, dataset_name, known
+        )
         found = compare_run(Run([after, before], batches, slices), question, margin)
         if record:
             self._kept.add_comparison(found)
@@ -217,9 +225,9 @@ class ModelEvaluator:
             EvaluationError: If the task is not binary, there are no probabilities, or
                 no threshold reaches what is asked.
         """
-        predictor = self._predictor(model_name, version)
+        predictor = self._opener.predictor(model_name, version)
         question = Question((metric,), (), None, positive, None, self._seed)
-        batches = self._open(dataset, target, predictor.metadata, None, ())
+        batches = self._opener.batches(dataset, target, predictor.metadata, None, ())
         return choose(Run([predictor], batches).outcomes(question), metric, at_least)
 
     def leaderboard(
@@ -232,8 +240,14 @@ class ModelEvaluator:
         by: str | None = None,
         target: str | Sequence[str] | None = None,
         dataset_name: str | None = None,
+        against: ModelVersion | str | None = None,
+        margin: float = 0.0,
     ) -> Leaderboard:
         """The versions of a model on the same rows, the best first.
+
+        With a dataset the others are tested against the best by the metric that ranks,
+        paired on the same rows; see ``evaluation.board_tests``. That asks all versions
+        once more, together.
 
         Args:
             model_name: The model.
@@ -245,33 +259,37 @@ class ModelEvaluator:
             by: The metric that ranks; the first one if not given.
             target: Name of the label column.
             dataset_name: What people call the data.
+            against: Version (or spec, such as ``production``) to test the others
+                against; ``None`` for the best.
+            margin: How much worse still counts as not worse, in the metric's units.
 
         Raises:
-            EvaluationError: If no version could be judged, or by an unknown metric.
+            EvaluationError: If no version could be judged, by an unknown metric, or if
+                the rows change meanwhile.
         """
+        check_margin(margin)
         found = self._registry.list_versions(model_name, constraint=versions)
-        ready = [each for each in found if each.state == "ready"]
-        holder, _ = self._production(model_name)
+        ready = [each.version for each in found if each.state == "ready"]
+        holder, _ = self._opener.production(model_name)
         if dataset is None:
-            kept = {
-                each.version: self._kept.of(each.name, each.version) for each in ready
-            }
-            return rank(model_name, kept, by, holder)
-        judged: dict[ModelVersion, list[EvaluationResult] | str] = {}
-        for each in ready:
-            try:
-                result = self.evaluate(
-                    model_name,
-                    each.version,
-                    dataset,
-                    metrics,
-                    target=target,
-                    dataset_name=dataset_name,
-                )
-                judged[each.version] = [result]
-            except ValueError as err:  # data or metrics that don't fit this version
-                judged[each.version] = str(err)
-        return rank(model_name, judged, by, holder)
+            kept = {each: self._kept.of(model_name, each) for each in ready}
+            return untested(rank(model_name, kept, by, holder), _NO_ROWS)
+        asked: dict[str, Any] = {"target": target, "dataset_name": dataset_name}
+        judged = each_judged(
+            ready,
+            lambda version: self.evaluate(
+                model_name, version, dataset, metrics, **asked
+            ),
+        )
+        board = rank(model_name, judged, by, holder)
+        named = None if against is None else self._registry.resolve(model_name, against)
+        return against_reference(
+            board,
+            named,
+            lambda versions: self._opener.together(board, versions, dataset, target),
+            Question(metrics, seed=self._seed),
+            margin,
+        )
 
     def generate_report(
         self,
@@ -309,34 +327,6 @@ class ModelEvaluator:
         resolved = self._registry.resolve(model_name, version)
         return self._kept.last(model_name, resolved)
 
-    def _open(
-        self,
-        dataset: Any,
-        target: str | Sequence[str] | None,
-        metadata: ModelMetadata,
-        name: str | None,
-        besides: Sequence[str],
-    ) -> LabelledBatches:
-        if dataset is None:
-            raise EvaluationError(
-                "there is no dataset; give labelled rows, such as (X, y) or a DataFrame"
-            )
-        return as_batches(
-            dataset,
-            target=target,
-            metadata=metadata,
-            batch_rows=self._batch_rows,
-            name=name,
-            besides=besides,
-        )
-
-    def _predictor(
-        self, model_name: str, spec: ModelVersion | str | None
-    ) -> ModelPredictor:
-        return ModelPredictor.from_registry(
-            self._registry, model_name, spec, device=self._device
-        )
-
     def _ask(
         self,
         metadata: ModelMetadata,
@@ -345,7 +335,7 @@ class ModelEvaluator:
         answers: Callable[[Any], Any] | None,
     ) -> EvaluationResult:
         answerer: Answerer = (
-            self._predictor(metadata.name, metadata.version)
+            self._opener.predictor(metadata.name, metadata.version)
             if answers is None
             else Elsewhere(metadata, answers)
         )
@@ -357,17 +347,10 @@ class ModelEvaluator:
         self, result: EvaluationResult, drift: Mapping[str, Any] | None
     ) -> EvaluationResult:
         """With what else gates ask for."""
-        holder, doubt = self._production(result.model_name)
+        holder, doubt = self._opener.production(result.model_name)
         return replace(
             result,
             production=str(holder) if holder else None,
             doubt=doubt,
             drift=dict(result.drift if drift is None else drift),
         )
-
-    def _production(self, model_name: str) -> tuple[ModelVersion | None, str]:
-        """Who is in production, and why nobody knows if so: to measure is allowed."""
-        try:
-            return self._registry.production_version(model_name), ""
-        except VersionNotFoundError as err:
-            return None, err.message

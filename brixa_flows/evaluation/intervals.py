@@ -21,6 +21,7 @@ __all__ = [
     "Interval",
     "adjusted_p_values",
     "correct_share_difference",
+    "holm_p_values",
     "mcnemar_p_value",
     "mean_draws",
     "mean_interval",
@@ -200,4 +201,23 @@ def adjusted_p_values(p_values: Sequence[float]) -> list[float]:
     falling = np.minimum.accumulate(values[order] * values.size / ranks)
     adjusted = np.empty_like(values)
     adjusted[order] = np.minimum(falling, 1.0)
+    return [float(value) for value in adjusted]
+
+
+def holm_p_values(
+    p_values: Sequence[float], hypotheses: int | None = None
+) -> list[float]:
+    """Holm's (1979) adjusted p-values, in the order given.
+
+    Args:
+        p_values: Of the hypotheses that are told.
+        hypotheses: How many there are in all, if some are not told: their p-values may
+            be anything, so the i-th smallest of those told is at least the i-th of all.
+    """
+    values = np.asarray(p_values, dtype=np.float64)
+    total = values.size if hypotheses is None else hypotheses
+    order = np.argsort(values)
+    steps = values[order] * (total - np.arange(values.size))
+    adjusted = np.empty_like(values)
+    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
     return [float(value) for value in adjusted]

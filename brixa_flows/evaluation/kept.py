@@ -10,6 +10,7 @@ from brixa_flows.errors import EvaluationError
 from brixa_flows.evaluation.compare import Comparison
 from brixa_flows.evaluation.question import Question
 from brixa_flows.evaluation.report import render
+from brixa_flows.evaluation.report_html import render_comparison_html
 from brixa_flows.evaluation.results import DatasetFacts, EvaluationResult
 from brixa_flows.prediction import LabelledBatches
 from brixa_flows.registry.facts.metadata import ModelMetadata
@@ -64,10 +65,14 @@ class KeptResults:
         return kept[-1]
 
     def add_comparison(self, comparison: Comparison) -> dict[str, Any]:
-        """Keep a comparison with its candidate; the record is returned."""
+        """Keep a comparison with its candidate, and its page; the record is returned."""
         found = comparison.to_dict()
         record = {"comparison": found, "dataset": found["dataset"]}
         name, version = comparison.model_name, comparison.candidate
+        digest = comparison.dataset.digest[:8]
+        page = f"comparison-{comparison.baseline}-{digest}.html"
+        text = render_comparison_html(comparison)
+        self._registry.log_report(name, version, page, text)
         return self._registry.record_evaluation(name, version, record)
 
     def comparisons(self, model_name: str, version: ModelVersion) -> list[Comparison]:

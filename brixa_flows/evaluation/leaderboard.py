@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from brixa_flows.errors import EvaluationError
+from brixa_flows.evaluation.compare import MetricComparison
 from brixa_flows.evaluation.metrics import (
     canonical_metric,
     direction_sign,
@@ -30,6 +31,10 @@ class Leaderboard:
         results: One for each version, the best first.
         left_out: Why others are not ranked, by version.
         production: The version in production now, if one is known to be.
+        reference: The version that the others are tested against on the rows.
+        tests: Each other version against it by the metric that ranks, by version; the
+            version is the candidate.
+        untested: Why there are no tests, or not of some versions.
     """
 
     model_name: str
@@ -38,6 +43,9 @@ class Leaderboard:
     results: tuple[EvaluationResult, ...]
     left_out: dict[str, str] = field(default_factory=dict)
     production: ModelVersion | None = None
+    reference: ModelVersion | None = None
+    tests: dict[str, MetricComparison] = field(default_factory=dict)
+    untested: tuple[str, ...] = ()
 
     @property
     def metrics(self) -> list[str]:
@@ -63,11 +71,63 @@ class Leaderboard:
                     "metrics": dict(each.metrics),
                     "intervals": {k: list(v) for k, v in each.intervals.items()},
                     "evaluated_at": each.evaluated_at.isoformat(),
+                    "against_reference": self._test_of(each.version),
                 }
                 for place, each in enumerate(self.results, start=1)
             ],
             "left_out": dict(self.left_out),
+            "reference": str(self.reference) if self.reference else None,
+            "untested": list(self.untested),
         }
+
+    def _test_of(self, version: ModelVersion) -> dict[str, Any] | None:
+        found = self.tests.get(str(version))
+        if found is None:
+            return None
+        return vars(found) | {"interval": list(found.interval)}
+
+    def standing(self, version: ModelVersion) -> str:
+        """How a version stands to the reference, for people."""
+        if version == self.reference:
+            return "the reference"
+        found = self.tests.get(str(version))
+        if found is None:
+            return "not tested"
+        return (
+            f"{found.difference:+.4f} ({found.interval}), adjusted p "
+            f"{found.adjusted_p_value:.3g}: {found.verdict.replace('_', ' ')}"
+        )
+
+    def to_markdown(self) -> str:
+        """A table of the versions, and what is not in it and why."""
+        heads = [*self.metrics, *([f"against {self.reference}"] * bool(self.tests))]
+        lines = [
+            f"## {self.model_name}: {len(self.results)} versions by {self.by}",
+            "",
+            f"{self.dataset.rows} rows of {self.dataset.name} (digest "
+            f"{self.dataset.digest}), 95 % intervals.",
+            "",
+            "| | version | " + " | ".join(heads) + " |",
+            "|---:|---|" + "---|" * len(heads),
+        ]
+        for place, each in enumerate(self.results, start=1):
+            cells = [
+                f"{each.metrics[m]:.4f} ({each.intervals[m]})" for m in self.metrics
+            ]
+            cells += [self.standing(each.version)] * bool(self.tests)
+            version = self.shown(each.version)
+            lines.append(f"| {place} | {version} | " + " | ".join(cells) + " |")
+        return "\n".join([*lines, *(f"\n> {note}" for note in self.notes)]) + "\n"
+
+    def shown(self, version: ModelVersion) -> str:
+        """A version, and that it is in production if so."""
+        return f"{version} (production)" if version == self.production else f"{version}"
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader must know beside the table."""
+        left = [f"left out {version}: {why}" for version, why in self.left_out.items()]
+        return [*left, *self.untested]
 
 
 def rank(

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from brixa_flows.evaluation.compare import Comparison
+from brixa_flows.evaluation.leaderboard import Leaderboard
 from brixa_flows.evaluation.results import EvaluationResult
 from brixa_flows.plugins import import_adapter
 
-__all__ = ["gains_picture", "pictures_of"]
+__all__ = ["board_pictures", "gains_pictures", "pictures_of"]
 
 
 def _plots() -> Any:
@@ -20,7 +21,11 @@ def pictures_of(result: EvaluationResult) -> list[tuple[str, str]]:
     return list(_plots().pictures(result))
 
 
-def gains_picture(comparison: Comparison) -> tuple[str, str]:
-    """The gains over the baseline with their intervals: caption and PNG data URI."""
-    caption = f"gain of {comparison.candidate} over {comparison.baseline}"
-    return caption, str(_plots().comparison_picture(comparison))
+def gains_pictures(comparison: Comparison) -> list[tuple[str, str]]:
+    """The gains over the baseline, whole and by slice: captions and PNG data URIs."""
+    return list(_plots().comparison_pictures(comparison))
+
+
+def board_pictures(board: Leaderboard) -> list[tuple[str, str]]:
+    """The versions of a leaderboard, and their tests: captions and PNG data URIs."""
+    return list(_plots().leaderboard_pictures(board))

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from html import escape
 
 from brixa_flows.evaluation.compare import Comparison, MetricComparison
-from brixa_flows.evaluation.pictures import gains_picture, pictures_of
+from brixa_flows.evaluation.leaderboard import Leaderboard
+from brixa_flows.evaluation.pictures import board_pictures, gains_pictures, pictures_of
 from brixa_flows.evaluation.results import EvaluationResult, SliceResult
 
-__all__ = ["render_comparison_html", "render_html"]
+__all__ = ["render_comparison_html", "render_html", "render_leaderboard_html"]
 
 _STYLE = """
 :root { color-scheme: light; }
@@ -41,7 +42,7 @@ footer { color: #7a8392; font-size: 13px; margin-top: 32px; }
 
 def render_html(result: EvaluationResult) -> str:
     """The report as one HTML page, with pictures as data URIs."""
-    figures = "".join(_figure(*picture) for picture in pictures_of(result))
+    figures = _figures(pictures_of(result))
     notes = "".join(f'<p class="note">{escape(note)}</p>' for note in result.warnings)
     body = [
         f"<h1>{escape(result.model_name)} {escape(str(result.version))}</h1>",
@@ -75,11 +76,39 @@ def render_comparison_html(comparison: Comparison) -> str:
         *(f'<p class="note">{escape(note)}</p>' for note in comparison.warnings),
         f"<section><table><thead><tr>{_gain_heads(comparison)}"
         f"<tbody>{rows}</tbody></table></section>",
-        f'<div class="figures">{_figure(*gains_picture(comparison))}</div>',
+        f'<div class="figures">{_figures(gains_pictures(comparison))}</div>',
     ]
     if comparison.slices:
         body += ["<h2>Slices</h2>", *_compared_slices(comparison)]
     return _page(f"{title} against {comparison.baseline}", body)
+
+
+def render_leaderboard_html(board: Leaderboard) -> str:
+    """A leaderboard as one HTML page, with forest plots."""
+    heads = ["", "version", *board.metrics]
+    heads += [f"against {board.reference}"] * bool(board.tests)
+    rows = ""
+    for place, each in enumerate(board.results, start=1):
+        cells = [str(place), board.shown(each.version)]
+        cells += [f"{each.metrics[m]:.4f} ({each.intervals[m]})" for m in board.metrics]
+        cells += [board.standing(each.version)] * bool(board.tests)
+        rows += "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>"
+    dataset = board.dataset
+    head = "".join(f"<th>{escape(name)}</th>" for name in heads)
+    title = f"{board.model_name}: versions by {board.by}"
+    return _page(
+        title,
+        [
+            f"<h1>{escape(title)}</h1>",
+            f'<p class="facts">All on the same {dataset.rows:,} rows of '
+            f"{escape(dataset.name)}, digest {escape(dataset.digest)}; 95 % intervals."
+            "</p>",
+            *(f'<p class="note">{escape(note)}</p>' for note in board.notes),
+            f"<section><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody>"
+            "</table></section>",
+            f'<div class="figures">{_figures(board_pictures(board))}</div>',
+        ],
+    )
 
 
 def _gain_heads(comparison: Comparison) -> str:
@@ -119,8 +148,11 @@ def _compared_slices(comparison: Comparison) -> Iterator[str]:
         )
 
 
-def _figure(caption: str, uri: str) -> str:
-    return f'<figure><img src="{uri}" alt="{escape(caption)}"></figure>'
+def _figures(pictures: Iterable[tuple[str, str]]) -> str:
+    return "".join(
+        f'<figure><img src="{uri}" alt="{escape(caption)}"></figure>'
+        for caption, uri in pictures
+    )
 
 
 def _page(title: str, body: list[str]) -> str:

@@ -58,8 +58,9 @@ class Batch:
         """
         if name not in self.chunk.names:
             raise DatasetError(
-                f"the dataset has no column {name!r}; it has: "
-                f"{some_of(self.chunk.names)}"
+                f"the dataset has no column {name!r} to slice by; it has: "
+                f"{some_of(self.chunk.names)}; add it, or take it out of the slices "
+                "(those of the gates, if a policy asks)"
             )
         return self.chunk.column(name)
 

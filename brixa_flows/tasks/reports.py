@@ -12,7 +12,7 @@ from urllib.parse import quote
 from brixa_flows.drift import DriftReport, DriftVerdict
 from brixa_flows.evaluation import Comparison, EvaluationResult, GateDecision
 from brixa_flows.evaluation.metrics import METRICS, canonical_metric
-from brixa_flows.evaluation.pictures import gains_picture, pictures_of
+from brixa_flows.evaluation.pictures import gains_pictures, pictures_of
 from brixa_flows.events import ModelDeployed, WindowClosed
 from brixa_flows.outbox import Reconciled
 from brixa_flows.registry import LineageGraph, ModelMetadata
@@ -180,7 +180,7 @@ def approval_report(
     if comparison is None:
         parts.append("There is no comparison with another version.")
     else:
-        pictures.insert(0, gains_picture(comparison))
+        pictures[:0] = gains_pictures(comparison)[:2]
         parts.append(_verdicts(comparison))
     if comparison is not None and holder != str(comparison.baseline):
         parts.append(

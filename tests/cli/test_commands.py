@@ -13,6 +13,7 @@ import pytest
 
 from brixa_flows.cli import main
 from brixa_flows.errors import ModelNotFoundError
+from brixa_flows.evaluation import ModelEvaluator
 from brixa_flows.registry import ModelRegistry
 from brixa_flows.storage.local import LocalStorageNode
 
@@ -76,16 +77,38 @@ def test_versions_are_ranked_and_those_left_out_are_told(
     code, out, _ = run("model", "leaderboard", "delays", "--metric", "f1")
     assert code == 0
     assert "1.0.0" in out
-    page = storage / "compared.html"
-    code, out, _ = run(
-        *("model", "compare", "delays", "1.0.0", "latest", labelled),
-        *("--target", "late", "--metric", "f1", "--html", str(page)),
+    page = storage / "ranked.html"
+    code, out, err = run(
+        *("model", "leaderboard", "delays", labelled, "--target", "late"),
+        *("--metric", "f1", "--html", str(page)),
     )
+    assert code == 0 and "no other version to test against" in err
+    assert "no other version to test against" in page.read_text()
+
+
+@pytest.mark.filterwarnings("ignore::brixa_flows.errors.InsecureSerializationWarning")
+def test_a_comparison_is_shown_and_kept_with_its_candidate(
+    run: Run, storage: Path
+) -> None:
+    page = storage / "compared.html"
+    asked = ("model", "compare", "delays", "1.0.0", "latest")
+    asked += (str(storage / "labelled.parquet"), "--target", "late", "--metric", "f1")
+    kept = ModelEvaluator(ModelRegistry(LocalStorageNode(storage))).comparisons
+    assert run(*asked, "--no-record")[0] == 0
+    assert kept("delays", "1.0.0") == []
+    code, out, _ = run(*asked, "--html", str(page))
     assert code == 0
     assert "not worse" in out and "paired bootstrap" in page.read_text()
-    code, _, err = run("model", "leaderboard", "delays", "--metric", "rmse")
+    (found,) = kept("delays", "1.0.0")
+    assert found.metrics["f1"].verdict == "not_worse"
+
+
+@pytest.mark.filterwarnings("ignore::brixa_flows.errors.InsecureSerializationWarning")
+def test_a_metric_that_is_none_of_the_task_is_named(run: Run, storage: Path) -> None:
+    asked = ("model", "leaderboard", "delays", str(storage / "labelled.parquet"))
+    code, _, err = run(*asked, "--target", "late", "--metric", "rmse")
     assert code == 1
-    assert "rmse" in err or "root_mean_squared_error" in err
+    assert "root_mean_squared_error is a metric of regression tasks" in err
 
 
 @pytest.mark.filterwarnings("ignore::brixa_flows.errors.InsecureSerializationWarning")

@@ -24,6 +24,7 @@ from brixa_flows.evaluation import (
     ModelEvaluator,
     evaluate_function,
     render_comparison_html,
+    render_leaderboard_html,
 )
 from brixa_flows.evaluation._sklearn import curves
 from brixa_flows.registry import ModelRegistry
@@ -209,7 +210,11 @@ def test_production_is_compared_on_the_same_rows_and_a_gate_decides(
     [outcome] = GatePolicy([gate]).decide(second, each).gates
     assert outcome.passed and "not judged: 'few' (20)" in outcome.sentence
     assert "where it is 'many' (380 rows)" in outcome.sentence
-    assert "<td>many</td><td>380</td>" in render_comparison_html(each)
+    page = render_comparison_html(each)
+    assert "<td>many</td><td>380</td>" in page
+    assert 'alt="gain of 2.0.0 against 1.0.0 in roc_auc by slice"' in page
+    with pytest.raises(DatasetError, match="no column 'size' to slice by.*length"):
+        evaluator.compare("flowers", "1.0.0", "2.0.0", shop.test, slices=["size"])
 
 
 def test_versions_of_different_tasks_are_not_compared(
@@ -523,6 +528,82 @@ def test_versions_are_ranked_on_the_same_rows(tmp_path: Path) -> None:
     assert plain["versions"][0]["rank"] == 1
     with pytest.raises(EvaluationError, match="no metric called 'aucc'"):
         evaluator.leaderboard("flowers", by="aucc")
+
+
+def test_the_others_of_a_leaderboard_are_tested_against_the_best(
+    tmp_path: Path,
+) -> None:
+    shop = Workshop(tmp_path)
+    evaluator = ModelEvaluator(shop.registry)
+    board = evaluator.leaderboard("flowers", shop.test, ["auc", "f1"], target="kind")
+    best = board.results[0].version
+    assert board.reference == best and board.untested == ()
+    assert set(board.tests) == {"1.0.0", "2.0.0", "3.0.0"} - {str(best)}
+    assert board.tests["1.0.0"].verdict == "worse"
+    twin = board.tests["3.0.0" if str(best) == "2.0.0" else "2.0.0"]
+    assert twin.verdict in ("inconclusive", "not_worse")
+    for version, found in board.tests.items():
+        alone = evaluator.compare(
+            "flowers", best, version, shop.test, ["auc"], target="kind"
+        ).metrics["auc"]
+        assert (found.interval, found.p_value) == (alone.interval, alone.p_value)
+    raw = {version: found.p_value for version, found in board.tests.items()}
+    low, high = sorted(raw, key=raw.__getitem__)
+    assert board.tests[low].adjusted_p_value == pytest.approx(3 * raw[low])
+    assert board.tests[high].adjusted_p_value == pytest.approx(min(1, 2 * raw[high]))
+    plain = json.loads(json.dumps(board.to_dict()))
+    assert plain["reference"] == str(best)
+    assert plain["versions"][2]["against_reference"]["verdict"] == "worse"
+    told = board.to_markdown()
+    assert f"| against {best} |" in told and ": worse |" in told
+    page = render_leaderboard_html(board)
+    assert page.count("data:image/png;base64,") == 2 and ": worse</td>" in page
+    named = evaluator.leaderboard(
+        "flowers",
+        shop.test,
+        ["auc", "f1"],
+        target="kind",
+        against="1.0.0",
+        margin=0.01,
+    )
+    assert str(named.reference) == "1.0.0"
+    assert {each.verdict for each in named.tests.values()} == {"better"}
+    first = min(named.tests.values(), key=lambda each: each.p_value)
+    assert first.adjusted_p_value == pytest.approx(2 * first.p_value), "2, not 3 pairs"
+    with pytest.raises(
+        EvaluationError, match="1.0.0 can't be tested against: it is none of"
+    ):
+        evaluator.leaderboard(
+            "flowers",
+            shop.test,
+            ["auc", "f1"],
+            versions=">1",
+            against="1.0.0",
+            target="kind",
+        )
+    kept = evaluator.leaderboard("flowers", by="auc")
+    assert (kept.tests, kept.reference) == ({}, None)
+    assert "without the rows" in kept.untested[0] and kept.untested[0] in kept.notes
+
+
+def test_versions_are_not_tested_on_rows_that_changed_meanwhile(
+    tmp_path: Path,
+) -> None:
+    shop = Workshop(tmp_path)
+
+    class Growing:
+        """The same rows three times, then others."""
+
+        passes = 0
+
+        def __iter__(self) -> Any:
+            self.passes += 1
+            yield shop.test.head(300 if self.passes <= 3 else 299)
+
+    with pytest.raises(EvaluationError, match="changed while flowers was judged"):
+        ModelEvaluator(shop.registry).leaderboard(
+            "flowers", Growing(), ["auc"], target="kind"
+        )
 
 
 def test_several_labels_a_row_are_judged_and_compared(tmp_path: Path) -> None:

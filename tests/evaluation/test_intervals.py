@@ -14,9 +14,11 @@ from brixa_flows.evaluation._sklearn import value_of
 from brixa_flows.evaluation.intervals import (
     adjusted_p_values,
     correct_share_difference,
+    holm_p_values,
     mcnemar_p_value,
     mean_draws,
     mean_interval,
+    normal_p_value,
     percentile_interval,
 )
 from brixa_flows.evaluation.measuring import interval_of
@@ -204,3 +206,24 @@ def test_intervals_of_a_regression_cover_the_truth_about_as_often_as_said() -> N
 def test_intervals_of_a_mean_area_over_classes_cover_the_truth() -> None:
     truth = value_of(METRICS["roc_auc"], many_classes(100_000, seed=10_000))
     assert 0.88 <= covered("roc_auc", many_classes, truth, 50, 200) <= 1.0
+
+
+def test_holms_p_values_are_those_of_statsmodels() -> None:
+    for p_values in ([0.01, 0.04, 0.03, 0.005], [0.5], [0.9, 0.001, 0.02]):
+        _, expected, _, _ = multipletests(p_values, method="holm")
+        assert holm_p_values(p_values) == pytest.approx(list(expected), rel=1e-12)
+    # Of ten pairs of which four are told: ten times the smallest, nine times the next.
+    some = holm_p_values([0.002, 0.001, 0.3, 0.01], hypotheses=10)
+    assert some == pytest.approx([0.018, 0.01, 1.0, 0.08])
+
+
+def test_equal_versions_are_seldom_called_worse_than_the_best() -> None:
+    generator = np.random.default_rng(0)
+    wrong = 0
+    for _ in range(200):
+        right = (generator.random((5, 400)) < 0.8).sum(axis=1)
+        best = int(right.argmax())
+        z = (right[best] - np.delete(right, best)) / np.sqrt(2 * 400 * 0.8 * 0.2)
+        adjusted = holm_p_values([normal_p_value(each) for each in z], 10)
+        wrong += min(adjusted) <= 0.05
+    assert wrong <= 18, "about 10 of 200 if the level holds"

@@ -147,7 +147,9 @@ def test_spare_columns_can_be_read_but_do_not_reach_the_model() -> None:
     (batch,) = as_batches(data, metadata=FRUIT, target="good")
     assert list(batch.inputs.columns) == FEATURES
     assert batch.column("shop").tolist() == ["a", "b", "a", "b", "a"]
-    with pytest.raises(DatasetError, match="no column 'street'; it has: size"):
+    with pytest.raises(
+        DatasetError, match="no column 'street' to slice by; it has: size"
+    ):
         batch.column("street")
 
 

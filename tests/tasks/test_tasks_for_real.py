@@ -32,7 +32,7 @@ from brixa_flows.blocks import (
 from brixa_flows.demo import stack as stack_room
 from brixa_flows.demo.stack import PrefectStack
 from brixa_flows.deployment import ModelDeployer, new_api_key
-from brixa_flows.errors import OrchestrationError, PrefectUnavailableError
+from brixa_flows.errors import DatasetError, OrchestrationError, PrefectUnavailableError
 from brixa_flows.evaluation import Gate, GatePolicy
 from brixa_flows.events import (
     EvaluationDataset,
@@ -295,6 +295,11 @@ def test_what_a_policy_asks_by_slice_and_of_drift_is_measured_in_the_loop(
         uri = str(data / f"{kind}-sides.parquet")
         datasets.append(EvaluationDataset(name=kind, uri=uri))
     asked = ("late", ["roc_auc", "accuracy"])
+    without = EvaluationDataset(name="plain", uri=str(data / "test.parquet"))
+    with pytest.raises(
+        DatasetError, match="no column 'side' to slice by; it has: a, b"
+    ):
+        conclude_evaluation.fn(BLOCK, name, "1.0.0", without, *asked, None, "by-side")
     first = (BLOCK, name, "1.0.0", datasets[0], *asked)
     plain, _ = conclude_evaluation.fn(*first, None, "by-side-later")  # no such policy
     assert plain.slices == () and plain.drift == {}
