@@ -15,7 +15,7 @@ from brixa_flows.cli.workspace import (
     as_json,
     json_option,
 )
-from brixa_flows.deployment import ModelDeployer, new_api_key
+from brixa_flows.deployment import ModelDeployer, ServingProtocol, new_api_key
 from brixa_flows.errors import DeploymentError, some_of
 from brixa_flows.refs import ModelRef
 
@@ -24,7 +24,7 @@ __all__ = ["deployment"]
 
 @click.group()
 def deployment() -> None:
-    """Serve versions over REST, and look after what is served."""
+    """Serve versions over REST or gRPC, and look after what is served."""
 
 
 def _deployer(workspace: Workspace) -> ModelDeployer:
@@ -43,6 +43,11 @@ def _deployer(workspace: Workspace) -> ModelDeployer:
     "--autoscale",
     metavar="MIN-MAX",
     help="Replicas that CPU use may choose between, such as 1-4; none ends it.",
+)
+@click.option(
+    "--protocol",
+    type=click.Choice(["rest", "grpc", "both"]),
+    help="What predictions are asked by (rest).",
 )
 @click.option("--target-cpu", type=int, help="Percent of --cpu to aim at (80).")
 @click.option("--host", help="Address that a new deployment binds (127.0.0.1).")
@@ -74,6 +79,7 @@ def create(
     certificate: str | None,
     certificate_key: str | None,
     no_tls: bool,
+    protocol: ServingProtocol | None,
     json_output: bool,
 ) -> None:
     """Deploy a version, or upgrade the deployment of that name.
@@ -99,6 +105,7 @@ def create(
         autoscaling=_autoscaling(autoscale, target_cpu),
         api_keys=made,
         tls=_tls(certificate, certificate_key, no_tls),
+        protocol=protocol,
     )
     if not success:
         raise DeploymentError(message)

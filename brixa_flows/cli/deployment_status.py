@@ -136,6 +136,7 @@ def _picture(seen: DeploymentStatus) -> Any:
 
 
 def _facts(seen: DeploymentStatus) -> dict[str, str]:
+    grpc = {"gRPC endpoint": seen.grpc_endpoint} if seen.grpc_endpoint else {}
     return {
         "serves": f"{seen.model_name} {seen.version}",
         "state": seen.state,
@@ -146,6 +147,7 @@ def _facts(seen: DeploymentStatus) -> dict[str, str]:
         "errors": f"{100 * seen.error_rate:.2f} %",
         "p50, p99": f"{_milliseconds(seen.p50_ms)}, {_milliseconds(seen.p99_ms)}",
         "endpoint": seen.endpoint,
+        **grpc,
         "keys": (
             some_of(seen.api_keys) if seen.api_keys else "none: it answers everybody"
         ),

@@ -8,6 +8,7 @@ from brixa_flows.deployment.config import (
     Canary,
     DeploymentConfig,
     Resources,
+    ServingProtocol,
 )
 from brixa_flows.deployment.deployer import ModelDeployer
 from brixa_flows.deployment.status import CanaryStatus, DeploymentStatus
@@ -24,6 +25,7 @@ __all__ = [
     "EndpointClient",
     "ModelDeployer",
     "Resources",
+    "ServingProtocol",
     "encode_frame",
     "new_api_key",
     "predict_frame",

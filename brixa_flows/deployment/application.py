@@ -23,7 +23,6 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
-from brixa_flows import __version__
 from brixa_flows.deployment.answers import (
     Answer,
     as_json,
@@ -48,7 +47,7 @@ from brixa_flows.deployment.protocol import (
 )
 from brixa_flows.deployment.records import RecordReader
 from brixa_flows.deployment.running import RunningModel
-from brixa_flows.deployment.served import ServedModel
+from brixa_flows.deployment.served import SERVER_METADATA, ServedModel
 from brixa_flows.deployment.signature import Inputs
 from brixa_flows.errors import BadRequestError, DatasetError
 from brixa_flows.serializers.base import Prediction
@@ -113,15 +112,10 @@ class PredictorApplication:
         metadata = json_answer(200, served.metadata())
         ready = json_answer(200, {"name": served.name, "ready": True})
         document = openapi_document(served)
-        server = {
-            "name": "brixa-flows",
-            "version": __version__,
-            "extensions": ["binary_tensor_data"],
-        }
         fixed = {
             "/v2/health/live": json_answer(200, {"live": True}),
             "/v2/health/ready": json_answer(200, {"ready": True}),
-            "/v2": json_answer(200, server),
+            "/v2": json_answer(200, SERVER_METADATA),
             "/openapi.json": json_answer(200, document),
             "/docs": Answer(200, docs_page(document), b"text/html; charset=utf-8"),
             "/": Answer(307, b"", headers=((b"location", b"/docs"),)),

@@ -1,4 +1,4 @@
-"""A small client: a table through an endpoint, with nothing but the standard library.
+"""A small client: a table through an endpoint; over REST with the standard library alone.
 
 Any client of the Open Inference Protocol v2 works as well; this one saves the encoding.
 """
@@ -10,14 +10,15 @@ import json
 import ssl
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import quote, urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
 
 from brixa_flows.deployment.tensors import encode_tensor
-from brixa_flows.errors import BadRequestError, DeploymentError
+from brixa_flows.errors import BadRequestError, DeploymentError, MissingExtraError
+from brixa_flows.plugins import import_adapter
 from brixa_flows.serializers.base import Prediction
 
 __all__ = ["EndpointClient", "encode_frame", "predict_frame"]
@@ -30,9 +31,13 @@ def encode_frame(frame: Any) -> list[dict[str, Any]]:
     Args:
         frame: A pandas or polars frame or an Arrow table, of shape (n_rows, n_columns).
     """
+    return [encode_tensor(name, values) for name, values in _columns(frame)]
+
+
+def _columns(frame: Any) -> list[tuple[str, NDArray[Any]]]:
     table = frame.to_pandas() if hasattr(frame, "to_pandas") else frame
     return [
-        encode_tensor(str(name), _column(table.iloc[:, place]))
+        (str(name), _column(table.iloc[:, place]))
         for place, name in enumerate(table.columns)
     ]
 
@@ -54,13 +59,23 @@ def _column(column: Any) -> NDArray[Any]:
     return missing
 
 
+class _Transport(Protocol):
+    def predict(
+        self, model_name: str, columns: list[tuple[str, NDArray[Any]]]
+    ) -> Prediction: ...
+
+    def close(self) -> None: ...
+
+
 class EndpointClient:
     """Talks to one deployment over a kept connection; not for several threads at once.
 
     Args:
-        endpoint: What ``ModelDeployer.get_endpoint`` gives.
+        endpoint: What ``ModelDeployer.get_endpoint`` gives: a URL for REST, ``host:port``
+            (or ``grpc://host:port``, ``grpcs://`` if it is encrypted) for gRPC.
         api_key: Key of a deployment that asks for one.
-        ca_file: PEM file of whom to trust over HTTPS; those of the machine by default.
+        ca_file: PEM file of whom to trust if it is encrypted; those of the machine by
+            default.
         timeout_seconds: How long an answer may take.
     """
 
@@ -72,23 +87,8 @@ class EndpointClient:
         ca_file: str | Path | None = None,
         timeout_seconds: float = 60.0,
     ) -> None:
-        parts = urlsplit(endpoint)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise DeploymentError(
-                f"{endpoint[:200]!r} is neither an http:// nor an https:// endpoint"
-            )
         self.endpoint = endpoint
-        self._headers = {"content-type": "application/json"}
-        if api_key is not None:
-            self._headers["authorization"] = f"Bearer {api_key}"
-        place = (parts.hostname, parts.port)
-        self._connection = (
-            http.client.HTTPConnection(*place, timeout=timeout_seconds)
-            if parts.scheme == "http"
-            else http.client.HTTPSConnection(
-                *place, timeout=timeout_seconds, context=_trusting(ca_file)
-            )
-        )
+        self._transport = _connect(endpoint, api_key, ca_file, timeout_seconds)
 
     def __enter__(self) -> EndpointClient:
         """Use it as a context manager."""
@@ -105,7 +105,7 @@ class EndpointClient:
 
     def close(self) -> None:
         """Close the connection."""
-        self._connection.close()
+        self._transport.close()
 
     def predict(self, model_name: str, frame: Any) -> Prediction:
         """Predict a table in one request.
@@ -121,8 +121,72 @@ class EndpointClient:
             BadRequestError: If the endpoint refuses the data; says why.
             DeploymentError: If it fails or does not answer.
         """
+        return self._transport.predict(model_name, _columns(frame))
+
+
+def _connect(
+    endpoint: str,
+    api_key: str | None,
+    ca_file: str | Path | None,
+    timeout_seconds: float,
+) -> _Transport:
+    scheme, is_url, _ = endpoint.partition("://")
+    parts = urlsplit(endpoint if is_url else f"grpc://{endpoint}")
+    try:
+        known = parts.scheme in ("http", "https", "grpc", "grpcs") and parts.port
+    except ValueError:  # no number
+        known = None
+    if not known or not parts.hostname:
+        raise DeploymentError(
+            f"{endpoint[:200]!r} is neither an http:// nor an https:// endpoint, nor "
+            "host:port of gRPC"
+        )
+    if parts.scheme.startswith("http"):
+        return _RestTransport(endpoint, api_key, ca_file, timeout_seconds)
+    is_encrypted = parts.scheme == "grpcs" or ca_file is not None
+    try:
+        adapter = import_adapter("brixa_flows.deployment.grpc_client")
+    except ModuleNotFoundError as err:
+        missing = err.name or ""
+        raise MissingExtraError("predicting over gRPC", "grpc", missing) from err
+    trusted = _authorities(ca_file) if is_encrypted else None
+    transport: _Transport = adapter.GrpcTransport(
+        parts.netloc, timeout_seconds, api_key=api_key, authorities=trusted
+    )
+    return transport
+
+
+class _RestTransport:
+    def __init__(
+        self,
+        endpoint: str,
+        api_key: str | None,
+        ca_file: str | Path | None,
+        timeout_seconds: float,
+    ) -> None:
+        parts = urlsplit(endpoint)
+        self.endpoint = endpoint
+        self._headers = {"content-type": "application/json"}
+        if api_key is not None:
+            self._headers["authorization"] = f"Bearer {api_key}"
+        place = (str(parts.hostname), parts.port)
+        self._connection = (
+            http.client.HTTPConnection(*place, timeout=timeout_seconds)
+            if parts.scheme == "http"
+            else http.client.HTTPSConnection(
+                *place, timeout=timeout_seconds, context=_trusting(ca_file)
+            )
+        )
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def predict(
+        self, model_name: str, columns: list[tuple[str, NDArray[Any]]]
+    ) -> Prediction:
         path = f"/v2/models/{quote(model_name, safe='')}/infer"
-        answer = self._post(path, {"inputs": encode_frame(frame)})
+        inputs = [encode_tensor(name, values) for name, values in columns]
+        answer = self._post(path, {"inputs": inputs})
         by_name = {output["name"]: output for output in answer["outputs"]}
         scores = by_name.get("probabilities")
         classes = scores.get("parameters", {}).get("classes") if scores else None
@@ -172,6 +236,14 @@ def _trusting(ca_file: str | Path | None) -> ssl.SSLContext:
             f"ca_file: {ca_file} is no PEM file of certificates to trust ({err})"
         ) from err
     return context
+
+
+def _authorities(ca_file: str | Path | None) -> bytes:
+    """PEM of whom to trust, ``b""`` for those that grpcio brings."""
+    if ca_file is None:
+        return b""
+    _trusting(ca_file)
+    return Path(ca_file).read_bytes()
 
 
 def _decode(output: dict[str, Any]) -> NDArray[Any]:

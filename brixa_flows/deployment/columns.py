@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import base64
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -24,7 +25,7 @@ __all__ = ["Column", "ColumnKind"]
 
 _EXACT_BELOW = 2.0**63
 
-ColumnKind = Literal["number", "integer", "boolean", "string", "any"]
+ColumnKind = Literal["number", "integer", "boolean", "string", "bytes", "any"]
 
 _KINDS: dict[str, ColumnKind] = {
     "number": "number",
@@ -37,6 +38,7 @@ _DATATYPES: dict[ColumnKind, str] = {
     "integer": "INT64",
     "boolean": "BOOL",
     "string": "BYTES",
+    "bytes": "BYTES",
     "any": "BYTES",
 }
 _DTYPE_KINDS: dict[ColumnKind, tuple[str, str]] = {
@@ -44,6 +46,7 @@ _DTYPE_KINDS: dict[ColumnKind, tuple[str, str]] = {
     "integer": ("iuf", "takes whole numbers (INT64 ...)"),
     "boolean": ("b", "takes booleans (BOOL)"),
     "string": ("O", "takes texts (BYTES)"),
+    "bytes": ("O", "takes bytes (BYTES)"),
 }
 
 
@@ -59,6 +62,7 @@ class Column:
         element: Shape of one row's value, -1 for a length that varies; ``None`` if
             nothing is known about it.
         dtype: The dtype the model was trained on (``float32``, ``category`` ...).
+        is_base64: Of bytes: does JSON carry them in base64? Else as UTF-8.
     """
 
     name: str
@@ -67,6 +71,7 @@ class Column:
     required: bool = True
     element: tuple[int, ...] | None = ()
     dtype: str = ""
+    is_base64: bool = False
 
     @classmethod
     def from_schema(cls, name: str, definition: object, required: bool) -> Column:
@@ -85,9 +90,12 @@ class Column:
         kind: ColumnKind = kinds.pop() if len(kinds) == 1 else "any"
         nullable = "null" in types or not types or not required
         known = element if element or kind != "any" else None
-        return cls(
-            name, kind, nullable, required, known, str(described.get("x-dtype", ""))
-        )
+        encoding, form = described.get("contentEncoding"), described.get("format")
+        if kind == "string" and (encoding or form in ("binary", "byte")):
+            kind = "bytes"
+        dtype = str(described.get("x-dtype", ""))
+        is_base64 = encoding == "base64" or form == "byte"
+        return cls(name, kind, nullable, required, known, dtype, is_base64)
 
     @property
     def datatype(self) -> str:
@@ -169,6 +177,8 @@ class Column:
         Raises:
             BadRequestError: If they are of another kind or lack one that is needed.
         """
+        if datatype == "BYTES" and self.kind in ("any", "string", "bytes"):
+            values = self._texts_or_bytes(values, field)
         if self.kind == "any":
             return values
         if DATATYPES[datatype].kind not in _DTYPE_KINDS[self.kind][0]:
@@ -189,6 +199,25 @@ class Column:
             return _times(values, field)
         return self._as_trained(values, field)
 
+    def _texts_or_bytes(self, values: NDArray[Any], field: str) -> NDArray[Any]:
+        """What came as bytes and what came as texts, as this column takes it.
+
+        Where the schema says nothing, they are texts if all of them can be.
+        """
+        if self.kind == "bytes":
+            return _mapped(values, str, self._from_text, field)
+        try:
+            return _mapped(values, bytes, _to_text, field)
+        except BadRequestError:
+            if self.kind == "any":
+                return values
+            raise
+
+    def _from_text(self, text: str) -> bytes:
+        if not self.is_base64:
+            return text.encode("utf-8", "surrogatepass")
+        return base64.b64decode(text, validate=True)
+
     def _as_trained(self, values: NDArray[Any], field: str) -> NDArray[Any]:
         if self.kind not in ("number", "integer"):
             return values
@@ -206,6 +235,29 @@ class Column:
         if self.kind in ("number", "integer"):
             return np.full(rows, np.nan)
         return np.full(rows, None, dtype=np.object_)
+
+
+def _mapped(
+    values: NDArray[Any], kind: type, change: Callable[[Any], Any], field: str
+) -> NDArray[Any]:
+    """Objects with those of a kind changed; one that can't be is refused by its row."""
+    changed = np.array(values, dtype=np.object_)
+    flat = changed.reshape(-1)
+    for place, value in enumerate(flat):
+        if isinstance(value, kind):
+            try:
+                flat[place] = change(value)
+            except ValueError as err:
+                row = place // (len(flat) // len(values))
+                wanted = "in base64" if kind is str else "a text in UTF-8"
+                raise BadRequestError(
+                    field, f"the value of row {row} is not {wanted}"
+                ) from err
+    return changed
+
+
+def _to_text(octets: bytes) -> str:
+    return octets.decode()
 
 
 def _narrowed(values: NDArray[Any], dtype: np.dtype[Any], field: str) -> NDArray[Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, TypeAlias
 from uuid import uuid4
 
 from pydantic import (
@@ -31,12 +31,14 @@ __all__ = [
     "DeploymentSpec",
     "Resources",
     "RolledOut",
+    "ServingProtocol",
     "check_reach",
     "make_spec",
 ]
 
 MAX_REPLICAS = 64
 MAX_HISTORY = 10
+ServingProtocol: TypeAlias = Literal["rest", "grpc", "both"]
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -108,6 +110,9 @@ class DeploymentSpec(Value):
     resources: Resources = Field(default_factory=lambda: Resources())
     env_vars: dict[str, str] = Field(default_factory=dict)
     autoscaling: Autoscaling | None = None
+    protocol: ServingProtocol = Field(
+        "rest", description="What predictions are asked by."
+    )
 
     @field_validator("env_vars")
     @classmethod
@@ -174,6 +179,7 @@ class DeploymentConfig(DeploymentSpec):
         engine: Plug-in name of the serving engine.
         host: Address it binds.
         port: Port it keeps over upgrades and restarts; 0 until the first start.
+        grpc_port: The same for gRPC; 0 until it is first served.
         created_at: When the deployment was made, UTC.
         updated_at: When this config was wanted, UTC.
         history: Earlier specs, oldest first; ``rollback`` takes the last.
@@ -188,6 +194,7 @@ class DeploymentConfig(DeploymentSpec):
     engine: str = "local"
     host: str = "127.0.0.1"
     port: int = Field(0, ge=0, le=65535)
+    grpc_port: int = Field(0, ge=0, le=65535)
     created_at: datetime
     updated_at: datetime
     history: tuple[DeploymentSpec, ...] = ()
@@ -248,6 +255,7 @@ def make_spec(
     resources: Mapping[str, Any] | Resources | None,
     env_vars: Mapping[str, Any] | None,
     autoscaling: Mapping[str, Any] | Autoscaling | None,
+    protocol: str | None = None,
 ) -> DeploymentSpec:
     """Check what a person asked for and fill in the defaults of the settings.
 
@@ -271,6 +279,7 @@ def make_spec(
                 "resources": _with_defaults(resources, defaults),
                 "env_vars": {} if env_vars is None else env_vars,
                 "autoscaling": limits,
+                "protocol": "rest" if protocol is None else protocol,
             }
         )
     except ValidationError as err:

@@ -16,6 +16,7 @@ from brixa_flows.deployment.config import (
     DeploymentSpec,
     Resources,
     RolledOut,
+    ServingProtocol,
     make_spec,
 )
 from brixa_flows.deployment.keyed import KeyedDeployments
@@ -86,6 +87,7 @@ class ModelDeployer(CanaryDeployments, KeyedDeployments):
         env_vars: Mapping[str, str] | None = None,
         autoscaling: Mapping[str, Any] | Autoscaling | None = None,
         *,
+        protocol: ServingProtocol | None = None,
         api_keys: Mapping[str, str] | None = None,
         tls: Mapping[str, str] | None = None,
     ) -> tuple[bool, str]:
@@ -107,6 +109,8 @@ class ModelDeployer(CanaryDeployments, KeyedDeployments):
                 ``MAX_CONCURRENT_REQUESTS`` and ``MAX_REQUEST_BYTES`` are ours.
             autoscaling: ``min_replicas``, ``max_replicas``, ``target_cpu_utilization``;
                 an empty mapping ends it.
+            protocol: ``rest``, ``grpc`` (then HTTP tells health and metrics alone) or
+                ``both``; ``rest`` by default.
             api_keys: Key by name of who may ask; they are added, or replace those of
                 the same name. Hashes are kept of them.
             tls: ``certificate`` and ``key``, PEM files to serve HTTPS with; an empty
@@ -119,18 +123,15 @@ class ModelDeployer(CanaryDeployments, KeyedDeployments):
             wanted_name = check_deployment_name(model_name if name is None else name)
             asked = self._ask(model_name, version)
             old = self._store.find(wanted_name)
-            given = {
-                "replicas": replicas,
-                "resources": resources,
-                "env_vars": env_vars,
-                "autoscaling": autoscaling,
-            }
+            given: dict[str, Any] = {"replicas": replicas, "resources": resources}
+            given |= {"env_vars": env_vars, "autoscaling": autoscaling}
+            given["protocol"] = protocol
             spec = self._spec(old[0] if old else None, asked, given)
             config = self._reached(self._config(wanted_name, spec, old), api_keys, tls)
             config = self._rollout.apply(config, old[1] if old else None)
         except BrixaError as err:
             return False, err.message
-        endpoint = self._rollout.engine(config.engine).endpoint(config, "rest")
+        endpoint = self._endpoints(config)
         before = f", instead of {old[0].version}" if old else ""
         return True, (
             f"{config.name} serves {config.model_name} {config.version}{before} with "
@@ -209,7 +210,7 @@ class ModelDeployer(CanaryDeployments, KeyedDeployments):
     def get_endpoint(
         self, name: str, protocol: Literal["rest", "grpc"] | str = "rest"
     ) -> str:
-        """Address of a deployment.
+        """Address of a deployment: a URL for REST, ``host:port`` for gRPC.
 
         Raises:
             DeploymentNotFoundError: If there is no such deployment.
@@ -217,6 +218,16 @@ class ModelDeployer(CanaryDeployments, KeyedDeployments):
         """
         config, _ = self._store.get(name)
         return self._rollout.engine(config.engine).endpoint(config, protocol)
+
+    def _endpoints(self, config: DeploymentConfig) -> str:
+        """Where it is asked, for a message."""
+        engine = self._rollout.engine(config.engine)
+        said = []
+        if config.protocol != "grpc":
+            said.append(engine.endpoint(config, "rest"))
+        if config.protocol != "rest":
+            said.append(f"{engine.endpoint(config, 'grpc')} (gRPC)")
+        return " and ".join(said)
 
     def status(self, name: str) -> DeploymentStatus:
         """How a deployment is right now.
@@ -259,6 +270,7 @@ class ModelDeployer(CanaryDeployments, KeyedDeployments):
             resources=config.resources,
             env_vars=config.env_vars,
             autoscaling=config.autoscaling,
+            protocol=config.protocol,
         )
         scaled = config.followed_by(spec, datetime.now(UTC), remember=False)
         self._rollout.engine(config.engine).scale(scaled)
@@ -331,5 +343,5 @@ class ModelDeployer(CanaryDeployments, KeyedDeployments):
             config = self._rollout.apply(config, etag)
         except BrixaError as err:
             return False, err.message
-        endpoint = self._rollout.engine(config.engine).endpoint(config, "rest")
+        endpoint = self._endpoints(config)
         return True, f"{name} serves {config.model_name} {config.version} at {endpoint}"

@@ -26,12 +26,15 @@ from brixa_flows.errors import BadRequestError
 from brixa_flows.serializers.base import Prediction
 
 __all__ = [
+    "OUTPUT_NAMES",
     "InferRequest",
     "encode_answer",
     "encode_predictions",
+    "outputs_of",
     "parse_body",
     "parse_infer",
     "split_body",
+    "wanted_outputs",
 ]
 
 PREDICT = "predict"
@@ -125,7 +128,7 @@ def parse_infer(body: Any, signature: InputSignature, part: BinaryPart) -> Infer
     if not isinstance(raw_inputs, list) or not raw_inputs:
         raise BadRequestError("inputs", "give a list with at least one tensor")
     all_binary = _flag(body.get("parameters"), "binary_data_output", "parameters")
-    outputs = _wanted(body.get("outputs"), bool(all_binary))
+    outputs = wanted_outputs(body.get("outputs"), bool(all_binary))
     tensors = [
         decode_binary(raw, place, part) if is_binary(raw) else decode_tensor(raw, place)
         for place, raw in enumerate(raw_inputs)
@@ -138,7 +141,7 @@ def parse_infer(body: Any, signature: InputSignature, part: BinaryPart) -> Infer
     return InferRequest(request_id, inputs, rows, tuple(outputs), binary)
 
 
-def _wanted(raw: object, binary: bool) -> dict[str, bool]:
+def wanted_outputs(raw: object, binary: bool) -> dict[str, bool]:
     """Names of the outputs, and whether as bytes; ``binary`` unless they say."""
     if raw is None:
         return {}
@@ -181,7 +184,7 @@ def encode_answer(
     """
     wanted = request.outputs or OUTPUT_NAMES
     outputs, chunks = [], []
-    for name, values, parameters in _outputs(prediction):
+    for name, values, parameters in outputs_of(prediction):
         if name not in wanted:
             continue
         if name in request.binary:
@@ -201,7 +204,7 @@ def encode_answer(
     return answer, b"".join(chunks)
 
 
-def _outputs(
+def outputs_of(
     prediction: Prediction,
 ) -> Iterator[tuple[str, NDArray[Any], dict[str, Any] | None]]:
     """Name, values and parameters of what a model gave."""

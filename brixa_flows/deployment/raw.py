@@ -1,8 +1,8 @@
 """Tensors of the Open Inference Protocol v2 as bytes, to and from numpy.
 
 Values stand in row-major order, little-endian; a BYTES value is its length in 4 bytes
-and then its UTF-8 text. Bytes have no null: a missing number is NaN, a missing text is
-empty in an answer. BF16, which numpy does not have, is read as FP32, which holds every
+and then its octets, which are a UTF-8 text wherever the model takes one. Bytes have no
+null: a missing number is NaN, a missing text is empty in an answer. BF16, which numpy does not have, is read as FP32, which holds every
 value of it.
 """
 
@@ -31,6 +31,7 @@ __all__ = [
     "decode_raw",
     "encode_raw",
     "is_binary",
+    "octets_of",
 ]
 
 _BFLOAT = "BF16"
@@ -124,7 +125,7 @@ def decode_raw(
     field = f"input {name[:100]!r}"
     count = math.prod(shape)
     if datatype == "BYTES":
-        return Tensor(name, datatype, _texts(data, count, field).reshape(shape))
+        return Tensor(name, datatype, _octets(data, count, field).reshape(shape))
     width = _BFLOAT_BYTES if datatype == _BFLOAT else DATATYPES[datatype].itemsize
     if len(data) != count * width:
         raise BadRequestError(
@@ -159,23 +160,23 @@ def _from_bfloat(data: memoryview | bytes) -> NDArray[np.float32]:
     return (upper << _HALF_OF_FLOAT_BITS).view(np.float32)
 
 
-def _texts(data: memoryview | bytes, count: int, field: str) -> NDArray[np.object_]:
+def _octets(data: memoryview | bytes, count: int, field: str) -> NDArray[np.object_]:
     if len(data) < count * _LENGTH.size:
         raise BadRequestError(
             field,
             f"has {len(data)} bytes, too few for the lengths of {count} BYTES values",
         )
-    texts, at = np.empty(count, dtype=np.object_), 0
+    values, at = np.empty(count, dtype=np.object_), 0
     for place in range(count):
-        texts[place], at = _text(data, at, f"{field}, value {place}")
+        values[place], at = _next(data, at, f"{field}, value {place}")
     if at != len(data):
         raise BadRequestError(
             field, f"{len(data) - at} bytes follow its {count} BYTES values"
         )
-    return texts
+    return values
 
 
-def _text(data: memoryview | bytes, at: int, field: str) -> tuple[str, int]:
+def _next(data: memoryview | bytes, at: int, field: str) -> tuple[bytes, int]:
     begin = at + _LENGTH.size
     if begin > len(data):
         raise BadRequestError(field, "its length of 4 bytes is cut off")
@@ -184,10 +185,7 @@ def _text(data: memoryview | bytes, at: int, field: str) -> tuple[str, int]:
         raise BadRequestError(
             field, f"its length is {end - begin}, but {len(data) - begin} bytes follow"
         )
-    try:
-        return str(data[begin:end], "utf-8"), end
-    except UnicodeDecodeError as err:
-        raise BadRequestError(field, "is not a text in UTF-8") from err
+    return bytes(data[begin:end]), end
 
 
 def encode_raw(values: NDArray[Any]) -> bytes:
@@ -196,7 +194,22 @@ def encode_raw(values: NDArray[Any]) -> bytes:
         little = values.dtype.newbyteorder("<")
         return values.astype(little, copy=False).tobytes()
     parts = []
-    for text in json_values(values):
-        encoded = b"" if text is None else str(text).encode("utf-8", "surrogatepass")
-        parts += [_LENGTH.pack(len(encoded)), encoded]
+    for octets in octets_of(values):
+        parts += [_LENGTH.pack(len(octets)), octets]
     return b"".join(parts)
+
+
+def octets_of(values: NDArray[Any]) -> list[bytes]:
+    """BYTES values in row-major order: texts in UTF-8, bytes as they are."""
+    if values.dtype.kind not in "OS":
+        return [_encoded(text) for text in json_values(values)]
+    return [
+        value if isinstance(value, bytes) else _encoded(text)
+        for value, text in zip(
+            values.ravel().tolist(), json_values(values), strict=True
+        )
+    ]
+
+
+def _encoded(text: object) -> bytes:
+    return b"" if text is None else str(text).encode("utf-8", "surrogatepass")

@@ -9,16 +9,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from brixa_flows import __version__
 from brixa_flows.deployment.columns import Column
 from brixa_flows.deployment.protocol import OUTPUT_NAMES
 from brixa_flows.deployment.signature import Inputs, InputSignature
 from brixa_flows.deployment.tensors import datatype_of
 from brixa_flows.serializers.base import Prediction
 
-__all__ = ["ServedModel"]
+__all__ = ["SERVER_METADATA", "ServedModel"]
 
 logger = logging.getLogger(__name__)
 
+SERVER_METADATA = {
+    "name": "brixa-flows",
+    "version": __version__,
+    "extensions": ["binary_tensor_data"],
+}
 _WARM_UP_CALLS = 2
 
 
@@ -96,6 +102,8 @@ def _made_up(column: Column) -> NDArray[Any]:
     shape = (1, *(1 if size == -1 else size for size in element))
     if column.kind in ("string", "any"):
         return np.full(shape, "", dtype=np.object_)
+    if column.kind == "bytes":
+        return np.full(shape, b"", dtype=np.object_)
     if column.kind == "boolean":
         return np.zeros(shape, dtype=np.bool_)
     return column.checked(np.zeros(shape, dtype=np.int64), "INT64", column.name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal
 
+from brixa_flows.deployment.config import ServingProtocol
 from brixa_flows.deployment.values import Value
 
 __all__ = ["CanaryStatus", "DeploymentState", "DeploymentStatus", "ReplicaStatus"]
@@ -68,7 +69,9 @@ class DeploymentStatus(Value):
             ``failed`` (none does) or ``stopped`` (nothing runs).
         model_name: Registry name of the model.
         version: The version that is served.
-        endpoint: Base URL.
+        endpoint: Base URL of what it answers over HTTP.
+        protocol: What predictions are asked by.
+        grpc_endpoint: ``host:port`` for gRPC; empty if that is not served.
         desired_replicas: How many there should be.
         ready_replicas: How many answer.
         replicas: Each of them.
@@ -94,6 +97,8 @@ class DeploymentStatus(Value):
     model_name: str
     version: str
     endpoint: str
+    protocol: ServingProtocol = "rest"
+    grpc_endpoint: str = ""
     desired_replicas: int
     ready_replicas: int
     replicas: tuple[ReplicaStatus, ...] = ()
@@ -112,6 +117,13 @@ class DeploymentStatus(Value):
     canary: CanaryStatus | None = None
     api_keys: tuple[str, ...] = ()
     tls_expires_at: datetime | None = None
+
+    @property
+    def predict_endpoint(self) -> str:
+        """What an ``EndpointClient`` is given."""
+        if self.protocol != "grpc":
+            return self.endpoint
+        return f"grpc{'s' * (self.tls_expires_at is not None)}://{self.grpc_endpoint}"
 
     @property
     def healthy(self) -> bool:

@@ -184,7 +184,7 @@ def soak(
     inputs = rows.drop(columns=result.dataset.target)
     settings = opened.settings
     with EndpointClient(
-        status.endpoint,
+        status.predict_endpoint,
         api_key=settings.api_key.get_secret_value() if settings.api_key else None,
         ca_file=settings.ca_file,
     ) as client:

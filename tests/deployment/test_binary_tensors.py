@@ -161,7 +161,8 @@ def test_numbers_survive_as_bytes(values):
 @given(st.lists(st.text(), min_size=1))
 def test_texts_survive_as_bytes(listed):
     data = encode_raw(np.array(listed, dtype=object))
-    assert decode_raw("x", "BYTES", (len(listed),), data).values.tolist() == listed
+    octets = decode_raw("x", "BYTES", (len(listed),), data).values.tolist()
+    assert [each.decode() for each in octets] == listed
 
 
 @given(

@@ -304,7 +304,7 @@ def test_deployments_stand_side_by_side_with_their_own_environment(models, deplo
         deployer.status("side-7")
 
 
-def test_grpc_is_said_not_to_be_served(steady, deployer):
+def test_a_deployment_says_which_protocol_it_does_not_serve(steady, deployer):
     with pytest.raises(DeploymentError, match="serves rest only"):
         deployer.get_endpoint(steady, protocol="grpc")
 

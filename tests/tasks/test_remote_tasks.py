@@ -87,7 +87,7 @@ def test_every_client_gives_up_in_time() -> None:
     mlflow_timeout = importlib.import_module("mlflow.environment_variables")
     assert 0 < mlflow_timeout.MLFLOW_HTTP_REQUEST_TIMEOUT.get() <= QUICK_SECONDS
     with EndpointClient("http://127.0.0.1:9") as client:
-        assert 0 < (client._connection.timeout or 0) <= QUICK_SECONDS
+        assert 0 < (client._transport._connection.timeout or 0) <= QUICK_SECONDS
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,12 @@ class _Drainable(Protocol):
     leaving: set[tuple[str, int]]
 
 
+class _Beside(Protocol):
+    async def start(self) -> None: ...
+
+    async def drain(self) -> None: ...
+
+
 class DrainingServer(uvicorn.Server):
     """Serves on a socket that others listen on too, and drains on SIGTERM.
 
@@ -34,6 +40,7 @@ class DrainingServer(uvicorn.Server):
         config: Of uvicorn.
         application: Is told that it drains.
         on_ready: Called once requests are taken.
+        beside: A server of another protocol, which starts and leaves with this one.
     """
 
     def __init__(
@@ -41,8 +48,10 @@ class DrainingServer(uvicorn.Server):
         config: uvicorn.Config,
         application: _Drainable,
         on_ready: Callable[[], None],
+        beside: _Beside | None = None,
     ) -> None:
         super().__init__(config)
+        self._beside = beside
         self._application = application
         self._on_ready = on_ready
 
@@ -50,6 +59,8 @@ class DrainingServer(uvicorn.Server):
         """Begin to take requests."""
         await super().startup(sockets=sockets)
         if self.started:
+            if self._beside is not None:
+                await self._beside.start()
             self._on_ready()
 
     def spread(self, share: float) -> int:
@@ -72,7 +83,11 @@ class DrainingServer(uvicorn.Server):
         for server in self.servers:
             server.close()
         self._application.draining = True
+        drained = self._beside.drain() if self._beside else asyncio.sleep(0)
+        await asyncio.gather(self._let_leave(), drained)
+        await super().shutdown(sockets=[])
+
+    async def _let_leave(self) -> None:
         deadline = time.monotonic() + _LEAVE_SECONDS
         while self.server_state.connections and time.monotonic() < deadline:
             await asyncio.sleep(_POLL_SECONDS)
-        await super().shutdown(sockets=[])

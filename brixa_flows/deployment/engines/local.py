@@ -15,8 +15,12 @@ import psutil
 
 from brixa_flows.deployment.config import DeploymentConfig
 from brixa_flows.deployment.engines.base import EngineContext, Release
-from brixa_flows.deployment.engines.machine import check_fits
-from brixa_flows.deployment.engines.observing import base_url, reach_facts
+from brixa_flows.deployment.engines.machine import check_fits, check_installed
+from brixa_flows.deployment.engines.observing import (
+    base_url,
+    grpc_address,
+    reach_facts,
+)
 from brixa_flows.deployment.engines.replica import Plan
 from brixa_flows.deployment.engines.runtime import RuntimeFolder, serving_root
 from brixa_flows.deployment.status import DeploymentStatus
@@ -61,13 +65,14 @@ class LocalEngine:
             DeploymentError: If it did not become ready.
         """
         check_fits(config)
+        check_installed(config)
         runtime = self._runtime(config.name)
         with runtime.turn():
             fresh = runtime.supervisor() is None
             if fresh:
                 config = self._start(config, runtime)
             try:
-                runtime.ask(
+                answer = runtime.ask(
                     self._patience, op="apply", plan=self._plan(config, release)
                 )
             except DeploymentError as err:
@@ -78,7 +83,7 @@ class LocalEngine:
                     f"{config.model_name} {versions} did not become ready: "
                     f"{err.message}"
                 ) from err
-        return config
+        return config.model_copy(update={"grpc_port": answer["grpc_port"]})
 
     @property
     def _patience(self) -> float:
@@ -188,17 +193,21 @@ class LocalEngine:
         return DeploymentStatus.model_validate(facts)
 
     def endpoint(self, config: DeploymentConfig, protocol: str) -> str:
-        """Base URL.
+        """Base URL for REST, ``host:port`` for gRPC.
 
         Raises:
-            DeploymentError: If ``protocol`` is not ``rest``.
+            DeploymentError: If ``protocol`` is not what it serves.
         """
-        if protocol != "rest":
+        if protocol not in ("rest", "grpc") or config.protocol not in (
+            protocol,
+            "both",
+        ):
+            served = "rest and grpc" if config.protocol == "both" else config.protocol
             raise DeploymentError(
-                f"the deployment {config.name!r} serves rest only, not "
-                f"{str(protocol)[:40]!r}; call get_endpoint(name, protocol='rest')"
+                f"the deployment {config.name!r} serves {served} only, not "
+                f"{str(protocol)[:40]!r}; deploy it with protocol='both' for another"
             )
-        return base_url(config)
+        return base_url(config) if protocol == "rest" else grpc_address(config)
 
     def delete(self, name: str) -> None:
         """Drain, stop and forget.

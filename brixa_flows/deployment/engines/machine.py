@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
 
 from brixa_flows.deployment.config import DeploymentSpec
 from brixa_flows.deployment.quantities import cpu_cores, memory_bytes
-from brixa_flows.errors import InvalidDeploymentError
+from brixa_flows.errors import InvalidDeploymentError, MissingExtraError
 
-__all__ = ["check_fits", "count_gpus", "replica_environment"]
+__all__ = ["check_fits", "check_installed", "count_gpus", "replica_environment"]
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -69,6 +70,22 @@ def check_fits(spec: DeploymentSpec) -> None:
         )
     if resources.gpu:
         _check_gpus(spec, count_gpus())
+
+
+def check_installed(spec: DeploymentSpec) -> None:
+    """Return if replicas can speak the protocol here.
+
+    Raises:
+        MissingExtraError: If they can't; names what to install.
+    """
+    if spec.protocol == "rest":
+        return
+    try:
+        found = find_spec("grpc") and find_spec("google.protobuf")
+    except ModuleNotFoundError:  # of the package ``google``
+        found = None
+    if found is None:
+        raise MissingExtraError("serving over gRPC", "grpc", "grpcio or protobuf")
 
 
 def _check_gpus(spec: DeploymentSpec, gpus: int) -> None:

@@ -27,7 +27,7 @@ from brixa_flows.deployment.status import (
     DeploymentStatus,
 )
 
-__all__ = ["Observer", "base_url", "reach_facts"]
+__all__ = ["Observer", "base_url", "grpc_address", "reach_facts"]
 
 _SAMPLE_SECONDS = 5.0
 _WINDOW_SECONDS = 60.0
@@ -153,13 +153,21 @@ def base_url(config: DeploymentConfig) -> str:
 
 
 def reach_facts(config: DeploymentConfig | None) -> dict[str, Any]:
-    """What a status says of who may ask, and until when."""
+    """What a status says of how it is asked, by whom, and until when."""
     if config is None:
         return {}
     return {
+        "protocol": config.protocol,
+        "grpc_endpoint": grpc_address(config),
         "api_keys": tuple(key.name for key in config.api_keys),
         "tls_expires_at": config.tls.expires_at if config.tls else None,
     }
+
+
+def grpc_address(config: DeploymentConfig) -> str:
+    """What clients of gRPC dial; empty if that is not served."""
+    shown = f"[{config.host}]" if ":" in config.host else config.host
+    return "" if config.protocol == "rest" else f"{shown}:{config.grpc_port}"
 
 
 def _milliseconds(seconds: float | None) -> float | None:

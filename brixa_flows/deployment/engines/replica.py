@@ -37,6 +37,7 @@ _CHANGED_WHILE_RUNNING: Any = {
         *("version", "canary", "replicas", "autoscaling"),
         *("history", "rolled_out", "created_at", "updated_at", "host", "port"),
         "api_keys",
+        "grpc_port",
     },
     "digest": True,
     "canary_digest": True,
@@ -278,6 +279,9 @@ class Replica:
             "launched_at": time.time(),
             "key_digests": plan.key_digests,
             "tls": config.tls and config.tls.model_dump(mode="json"),
+            "protocol": config.protocol,
+            "host": config.host,
+            "grpc_port": config.grpc_port,
         }
         self._out_path.write_bytes(b"")
         with self._out_path.open("ab") as out:

@@ -30,6 +30,7 @@ from brixa_flows.deployment.engines.autoscale import CpuAutoscaler
 from brixa_flows.deployment.engines.fleet import Fleet
 from brixa_flows.deployment.engines.observing import Observer
 from brixa_flows.deployment.engines.replica import Plan, ReplicaFailedError
+from brixa_flows.deployment.engines.reserving import ReservedPort
 from brixa_flows.deployment.engines.runtime import RuntimeFolder, SupervisorRecord
 from brixa_flows.deployment.quantities import cpu_cores
 from brixa_flows.deployment.status import DeploymentStatus
@@ -66,6 +67,7 @@ class Supervisor:
         self._runtime = runtime
         self._fleet = Fleet(runtime.path, listen_fd)
         self._observer = Observer(name, self._fleet, runtime.path / "metrics.bin")
+        self._grpc_port = ReservedPort()
         self._token = secrets.token_hex(32)
         self._ending = asyncio.Event()
         self._changes: set[asyncio.Task[Any]] = set()
@@ -124,9 +126,10 @@ class Supervisor:
         self._changes.add(task)
         try:
             if request.get("op") == "apply":
-                await self._apply(Plan.model_validate(request["plan"]))
-            else:
-                await self._fleet.scale(int(request["replicas"]))
+                plan = self._with_port(Plan.model_validate(request["plan"]))
+                await self._apply(plan)
+                return {"ok": True, "result": {"grpc_port": plan.config.grpc_port}}
+            await self._fleet.scale(int(request["replicas"]))
             return {"ok": True, "result": {}}
         except ReplicaFailedError as err:
             return {"ok": False, "error": str(err)}
@@ -135,6 +138,27 @@ class Supervisor:
             return {"ok": False, "error": f"the supervisor failed: {err!r}"}
         finally:
             self._changes.discard(task)
+
+    def _with_port(self, plan: Plan) -> Plan:
+        """The plan with the port that its replicas share for gRPC, if they serve it.
+
+        Raises:
+            ReplicaFailedError: If the port can't be had.
+        """
+        config = plan.config
+        if config.protocol == "rest":
+            return plan
+        try:
+            port = self._grpc_port.hold(config.host, config.grpc_port)
+        except OSError as err:
+            raise ReplicaFailedError(
+                f"port {config.grpc_port} of {config.host} can't be used for gRPC "
+                f"({err.strerror}); stop what uses it, or delete the deployment and "
+                "deploy it anew for another port"
+            ) from err
+        return plan.model_copy(
+            update={"config": config.model_copy(update={"grpc_port": port})}
+        )
 
     async def _apply(self, plan: Plan) -> None:
         before = self._fleet.plan

@@ -26,13 +26,14 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import uvicorn
 from pydantic import BaseModel, ConfigDict
 
 from brixa_flows.deployment.access import Access
 from brixa_flows.deployment.application import PredictorApplication
+from brixa_flows.deployment.config import ServingProtocol
 from brixa_flows.deployment.engines.draining import DrainingServer
 from brixa_flows.deployment.engines.holding import Held, Holder, LoadedCode
 from brixa_flows.deployment.engines.orders import (
@@ -43,11 +44,13 @@ from brixa_flows.deployment.engines.orders import (
 from brixa_flows.deployment.engines.runtime import RuntimeFolder
 from brixa_flows.deployment.limits import Limits
 from brixa_flows.deployment.metrics import CopiedMetrics
+from brixa_flows.deployment.pages_alone import PagesAlone
 from brixa_flows.deployment.served import ServedModel
 from brixa_flows.deployment.shadow import Mirror
 from brixa_flows.deployment.signature import Inputs
 from brixa_flows.deployment.tls import TlsFiles, server_context
 from brixa_flows.errors import BrixaError
+from brixa_flows.plugins import import_adapter
 from brixa_flows.prediction import ModelPredictor
 from brixa_flows.prediction.forms import InputForm
 from brixa_flows.registry import ModelRegistry
@@ -55,6 +58,9 @@ from brixa_flows.serializers.base import Prediction
 from brixa_flows.settings import BrixaSettings
 from brixa_flows.storage.opening import open_storage
 from brixa_flows.tracking.memory_store import MemoryTrackingStore
+
+if TYPE_CHECKING:
+    from brixa_flows.deployment.grpc_listening import GrpcServer
 
 __all__ = ["WorkerOrders", "main"]
 
@@ -89,6 +95,9 @@ class WorkerOrders(BaseModel):
         launched_at: When it was started, in seconds since the epoch.
         key_digests: SHA-256 of the keys of those who may ask; empty lets all in.
         tls: What to serve with over HTTPS.
+        protocol: What predictions are asked by.
+        host: Address to bind for gRPC.
+        grpc_port: Port that the replicas share for gRPC.
     """
 
     model_config = ConfigDict(extra="forbid", protected_namespaces=())
@@ -109,6 +118,9 @@ class WorkerOrders(BaseModel):
     launched_at: float
     key_digests: tuple[str, ...] = ()
     tls: TlsFiles | None = None
+    protocol: ServingProtocol
+    host: str
+    grpc_port: int
 
 
 class _Serving(NamedTuple):
@@ -160,7 +172,7 @@ def main() -> int:
     if orders.trial:
         _report(orders, {"event": "ready"})
     else:
-        _serve(orders, holder, serving)
+        _serve(orders, holder, serving, limits)
     return 0
 
 
@@ -240,9 +252,11 @@ def _pinned(orders: WorkerOrders, version: VersionOrder) -> MemoryTrackingStore:
     return tracking
 
 
-def _serve(orders: WorkerOrders, holder: Holder, serving: Future[_Serving]) -> None:
+def _serve(
+    orders: WorkerOrders, holder: Holder, serving: Future[_Serving], limits: Limits
+) -> None:
     config = uvicorn.Config(
-        holder.switch,
+        PagesAlone(holder.switch) if orders.protocol == "grpc" else holder.switch,
         log_config=None,
         access_log=False,
         lifespan="on",
@@ -262,8 +276,22 @@ def _serve(orders: WorkerOrders, holder: Holder, serving: Future[_Serving]) -> N
         serving.set_result(_Serving(holder, code, server, asyncio.get_running_loop()))
         _report(orders, {"event": "ready"})
 
-    server = DrainingServer(config, holder.switch, begin)
+    server = DrainingServer(
+        config, holder.switch, begin, _grpc_server(orders, holder, limits)
+    )
     server.run(sockets=[listening])
+
+
+def _grpc_server(
+    orders: WorkerOrders, holder: Holder, limits: Limits
+) -> GrpcServer | None:
+    if orders.protocol == "rest":
+        return None
+    adapter = import_adapter("brixa_flows.deployment.grpc_listening")
+    server: GrpcServer = adapter.GrpcServer(
+        holder.switch, orders.host, orders.grpc_port, limits, orders.tls
+    )
+    return server
 
 
 def _report(orders: WorkerOrders, facts: dict[str, Any]) -> None:
