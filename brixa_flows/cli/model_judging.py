@@ -17,7 +17,7 @@ from brixa_flows.cli.workspace import (
 from brixa_flows.refs import ModelRef
 
 if TYPE_CHECKING:
-    from brixa_flows.evaluation import EvaluationResult
+    from brixa_flows.evaluation import EvaluationResult, LabelResult
 
 __all__ = ["compare", "evaluate", "leaderboard", "report"]
 
@@ -65,6 +65,22 @@ def evaluate(
             for name, value in result.metrics.items()
         ),
     )
+    if result.labels:
+        names = list(dict.fromkeys(n for each in result.labels for n in each.metrics))
+        print_table(
+            "each label",
+            ("label", "rows that have it", *names),
+            (
+                (each.label, each.rows, *(_in_label(each, name) for name in names))
+                for each in result.labels
+            ),
+        )
+
+
+def _in_label(part: LabelResult, name: str) -> str:
+    if name not in part.metrics:
+        return "n/a"
+    return f"{part.metrics[name]:.4f} ({_interval(part.intervals[name])})"
 
 
 def _interval(bounds: tuple[float, float] | None) -> str:

@@ -25,6 +25,7 @@ from brixa_flows.evaluation.report_html import (
 from brixa_flows.evaluation.results import (
     DatasetFacts,
     EvaluationResult,
+    LabelResult,
     SliceResult,
 )
 from brixa_flows.evaluation.thresholds import ThresholdChoice
@@ -40,6 +41,7 @@ __all__ = [
     "GateOutcome",
     "GatePolicy",
     "Interval",
+    "LabelResult",
     "Leaderboard",
     "Metric",
     "MetricComparison",

@@ -56,6 +56,8 @@ def pictures(result: EvaluationResult) -> Iterator[tuple[str, str]]:
     for name, (caption, drawer) in drawers.items():
         if name in result.curves:
             yield caption, _draw(drawer, result)
+    if result.labels:
+        yield "F1 by label", _draw(_labels, result, len(result.labels))
     if result.slices:
         picture = _draw(_slices, result, len(result.slices))
         yield f"{_sliced_metric(result)} by slice", picture
@@ -249,6 +251,15 @@ def _sliced_metric(result: EvaluationResult) -> str:
     """The first metric that a slice has."""
     names = (name for part in result.slices for name in part.metrics)
     return next(names, next(iter(result.metrics)))
+
+
+def _labels(axes: Axes, result: EvaluationResult) -> None:
+    parts = result.labels[:_SLICES_DRAWN]
+    values = np.array([part.metrics["f1"] for part in parts])
+    bounds = np.array([part.intervals["f1"] for part in parts])
+    names = [f"{str(part.label)[:18]} ({part.rows:,})" for part in parts]
+    _forest(axes, names, values, bounds)
+    axes.set_title(f"F1 by label (rows that have it){_cut(len(result.labels))}")
 
 
 def _slices(axes: Axes, result: EvaluationResult) -> None:

@@ -18,17 +18,24 @@ from brixa_flows.evaluation.intervals import (
     percentile_interval,
 )
 from brixa_flows.evaluation.metric import Metric
-from brixa_flows.evaluation.metrics import MetricValues, metrics_for, obstacle
+from brixa_flows.evaluation.metrics import (
+    METRICS,
+    MetricValues,
+    metrics_for,
+    obstacle,
+)
 from brixa_flows.evaluation.outcomes import Judged, Outcomes
 from brixa_flows.evaluation.question import Question
 from brixa_flows.evaluation.ranking import area_parts, auc_interval
-from brixa_flows.evaluation.results import SliceResult
+from brixa_flows.evaluation.results import LabelResult, SliceResult
 from brixa_flows.evaluation.terms import terms_of
 from brixa_flows.plugins import import_adapter
 
 __all__ = [
+    "OF_A_LABEL",
     "SLICES_AT_MOST",
     "Found",
+    "each_label",
     "found_in",
     "interval_of",
     "matrix_shown",
@@ -41,6 +48,7 @@ __all__ = [
     "slice_texts",
 ]
 
+OF_A_LABEL = ("precision", "recall", "f1", "roc_auc")
 SLICES_AT_MOST = 50
 _CLASSES_SHOWN = 50
 
@@ -58,6 +66,7 @@ class Found:
         confusion: Rows by true and predicted class.
         curves: Points of the plots.
         slices: The same metrics for parts of the rows.
+        labels: Each of several labels a row.
         warnings: What a reader of the numbers must know.
     """
 
@@ -67,6 +76,7 @@ class Found:
     confusion: tuple[tuple[int, ...], ...]
     curves: dict[str, Any]
     slices: tuple[SliceResult, ...] = ()
+    labels: tuple[LabelResult, ...] = ()
     warnings: tuple[str, ...] = ()
     bounds: MetricValues = field(default_factory=MetricValues)
     method: Literal["exact", "streamed"] = "exact"
@@ -94,6 +104,7 @@ def found_in(
         confusion=matrix_shown(Cells.of(outcomes)) if outcomes.classifies else (),
         curves=open_sklearn().curves(outcomes),
         slices=slice_by(columns, outcomes, chosen, seed=question.seed),
+        labels=each_label(outcomes, question.seed),
         warnings=outcomes.warnings + share_warnings(outcomes, chosen),
     )
 
@@ -160,6 +171,26 @@ def share_warnings(outcomes: Judged, metrics: Sequence[Metric]) -> tuple[str, ..
             f"no row has the label, so recall is 0: {some_of(map(repr, absent))}"
         )
     return tuple(warnings)
+
+
+def each_label(outcomes: Outcomes, seed: int) -> tuple[LabelResult, ...]:
+    """Each label of a multilabel task as a binary task of its own; none of others.
+
+    What a label can't give (all rows have it, say) is absent there, with the reason.
+    """
+    if outcomes.task != "multilabel":
+        return ()
+    return tuple(
+        _label(outcomes, column, label, seed)
+        for column, label in enumerate(outcomes.classes)
+    )
+
+
+def _label(outcomes: Outcomes, column: int, label: Any, seed: int) -> LabelResult:
+    alone = outcomes.label_alone(column)
+    part = slice_of("", "", alone, [METRICS[name] for name in OF_A_LABEL], seed)
+    rows = int(outcomes.label_rows[column])
+    return LabelResult(label, rows, part.metrics, part.intervals, part.notes)
 
 
 def slice_by(

@@ -228,6 +228,21 @@ class Outcomes:
             costs=None,
         )
 
+    def label_alone(self, column: int) -> Outcomes:
+        """One of several labels a row, as a binary task: does a row have it?"""
+        probabilities = None
+        if self.probabilities is not None:
+            score = self.probabilities[:, column]
+            probabilities = np.stack([1 - score, score], axis=1)
+        return Outcomes(
+            "binary",
+            self.truth[:, column],
+            self.predicted[:, column],
+            probabilities,
+            (0, 1),
+            known=2,
+        )
+
     def joined(self, after: Outcomes) -> Outcomes:
         """These rows and others of the same coding, whose classes may be more."""
         probabilities = None

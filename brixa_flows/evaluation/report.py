@@ -8,7 +8,7 @@ from collections.abc import Callable
 from brixa_flows.errors import EvaluationError
 from brixa_flows.evaluation.junit import junit_suite
 from brixa_flows.evaluation.report_html import render_html
-from brixa_flows.evaluation.results import EvaluationResult, SliceResult
+from brixa_flows.evaluation.results import EvaluationResult, LabelResult, SliceResult
 
 __all__ = ["FORMATS", "check_format", "render"]
 
@@ -46,6 +46,8 @@ def render_markdown(result: EvaluationResult) -> str:
     ]
     if result.warnings:
         blocks.append("\n".join(f"> **Note:** {note}" for note in result.warnings))
+    if result.labels:
+        blocks += ["## Labels", _labels_table(result)]
     if 0 < len(result.confusion) <= _CLASSES_IN_A_TABLE:
         blocks += ["## Confusion matrix", _confusion_table(result)]
     if result.slices:
@@ -95,6 +97,22 @@ def _confusion_table(result: EvaluationResult) -> str:
     return "\n".join(lines)
 
 
+def _labels_table(result: EvaluationResult) -> str:
+    names = list(dict.fromkeys(n for part in result.labels for n in part.metrics))
+    lines = [
+        "| label | rows that have it | " + " | ".join(names) + " |",
+        "|---|---:" + "|---:" * len(names) + "|",
+    ]
+    lines += [
+        f"| {_cell(part.label)} | {part.rows:,} | "
+        + " | ".join(_slice_cell(part, name) for name in names)
+        + " |"
+        for part in result.labels
+    ]
+    notes = (f"> {part.label}: {note}" for part in result.labels for note in part.notes)
+    return "\n\n".join(["\n".join(lines), *notes])
+
+
 def _slices_table(result: EvaluationResult, column: str) -> str:
     names = list(result.metrics)
     lines = [
@@ -111,7 +129,7 @@ def _slices_table(result: EvaluationResult, column: str) -> str:
     return "\n".join(lines)
 
 
-def _slice_cell(part: SliceResult, name: str) -> str:
+def _slice_cell(part: SliceResult | LabelResult, name: str) -> str:
     if name not in part.metrics:
         return "n/a"
     return f"{part.metrics[name]:.4f} ({part.intervals[name]})"

@@ -8,7 +8,7 @@ from html import escape
 from brixa_flows.evaluation.compare import Comparison, MetricComparison
 from brixa_flows.evaluation.leaderboard import Leaderboard
 from brixa_flows.evaluation.pictures import board_pictures, gains_pictures, pictures_of
-from brixa_flows.evaluation.results import EvaluationResult, SliceResult
+from brixa_flows.evaluation.results import EvaluationResult, LabelResult, SliceResult
 
 __all__ = ["render_comparison_html", "render_html", "render_leaderboard_html"]
 
@@ -50,6 +50,8 @@ def render_html(result: EvaluationResult) -> str:
         notes,
         f"<section>{_metrics_table(result)}</section>",
     ]
+    if result.labels:
+        body += ["<h2>Labels</h2>", f"<section>{_labels(result)}</section>"]
     if figures:
         body.append(f'<h2>In pictures</h2><div class="figures">{figures}</div>')
     if result.slices:
@@ -187,6 +189,21 @@ def _metrics_table(result: EvaluationResult) -> str:
     )
 
 
+def _labels(result: EvaluationResult) -> str:
+    names = list(dict.fromkeys(n for part in result.labels for n in part.metrics))
+    head = "".join(f"<th>{escape(name)}</th>" for name in names)
+    rows = "".join(
+        f"<tr><td>{escape(str(part.label))}</td><td>{part.rows:,}</td>"
+        + "".join(_slice_cell(part, name) for name in names)
+        + "</tr>"
+        for part in result.labels
+    )
+    return (
+        f"<table><thead><tr><th>label</th><th>rows that have it</th>{head}</tr></thead>"
+        f"<tbody>{rows}</tbody></table>"
+    )
+
+
 def _slices(result: EvaluationResult, column: str) -> str:
     head = "".join(f"<th>{escape(name)}</th>" for name in result.metrics)
     rows = "".join(
@@ -202,7 +219,7 @@ def _slices(result: EvaluationResult, column: str) -> str:
     )
 
 
-def _slice_cell(part: SliceResult, name: str) -> str:
+def _slice_cell(part: SliceResult | LabelResult, name: str) -> str:
     if name not in part.metrics:
         notes = "; ".join(note for note in part.notes if note.startswith(name))
         return f'<td title="{escape(notes)}">n/a</td>'

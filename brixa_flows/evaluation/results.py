@@ -15,7 +15,13 @@ from brixa_flows.prediction import LabelledBatches
 from brixa_flows.registry.facts.metadata import DatasetRef
 from brixa_flows.versioning import ModelVersion
 
-__all__ = ["PROTOCOL", "DatasetFacts", "EvaluationResult", "SliceResult"]
+__all__ = [
+    "PROTOCOL",
+    "DatasetFacts",
+    "EvaluationResult",
+    "LabelResult",
+    "SliceResult",
+]
 
 PROTOCOL = 1
 
@@ -88,6 +94,27 @@ class SliceResult:
 
 
 @dataclass(frozen=True)
+class LabelResult:
+    """One of several labels a row, judged alone.
+
+    Attributes:
+        label: Its name, or the number of its column.
+        rows: Rows that have it.
+        metrics: Value by metric.
+        intervals: 95 % interval by metric.
+        notes: Why a metric is absent.
+        bounds: As of the whole.
+    """
+
+    label: Any
+    rows: int
+    metrics: Mapping[str, float]
+    intervals: Mapping[str, Interval]
+    notes: tuple[str, ...] = ()
+    bounds: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class EvaluationResult:
     """A version judged on a dataset.
 
@@ -107,6 +134,7 @@ class EvaluationResult:
         confusion: Rows by true and predicted class; empty in a regression.
         curves: Points of the plots of a report.
         slices: The same metrics for parts of the rows.
+        labels: Each label of a multilabel task; empty in others.
         warnings: What a reader of the numbers must know.
         production: The model's version in production at that time, if any.
         doubt: Why nobody could know which that was; empty where it is known.
@@ -132,6 +160,7 @@ class EvaluationResult:
     confusion: tuple[tuple[int, ...], ...] = ()
     curves: dict[str, Any] = field(default_factory=dict)
     slices: tuple[SliceResult, ...] = ()
+    labels: tuple[LabelResult, ...] = ()
     warnings: tuple[str, ...] = ()
     production: str | None = None
     doubt: str = ""
@@ -183,7 +212,8 @@ class EvaluationResult:
             "positive": self.positive,
             "confusion": [list(row) for row in self.confusion],
             "curves": self.curves,
-            "slices": [_slice_to_dict(part) for part in self.slices],
+            "slices": [_part_to_dict(part) for part in self.slices],
+            "labels": [_part_to_dict(part) for part in self.labels],
             "warnings": list(self.warnings),
             "production": self.production,
             "doubt": self.doubt,
@@ -231,7 +261,8 @@ class EvaluationResult:
             slices=tuple(_slice_from_dict(part) for part in payload["slices"]),
             warnings=tuple(payload["warnings"]),
             production=payload["production"],
-            doubt=payload.get("doubt", ""),  # these six came in 0.2
+            labels=tuple(map(_label_from_dict, payload.get("labels", ()))),
+            doubt=payload.get("doubt", ""),  # these came in 0.2, as labels did
             signature=payload.get("signature"),
             drift=payload.get("drift", {}),
             asked=payload.get("asked", {}),
@@ -248,11 +279,8 @@ def _intervals(payload: Mapping[str, list[float]]) -> MetricValues:
     return MetricValues({name: Interval(*bounds) for name, bounds in payload.items()})
 
 
-def _slice_to_dict(part: SliceResult) -> dict[str, Any]:
-    return {
-        "column": part.column,
-        "value": part.value,
-        "rows": part.rows,
+def _part_to_dict(part: SliceResult | LabelResult) -> dict[str, Any]:
+    return vars(part) | {
         "metrics": dict(part.metrics),
         "intervals": _plain(part.intervals),
         "notes": list(part.notes),
@@ -270,3 +298,11 @@ def _slice_from_dict(payload: Mapping[str, Any]) -> SliceResult:
         notes=tuple(payload["notes"]),
         bounds=payload.get("bounds", {}),
     )
+
+
+def _label_from_dict(payload: Mapping[str, Any]) -> LabelResult:
+    metrics = MetricValues(payload["metrics"])
+    intervals = _intervals(payload["intervals"])
+    notes = tuple(payload["notes"])
+    label, rows = payload["label"], payload["rows"]
+    return LabelResult(label, rows, metrics, intervals, notes, payload["bounds"])

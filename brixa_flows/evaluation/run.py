@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 from brixa_flows.errors import EvaluationError
 from brixa_flows.evaluation.answering import Answered, Answerer, answer
 from brixa_flows.evaluation.judging import judge
 from brixa_flows.evaluation.measuring import Found, found_in
-from brixa_flows.evaluation.outcomes import Outcomes
+from brixa_flows.evaluation.outcomes import Judged, Outcomes
 from brixa_flows.evaluation.question import Question
 from brixa_flows.evaluation.results import DatasetFacts, EvaluationResult
 from brixa_flows.evaluation.streaming.stream import Stream
@@ -114,6 +115,7 @@ def _result(
 ) -> EvaluationResult:
     judged = found.judged
     binary = judged.task == "binary"
+    named = _label_names(judged, facts.target)
     return EvaluationResult(
         model_name=metadata.name,
         version=metadata.version,
@@ -122,16 +124,29 @@ def _result(
         intervals=found.intervals,
         dataset=facts,
         evaluated_at=datetime.now(UTC),
-        classes=judged.classes,
+        classes=named,
         positive=judged.classes[judged.positive] if binary else None,
         confusion=found.confusion,
         curves=found.curves,
         slices=found.slices,
+        labels=tuple(
+            replace(each, label=name)
+            for each, name in zip(found.labels, named, strict=False)
+        ),
         warnings=found.warnings,
         asked=question.asked or {},
         method=found.method,
         bounds=found.bounds,
     )
+
+
+def _label_names(judged: Judged, target: str) -> tuple[Any, ...]:
+    """The classes; of several labels that the model only counts, their columns."""
+    columns = tuple(target.split(", "))
+    counted = judged.classes == tuple(range(len(judged.classes)))
+    if judged.task == "multilabel" and counted and len(columns) == len(judged.classes):
+        return columns
+    return judged.classes
 
 
 @contextmanager

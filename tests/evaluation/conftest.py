@@ -35,6 +35,7 @@ class Workshop:
 
     def save(self, name: str, model: Any, example: Any) -> None:
         """Register and save the next major version."""
+        self.last = model
         bump = "major" if name in self.registry.list_models() else None
         metadata = self.registry.register_model(
             name=name, model_type="tabular", framework="sklearn", bump=bump

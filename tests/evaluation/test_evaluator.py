@@ -623,7 +623,38 @@ def test_several_labels_a_row_are_judged_and_compared(tmp_path: Path) -> None:
     assert result.task == "multilabel"
     assert list(result.metrics)[-2:] == ["roc_auc", "average_precision"]
     assert result.dataset.target == "news, art"
-    assert "| hamming_loss |" in evaluator.generate_report("topics", "2.0.0")
+    report = evaluator.generate_report("topics", "2.0.0")
+    assert "| hamming_loss |" in report and "## Labels" in report
+    shares = np.stack([each[:, 1] for each in shop.last.predict_proba(X)], axis=1)
+    assert [part.label for part in result.labels] == ["news", "art"]
+    for place, part in enumerate(result.labels):
+        truth, score = Y.iloc[:, place], shares[:, place]
+        assert part.rows == truth.sum()
+        assert dict(part.metrics) == pytest.approx(
+            {
+                "precision": sk.precision_score(truth, score >= 0.5),
+                "recall": sk.recall_score(truth, score >= 0.5),
+                "f1": sk.f1_score(truth, score >= 0.5),
+                "roc_auc": sk.roc_auc_score(truth, score),
+            },
+            rel=1e-12,
+        )
+        for name, (low, high) in part.intervals.items():
+            assert low < part.metrics[name] < high
+        assert f"| {part.label} | {part.rows} | " in report
+    page = evaluator.generate_report("topics", "2.0.0", "html")
+    assert "<td>news</td>" in page and 'alt="F1 by label"' in page
+    assert evaluator.last_result("topics", "2.0.0") == result
+    lonely = evaluator.evaluate(
+        "topics",
+        "2.0.0",
+        table.assign(art=0),
+        ["f1"],
+        target=["news", "art"],
+        record=False,
+    ).labels[1]
+    assert lonely.rows == 0 and "roc_auc" not in lonely.metrics
+    assert "needs rows of every class" in lonely.notes[0]
     compared = evaluator.compare(
         "topics", "1.0.0", "2.0.0", table, ["f1", "accuracy"], target=["news", "art"]
     )
