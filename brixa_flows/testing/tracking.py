@@ -70,7 +70,7 @@ class TrackingStoreContract:
             version,
             digest=digest,
             params={"depth": 3},
-            metrics={"f1": 0.5},
+            measured=[TrackedMeasurement({"f1": 0.5}, _THEN)],
             datasets=[_JANUARY],
         )
 
@@ -279,7 +279,8 @@ class TrackingStoreContract:
     def test_the_latest_metric_is_the_one_of_the_latest_moment(
         self, store: TrackingStore, name: str
     ) -> None:
-        later = [
+        measured = [
+            TrackedMeasurement({"f1": 0.25}, _THEN),
             TrackedMeasurement({"f1": 0.75}, _THEN + timedelta(days=3), _MARCH),
             TrackedMeasurement({"f1": 0.5}, _THEN + timedelta(days=2)),
         ]
@@ -288,14 +289,13 @@ class TrackingStoreContract:
             "1.0.0",
             digest=None,
             params={},
-            metrics={"f1": 0.25},
+            measured=measured,
             at=_THEN,
-            later=later,
         )
         created = store.create_version(
             name, "1.0.0", source="s3://bucket/m", run_id=run_id
         )
-        assert created.metrics == {"f1": 0.75}
+        assert (created.metrics, created.run_at) == ({"f1": 0.75}, _THEN)
 
     @pytest.mark.parametrize("value", [float("nan"), float("inf")])
     def test_a_metric_that_is_no_finite_number_is_refused(

@@ -50,7 +50,7 @@ class TrackedDataset:
 
 @dataclass(frozen=True)
 class TrackedMeasurement:
-    """Metrics of a moment, for a run that is made later.
+    """Metrics of a moment.
 
     Attributes:
         metrics: Finite numbers by name.
@@ -80,6 +80,7 @@ class TrackedVersion:
         owner: Who answers for it.
         custom: Any JSON.
         stage: The stage as last projected from our journal.
+        run_at: When its run began and ended, to the millisecond.
         facts: Our other ``brixa.`` tags (see :mod:`brixa_flows.tracking.tags`).
     """
 
@@ -95,6 +96,7 @@ class TrackedVersion:
     owner: str | None = None
     custom: dict[str, Any] = field(default_factory=dict)
     stage: str | None = None
+    run_at: datetime | None = None
     facts: dict[str, str] = field(default_factory=dict)
 
 
@@ -170,11 +172,10 @@ class TrackingStore(Protocol):
         *,
         digest: str | None,
         params: Mapping[str, Any],
-        metrics: Mapping[str, float],
+        measured: Sequence[TrackedMeasurement] = (),
         datasets: Sequence[TrackedDataset] = (),
         tags: Mapping[str, str] | None = None,
         at: datetime | None = None,
-        later: Sequence[TrackedMeasurement] = (),
     ) -> str:
         """Create the version's own run and record the digest of its files there.
 
@@ -190,11 +191,10 @@ class TrackingStore(Protocol):
             digest: Digest of the manifest; this record is what trust rests on.
                 ``None`` if nobody vouches for the files.
             params: Hyperparameters; long values are shortened by the backend's limits.
-            metrics: Finite numbers by name.
+            measured: Metrics until now; of each name the latest counts.
             datasets: Inputs of the training.
             tags: Our own ``brixa.`` facts (``tags.TRAINING_RUN`` ...).
-            at: When the version was saved, if not now.
-            later: Metrics that were measured since; of each name the latest counts.
+            at: When the run began and ended, if not now.
 
         Returns:
             The run id.
@@ -296,8 +296,16 @@ class TrackingStore(Protocol):
         run_id: str,
         metrics: Mapping[str, float],
         dataset: TrackedDataset | None = None,
+        at: datetime | None = None,
     ) -> None:
-        """Add metrics to the version's own run, tied to a dataset where given."""
+        """Add metrics to the version's own run.
+
+        Args:
+            run_id: Of the run.
+            metrics: Finite numbers by name.
+            dataset: On what they were measured, if that is known.
+            at: When, if not now.
+        """
         ...
 
     def log_artifact(self, run_id: str, path: Path, folder: str = "") -> None:
@@ -317,6 +325,10 @@ class TrackingStore(Protocol):
 
         An alias that somebody put on a version without our tags is left out.
         """
+        ...
+
+    def foreign_aliases(self, name: str) -> dict[str, str]:
+        """Alias -> the backend's number, for aliases on versions without our tags."""
         ...
 
     def logged_models(

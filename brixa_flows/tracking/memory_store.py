@@ -40,6 +40,7 @@ class MemoryRun:
         tags: Tags, ours included.
         artifacts: Content by path.
         measured_at: When each metric was measured.
+        at: When it began and ended.
     """
 
     run_id: str
@@ -50,16 +51,13 @@ class MemoryRun:
     tags: dict[str, str] = field(default_factory=dict)
     artifacts: dict[str, bytes] = field(default_factory=dict)
     measured_at: dict[str, datetime] = field(default_factory=dict)
+    at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
-    def measure(
-        self,
-        metrics: Mapping[str, float],
-        at: datetime | None = None,
-        dataset: TrackedDataset | None = None,
-    ) -> None:
+    def measure(self, measured: TrackedMeasurement) -> None:
         """Keep metrics where none of the same name is later."""
-        when = at or datetime.now(UTC)
-        for key, value in metrics.items():
+        check_metrics(measured.metrics)
+        when, dataset = measured.at, measured.dataset
+        for key, value in measured.metrics.items():
             if key not in self.metrics or when >= self.measured_at[key]:
                 self.metrics[key], self.measured_at[key] = float(value), when
         if dataset is not None and dataset not in self.datasets:
@@ -101,11 +99,10 @@ class MemoryTrackingStore:
         *,
         digest: str | None,
         params: Mapping[str, Any],
-        metrics: Mapping[str, float],
+        measured: Sequence[TrackedMeasurement] = (),
         datasets: Sequence[TrackedDataset] = (),
         tags: Mapping[str, str] | None = None,
         at: datetime | None = None,
-        later: Sequence[TrackedMeasurement] = (),
     ) -> str:
         """Create the version's own run, or return that of the same digest."""
         with self._lock:
@@ -120,7 +117,6 @@ class MemoryTrackingStore:
                     f"{name} {version} is recorded in {self.uri} with the digest "
                     f"{existing.digest}, which is never overwritten by {digest}"
                 )
-            check_metrics(metrics)
             self.runs.pop(model.own_runs.get(version, ""), None)
             run = MemoryRun(
                 run_id=uuid.uuid4().hex,
@@ -128,11 +124,10 @@ class MemoryTrackingStore:
                 params={key: str(value) for key, value in params.items()},
                 datasets=list(datasets),
                 tags={keys.MODEL: name, keys.VERSION: version, **(tags or {})},
+                at=at or datetime.now(UTC),
             )
-            run.measure(metrics, at)
-            for each in later:
-                check_metrics(each.metrics)
-                run.measure(each.metrics, each.at, each.dataset)
+            for each in measured:
+                run.measure(each)
             self.runs[run.run_id] = run
             model.own_runs[version] = run.run_id
             return run.run_id
@@ -234,11 +229,12 @@ class MemoryTrackingStore:
         run_id: str,
         metrics: Mapping[str, float],
         dataset: TrackedDataset | None = None,
+        at: datetime | None = None,
     ) -> None:
         """Add metrics to a run."""
-        check_metrics(metrics)
+        measured = TrackedMeasurement(metrics, at or datetime.now(UTC), dataset)
         with self._lock:
-            self._run(run_id).measure(metrics, dataset=dataset)
+            self._run(run_id).measure(measured)
 
     def log_artifact(self, run_id: str, path: Path, folder: str = "") -> None:
         """Keep the content of a file."""
@@ -264,6 +260,10 @@ class MemoryTrackingStore:
         """Alias -> semantic version."""
         with self._lock:
             return dict(self._model(name).aliases)
+
+    def foreign_aliases(self, name: str) -> dict[str, str]:
+        """None: nobody else can make a version here."""
+        return {}
 
     def logged_models(
         self, experiment: str, since: datetime, until: datetime
@@ -295,4 +295,5 @@ class MemoryTrackingStore:
         run = self.runs.get(tracked.run_id or "")
         if run is None:
             return tracked
-        return replace(tracked, metrics=dict(run.metrics), digest=run.digest)
+        metrics = dict(run.metrics)
+        return replace(tracked, metrics=metrics, digest=run.digest, run_at=run.at)

@@ -6,7 +6,7 @@ import getpass
 import json
 import re
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any
 
@@ -40,13 +40,15 @@ __all__ = [
     "find_experiment",
     "has_dataset",
     "link_models",
-    "log_metrics",
+    "log_measurement",
     "log_to_run",
     "milliseconds",
+    "moment_of",
     "own_run",
     "own_runs",
 ]
 
+_EPOCH = datetime.fromtimestamp(0, UTC)
 _LONGEST_PARAM = 500
 _LONGEST_DIGEST = 36
 _LONGEST_DATASET_NAME = 500
@@ -154,28 +156,31 @@ def _user() -> str:
 
 def fill(
     client: MlflowClient,
-    run_id: str,
-    *,
+    run: Run,
     params: Mapping[str, Any],
-    metrics: Mapping[str, float],
+    measured: Iterable[TrackedMeasurement],
     datasets: Iterable[TrackedDataset],
-    at: datetime | None,
-    later: Iterable[TrackedMeasurement],
 ) -> None:
     """Log what a version's run has of its birth and since, and finish it.
 
-    One that is not finished is filled again: what is there already stays once.
+    One that is not finished is filled again: what is there already stays once. How long
+    that takes says nothing of the version, so the run ends when it began.
     """
+    run_id = run.info.run_id
+    plain: list[TrackedMeasurement] = []
+    tied: list[TrackedMeasurement] = []
+    for each in measured:
+        (plain if each.dataset is None else tied).append(each)
     log_to_run(
         client,
         run_id,
         params=as_params(params),
-        metrics=as_metrics(metrics, at=at),
+        metrics=(metric for each in plain for metric in as_metrics(each)),
         datasets=datasets,
     )
-    for each in later:
-        log_metrics(client, run_id, each.metrics, each.dataset, each.at)
-    _finish(client, run_id, at or datetime.now(UTC))
+    for each in tied:
+        log_measurement(client, run_id, each)
+    _finish(client, run_id, run.info.start_time)
 
 
 def log_to_run(
@@ -199,30 +204,27 @@ def log_to_run(
         client.log_inputs(run_id, inputs)
 
 
-def _finish(client: MlflowClient, run_id: str, at: datetime) -> None:
+def _finish(client: MlflowClient, run_id: str, end_time: int) -> None:
     """Say that a run ended, and nothing on standard output.
 
     On a server ``MlflowClient.set_terminated`` prints two lines there, where a command
     prints its JSON.
     """
     client._tracking_client.store.update_run_info(
-        run_id, RunStatus.FINISHED, milliseconds(at), None
+        run_id, RunStatus.FINISHED, end_time, None
     )
 
 
-def log_metrics(
-    client: MlflowClient,
-    run_id: str,
-    metrics: Mapping[str, float],
-    dataset: TrackedDataset | None,
-    at: datetime | None = None,
+def log_measurement(
+    client: MlflowClient, run_id: str, measured: TrackedMeasurement
 ) -> None:
-    """Add metrics to a run, tied to a dataset where given."""
+    """Add metrics to a run, tied to a dataset where there is one."""
+    dataset = measured.dataset
     if dataset is None:
-        log_to_run(client, run_id, metrics=as_metrics(metrics, at=at))
+        log_to_run(client, run_id, metrics=as_metrics(measured))
         return
     run = client.get_run(run_id)
-    tied = as_metrics(metrics, dataset, ensure_model_of(client, run), at)
+    tied = as_metrics(measured, ensure_model_of(client, run))
     new = not has_dataset(run, dataset)
     log_to_run(client, run_id, metrics=tied, datasets=[dataset] if new else [])
 
@@ -245,32 +247,34 @@ def as_params(params: Mapping[str, Any]) -> list[Param]:
 
 
 def as_metrics(
-    metrics: Mapping[str, float],
-    dataset: TrackedDataset | None = None,
-    model_id: str | None = None,
-    at: datetime | None = None,
+    measured: TrackedMeasurement, model_id: str | None = None
 ) -> list[Metric]:
-    """Metrics of a moment (now), tied to a dataset where given.
+    """Metrics of a moment, tied to a dataset where there is one.
 
     MLflow's databases keep the tie for metrics of a LoggedModel only, so ``model_id``
     goes with it.
     """
-    measured_at = milliseconds(at or datetime.now(UTC))
-    tied: dict[str, str | None] = {}
+    dataset, tied = measured.dataset, {}
     if dataset is not None:
         tied = {
             "dataset_name": dataset.name[:_LONGEST_DATASET_NAME],
             "dataset_digest": dataset.digest[:_LONGEST_DIGEST],
         }
+    at = milliseconds(measured.at)
     return [
-        Metric(name, float(value), measured_at, 0, model_id=model_id, **tied)
-        for name, value in metrics.items()
+        Metric(name, float(value), at, 0, model_id=model_id, **tied)
+        for name, value in measured.metrics.items()
     ]
 
 
 def milliseconds(moment: datetime) -> int:
-    """A moment as MLflow keeps it."""
-    return int(moment.timestamp() * 1000)
+    """A moment as MLflow keeps it; a float would lose one now and then."""
+    return (moment - _EPOCH) // timedelta(milliseconds=1)
+
+
+def moment_of(milliseconds_since: int) -> datetime:
+    """A moment of MLflow's."""
+    return _EPOCH + timedelta(milliseconds=milliseconds_since)
 
 
 def ensure_model_of(client: MlflowClient, run: Run) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
@@ -115,25 +115,17 @@ class MlflowTrackingStore:
         *,
         digest: str | None,
         params: Mapping[str, Any],
-        metrics: Mapping[str, float],
+        measured: Sequence[TrackedMeasurement] = (),
         datasets: Sequence[TrackedDataset] = (),
         tags: Mapping[str, str] | None = None,
         at: datetime | None = None,
-        later: Sequence[TrackedMeasurement] = (),
     ) -> str:
         """Create the version's own run, or complete or return that of the digest."""
-        for each in (metrics, *(measured.metrics for measured in later)):
-            check_metrics(each)
+        for each in measured:
+            check_metrics(each.metrics)
         run = self._ensure_run(name, version, digest, dict(tags or {}), at)
         if run.info.status != "FINISHED":
-            facts = {
-                "params": params,
-                "metrics": metrics,
-                "datasets": datasets,
-                "at": at,
-                "later": later,
-            }
-            self._fill_run(run.info.run_id, facts)
+            self._fill_run(run, params, measured, datasets)
         return str(run.info.run_id)
 
     @_bounded
@@ -189,7 +181,7 @@ class MlflowTrackingStore:
         listed = [
             versions.as_tracked(found, by_id.get(found.run_id))
             for found in versions.search(self._client, name)
-            if keys.VERSION in found.tags
+            if versions.is_ours(found)
         ]
         self._numbers |= {(name, each.version): each.backend_version for each in listed}
         return listed
@@ -221,10 +213,12 @@ class MlflowTrackingStore:
         run_id: str,
         metrics: Mapping[str, float],
         dataset: TrackedDataset | None = None,
+        at: datetime | None = None,
     ) -> None:
         """Add metrics to a run, tied to a dataset where given."""
         check_metrics(metrics)
-        self._log(run_id, metrics, dataset)
+        measured = TrackedMeasurement(metrics, at or datetime.now(UTC), dataset)
+        self._log(run_id, measured)
 
     @_bounded
     def log_artifact(self, run_id: str, path: Path, folder: str = "") -> None:
@@ -250,6 +244,11 @@ class MlflowTrackingStore:
     def aliases(self, name: str) -> dict[str, str]:
         """Alias -> semantic version."""
         return versions.aliases_of(self._client, name)
+
+    @_bounded
+    def foreign_aliases(self, name: str) -> dict[str, str]:
+        """Alias -> MLflow's number, for versions that somebody else made."""
+        return versions.foreign_aliases_of(self._client, name)
 
     @_bounded
     def logged_models(
@@ -327,17 +326,18 @@ class MlflowTrackingStore:
         return own.ensure(experiment_id, version, digest, tags, at)
 
     @_bounded
-    def _fill_run(self, run_id: str, facts: Mapping[str, Any]) -> None:
-        runs.fill(self._client, run_id, **facts)
+    def _fill_run(
+        self,
+        run: Run,
+        params: Mapping[str, Any],
+        measured: Sequence[TrackedMeasurement],
+        datasets: Sequence[TrackedDataset],
+    ) -> None:
+        runs.fill(self._client, run, params, measured, datasets)
 
     @_bounded
-    def _log(
-        self,
-        run_id: str,
-        metrics: Mapping[str, float],
-        dataset: TrackedDataset | None,
-    ) -> None:
-        runs.log_metrics(self._client, run_id, metrics, dataset)
+    def _log(self, run_id: str, measured: TrackedMeasurement) -> None:
+        runs.log_measurement(self._client, run_id, measured)
 
     @_bounded
     def _ensure_version(

@@ -12,7 +12,7 @@ from mlflow.exceptions import MlflowException
 from brixa_flows.tracking import tags as keys
 from brixa_flows.tracking.base import TrackedVersion
 from brixa_flows.tracking.mlflow_first_use import local_path
-from brixa_flows.tracking.mlflow_runs import error_code
+from brixa_flows.tracking.mlflow_runs import error_code, moment_of
 
 __all__ = [
     "MISSING",
@@ -23,7 +23,9 @@ __all__ = [
     "digest_tag",
     "find",
     "find_run",
+    "foreign_aliases_of",
     "is_active",
+    "is_ours",
     "run_of",
     "search",
 ]
@@ -119,21 +121,32 @@ def digest_tag(run: Run) -> dict[str, str]:
 
 def aliases_of(client: MlflowClient, name: str) -> dict[str, str]:
     """Alias -> semantic version, for versions with our tag."""
+    found = _aliased(client, name).items()
+    return {alias: str(v.tags[keys.VERSION]) for alias, v in found if is_ours(v)}
+
+
+def foreign_aliases_of(client: MlflowClient, name: str) -> dict[str, str]:
+    """Alias -> MLflow's number, for versions that somebody else made."""
+    found = _aliased(client, name).items()
+    return {alias: str(v.version) for alias, v in found if not is_ours(v)}
+
+
+def _aliased(client: MlflowClient, name: str) -> dict[str, ModelVersion]:
     try:
         numbers = client.get_registered_model(name).aliases
     except MlflowException as err:
         if error_code(err) not in MISSING:
             raise
         return {}
-    found = {
+    return {
         alias: client.get_model_version(name, str(number))
         for alias, number in numbers.items()
     }
-    return {
-        alias: str(version.tags[keys.VERSION])
-        for alias, version in found.items()
-        if keys.VERSION in version.tags
-    }
+
+
+def is_ours(found: ModelVersion) -> bool:
+    """Whether a version has our tag, so that it was saved through the registry."""
+    return keys.VERSION in found.tags
 
 
 def run_of(client: MlflowClient, found: ModelVersion) -> Run | None:
@@ -174,5 +187,6 @@ def as_tracked(found: ModelVersion, run: Run | None) -> TrackedVersion:
         owner=ours.pop(keys.OWNER, None),
         custom=custom,
         stage=ours.pop(keys.STAGE, None),
+        run_at=None if run is None else moment_of(run.info.start_time),
         facts={key: value for key, value in ours.items() if key != keys.DIGEST},
     )

@@ -10,7 +10,7 @@ _OF_MLFLOW = "mlflow."
 
 
 def picture_of(uri: str, *names: str, without: tuple[str, ...] = ()) -> dict[str, Any]:
-    """What MLflow shows of models, but for its own ids and moments.
+    """What MLflow shows of models, but for its own ids and when it made its rows.
 
     Args:
         uri: Of the backend.
@@ -47,20 +47,41 @@ def _version(client: MlflowClient, found: Any, without: tuple[str, ...]) -> Any:
         "run_tags": _kept(run.data.tags, without),
         "params": run.data.params,
         "metrics": run.data.metrics,
+        "history": [
+            (each.key, each.timestamp, each.value, each.step)
+            for key in sorted(run.data.metrics)
+            for each in client.get_metric_history(run.info.run_id, key)
+        ],
         "by_dataset": _by_dataset(client, run),
+        "models": [
+            (each.name, each.status, _kept(each.tags, without))
+            for each in _models(client, run)
+        ],
         "inputs": sorted(
-            (each.dataset.name, each.dataset.digest, each.tags[0].value)
+            (
+                *(each.dataset.name, each.dataset.digest, each.dataset.profile),
+                *(each.dataset.source_type, each.dataset.source, each.tags[0].value),
+            )
             for each in inputs
         ),
-        "status": run.info.status,
+        "run": (run.info.run_name, run.info.status, run.data.tags["mlflow.user"]),
+        "times": (run.info.start_time, run.info.end_time),
     }
+
+
+def _models(client: MlflowClient, run: Any) -> list[Any]:
+    outputs = run.outputs.model_outputs
+    return [client.get_logged_model(each.model_id) for each in outputs]
 
 
 def _by_dataset(client: MlflowClient, run: Any) -> list[tuple[Any, ...]]:
     return sorted(
-        (each.key, each.value, each.dataset_name, each.dataset_digest)
-        for output in run.outputs.model_outputs
-        for each in client.get_logged_model(output.model_id).metrics or ()
+        (
+            *(each.key, each.timestamp, each.value, each.step),
+            *(each.dataset_name, each.dataset_digest),
+        )
+        for model in _models(client, run)
+        for each in model.metrics or ()
     )
 
 

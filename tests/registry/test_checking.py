@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 
+import mlflow
 import pytest
 from mlflow import MlflowClient
+from sklearn.linear_model import LogisticRegression
 
 from brixa_flows.cli import main
 from brixa_flows.registry import ModelRegistry
@@ -49,6 +52,39 @@ def test_an_alias_moved_by_hand_in_mlflow_is_noticed_by_the_doctor(
     registry.set_alias("m", "own", "1.0.0")
     registry.set_alias("m", "eu", None)
     assert registry.check() == []
+
+
+def test_production_by_hand_on_a_version_of_mlflows_own_is_told_put_back_or_adopted(
+    storage: LocalStorageNode,
+    tracking_uri: str,
+    classifier: LogisticRegression,
+    tmp_path: Path,
+) -> None:
+    registry = ModelRegistry(storage, tracking_uri=tracking_uri)
+    registry.register_model("m", "t", "pickle")
+    registry.save_model("m", "1.0.0", {"rule": 1})
+    registry.transition("m", "1.0.0", "production")
+    mlflow.sklearn.save_model(classifier, tmp_path / "other", pip_requirements=[])
+    client = MlflowClient(tracking_uri, tracking_uri)
+    client.create_model_version("m", source=(tmp_path / "other").as_uri())
+    for alias in ("production", "staging", "of-others"):
+        client.set_registered_model_alias("m", alias, "2")
+    production, staging = registry.check()
+    assert "'production' is on version 2 of MLflow's own" in production
+    assert "on 1.0.0 by the journal" in production
+    assert "archived" not in production
+    assert "delete the alias in MLflow" in staging
+    assert "on no version by the journal" in staging
+    assert registry.recover() == []
+    assert str(registry.resolve("m", "production")) == "1.0.0"
+    assert "--rebuild-tracking puts the alias back on 1.0.0" in production
+    registry.rebuild_tracking()
+    assert registry.tracking.aliases("m") == {"production": "1.0.0"}
+    assert "brixa model register-run models:/m/2 --name m adopts" in staging
+    adopted = registry.register_run("models:/m/2", name="m")
+    registry.transition("m", adopted.version, "staging")
+    assert registry.check() == []
+    assert registry.tracking.foreign_aliases("m") == {"of-others": "2"}
 
 
 def test_what_was_moved_by_hand_is_undone_or_adopted_as_the_doctor_says(

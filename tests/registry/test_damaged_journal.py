@@ -402,3 +402,33 @@ def test_an_unknown_field_in_a_file_is_named(
     assert match in again.get_metadata("a", "1.0.0").problem
     with pytest.raises(DamagedArtifactError, match=match):
         again.resolve("a", "1.0.0")
+
+
+@pytest.mark.parametrize(
+    ("file", "match"),
+    [
+        ("measurements/1.0.0/00000001.json", "unknown field 'colour'"),
+        ("trust/1.0.0/00000001.json", "unknown field 'colour'"),
+        ("projected.json", "unknown field 'colour'"),
+        # What these say is free, so only the sum can tell that they were changed.
+        ("evaluations/1.0.0/00000001.json", "was changed and has the sum"),
+        ("drift/1.0.0/00000001.json", "was changed and has the sum"),
+    ],
+)
+def test_an_unknown_field_in_a_numbered_record_or_marker_is_named(
+    again: ModelRegistry,
+    tracking: MemoryTrackingStore,
+    journal: Path,
+    file: str,
+    match: str,
+) -> None:
+    for run in tracking.runs.values():
+        run.digest = None  # so that there is something to vouch for
+    again.log_metrics("a", "1.0.0", {"f1": 0.75}, {"name": "march"})
+    again.record_drift("a", "1.0.0", {"status": "ok"})
+    again.trust("a", "1.0.0", actor="ada", reason="mine")
+    path = journal / file
+    path.write_text(json.dumps({**json.loads(path.read_text()), "colour": 1}))
+    assert [each for each in again.check() if file in each and match in each]
+    assert [each for each in set_aside(again) if file in each and match in each]
+    assert again.resolve("a", "1.0.0")

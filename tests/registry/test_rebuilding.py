@@ -107,9 +107,11 @@ def fill(
     save("flights", "1.1.0-rc.1")
     save("flights", "1.1.0", metrics={"auc": 0.75})
     save("flights", "1.2.0")
-    registry.register_model("rides", "delay", "sklearn", metrics={"f1": 0.5})
+    registry.register_model("rides", "delay", "sklearn", metrics={"f1": 0.5, "r2": 0.5})
     registry.log_metrics("rides", "1.0.0", {"auc": 0.25}, {"name": "march"})
+    registry.log_metrics("rides", "1.0.0", {"r2": 0.25})
     registry.save_model("rides", "1.0.0", classifier)
+    registry.log_metrics("rides", "1.0.0", {"f1": 0.75})
     registry.register_model("flights", "delay", version="2.0.0")
     registry.register_model("planned", "delay")
     evaluator = ModelEvaluator(registry)
@@ -125,6 +127,8 @@ def fill(
     registry.log_metrics("flights", "1.1.0", {"accuracy": 0.125})
     for month, value in (("may", 0.5), ("june", 0.25), ("may", 0.75)):
         registry.log_metrics("flights", "1.1.0", {"rmse": value}, {"name": month})
+    on_may = {"metrics": {"rmse": 0.75}, "by": "a script, which logged it before"}
+    registry.record_evaluation("flights", "1.1.0", on_may)
     registry.update("flights", "1.1.0", description="better", tags={"team": "ml"})
     registry.record_drift("flights", "1.1.0", {"status": "ok"})
     registry.transition("flights", "1.0.0", "production")
@@ -165,7 +169,7 @@ def test_an_empty_mlflow_shows_again_all_that_the_lost_one_did(
     before["flights"]["runs"] -= 1
     assert after == before
     told = after["rides"]["versions"]["1.0.0"]["by_dataset"]
-    assert [each[:3] for each in told] == [("auc", 0.25, "march")]
+    assert [(each[0], each[2], each[4]) for each in told] == [("auc", 0.25, "march")]
     rmse = values_of(uri, "1.1.0", "rmse")
     assert rmse == values_of(tracking_uri, "1.1.0", "rmse") == [0.5, 0.25, 0.75]
     assert len(values_of(uri, "1.1.0", "f1")) == 2  # two evaluations

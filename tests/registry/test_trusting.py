@@ -418,6 +418,7 @@ def test_a_word_signed_for_one_version_is_none_for_another(
     save("m")
     registry.trust("m", "1.0.0", actor="ada", reason="x", key="ada")
     copied = json.loads(record_path(storage).read_text())
+    del copied["record_sha256"]
     copied["digest"] = registry.verify("m", "1.0.1").digest
     record_path(storage, "1.0.1").parent.mkdir()
     record_path(storage, "1.0.1").write_text(json.dumps(copied))
@@ -498,7 +499,7 @@ def test_no_word_stands_against_a_recorded_digest(
     save("m")
     tracking = MemoryTrackingStore()
     digest = "sha256:" + "1" * 64
-    tracking.open_run("m", "1.0.0", digest=digest, params={}, metrics={})
+    tracking.open_run("m", "1.0.0", digest=digest, params={})
     other = elsewhere(tracking=tracking)
     with pytest.raises(DamagedArtifactError, match="was recorded"):
         other.trust("m", "1.0.0", actor="ada", reason="x")
@@ -534,7 +535,7 @@ def test_a_word_does_not_admit_from_quarantine_where_another_was_recorded(
     unsealed(registry, storage)
     tracking = MemoryTrackingStore()
     digest = "sha256:" + "1" * 64
-    tracking.open_run("m", "1.0.0", digest=digest, params={}, metrics={})
+    tracking.open_run("m", "1.0.0", digest=digest, params={})
     other = elsewhere(tracking=tracking)
     other.recover()
     with pytest.raises(UntrustedArtifactError, match="stays in quarantine"):

@@ -2,6 +2,7 @@
 
 import json
 import os
+from datetime import UTC, datetime
 
 import mlflow
 import pytest
@@ -9,10 +10,16 @@ from mlflow import MlflowClient
 from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
 
 from brixa_flows.errors import TrackingError
-from brixa_flows.tracking import TrackedDataset, open_store, tags
+from brixa_flows.tracking import (
+    TrackedDataset,
+    TrackedMeasurement,
+    open_store,
+    tags,
+)
 
 DATASET = TrackedDataset("january", "sha256:" + "a" * 64, "file:///jan.csv", 99)
 MARCH = TrackedDataset("march", "sha256:" + "b" * 64, "file:///m.csv", 9, "evaluation")
+THEN = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -26,7 +33,8 @@ def client(tracking_uri):
 
 
 def open_run(store, **given):
-    wanted = {"digest": "sha256:1", "params": {}, "metrics": {}, **given}
+    measured = [TrackedMeasurement(given.pop("metrics", {}), THEN)]
+    wanted = {"digest": "sha256:1", "params": {}, "measured": measured, **given}
     return store.open_run("flights", "1.0.0", **wanted)
 
 

@@ -80,9 +80,7 @@ def version_directory(directory, model=None, inputs=FRAME, name="flights"):
 def publish(store, directory, manifest):
     """What the registry tells MLflow."""
     name = manifest.core["name"]
-    run_id = store.open_run(
-        name, "1.0.0", digest=manifest.digest, params={}, metrics={}
-    )
+    run_id = store.open_run(name, "1.0.0", digest=manifest.digest, params={})
     made = store.create_version(name, "1.0.0", source=directory.as_uri(), run_id=run_id)
     store.set_alias(name, "production", made.backend_version)
 

@@ -155,9 +155,7 @@ def test_a_database_file_that_is_harmed_is_one_sentence_with_its_remedy(
     tracking_uri, tmp_path, harm, words, capfd, caplog
 ):
     store = open_store(tracking_uri, storage_root=tmp_path)
-    run_id = store.open_run(
-        "flights", "1.0.0", digest="sha256:1", params={}, metrics={}
-    )
+    run_id = store.open_run("flights", "1.0.0", digest="sha256:1", params={})
     made = store.create_version("flights", "1.0.0", source="s3://b/m", run_id=run_id)
     harm(tmp_path / "mlflow-test" / "mlflow.db")
     with pytest.raises(TrackingError, match=words) as caught:

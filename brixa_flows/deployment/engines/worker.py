@@ -243,11 +243,7 @@ def _pinned(orders: WorkerOrders, version: VersionOrder) -> MemoryTrackingStore:
     tracking = MemoryTrackingStore()
     if version.digest is not None:
         tracking.open_run(
-            orders.model_name,
-            version.version,
-            digest=version.digest,
-            params={},
-            metrics={},
+            orders.model_name, version.version, digest=version.digest, params={}
         )
     return tracking
 

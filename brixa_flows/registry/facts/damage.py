@@ -7,7 +7,7 @@ import logging
 from brixa_flows.errors import DamagedArtifactError
 from brixa_flows.recent import Recent
 
-__all__ = ["LINK", "damaged_record", "warn_once"]
+__all__ = ["LINK", "damaged_record", "kind_of", "warn_once"]
 
 LINK = "is, or lies behind, a symbolic link, which is never followed"
 _LOG = logging.getLogger(__name__)
@@ -35,11 +35,18 @@ _MEANING = {
     "drift": f"the other drift reports are told without it. {_RESTORE}, or remove it",
     "measurements": "the metrics that it holds of a dataset are told without that data. "
     f"{_RESTORE}, or remove it",
+    "projected.json": "nobody knows up to which change MLflow was shown the stages and "
+    "aliases. brixa doctor --fix shows them again and writes it anew",
     "trust": f"what it says for the version does not count. {_RESTORE}, or vouch again "
     "with brixa trust NAME@VERSION --actor YOU --reason WHY",
     "adoptions": "it says which version a logged model became, so that one is not "
     f"adopted again. {_RESTORE}, or remove it and adopt the model again",
 }
+
+
+def kind_of(key: str) -> str:
+    """Which kind of entry of a journal is at a key (``claims``, ``drift`` ...)."""
+    return key.rpartition(f"/{_JOURNAL}/")[2].partition("/")[0]
 
 
 def damaged_record(key: str, reason: str, remedy: str = "") -> DamagedArtifactError:
@@ -51,6 +58,10 @@ def damaged_record(key: str, reason: str, remedy: str = "") -> DamagedArtifactEr
         remedy: What it means and what to do, if its kind does not tell.
     """
     above, _, file = key.rpartition("/")
+    before, found, inner = key.rpartition(f"/{_JOURNAL}/")
+    if found and "/" not in inner:  # right in the journal, of the whole model
+        name = before.rpartition("/")[2]
+        return DamagedArtifactError(name, key, reason, remedy or _MEANING.get(file, ""))
     before, _, kind = above.rpartition(f"/{_JOURNAL}/")
     if not before:
         version, _, _ = file.partition("_meta")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar
 from uuid import uuid4
@@ -30,10 +31,12 @@ __all__ = [
     "Record",
     "SchemaBump",
     "Seal",
+    "Shown",
     "first_problem",
     "new_id",
     "now",
     "parse_record",
+    "refuse_old_sum",
     "summed",
     "unsummed",
 ]
@@ -41,6 +44,7 @@ __all__ = [
 JOURNAL_PROTOCOL = 1
 _SUM = "record_sha256"
 _SUMMED = re.compile(rb',\n  "record_sha256": "([0-9a-f]{64})"\n}\n?\Z')
+_OLD_SUM = "it was changed and has the sum (sha256) of what it was before"
 _LATER = "was written by a later Brixa Flows"
 _UPGRADE = "this one can't read it. Upgrade it with: pip install --upgrade brixa-flows"
 
@@ -103,6 +107,16 @@ def unsummed(key: str, data: bytes) -> bytes:
     return rest
 
 
+def refuse_old_sum(key: str, content: Mapping[str, Any]) -> None:
+    """Go on only if a record that may have any field has no sum left among them.
+
+    Raises:
+        DamagedArtifactError: If it has: it was changed by hand.
+    """
+    if _SUM in content:
+        raise damaged_record(key, f"can't be read: {_OLD_SUM}")
+
+
 def _is_later(err: Exception) -> bool:
     """Whether a record asks for a protocol that we don't know."""
     return isinstance(err, ValidationError) and any(
@@ -120,7 +134,7 @@ def first_problem(err: Exception) -> str:
     if first["type"] == "json_invalid":
         return "it is not JSON"
     if first["loc"] == (_SUM,):
-        return "it was changed and has the sum (sha256) of what it was before"
+        return _OLD_SUM
     if first["type"] == "extra_forbidden":
         return f"it has the unknown field {place!r}"
     if first["type"] == "missing":
@@ -231,7 +245,7 @@ class Seal(Record):
     """The bytes are final and the tracking backend shows them.
 
     ``run_id`` and ``backend_version`` are those of the save; a backend that was rebuilt
-    since has others.
+    since has others, but shows the same ``run_at``.
     """
 
     claim_id: str
@@ -241,7 +255,13 @@ class Seal(Record):
     size_bytes: int
     has_reference: bool
     saved_at: datetime
+    run_at: datetime | None = Field(None, description="When its run began and ended.")
     event_id: str
+
+    @property
+    def shown_at(self) -> datetime:
+        """Of when the tracking backend shows the version's run."""
+        return self.run_at or self.saved_at
 
 
 class Quarantine(Record):
@@ -284,6 +304,15 @@ class Change(Record):
     alias: str | None = None
     accepts: tuple[int, ...] = ()
     """Numbers of lost changes without which the state counts from now on."""
+
+
+class Shown(BaseModel):
+    """``projected.json``: up to which change the tracking backend was shown all."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    number: int = Field(ge=0)
+    again: int | None = Field(None, description="The same: one may be a flipped bit.")
 
 
 class LostChange(Change):

@@ -30,6 +30,7 @@ from brixa_flows.registry.facts.records import (
     Quarantine,
     Record,
     Seal,
+    Shown,
     parse_record,
 )
 from brixa_flows.registry.facts.stages import Lifecycle
@@ -274,10 +275,10 @@ class Journal(NumberedRecords):
     def projected(self, name: str) -> int:
         """Number of the last change that the tracking backend was shown."""
         try:
-            data, _ = self._storage.read(self._layout.projected_key(name))
-        except (ObjectNotFoundError, UnsafeKeyError):
-            return 0
-        return _projected_number(data)
+            shown, _ = self._read_shown(name)
+        except (ObjectNotFoundError, UnsafeKeyError, DamagedArtifactError):
+            return 0  # costs one more projection
+        return shown.number
 
     def mark_projected(self, name: str, number: int) -> None:
         """Remember that the tracking backend shows the changes up to a number."""
@@ -285,11 +286,13 @@ class Journal(NumberedRecords):
         for _ in range(_ATTEMPTS):
             etag: str | None
             try:
-                data, etag = self._storage.read(key)
-                if _projected_number(data) >= number:
+                shown, etag = self._read_shown(name)
+                if shown.number >= number:
                     return
             except ObjectNotFoundError:
                 etag = None
+            except DamagedArtifactError:
+                _, etag = self._storage.read(key)
             marker = json.dumps({"number": number, "again": number}).encode()
             try:
                 self._storage.replace(key, marker, etag=etag)
@@ -308,13 +311,30 @@ class Journal(NumberedRecords):
         if kept is not None and kept[0] == mark:
             return kept[1]
         try:
-            content = json.loads(self._storage.read(key)[0])
-            number = int(content["number"]) if _is_sure(content) else 0
-        except (ObjectNotFoundError, UnsafeKeyError, ValueError, RecursionError):
+            shown, _ = self._read_shown(name)
+            number = shown.number if shown.number == shown.again else 0
+        except (ObjectNotFoundError, UnsafeKeyError, DamagedArtifactError):
             number = 0
         if mark is not None:
             self._shown.put(name, (mark, number))
         return number
+
+    def damaged_records(self, name: str) -> list[DamagedArtifactError]:
+        """What is wrong with the numbered records of a model, and its marker."""
+        found = super().damaged_records(name)
+        try:
+            self._read_shown(name)
+        except (ObjectNotFoundError, UnsafeKeyError):
+            pass
+        except DamagedArtifactError as err:
+            found.append(err)
+        return found
+
+    def _read_shown(self, name: str) -> tuple[Shown, str]:
+        """What the marker says, and its etag; raises where it says nothing."""
+        key = self._layout.projected_key(name)
+        data, etag = self._storage.read(key)
+        return parse_record(key, data, Shown), etag
 
     def _key(self, kind: str, name: str, version: ModelVersion) -> str:
         return self._layout.entry_key(name, kind, version)
@@ -340,21 +360,6 @@ class Journal(NumberedRecords):
         except ObjectExistsError:
             return self._must_read(key, type(entry))
         return entry
-
-
-def _is_sure(content: object) -> bool:
-    """Whether both numbers of a marker agree: one alone may be a flipped bit."""
-    if not isinstance(content, dict) or not isinstance(content.get("number"), int):
-        return False
-    return bool(content["number"] == content.get("again"))
-
-
-def _projected_number(data: bytes) -> int:
-    """A marker that can't be read costs one more projection."""
-    try:
-        return int(json.loads(data)["number"])
-    except (ValueError, TypeError, KeyError):
-        return 0
 
 
 def _refuse_another(key: str, core: Core, name: str, version: ModelVersion) -> None:

@@ -1,20 +1,18 @@
-"""What was measured of a version on which data, kept for a run that is made later.
+"""What was measured of a version, kept for a run that is made later.
 
 The tracking backend is the authority of metrics. ``{version}_meta.json`` follows with
-the last value of each, and the journal keeps which data a value is of.
+the last value of each, and the journal keeps when each was measured and on which data.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from pydantic import ValidationError
-
 from brixa_flows.registry.facts.metadata import DatasetRef
-from brixa_flows.registry.facts.records import Core, Mutable
+from brixa_flows.registry.facts.numbered_records import Measurement
+from brixa_flows.registry.facts.records import Claim, Mutable
 from brixa_flows.registry.journal.journal import Journal
 from brixa_flows.tracking import TrackedDataset, TrackedMeasurement
 from brixa_flows.versioning import ModelVersion
@@ -30,33 +28,45 @@ def keep_measurement(
     name: str,
     version: ModelVersion,
     metrics: Mapping[str, float],
-    dataset: DatasetRef,
+    dataset: DatasetRef | None,
+    at: datetime,
 ) -> None:
-    """Keep what was measured on some data; columns are left out."""
-    data = dataset.model_dump(mode="json", exclude={"columns"})
-    payload = {"metrics": dict(metrics), "dataset": data}
-    journal.add_record(name, _KIND, version, payload)
+    """Keep what was measured at a moment; columns of the data are left out."""
+    payload: dict[str, Any] = {"metrics": dict(metrics)}
+    if dataset is not None:
+        payload["dataset"] = dataset.model_dump(mode="json", exclude={"columns"})
+    journal.add_record(name, _KIND, version, payload, at)
 
 
 def history(
-    journal: Journal, core: Core, mutable: Mutable, saved_at: datetime
-) -> tuple[dict[str, float], list[TrackedMeasurement]]:
-    """Metrics of the save, and those that were measured on some data, oldest first.
+    journal: Journal, claim: Claim, mutable: Mutable, at: datetime
+) -> list[TrackedMeasurement]:
+    """All that was measured of a version, oldest first.
 
-    The last word is ``{version}_meta.json``'s: it followed the backend while that was
-    there.
+    First what it was registered with. The last word is ``{version}_meta.json``'s: it
+    followed the backend, where somebody may have measured something too.
+
+    Args:
+        journal: Holds what was logged here.
+        claim: Of the version.
+        mutable: What ``{version}_meta.json`` says.
+        at: When the version was saved.
     """
-    later = _measurements(journal, core, mutable)
+    found = sorted(_logged(journal, claim), key=lambda each: each.at)
+    born = TrackedMeasurement(claim.mutable.metrics, claim.core.created_at)
+    found = [born, *found] if born.metrics else found
     latest: dict[str, float] = {}
-    for measured in later:
+    for measured in found:
         latest |= measured.metrics
-    birth = {key: mutable.metrics[key] for key in mutable.metrics.keys() - latest}
-    changed = {key: mutable.metrics[key] for key in latest}
-    changed = {key: each for key, each in changed.items() if each != latest[key]}
-    if changed:
-        at = max(later[-1].at, saved_at) + _AFTER
-        later.append(TrackedMeasurement(changed, at))
-    return birth, later
+    others = {
+        key: value
+        for key, value in mutable.metrics.items()
+        if key not in latest or latest[key] != value
+    }
+    if others:
+        last = max([at, *(each.at for each in found)]) + _AFTER
+        found.append(TrackedMeasurement(others, last))
+    return found
 
 
 def tracked_dataset(dataset: DatasetRef) -> TrackedDataset:
@@ -70,58 +80,8 @@ def tracked_dataset(dataset: DatasetRef) -> TrackedDataset:
     )
 
 
-def _measurements(
-    journal: Journal, core: Core, mutable: Mutable
-) -> list[TrackedMeasurement]:
-    """What was measured, oldest first; what an evaluation repeats counts once."""
-
-    def read(kind: str) -> list[TrackedMeasurement]:
-        records = journal.records(core.name, kind, core.version)
-        found = (_measured(record, mutable) for record in records)
-        return [each for each in found if each is not None]
-
-    measured = read(_KIND)
-    kept = Counter(map(_content, measured))
-    for judged in reversed(read("evaluations")):
-        content = _content(judged)
-        if kept[content]:
-            kept[content] -= 1
-        else:
-            measured.append(judged)
-    return sorted(measured, key=lambda each: each.at)
-
-
-def _content(measured: TrackedMeasurement) -> tuple[object, ...]:
-    data = measured.dataset
-    whose = None if data is None else (data.name, data.digest)
-    return whose, tuple(sorted(measured.metrics.items()))
-
-
-def _measured(record: Mapping[str, Any], mutable: Mutable) -> TrackedMeasurement | None:
-    """What a record showed in the backend, ``None`` if nothing."""
-    given = record.get("metrics")
-    metrics = {
-        key: float(value)
-        for key, value in (given.items() if isinstance(given, dict) else ())
-        if key in mutable.metrics and isinstance(value, int | float)
-    }
-    try:
-        at = datetime.fromisoformat(str(record.get("at")))
-    except ValueError:
-        return None
-    if not metrics or at.tzinfo is None:
-        return None
-    return TrackedMeasurement(metrics, at, _data_of(record))
-
-
-def _data_of(record: Mapping[str, Any]) -> TrackedDataset | None:
-    data = record.get("dataset")
-    if not isinstance(data, dict):
-        return None
-    known = {key: data[key] for key in ("name", "uri", "digest", "rows") if key in data}
-    role = data.get("role", "evaluation")
-    try:
-        found = DatasetRef.model_validate({**known, "role": role})
-    except ValidationError:
-        return None
-    return tracked_dataset(found)
+def _logged(journal: Journal, claim: Claim) -> Iterator[TrackedMeasurement]:
+    for record in journal.records(claim.core.name, _KIND, claim.core.version):
+        kept = Measurement.model_validate(record)
+        data = None if kept.dataset is None else tracked_dataset(kept.dataset)
+        yield TrackedMeasurement(kept.metrics, kept.at, data)

@@ -13,8 +13,16 @@ from brixa_flows.errors import (
     StorageError,
     some_of,
 )
-from brixa_flows.registry.facts.damage import damaged_record, warn_once
-from brixa_flows.registry.facts.records import new_id, now, summed, unsummed
+from brixa_flows.registry.facts.damage import damaged_record, kind_of, warn_once
+from brixa_flows.registry.facts.numbered_records import KINDS
+from brixa_flows.registry.facts.records import (
+    new_id,
+    now,
+    parse_record,
+    refuse_old_sum,
+    summed,
+    unsummed,
+)
 from brixa_flows.registry.journal.changes import number_of
 from brixa_flows.registry.journal.layout import Layout
 from brixa_flows.storage.base import StorageNode
@@ -42,9 +50,21 @@ class NumberedRecords:
         self.place = storage.uri
 
     def add_record(
-        self, name: str, kind: str, version: ModelVersion, payload: dict[str, Any]
+        self,
+        name: str,
+        kind: str,
+        version: ModelVersion,
+        payload: dict[str, Any],
+        at: datetime | None = None,
     ) -> dict[str, Any]:
         """Append to a version's numbered records of a kind.
+
+        Args:
+            name: The model.
+            kind: One of ``KINDS``.
+            version: Its version.
+            payload: What the record says.
+            at: When that was so, if not now.
 
         Returns:
             The record: the payload with ``number``, ``at`` and ``event_id``.
@@ -58,11 +78,11 @@ class NumberedRecords:
                 kind, f"has {some_of(sorted(taken))}, which the journal sets itself"
             )
         prefix = self._layout.records_prefix(name, kind, version)
-        at, event_id = now().isoformat(), new_id()
+        when, event_id = (at or now()).isoformat(), new_id()
         for _ in range(_ATTEMPTS):
             there = self._storage.list(prefix, recursive=False)
             number = 1 + max((number_of(each.key) for each in there), default=0)
-            record = {"number": number, "at": at, "event_id": event_id, **payload}
+            record = {"number": number, "at": when, "event_id": event_id, **payload}
             data = summed(json.dumps(record, indent=2, allow_nan=False))
             try:
                 self._storage.create(f"{prefix}/{number:08d}.json", data)
@@ -72,8 +92,19 @@ class NumberedRecords:
         raise StorageError(f"too many {kind} of {name} {version} at once; retry")
 
     def read_record(self, key: str) -> dict[str, Any]:
-        """The numbered record at a key; raises ``DamagedArtifactError`` if it is none."""
-        return _read_payload(key, self._storage.read(key)[0])
+        """The numbered record at a key.
+
+        Raises:
+            DamagedArtifactError: If it is none of its kind; names what is wrong.
+        """
+        data = self._storage.read(key)[0]
+        entry = parse_record(key, data, KINDS[kind_of(key)])
+        if entry.number != number_of(key):
+            reason = f"belongs to number {entry.number}"
+            raise damaged_record(key, reason)
+        record: dict[str, Any] = json.loads(unsummed(key, data))
+        refuse_old_sum(key, record)
+        return record
 
     def record_key(
         self, name: str, kind: str, version: ModelVersion, number: int
@@ -102,7 +133,7 @@ class NumberedRecords:
     def damaged_records(self, name: str) -> list[DamagedArtifactError]:
         """What is wrong with the numbered records of a model."""
         found = []
-        for kind in ("evaluations", "drift", "measurements", "trust"):
+        for kind in KINDS:
             prefix = self._layout.entries_prefix(name, kind)
             for stored in self._storage.list(prefix):
                 try:
@@ -110,20 +141,3 @@ class NumberedRecords:
                 except DamagedArtifactError as err:
                     found.append(err)
         return found
-
-
-def _read_payload(key: str, data: bytes) -> dict[str, Any]:
-    try:
-        record = json.loads(unsummed(key, data))
-    except (ValueError, RecursionError) as err:
-        raise damaged_record(key, "can't be read: it is not JSON") from err
-    if not isinstance(record, dict):
-        raise damaged_record(key, "can't be read: it should be an object")
-    try:
-        datetime.fromisoformat(record["at"])
-        complete = record["number"] == number_of(key) and bool(record["event_id"])
-    except (KeyError, TypeError, ValueError):
-        complete = False
-    if not complete:
-        raise damaged_record(key, "is not what was recorded under this number")
-    return record

@@ -96,6 +96,9 @@ class SealedFiles:
             core, files = Core.model_validate(content["core"]), content["files"]
             for record in files.values():
                 record["size_bytes"]
+        except ValidationError as err:
+            reason = f"is not the manifest of a version: {first_problem(err)}"
+            raise DamagedArtifactError(_label(claim), MANIFEST_NAME, reason) from err
         except (KeyError, TypeError, AttributeError, ValueError) as err:
             reason = "is not the manifest of a version"
             raise DamagedArtifactError(_label(claim), MANIFEST_NAME, reason) from err

@@ -153,10 +153,13 @@ class Checker:
         ours: dict[str, str] = {s: str(v) for s, v in lifecycle.last_holders.items()}
         ours |= {alias: str(each) for alias, each in lifecycle.aliases.items()}
         shown = self._backends.tracking.aliases(name)
+        foreign = self._backends.tracking.foreign_aliases(name)
         found = []
-        for alias in sorted({*ours, *shown}):
+        for alias in sorted({*ours, *shown, *(foreign.keys() & set(SINGLE_HOLDER))}):
             one, other = ours.get(alias), shown.get(alias)
-            if lifecycle.doubt(alias) is not None:
+            if alias in foreign:
+                found.append(_elsewhere(name, alias, one, foreign[alias]))
+            elif lifecycle.doubt(alias) is not None:
                 found.append(_unknown(name, alias, one, other))
             elif _core(one) != _core(other):
                 found.append(_moved(lifecycle, alias, one, other))
@@ -208,6 +211,20 @@ def _moved(
         f"{name}: the alias {alias!r} is on {shown or 'no version'} in MLflow, and on "
         f"{ours or 'no version'} by the journal, which decides here; somebody moved it "
         f"by hand: {_adopting(lifecycle, alias, ours, shown)}, {undone}"
+    )
+
+
+def _elsewhere(name: str, alias: str, ours: str | None, number: str) -> str:
+    """What is to be done where an alias is on a version that MLflow alone knows."""
+    undone = "or delete the alias in MLflow"
+    if ours is not None:
+        undone = f"or brixa doctor --rebuild-tracking puts the alias back on {ours}"
+    return (
+        f"{name}: the alias {alias!r} is on version {number} of MLflow's own in MLflow, "
+        f"which was not saved here, and on {ours or 'no version'} by the journal, which "
+        f"decides here; somebody moved it by hand: brixa model register-run "
+        f"models:/{name}/{number} --name {name} adopts that version, which may then be "
+        f"given the alias here, {undone}"
     )
 
 

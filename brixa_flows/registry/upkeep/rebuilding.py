@@ -124,11 +124,12 @@ class Rebuilder:
         signers = self._signers(manifest, name, core.version)
         run_id = record_run(
             backends,
+            claim,
             core,
             manifest.digest if signers else None,
             mutable,
-            lineage,
-            at=seal.saved_at,
+            at=seal.shown_at,
+            lineage=lineage,
         )
         stage = standing.lifecycle.stage_of(core.version)
         tracked = show_version(backends, core, mutable, lineage, run_id, stage)

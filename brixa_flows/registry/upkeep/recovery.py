@@ -242,9 +242,7 @@ class Recovery:
         file = backends.journal.change_metadata(
             claim, lambda old: MetadataFile(core=core, mutable=old.mutable)
         )
-        run_id = record_run(
-            backends, core, manifest.digest, file.mutable, claim.lineage
-        )
+        run_id = record_run(backends, claim, core, manifest.digest, file.mutable)
         tracked = show_version(backends, core, file.mutable, claim.lineage, run_id)
         seal_version(backends, claim, manifest, tracked)
         if state == "quarantined":

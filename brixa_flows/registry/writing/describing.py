@@ -25,12 +25,12 @@ from brixa_flows.registry.facts.inputs import (
 )
 from brixa_flows.registry.facts.lineage import as_refs
 from brixa_flows.registry.facts.metadata import DatasetRef
-from brixa_flows.registry.facts.records import Claim, Mutable, Seal
+from brixa_flows.registry.facts.records import Claim, Mutable, Seal, now
 from brixa_flows.registry.facts.resolving import refuse_unusable
 from brixa_flows.registry.journal.measuring import keep_measurement, tracked_dataset
 from brixa_flows.registry.reading.backends import Backends
 from brixa_flows.registry.reading.reader import Reader
-from brixa_flows.registry.writing.mirroring import follow, shown_or_lost
+from brixa_flows.registry.writing.mirroring import follow, shown_or_lost, with_data
 from brixa_flows.tracking.limits import check_characters
 from brixa_flows.versioning import ModelVersion
 
@@ -101,31 +101,28 @@ class Describer:
         checked = as_metrics(metrics)
         if not checked:
             raise InvalidMetadataError("metrics", "is empty; give numbers by name")
-        data = as_refs("dataset", DatasetRef, [] if dataset is None else [dataset])
+        data = None
+        if dataset is not None:
+            [data] = as_refs("dataset", DatasetRef, [dataset])
+        at, journal = now(), self._backends.journal
         if seal is not None:
-            self._backends.tracking.log_metrics(
-                self._run_id(claim, seal),
-                checked,
-                tracked_dataset(data[0]) if data else None,
-            )
-            if data:
-                keep_measurement(self._backends.journal, name, version, checked, *data)
-            follow(self._backends, claim, seal, data[0] if data else None)
+            shown = None if data is None else tracked_dataset(data)
+            run_id = self._run_id(claim, seal)
+            self._backends.tracking.log_metrics(run_id, checked, shown, at)
+            keep_measurement(journal, name, version, checked, data, at)
+            follow(self._backends, claim, seal, data)
             return
 
-        if data:
-            keep_measurement(self._backends.journal, name, version, checked, *data)
+        keep_measurement(journal, name, version, checked, data, at)
 
         def change(old: Mutable) -> Mutable:
-            more = tuple(each for each in data if each not in old.judged_on)
-            return old.model_copy(
-                update={
-                    "metrics": {**old.metrics, **checked},
-                    "judged_on": (*old.judged_on, *more),
-                }
-            )
+            update = {
+                "metrics": {**old.metrics, **checked},
+                "judged_on": with_data(old.judged_on, data),
+            }
+            return old.model_copy(update=update)
 
-        self._backends.journal.change_mutable(claim, change)
+        journal.change_mutable(claim, change)
 
     def log_report(
         self, name: str, version: ModelVersion, filename: str, content: str | bytes

@@ -27,6 +27,7 @@ __all__ = [
     "shown",
     "shown_or_lost",
     "untrusted_of",
+    "with_data",
 ]
 
 
@@ -124,15 +125,18 @@ def follow(
         # once, the one that asked earlier loses the swap and asks again.
         tracked = shown_or_lost(backends, claim, seal)
         before.append(old)
-        return kept_of(tracked, _with(old.judged_on, judged_on))
+        return kept_of(tracked, with_data(old.judged_on, judged_on))
 
     return backends.journal.change_mutable(claim, present) != before[-1]
 
 
-def _with(
+def with_data(
     known: tuple[DatasetRef, ...], new: DatasetRef | None
 ) -> tuple[DatasetRef, ...]:
-    """Columns are left out: a version may be judged every day."""
+    """Data that a version was judged on, and some more.
+
+    Columns are left out: it may be judged every day.
+    """
     if new is None:
         return known
     new = new.model_copy(update={"columns": {}})

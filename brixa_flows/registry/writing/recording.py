@@ -21,14 +21,25 @@ __all__ = ["record_run", "seal_version", "show_version"]
 
 def record_run(
     backends: Backends,
+    claim: Claim,
     core: Core,
     digest: str | None,
     mutable: Mutable,
-    lineage: Lineage,
     at: datetime | None = None,
+    lineage: Lineage | None = None,
 ) -> str:
-    """Make the version's own run, which carries the digest; returns its id."""
-    birth, later = history(backends.journal, core, mutable, at or now())
+    """Make the version's own run, which carries the digest; returns its id.
+
+    Args:
+        backends: The places.
+        claim: Of the version.
+        core: Its core, which a save may have completed.
+        digest: Of its manifest, ``None`` if nobody vouches for it.
+        mutable: What ``{version}_meta.json`` says.
+        at: When it was saved, if not now.
+        lineage: What went into it, if the claim is not asked for that.
+    """
+    lineage, at = lineage or claim.lineage, at or now()
     datasets = [tracked_dataset(each) for each in lineage.datasets]
     datasets += [tracked_dataset(each) for each in mutable.judged_on]
     return backends.tracking.open_run(
@@ -36,11 +47,10 @@ def record_run(
         str(core.version),
         digest=digest,
         params=core.hyperparameters,
-        metrics=birth,
+        measured=history(backends.journal, claim, mutable, at),
         datasets=datasets,
         tags=_facts(core, lineage),
         at=at,
-        later=later,
     )
 
 
@@ -86,6 +96,7 @@ def seal_version(
         size_bytes=manifest.size_bytes,
         has_reference=PROFILE_NAME in manifest.files,
         saved_at=now(),
+        run_at=tracked.run_at,
         event_id=new_id(),
     )
     return backends.journal.seal(claim.core.name, claim.core.version, seal)

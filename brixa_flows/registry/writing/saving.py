@@ -290,7 +290,7 @@ class Saver:
             raise VersionExistsError(name, version, _TAKEN_OVER)
         # The digest is recorded before the files can be seen: what is seen later with
         # another digest, or with none recorded, was not saved here.
-        run_id = record_run(backends, core, manifest.digest, mutable, claim.lineage)
+        run_id = record_run(backends, claim, core, manifest.digest, mutable)
         backends.journal.change_metadata(
             claim, lambda old: MetadataFile(core=core, mutable=old.mutable)
         )

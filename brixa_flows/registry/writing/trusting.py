@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from brixa_flows.errors import (
     BrixaError,
@@ -166,7 +167,8 @@ class Truster:
         if quarantine is not None:
             self._admit(claim, manifest)
         elif recorded is None:
-            self._record_digest(claim, self._reader.core(claim), manifest)
+            core = self._reader.core(claim)
+            self._record_digest(claim, core, manifest, seal.shown_at if seal else None)
         return record
 
     def _admit(self, claim: Claim, manifest: ArtifactManifest) -> None:
@@ -182,13 +184,17 @@ class Truster:
         update_index(backends, self._reader, core.name)
 
     def _record_digest(
-        self, claim: Claim, core: Core, manifest: ArtifactManifest
+        self,
+        claim: Claim,
+        core: Core,
+        manifest: ArtifactManifest,
+        at: datetime | None = None,
     ) -> str:
         """Have the tracking backend, which ``load_model`` asks, believe the files."""
         backends = self._backends
         file = backends.journal.read_metadata(core.name, core.version)
         mutable = claim.mutable if file is None else file.mutable
-        return record_run(backends, core, manifest.digest, mutable, claim.lineage)
+        return record_run(backends, claim, core, manifest.digest, mutable, at)
 
 
 def _refuse_unless_there(

@@ -1,0 +1,53 @@
+"""What a version's numbered records hold, by kind; the others are anybody's JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, FiniteFloat
+
+from brixa_flows.registry.facts.metadata import DatasetRef
+
+__all__ = ["KINDS", "Measurement", "NumberedRecord", "StoredWord"]
+
+
+class NumberedRecord(BaseModel):
+    """What the journal puts into each of them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    number: int = Field(ge=1)
+    at: AwareDatetime
+    event_id: str = Field(min_length=1)
+
+
+class AnyJson(NumberedRecord):
+    """An evaluation or a drift report; who recorded it decides what it says."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+
+class Measurement(NumberedRecord):
+    """Metrics of a moment, and of which data, if that was said."""
+
+    metrics: dict[str, FiniteFloat]
+    dataset: DatasetRef | None = None
+
+
+class StoredWord(NumberedRecord):
+    """A person's word for a version, as it is kept."""
+
+    digest: str
+    actor: str
+    reason: str
+    quarantined: str = ""
+    envelope: Any = None
+
+
+KINDS: dict[str, type[NumberedRecord]] = {
+    "evaluations": AnyJson,
+    "drift": AnyJson,
+    "measurements": Measurement,
+    "trust": StoredWord,
+}
+"""Model by kind of record."""
