@@ -7,7 +7,8 @@ from datetime import datetime
 
 from brixa_flows.refs import check_model_name
 from brixa_flows.registry.catalog import ModelCatalog
-from brixa_flows.registry.facts.diffing import VersionDiff, diff_versions
+from brixa_flows.registry.facts.diffing import Judged, VersionDiff, diff_versions
+from brixa_flows.registry.facts.metadata import ModelMetadata
 from brixa_flows.registry.facts.resolving import Spec
 from brixa_flows.registry.facts.timeline import (
     AliasRecord,
@@ -25,7 +26,7 @@ class QueryCatalog(ModelCatalog):
 
     def search(
         self,
-        filter: str = "",
+        filter: str | None = None,
         *,
         order_by: Sequence[str] = (),
         max_results: int = 1000,
@@ -37,13 +38,14 @@ class QueryCatalog(ModelCatalog):
         joined by AND, on ``name``, ``version``, ``state``, ``stage`` (``none`` without
         one), ``framework``, ``model_type``, ``owner``, ``license``, ``description``,
         ``run_id``, ``creation_timestamp``, ``tags.KEY``, ``metrics.KEY``,
-        ``params.KEY`` and ``dataset.name``; with ``= != < <= > >= LIKE ILIKE IN`` and
+        ``params.KEY`` and ``dataset.name``, ``.digest`` or ``.context`` of data that went
+        in or metrics are of; with ``= != < <= > >= LIKE ILIKE IN`` and
         ``IS NULL``. Versions compare as semantic versions. As in MLflow, what has no
         such tag or metric matches nothing but IS NULL. Deleted versions are found only
         by a filter on ``state``.
 
         Args:
-            filter: The clauses; empty finds all.
+            filter: The clauses; ``None``, or an empty one, finds all.
             order_by: Fields, each with ASC or DESC; then by name and version.
             max_results: Versions in a page.
             page_token: ``.token`` of the page before.
@@ -67,12 +69,15 @@ class QueryCatalog(ModelCatalog):
             after: The other.
         """
         one, other = self.get_metadata(name, before), self.get_metadata(name, after)
-        return diff_versions(
-            one,
-            other,
-            self.evaluations(name, one.version),
-            self.evaluations(name, other.version),
-        )
+        return diff_versions(one, other, self._judged(one), self._judged(other))
+
+    def _judged(self, known: ModelMetadata) -> Judged:
+        name, version = known.name, known.version
+        records = self._backends.journal.records
+        measured = [*records(name, "evaluations", version)]
+        measured += records(name, "measurements", version)
+        measured.sort(key=lambda each: datetime.fromisoformat(each["at"]))
+        return Judged(measured, self._reader.judged_on(name, version))
 
     def stage_at(self, name: str, when: datetime) -> StageSnapshot:
         """Who was in production and staging, and where own aliases pointed, once.

@@ -20,6 +20,7 @@ __all__ = [
     "check_characters",
     "check_length",
     "check_metrics",
+    "is_kept",
     "is_name",
 ]
 
@@ -70,6 +71,11 @@ def check_length(field: str, text: str) -> None:
             f"has {len(text)} characters: at most {LONGEST_TEXT} are kept; keep the "
             "rest in custom or in a report",
         )
+
+
+def is_kept(text: str) -> bool:
+    """Whether every database and file keeps a text."""
+    return _NEVER_KEPT.search(text) is None
 
 
 def check_characters(field: str, text: str) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from brixa_flows.errors import InvalidMetadataError, ModelNotFoundError
 from brixa_flows.registry import DatasetRef, ModelMetadata, ModelRegistry
-from brixa_flows.registry.facts.diffing import diff_versions
+from brixa_flows.registry.facts.diffing import Judged, diff_versions
 from brixa_flows.registry.facts.metadata import CodeRef, Lineage
 from brixa_flows.registry.facts.records import Change, Move
 from brixa_flows.registry.facts.timeline import snapshot
@@ -142,6 +142,9 @@ def test_each_fact_that_differs_is_told_with_both_values() -> None:
         "1.0.0",
         framework="sklearn",
         size_bytes=10,
+        description="the first",
+        tags={"team": "ops", "nlp": ""},
+        custom={"budget": {"eu": 1}, "same": None},
         metrics={"f1": 0.5, "auc": 0.7, "gone": 1.0},
         hyperparameters={"depth": 3, "same": [1]},
         dependencies={"numpy": ">=2"},
@@ -155,6 +158,11 @@ def test_each_fact_that_differs_is_told_with_both_values() -> None:
         "1.1.0",
         framework="pickle",
         size_bytes=20,
+        description="x\n" * 500,
+        owner="ada",
+        license="MIT",
+        tags={"team": "ml"},
+        custom={"budget": {"eu": 2}, "same": None},
         metrics={"f1": 0.75, "auc": 0.7, "new": 2.0},
         hyperparameters={"depth": 4, "same": [1]},
         lineage=Lineage(
@@ -169,7 +177,13 @@ def test_each_fact_that_differs_is_told_with_both_values() -> None:
         "dataset": {"name": "april", "digest": "9"},
     }
     again = {"metrics": {"auc": 0.7}, "dataset": {"name": "march"}}
-    found = diff_versions(old, new, [march], [april, again, {"metrics": None}])
+    on_april = DatasetRef(name="april", digest="9", role="evaluation")
+    found = diff_versions(
+        old,
+        new,
+        Judged([march]),
+        Judged([april, again, {"metrics": None}], [on_april]),
+    )
     assert list(map(str, found.metrics)) == [
         "auc: 0.7 -> 0.7 (+0) on march",
         "f1: 0.5 -> 0.75 (+0.25), on march and on april (9)",
@@ -179,14 +193,36 @@ def test_each_fact_that_differs_is_told_with_both_values() -> None:
     assert list(map(str, found.parameters)) == ["depth: 3 -> 4"]
     assert list(map(str, found.environment)) == ["numpy: 2.3 -> 2.4"]
     assert list(map(str, found.dependencies)) == ["numpy: >=2 -> none"]
+    assert list(map(str, found.tags)) == ["nlp: set -> none", "team: ops -> ml"]
+    assert list(map(str, found.custom)) == ["budget: {'eu': 1} -> {'eu': 2}"]
     assert list(map(str, found.datasets)) == [
+        "evaluation april: none -> 9",
         "training feb: none -> 9 rows",
         "training jan: 5 rows, sha256:a -> none",
     ]
-    assert list(map(str, found.facts)) == [
+    [described] = [x for x in map(str, found.facts) if x.startswith("description")]
+    assert described.startswith("description: the first -> x x x")
+    assert " ... " in described and len(described) < 250
+    assert [each for each in map(str, found.facts) if each != described] == [
         "code: c0ffee -> c0ffee+dirty",
         "framework: sklearn -> pickle",
+        "license: none -> MIT",
+        "owner: none -> ada",
         "size: 10 -> 20",
+    ]
+
+
+def test_the_data_of_logged_metrics_is_compared(
+    registry: ModelRegistry, save: SaveVersion
+) -> None:
+    for version, month in (("1.0.0", "march"), ("1.1.0", "april")):
+        save("m", version)
+        registry.log_metrics("m", version, {"f1": 0.5}, {"name": month})
+    found = registry.diff("m", "1.0.0", "1.1.0")
+    assert str(found.metrics[0]) == "f1: 0.5 -> 0.5 (+0), on march and on april"
+    assert [each.name for each in found.datasets] == [
+        "training april",
+        "training march",
     ]
 
 

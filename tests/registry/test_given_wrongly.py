@@ -17,10 +17,12 @@ from brixa_flows.errors import (
     DatasetError,
     InvalidConstraintError,
     InvalidMetadataError,
+    InvalidNameError,
+    InvalidSchemaError,
     SettingsError,
     VersionNotFoundError,
 )
-from brixa_flows.registry import ModelRegistry
+from brixa_flows.registry import ModelRegistry, lineage_context
 from brixa_flows.registry.adopting import Described
 from brixa_flows.storage.local import LocalStorageNode
 
@@ -75,7 +77,11 @@ _REQUIRED = {
     "actor": "ada",
     "key": "none",
 }
+_DEEP: dict[str, Any] = {}
+for _ in range(70):
+    _DEEP = {"a" * 300: _DEEP}
 _WRONG = (5, None, "", [], {}, object(), b"x", "\x00", float("nan"), [1, "x"], -1, True)
+_WRONG += ("../../etc", "/etc/passwd", "a\nb", "\ud800", "x" * 100_000, 10**400, _DEEP)
 _NOT_CALLED = {
     "from_settings",
     "feed",
@@ -105,12 +111,16 @@ def _calls(registry: ModelRegistry) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def test_whatever_is_given_wrongly_is_refused_by_an_error_of_ours(
-    registry: ModelRegistry, save: Any
+    registry: ModelRegistry, save: Any, tmp_path: Path
 ) -> None:
     save("m")
+    around = set(tmp_path.iterdir())
     for name, arguments in _calls(registry):
         with suppress(BrixaError):
             getattr(registry, name)(**arguments)
+    assert set(tmp_path.iterdir()) == around, "nothing was written elsewhere"
+    told = [each for each in registry.check() if "no digest" not in each]
+    assert told == [], "what was kept can be read"
     assert registry.list_versions("m")[0].state == "deleted"  # by the last one
 
 
@@ -131,6 +141,65 @@ def test_what_was_given_wrongly_is_named(
     who.pop("version" if call[0] == "resolve" else "", None)
     with pytest.raises((InvalidMetadataError, InvalidConstraintError), match=words):
         getattr(registry, call[0])(**who, **call[1])
+
+
+@pytest.mark.parametrize("wrong", ["../../etc", "a b", "-x", "", "x" * 257, "é", "a/b"])
+@pytest.mark.parametrize("field", ["run_id", "flow_run_id"])
+def test_what_is_no_id_of_a_run_is_refused(
+    registry: ModelRegistry, field: str, wrong: str
+) -> None:
+    given = {field: wrong}
+    with pytest.raises(InvalidMetadataError, match=f"'{field}' is .*no id of a run"):
+        with lineage_context(**given):
+            pass
+    if field == "run_id":
+        with pytest.raises(InvalidMetadataError, match="no id of a run"):
+            registry.register_model("m", "t", run_id=wrong)
+    assert registry.list_models() == []
+
+
+def test_a_model_that_needs_itself_or_one_that_needs_it_is_refused(
+    registry: ModelRegistry, save: Any
+) -> None:
+    for given in (["m@^1"], {"m": "@*"}):
+        with pytest.raises(
+            InvalidMetadataError, match="'m@.*can't need itself; .*parents"
+        ):
+            registry.register_model("m", "t", dependencies=given)
+    assert registry.register_model("m", "t", dependencies=["m>=1"]), "a package"
+    save("n", dependencies=["m@^1"])
+    with pytest.raises(InvalidMetadataError, match=r"'n@\^1', and n needs m@\^1: two"):
+        registry.register_model("m", "t", dependencies=["n@^1"])
+    assert registry.register_model("m", "t", dependencies=["n@^2"]), "there is none yet"
+
+
+def test_a_place_deep_in_json_fits_into_a_sentence_and_is_exact(
+    registry: ModelRegistry,
+) -> None:
+    deep: Any = {"there": {1, 2}}
+    for step in range(30):
+        deep = {f"k{step}" * 30: [deep]}
+    with pytest.raises(InvalidMetadataError) as refused:
+        registry.register_model("m", "t", custom={"top": deep})
+    assert len(str(refused.value)) < 500
+    assert "custom['top']['k29k29" in str(refused.value)
+    assert "[0]['there'] (62 levels deep): a set is not JSON" in str(refused.value)
+    schema: Any = {"type": "nonsense", "enum": ["x" * 5000]}
+    for step in range(40):
+        schema = {"type": "object", "properties": {f"k{step}": schema}}
+    with pytest.raises(InvalidSchemaError) as no_schema:
+        registry.register_model("m", "t", input_schema=schema)
+    assert len(str(no_schema.value)) < 600
+    assert ".k0.type" in str(no_schema.value)
+
+
+@pytest.mark.parametrize("alias", ["none", "None", "1", "007", "v1", "V2", "latest"])
+def test_an_alias_that_reads_as_something_else_is_refused(
+    registry: ModelRegistry, save: Any, alias: str
+) -> None:
+    save("m")
+    with pytest.raises(InvalidNameError, match="latest, none, x, numbers and v1"):
+        registry.set_alias("m", alias, "1.0.0")
 
 
 def test_a_damaged_version_does_not_stop_the_next_registration(

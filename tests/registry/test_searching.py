@@ -49,6 +49,9 @@ def built(
     registry.transition("fraud", "1.2.0", "production")
     registry.transition("fraud", "1.10.0", "staging")
     registry.register_model("churn", "regression", owner="bob", description="Who goes")
+    march = {"name": "march", "digest": "sha256:9", "role": "evaluation"}
+    for name, version in (("fraud", "2.0.0"), ("churn", "1.0.0")):
+        registry.log_metrics(name, version, {"auc": 0.5}, march)
     return registry
 
 
@@ -65,12 +68,16 @@ def found(page: SearchPage) -> list[str]:
 
 
 ALL = ["fraud 1.2.0", "fraud 1.10.0-rc.1", "fraud 1.10.0", "fraud 2.0.0"]
+JUDGED = ["churn 1.0.0", "fraud 2.0.0"]
 
 
 @pytest.mark.parametrize(
     ("asked", "expected"),
     [
         ("", ["churn 1.0.0", *ALL]),
+        (None, ["churn 1.0.0", *ALL]),
+        ("dataset.name = 'march' and dataset.context = 'evaluation'", JUDGED),
+        ("dataset.digest = 'sha256:9'", JUDGED),
         ("metrics.f1 > 0.8 and tags.team = 'fraud' and stage = 'staging'", [ALL[2]]),
         ("metrics.f1 >= 0.85", [ALL[1], ALL[2]]),
         ("metrics.f1 != 0.7", [ALL[1], ALL[2]]),
@@ -97,7 +104,7 @@ ALL = ["fraud 1.2.0", "fraud 1.10.0-rc.1", "fraud 1.10.0", "fraud 2.0.0"]
     ],
 )
 def test_a_filter_finds_what_it_says(
-    built: ModelRegistry, asked: str, expected: list[str]
+    built: ModelRegistry, asked: str | None, expected: list[str]
 ) -> None:
     assert found(built.search(asked)) == expected
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
+from brixa_flows.registry.facts.inputs import middle_left_out
 from brixa_flows.registry.facts.metadata import DatasetRef, ModelMetadata
 from brixa_flows.registry.facts.schema_changes import (
     SchemaChange,
@@ -16,10 +17,10 @@ from brixa_flows.registry.facts.schema_changes import (
 )
 from brixa_flows.versioning import ModelVersion
 
-__all__ = ["FieldDiff", "MetricDiff", "VersionDiff", "diff_versions"]
+__all__ = ["FieldDiff", "Judged", "MetricDiff", "VersionDiff", "diff_versions"]
 
 BumpAsked = Literal["major", "minor", "patch"]
-Evaluations = Sequence[Mapping[str, Any]]
+Records = Sequence[Mapping[str, Any]]
 _MOST_REASONS = 3
 
 
@@ -93,7 +94,9 @@ class VersionDiff(_Value):
         parameters: Hyperparameters that differ.
         environment: Installed packages that differ.
         dependencies: Declared dependencies that differ.
-        datasets: Data that went in and differs, by role and name.
+        datasets: Data that went in, or metrics are of, and differs, by role and name.
+        tags: Tags that differ.
+        custom: Custom metadata that differs, by its first key.
         facts: Framework, model type, size and the like, where they differ.
     """
 
@@ -108,6 +111,8 @@ class VersionDiff(_Value):
     environment: tuple[FieldDiff, ...] = ()
     dependencies: tuple[FieldDiff, ...] = ()
     datasets: tuple[FieldDiff, ...] = ()
+    tags: tuple[FieldDiff, ...] = ()
+    custom: tuple[FieldDiff, ...] = ()
     facts: tuple[FieldDiff, ...] = ()
 
     def __str__(self) -> str:
@@ -119,6 +124,8 @@ class VersionDiff(_Value):
             "environment": self.environment,
             "dependencies": self.dependencies,
             "datasets": self.datasets,
+            "tags": self.tags,
+            "custom": self.custom,
             "facts": self.facts,
         }
         lines = [head]
@@ -128,19 +135,34 @@ class VersionDiff(_Value):
         return "\n".join(lines)
 
 
+class Judged(NamedTuple):
+    """How a version was judged.
+
+    Attributes:
+        records: Evaluations and measurements, newest last.
+        datasets: Data that logged metrics are of.
+    """
+
+    records: Sequence[Mapping[str, Any]] = ()
+    datasets: Sequence[DatasetRef] = ()
+
+
+_NOT_JUDGED = Judged()
+
+
 def diff_versions(
     before: ModelMetadata,
     after: ModelMetadata,
-    evaluated_before: Evaluations = (),
-    evaluated_after: Evaluations = (),
+    judged_before: Judged = _NOT_JUDGED,
+    judged_after: Judged = _NOT_JUDGED,
 ) -> VersionDiff:
     """Compare all that is known about two versions.
 
     Args:
         before: One.
         after: The other.
-        evaluated_before: Evaluations of the one, newest last.
-        evaluated_after: Evaluations of the other.
+        judged_before: How the one was judged.
+        judged_after: How the other was.
     """
     changes = (
         *input_changes(before.input_schema, after.input_schema),
@@ -153,13 +175,16 @@ def diff_versions(
         bump=bump_for(changes),
         bump_reason=_bump_reason(before.version, after.version, changes),
         schema_changes=tuple(_in_words(change) for change in changes),
-        metrics=_metrics(before, after, evaluated_before, evaluated_after),
+        metrics=_metrics(before, after, judged_before.records, judged_after.records),
         parameters=_differing(before.hyperparameters, after.hyperparameters),
         environment=_differing(before.lineage.environment, after.lineage.environment),
         dependencies=_differing(before.dependencies, after.dependencies),
         datasets=_differing(
-            _datasets(before.lineage.datasets), _datasets(after.lineage.datasets)
+            _datasets((*before.lineage.datasets, *judged_before.datasets)),
+            _datasets((*after.lineage.datasets, *judged_after.datasets)),
         ),
+        tags=_differing(before.tags, after.tags),
+        custom=_differing(before.custom, after.custom),
         facts=_differing(_facts(before), _facts(after)),
     )
 
@@ -202,8 +227,8 @@ def _in_words(change: SchemaChange) -> str:
 def _metrics(
     before: ModelMetadata,
     after: ModelMetadata,
-    evaluated_before: Evaluations,
-    evaluated_after: Evaluations,
+    judged_before: Records,
+    judged_after: Records,
 ) -> tuple[MetricDiff, ...]:
     found = []
     for name in sorted({*before.metrics, *after.metrics}):
@@ -214,18 +239,16 @@ def _metrics(
                 before=old,
                 after=new,
                 change=None if old is None or new is None else new - old,
-                dataset_before=_measured_on(name, old, evaluated_before),
-                dataset_after=_measured_on(name, new, evaluated_after),
+                dataset_before=_measured_on(name, old, judged_before),
+                dataset_after=_measured_on(name, new, judged_after),
             )
         )
     return tuple(found)
 
 
-def _measured_on(
-    metric: str, value: float | None, evaluations: Evaluations
-) -> str | None:
-    """The data of the newest evaluation that gave this value."""
-    for evaluation in reversed(evaluations):
+def _measured_on(metric: str, value: float | None, records: Records) -> str | None:
+    """The data of the newest record that gave this value."""
+    for evaluation in reversed(records):
         metrics, dataset = evaluation.get("metrics"), evaluation.get("dataset")
         if not isinstance(metrics, Mapping) or not isinstance(dataset, Mapping):
             continue
@@ -252,6 +275,7 @@ def _facts(known: ModelMetadata) -> dict[str, Any]:
         "framework": known.framework,
         "model type": known.model_type,
         "size": known.size_bytes,
+        "description": known.description or None,
         "license": known.license,
         "owner": known.owner,
         "code": None if code is None else code.commit + ("+dirty" * code.dirty),
@@ -273,4 +297,8 @@ def _differing(
 def _shown(value: Any) -> str:
     if value is None:
         return "none"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    if value == "":  # a tag without a value
+        return "set"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return middle_left_out(" ".join(str(value).split()))

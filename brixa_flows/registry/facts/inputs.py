@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from numbers import Real
 from typing import Any
 
@@ -14,6 +14,7 @@ from brixa_flows.tracking.limits import (
     check_characters,
     check_length,
     check_metrics,
+    is_kept,
 )
 from brixa_flows.tracking.tags import check_user_tags, dump_custom
 
@@ -24,9 +25,14 @@ __all__ = [
     "as_tags",
     "as_text",
     "as_text_mapping",
+    "middle_left_out",
 ]
 
 _DEEPEST = 64
+_STEPS_SHOWN = 6
+_LETTERS_SHOWN = 200
+_LETTERS_OF_A_KEY = 40
+_LONG_INTEGER = "is an integer of over 300 digits; write it as a text"
 _MOST_TAGS = 1000
 _LONGEST_INTEGER_BITS = 1024
 """As large as a float; readers of JSON stop at some thousand digits."""
@@ -61,9 +67,11 @@ def as_tags(tags: Mapping[str, Any] | Iterable[str] | None) -> dict[str, str]:
     found: dict[str, str] = {}
     for key, value in pairs:
         if not isinstance(key, str):
-            raise InvalidMetadataError("tags", f"has {key!r}, which is no text")
+            raise InvalidMetadataError("tags", f"has {key!r:.80}, which is no text")
         if not isinstance(value, str | int | float | bool):
-            raise InvalidMetadataError("tags", f"has {key!r} = {value!r}: give a text")
+            raise InvalidMetadataError(
+                "tags", f"has {key!r:.80} = {value!r:.80}: give a text"
+            )
         _check_integer("tags", f"tags[{key!r}]", value)
         found[key] = str(value)
     check_user_tags(found)
@@ -86,13 +94,13 @@ def as_metrics(metrics: Mapping[str, Any] | None) -> dict[str, float]:
             value = value.item()
         if isinstance(value, bool) or not isinstance(value, Real):
             raise InvalidMetadataError(
-                "metrics", f"has {name!r} = {str(value)[:80]!r}: give a number"
+                "metrics", f"has {name!r:.80} = {str(value)[:80]!r}: give a number"
             )
         try:
             found[name] = float(value)
         except OverflowError as err:
             raise InvalidMetadataError(
-                "metrics", f"has {name!r}, which is too large for a float"
+                "metrics", f"has {name!r:.80}, which is too large for a float"
             ) from err
     check_metrics(found)
     return found
@@ -107,7 +115,9 @@ def as_text_mapping(field: str, values: Mapping[str, Any] | None) -> dict[str, s
     found = _mapping(field, values)
     for name, value in found.items():
         if not isinstance(value, str):
-            raise InvalidMetadataError(field, f"has {name!r} = {value!r}: give a text")
+            raise InvalidMetadataError(
+                field, f"has {name!r:.80} = {value!r:.80}: give a text"
+            )
     return found
 
 
@@ -118,7 +128,7 @@ def as_json_object(field: str, values: Mapping[str, Any] | None) -> dict[str, An
         InvalidMetadataError: If something in it is not JSON; names the place.
     """
     return {
-        name: _plain(value, field, f"{field}[{name!r}]", 0)
+        name: _plain(value, (field, name))
         for name, value in _mapping(field, values).items()
     }
 
@@ -143,48 +153,89 @@ def _mapping(field: str, values: Mapping[str, Any] | None) -> dict[str, Any]:
         )
     for name in values:
         if not isinstance(name, str):
-            raise InvalidMetadataError(field, f"has the key {name!r}, which is no text")
+            raise InvalidMetadataError(
+                field, f"has the key {name!r:.80}, which is no text"
+            )
         check_characters(field, name)
     return dict(values)
 
 
 def _check_integer(field: str, place: str, value: object) -> None:
     if isinstance(value, int) and value.bit_length() > _LONGEST_INTEGER_BITS:
-        raise InvalidMetadataError(
-            field, f"at {place}: is an integer of over 300 digits; write it as a text"
-        )
+        raise InvalidMetadataError(field, f"at {place}: {_LONG_INTEGER}")
 
 
-def _plain(value: Any, field: str, place: str, depth: int) -> Any:
-    if depth > _DEEPEST:
-        raise InvalidMetadataError(field, f"at {place}: is nested too deep")
+def middle_left_out(text: str) -> str:
+    """A text that fits into a sentence, of which both ends are worth reading."""
+    half = _LETTERS_SHOWN // 2
+    if len(text) <= _LETTERS_SHOWN:
+        return text
+    return f"{text[:half]} ... {text[-half:]}"
+
+
+def _place_of(field: str, steps: Sequence[str | int]) -> str:
+    """A place in JSON as people read it, such as ``custom['a'][0]['b']``.
+
+    Of one that is deep the first and last steps, and how deep it is; of a long key the
+    beginning: that is found again, and fits into a sentence.
+    """
+    shown = [_step(each) for each in steps]
+    if len(shown) <= _STEPS_SHOWN:
+        return field + "".join(shown)
+    half = _STEPS_SHOWN // 2
+    head, tail = "".join(shown[:half]), "".join(shown[-half:])
+    return f"{field}{head} ... {tail} ({len(shown)} levels deep)"
+
+
+def _step(step: str | int) -> str:
+    if isinstance(step, str) and len(step) > _LETTERS_OF_A_KEY:
+        return f"[{step[:_LETTERS_OF_A_KEY]!r}...]"
+    return f"[{step!r}]"
+
+
+def _plain(value: Any, path: tuple[str | int, ...]) -> Any:
+    """The value at a path (the field, then keys and indices) as plain JSON."""
     if isinstance(value, np.generic | np.ndarray):
         value = value.tolist()
-    if isinstance(value, Mapping):
-        for key in value:
-            if not isinstance(key, str):
-                raise InvalidMetadataError(
-                    field, f"at {place}: has the key {key!r}, which is no text"
-                )
-            check_characters(place, key)
-        return {
-            key: _plain(part, field, f"{place}[{key!r}]", depth + 1)
-            for key, part in value.items()
-        }
-    if isinstance(value, list | tuple):
-        return [
-            _plain(part, field, f"{place}[{index}]", depth + 1)
-            for index, part in enumerate(value)
-        ]
+    if isinstance(value, Mapping | list | tuple):
+        return _plain_parts(value, path)
     if isinstance(value, float) and not math.isfinite(value):
-        raise InvalidMetadataError(field, f"at {place}: {value} is not JSON")
+        raise _not_json(path, f"{value} is not JSON")
     if isinstance(value, str):
-        check_characters(place, value)
-    _check_integer(field, place, value)
+        _check_text(path, value)
+    if isinstance(value, int) and value.bit_length() > _LONGEST_INTEGER_BITS:
+        raise _not_json(path, _LONG_INTEGER)
     if value is None or isinstance(value, str | bool | int | float):
         return value
-    raise InvalidMetadataError(
-        field,
-        f"at {place}: a {type(value).__qualname__} is not JSON; give texts, numbers, "
-        "booleans, None, lists and mappings",
+    raise _not_json(
+        path,
+        f"a {type(value).__qualname__} is not JSON; give texts, numbers, booleans, None, "
+        "lists and mappings",
     )
+
+
+def _plain_parts(
+    value: Mapping[Any, Any] | list[Any] | tuple[Any, ...], path: tuple[str | int, ...]
+) -> dict[str, Any] | list[Any]:
+    if len(path) > _DEEPEST:
+        raise _not_json(path, f"is nested too deep; {_DEEPEST} levels are kept")
+    if not isinstance(value, Mapping):
+        return [_plain(part, (*path, index)) for index, part in enumerate(value)]
+    for key in value:
+        if not isinstance(key, str):
+            raise _not_json(path, f"has the key {key!r:.80}, which is no text")
+        _check_text(path, key)
+    return {key: _plain(part, (*path, key)) for key, part in value.items()}
+
+
+def _not_json(path: tuple[str | int, ...], reason: str) -> InvalidMetadataError:
+    field, *steps = path
+    return InvalidMetadataError(
+        str(field), f"at {_place_of(str(field), steps)}: {reason}"
+    )
+
+
+def _check_text(path: tuple[str | int, ...], text: str) -> None:
+    if not is_kept(text):
+        field, *steps = path
+        check_characters(_place_of(str(field), steps), text)

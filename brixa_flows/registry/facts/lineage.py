@@ -35,6 +35,9 @@ __all__ = ["as_refs", "gather_lineage", "git_state", "lineage_context"]
 _GIT_TIMEOUT_SECONDS = 5
 _MOST_ROWS = 2**63 - 1
 _STATUS = ("status", "--porcelain=v2", "--branch", "--untracked-files=no")
+_ID = re.compile("[A-Za-z0-9][A-Za-z0-9_-]{0,255}")
+"""MLflow's own rule for the id of a run."""
+
 _ORIGIN = ("config", "--get", "remote.origin.url")
 _COMMIT = "# branch.oid "
 _NO_COMMIT = "(initial)"
@@ -80,7 +83,7 @@ def lineage_context(
         parents=(*outer.parents, *as_refs("parents", ParentRef, parents)),
         code=as_refs("code", CodeRef, [code])[0] if code else outer.code,
         run_id=_id("run_id", run_id) or outer.run_id,
-        model_uri=_id("model_uri", model_uri) or outer.model_uri,
+        model_uri=_uri(model_uri) or outer.model_uri,
         flow_run_id=_id("flow_run_id", flow_run_id) or outer.flow_run_id,
         environment={
             **outer.environment,
@@ -141,7 +144,18 @@ def _parent(given: ParentRef | Mapping[str, Any] | str) -> Any:
 
 
 def _id(field: str, given: str | None) -> str | None:
-    return None if given is None else as_text(field, given)
+    """An id that MLflow and Prefect take: it becomes a part of addresses."""
+    if given is not None and not _ID.fullmatch(as_text(field, given)):
+        raise InvalidMetadataError(
+            field,
+            f"is {given[:80]!r}, which is no id of a run: give 1 to 256 letters, digits, "
+            "dashes or underscores that begin with a letter or digit",
+        )
+    return given
+
+
+def _uri(given: str | None) -> str | None:
+    return None if given is None else as_text("model_uri", given)
 
 
 def _refuse_single(field: str, given: object) -> None:

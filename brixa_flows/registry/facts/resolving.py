@@ -14,7 +14,7 @@ from brixa_flows.errors import (
     some_of,
 )
 from brixa_flows.registry.facts.metadata import Stage
-from brixa_flows.registry.facts.stages import STAGES
+from brixa_flows.registry.facts.stages import NOBODY, STAGES
 from brixa_flows.registry.facts.standing import Standing
 from brixa_flows.versioning import ModelVersion, VersionConstraint
 
@@ -32,7 +32,9 @@ Spec = ModelVersion | str | None
 
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _ALIAS = re.compile(r"[A-Za-z0-9_-]{1,128}")
-_BACKENDS_OWN = re.compile(r"v[0-9]+", re.IGNORECASE)
+_RESERVED = ("latest", NOBODY, "x")
+_NUMBER = re.compile(r"v?[0-9]+", re.IGNORECASE)
+"""``v1`` is MLflow's own way to name its first version, ``1`` a constraint."""
 
 
 def exact(spec: Spec) -> ModelVersion | None:
@@ -235,8 +237,9 @@ def check_alias(alias: object) -> str:
     lowered = alias.lower()
     if lowered in STAGES:
         raise InvalidNameError("alias", alias, "it is a stage; use transition()")
-    if lowered in ("latest", "x") or _BACKENDS_OWN.fullmatch(alias):
-        raise InvalidNameError("alias", alias, "latest, x and v1, v2 ... are reserved")
+    if lowered in _RESERVED or _NUMBER.fullmatch(alias):
+        reason = "latest, none, x, numbers and v1, v2 ... are reserved"
+        raise InvalidNameError("alias", alias, reason)
     try:
         VersionConstraint.parse(alias)
     except InvalidConstraintError:

@@ -19,6 +19,7 @@ from jsonschema.exceptions import SchemaError, best_match
 from numpy.typing import NDArray
 
 from brixa_flows.errors import DatasetError, InvalidSchemaError
+from brixa_flows.registry.facts.inputs import middle_left_out
 from brixa_flows.serializers import serializer_for
 from brixa_flows.serializers.base import Prediction
 
@@ -62,17 +63,17 @@ def check_schema(field: str, schema: object) -> JsonSchema | None:
     )
     if error is not None:
         raise InvalidSchemaError(field, _no_schema(error)) from error
-    for place, part in _subschemas(plain, "$"):
+    for path, part in _subschemas(plain, "$"):
+        place = middle_left_out(path)
         _check_pattern(field, place, part)
         _check_reference(field, place, part, plain)
     return plain
 
 
 def _no_schema(error: SchemaError) -> str:
-    return (
-        "is no JSON Schema (draft 2020-12) at "
-        f"{error.json_path}: {error.message[:300]}"
-    )
+    # The message repeats the value, which may be long: what is wrong stands last.
+    place, said = middle_left_out(error.json_path), middle_left_out(error.message)
+    return f"is no JSON Schema (draft 2020-12) at {place}: {said}"
 
 
 def _check_pattern(field: str, place: str, part: JsonSchema) -> None:
@@ -83,7 +84,8 @@ def _check_pattern(field: str, place: str, part: JsonSchema) -> None:
             re.compile(pattern)
         except re.error as err:
             raise InvalidSchemaError(
-                field, f"at {place}: {pattern!r} is no regular expression: {err}"
+                field,
+                f"at {place}: {middle_left_out(repr(pattern))} is no regular expression: {err}",
             ) from err
 
 
@@ -96,7 +98,7 @@ def _check_reference(
     if not reference.startswith("#"):
         raise InvalidSchemaError(
             field,
-            f"at {place}.$ref: {reference!r} lies outside; put it into $defs and refer "
+            f"at {place}.$ref: {middle_left_out(repr(reference))} lies outside; put it into $defs and refer "
             "to '#/$defs/...'",
         )
     target: Any = root
@@ -104,7 +106,8 @@ def _check_reference(
         step = step.replace("~1", "/").replace("~0", "~")
         if step and not (isinstance(target, dict) and step in target):
             raise InvalidSchemaError(
-                field, f"at {place}.$ref: there is no {reference!r} in it"
+                field,
+                f"at {place}.$ref: there is no {middle_left_out(repr(reference))} in it",
             )
         target = target[step] if step else target
 

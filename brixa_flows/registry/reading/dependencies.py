@@ -25,19 +25,28 @@ from brixa_flows.registry.facts.resolving import resolve
 from brixa_flows.registry.reading.reader import Standing
 from brixa_flows.versioning import ModelVersion, VersionConstraint
 
-__all__ = ["as_dependencies", "check_dependencies", "models_needed"]
+__all__ = [
+    "as_dependencies",
+    "check_dependencies",
+    "models_needed",
+    "refuse_circle",
+]
 
 _NAME = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)(.*)", re.DOTALL)
 _RULE = "write packages such as numpy>=2 and models such as tokenizer@^2"
 
 
 def as_dependencies(
-    given: Mapping[str, Any] | Iterable[str] | None,
+    model: str, given: Mapping[str, Any] | Iterable[str] | None
 ) -> dict[str, str]:
     """Constraint by name; that of a model begins with ``@``.
 
+    Args:
+        model: Name of the model that has them.
+        given: What a person wrote.
+
     Raises:
-        InvalidMetadataError: If one can't be read; names it.
+        InvalidMetadataError: If one can't be read, or is the model itself; names it.
     """
     if given is None or isinstance(given, Mapping):
         found = as_text_mapping("dependencies", given)
@@ -46,7 +55,14 @@ def as_dependencies(
         raise InvalidMetadataError("dependencies", f"is a {kind}; give a list")
     else:
         found = _split(given)
-    return {name: _checked(name, rest) for name, rest in found.items()}
+    checked = {name: _checked(name, rest) for name, rest in found.items()}
+    if model in models_needed(checked):
+        raise InvalidMetadataError(
+            "dependencies",
+            f"has {model + checked[model]!r}: a model can't need itself; a version that "
+            "it was made from belongs into parents",
+        )
+    return checked
 
 
 def models_needed(dependencies: Mapping[str, str]) -> dict[str, str]:
@@ -82,6 +98,31 @@ def check_dependencies(
             reason = f"{err}; save one, or register a version with another constraint"
             raise _unmet(name, version, other, constraint, reason) from err
     return found
+
+
+def refuse_circle(
+    name: str,
+    dependencies: Mapping[str, str],
+    needed_by: Callable[[str, str], Mapping[str, str]],
+) -> None:
+    """Go on unless a model that is needed needs this one.
+
+    Args:
+        name: Model.
+        dependencies: Of a version that it will have.
+        needed_by: What another model needs now, by its name and a constraint.
+
+    Raises:
+        InvalidMetadataError: If the present version of one does.
+    """
+    for other, constraint in models_needed(dependencies).items():
+        back = models_needed(needed_by(other, constraint)).get(name)
+        if back is not None:
+            raise InvalidMetadataError(
+                "dependencies",
+                f"has '{other}@{constraint}', and {other} needs {name}@{back}: two models "
+                "can't need each other; leave one of the two out",
+            )
 
 
 def _unmet(

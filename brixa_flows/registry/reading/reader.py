@@ -19,6 +19,7 @@ from brixa_flows.errors import (
 from brixa_flows.recent import Recent
 from brixa_flows.registry.facts.damage import warn_once
 from brixa_flows.registry.facts.metadata import (
+    DatasetRef,
     Deferred,
     Lineage,
     ModelMetadata,
@@ -216,6 +217,14 @@ class Reader:
             DamagedArtifactError: If the sealed record can't be read.
         """
         return self._versions.files.lineage(claim) if sealed else claim.lineage
+
+    def judged_on(self, name: str, version: ModelVersion) -> tuple[DatasetRef, ...]:
+        """Data that logged metrics of a version are of, as far as it can be read."""
+        try:
+            file = self._backends.journal.read_metadata(name, version)
+        except DamagedArtifactError:
+            return ()
+        return () if file is None else file.mutable.judged_on
 
     def core(self, claim: Claim) -> Core:
         """The immutable core of a saved version, from its ``config.json``.

@@ -78,14 +78,15 @@ class Searcher:
 
     def search(
         self,
-        filter: str,
+        filter: str | None,
         order_by: Sequence[str],
         max_results: int,
         page_token: str | None,
     ) -> SearchPage:
         """See :meth:`QueryCatalog.search`."""
         size = _checked_size(max_results)
-        clauses = tuple(map(_checked, parse_filter(_text("filter", filter))))
+        filter = "" if filter is None else _text("filter", filter)
+        clauses = tuple(map(_checked, parse_filter(filter)))
         orders = parse_order(_texts(order_by))
         query = json.dumps([filter.strip(), list(order_by)])
         compare = _comparison(orders)
@@ -114,8 +115,17 @@ class Searcher:
                 and all(_stands(standing, version, each) for each in listed)
             ]
             for known in self._reader.all_metadata(name, versions, standing):
-                if all(_matches(known, each) for each in others):
+                if all(self._holds(known, each) for each in others):
                     yield known
+
+    def _holds(self, known: ModelMetadata, clause: FilterClause) -> bool:
+        if clause.field.kind != "dataset":
+            return clause.holds(_value(known, clause.field), clause.value)
+        judged_on = self._reader.judged_on(known.name, known.version)
+        return any(
+            clause.holds(_of_dataset(each, clause.field.key), clause.value)
+            for each in (*known.lineage.datasets, *judged_on)
+        )
 
 
 def _told_by_listings(clause: FilterClause) -> bool:
@@ -135,15 +145,6 @@ def _stands(standing: Standing, version: ModelVersion, clause: FilterClause) -> 
         return clause.holds(version, clause.value)
     value = _STANDING[clause.field.key](standing, version)
     return clause.holds(value, clause.value)
-
-
-def _matches(known: ModelMetadata, clause: FilterClause) -> bool:
-    if clause.field.kind == "dataset":
-        return any(
-            clause.holds(_of_dataset(each, clause.field.key), clause.value)
-            for each in known.lineage.datasets
-        )
-    return clause.holds(_value(known, clause.field), clause.value)
 
 
 def _of_dataset(dataset: Any, key: str) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from brixa_flows.errors import (
+    BrixaError,
     DamagedArtifactError,
     InvalidMetadataError,
     ModelNotFoundError,
@@ -26,6 +27,7 @@ from brixa_flows.registry.facts.inputs import (
 )
 from brixa_flows.registry.facts.metadata import Lineage
 from brixa_flows.registry.facts.records import Claim, Core, Mutable, new_id, now
+from brixa_flows.registry.facts.resolving import resolve
 from brixa_flows.registry.facts.schema_changes import (
     SchemaChange,
     bump_for,
@@ -35,7 +37,7 @@ from brixa_flows.registry.facts.schema_changes import (
 from brixa_flows.registry.facts.schemas import check_schema
 from brixa_flows.registry.journal.leases import this_host
 from brixa_flows.registry.reading.backends import Backends
-from brixa_flows.registry.reading.dependencies import as_dependencies
+from brixa_flows.registry.reading.dependencies import as_dependencies, refuse_circle
 from brixa_flows.registry.reading.reader import Reader
 from brixa_flows.registry.writing.index import update_index
 from brixa_flows.serializers import canonical_framework
@@ -101,7 +103,7 @@ def check_core(
         output_schema=schemas[1],
         hyperparameters=as_json_object("hyperparameters", hyperparameters),
         license=None if license is None else as_text("license", license),
-        dependencies=as_dependencies(dependencies),
+        dependencies=as_dependencies(name, dependencies),
         created_at=now(),
     )
 
@@ -180,6 +182,8 @@ class Registrar:
         """
         _check_bump(version, bump)
         self._check_parents(registration.lineage)
+        core = registration.core
+        refuse_circle(core.name, core.dependencies, self._needed_by)
         self._backends.tracking.ping()  # who would save next takes no number in vain
         if version is not None:
             claim = self._take(registration, ModelVersion.parse(version))
@@ -188,6 +192,14 @@ class Registrar:
         self._backends.journal.write_metadata(claim)
         update_index(self._backends, self._reader, claim.core.name)
         return claim
+
+    def _needed_by(self, name: str, constraint: str) -> dict[str, str]:
+        """What the version that a constraint means needs; nothing if there is none."""
+        try:
+            version = resolve(self._reader.standing(name), constraint)
+            return self._reader.core(self._reader.claim(name, version)).dependencies
+        except BrixaError:  # resolve_dependencies() tells of it, once it matters
+            return {}
 
     def _check_parents(self, lineage: Lineage) -> None:
         """A parent of this registry was registered, in whatever state it is now."""
