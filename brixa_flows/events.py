@@ -264,7 +264,11 @@ class WindowClosed(EventPayload):
     kind: str = Field(
         description="hour, day, week, month or quarter; sample has no length."
     )
-    data_uri: str = Field(description="Parquet of the inputs (and predictions).")
+    data_uri: str = Field(
+        "",
+        description="Parquet of the inputs (and predictions); empty means the request "
+        "log of the deployment.",
+    )
 
 
 class WindowChecked(EventPayload):

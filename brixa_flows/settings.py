@@ -77,6 +77,12 @@ class BrixaSettings(BaseSettings):
     default_memory: str = Field(
         "2Gi", description="Memory of a replica whose deployment names none."
     )
+    request_log_share: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Share of the requests that new deployments keep as Parquet.",
+    )
     api_key: SecretStr | None = Field(
         None, description="Key that our client shows to deployments that ask for one."
     )

@@ -24,7 +24,10 @@ class MonitorRequest(FlowRequest):
     kind: str = Field(
         "sample", description="hour, day, week, month or quarter; sample has no length."
     )
-    data_uri: str = Field(description="Parquet of the rows.")
+    data_uri: str = Field(
+        "",
+        description="Parquet of the rows; empty means the deployment's request log.",
+    )
     policy: str = Field(
         "", description="Brixa Drift Policy block; without one every drift is an alarm."
     )

@@ -31,6 +31,7 @@ def test_the_defaults_are_those_of_the_specification():
         "default_replicas": 1,
         "default_cpu": "1",
         "default_memory": "2Gi",
+        "request_log_share": 0.0,
         "api_key": None,
         "ca_file": None,
         "notification_block": None,

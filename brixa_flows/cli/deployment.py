@@ -50,6 +50,15 @@ def _deployer(workspace: Workspace) -> ModelDeployer:
     help="What predictions are asked by (rest).",
 )
 @click.option("--target-cpu", type=int, help="Percent of --cpu to aim at (80).")
+@click.option(
+    "--request-log",
+    type=click.FloatRange(0, 1),
+    metavar="SHARE",
+    help="Share of the requests to keep as Parquet; 0 ends it.",
+)
+@click.option(
+    "--request-log-size", metavar="SIZE", help="Room for them, such as 10Gi (1Gi)."
+)
 @click.option("--host", help="Address that a new deployment binds (127.0.0.1).")
 @click.option(
     "--api-key",
@@ -74,6 +83,8 @@ def create(
     env_vars: tuple[str, ...],
     autoscale: str | None,
     target_cpu: int | None,
+    request_log: float | None,
+    request_log_size: str | None,
     host: str | None,
     key_names: tuple[str, ...],
     certificate: str | None,
@@ -106,6 +117,7 @@ def create(
         api_keys=made,
         tls=_tls(certificate, certificate_key, no_tls),
         protocol=protocol,
+        request_log=_kept(request_log, request_log_size),
     )
     if not success:
         raise DeploymentError(message)
@@ -128,6 +140,14 @@ def _binding(workspace: Workspace, name: str, host: str | None) -> ModelDeployer
             "address; delete it first, or choose another name"
         )
     return ModelDeployer(workspace.registry, workspace.storage, host=host)
+
+
+def _kept(share: float | None, size: str | None) -> dict[str, Any] | None:
+    if share is None or not share:
+        if size is not None:
+            raise click.UsageError("--request-log-size goes with --request-log SHARE")
+        return None if share is None else {}
+    return {"share": share} | ({} if size is None else {"max_size": size})
 
 
 def _tls(certificate: str | None, key: str | None, off: bool) -> dict[str, str] | None:

@@ -16,7 +16,7 @@ from brixa_flows.cli.workspace import (
     print_folded,
     print_table,
 )
-from brixa_flows.deployment import DeploymentStatus, ModelDeployer
+from brixa_flows.deployment import DeploymentStatus, ModelDeployer, RequestLogStatus
 from brixa_flows.errors import some_of
 
 __all__ = ["list_command", "status"]
@@ -163,6 +163,8 @@ def _facts(seen: DeploymentStatus) -> dict[str, str]:
 def _sentences(item: DeploymentStatus) -> Iterator[str]:
     if item.canary is not None:
         yield _canary_sentence(item)
+    if item.request_log is not None:
+        yield _log_sentence(item.name, item.request_log)
     if item.tls_expires_at and item.tls_expires_at - datetime.now(UTC) < _SOON:
         yield (
             f"the certificate of {item.name} ends {item.tls_expires_at:%Y-%m-%d %H:%M} "
@@ -170,6 +172,14 @@ def _sentences(item: DeploymentStatus) -> Iterator[str]:
         )
     if item.last_error:
         yield f"last error of {item.name}: {item.last_error}"
+
+
+def _log_sentence(name: str, log: RequestLogStatus) -> str:
+    return (
+        f"{name} keeps {log.share:.3g} of the requests in {log.folder}: "
+        f"{log.written_rows} rows in {log.files} files, {log.waiting_rows} wait, "
+        f"{log.dropped_rows} dropped, {log.lost_rows} lost"
+    )
 
 
 def _canary_sentence(item: DeploymentStatus) -> str:

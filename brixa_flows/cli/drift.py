@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,8 +13,10 @@ from brixa_flows.cli.workspace import (
     Workspace,
     as_json,
     json_option,
+    parse_moment,
     print_table,
 )
+from brixa_flows.deployment import ModelDeployer
 from brixa_flows.errors import DriftError, some_of
 from brixa_flows.refs import ModelRef
 
@@ -31,7 +33,10 @@ def drift() -> None:
 
 @drift.command("check")
 @click.argument("ref", type=MODEL_REF)
-@click.argument("data")
+@click.argument("data", required=False)
+@click.option("--deployment", help="Compare what it was asked, by its request log.")
+@click.option("--since", help="Requests from then on, such as 2026-03-01.")
+@click.option("--until", help="Requests before then.")
 @click.option(
     "--policy",
     type=click.Path(dir_okay=False),
@@ -43,19 +48,28 @@ def drift() -> None:
 def check(
     workspace: Workspace,
     ref: ModelRef,
-    data: str,
+    data: str | None,
+    deployment: str | None,
+    since: str | None,
+    until: str | None,
     policy: str | None,
     html: str | None,
     json_output: bool,
 ) -> None:
     """Compare DATA (a Parquet file or glob) with the version's own reference.
 
-    Exits with 3 when drift is found.
+    In place of DATA, --deployment reads what one was asked of the version. Exits with 3
+    when drift is found.
 
     \f
     Raises:
+        click.UsageError: If it is not said what to compare.
         DriftError: If the version was saved without reference data.
     """
+    if (data is None) == (deployment is None) or (data and (since or until)):
+        raise click.UsageError(
+            "give either DATA, or --deployment with --since and --until if you like"
+        )
     from brixa_flows.drift import DriftPolicy, DriftProfile
 
     rules = DriftPolicy.from_file(policy) if policy else DriftPolicy()
@@ -68,7 +82,17 @@ def check(
             "save_model(..., reference=DATA)"
         )
     reference = DriftProfile.load(path)
-    report = rules.detector().detect(reference, data, ignore=rules.ignore)
+    rows: Any = data
+    if deployment is not None:
+        rows = ModelDeployer(registry, workspace.storage).logged_requests(
+            deployment,
+            since=parse_moment(since) if since else None,
+            until=parse_moment(until) if until else None,
+            version=version,
+            inputs_only=True,
+            besides=reference.columns,
+        )
+    report = rules.detector().detect(reference, rows, ignore=rules.ignore)
     if html:
         Path(html).write_text(report.to_html(), encoding="utf-8")
         click.echo(f"wrote {html}", err=True)

@@ -11,7 +11,12 @@ from brixa_flows.deployment.config import (
     ServingProtocol,
 )
 from brixa_flows.deployment.deployer import ModelDeployer
-from brixa_flows.deployment.status import CanaryStatus, DeploymentStatus
+from brixa_flows.deployment.request_log import RequestLogging
+from brixa_flows.deployment.status import (
+    CanaryStatus,
+    DeploymentStatus,
+    RequestLogStatus,
+)
 
 __all__ = [
     "ApiKey",
@@ -24,6 +29,8 @@ __all__ = [
     "DeploymentStatus",
     "EndpointClient",
     "ModelDeployer",
+    "RequestLogStatus",
+    "RequestLogging",
     "Resources",
     "ServingProtocol",
     "encode_frame",

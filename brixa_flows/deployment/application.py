@@ -46,6 +46,7 @@ from brixa_flows.deployment.protocol import (
     split_body,
 )
 from brixa_flows.deployment.records import RecordReader
+from brixa_flows.deployment.request_log import RequestLog
 from brixa_flows.deployment.running import RunningModel
 from brixa_flows.deployment.served import SERVER_METADATA, ServedModel
 from brixa_flows.deployment.signature import Inputs
@@ -61,6 +62,7 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 
 _JSON_LENGTH = b"inference-header-content-length"
 _MOST_DIGITS = 18
+_LONGEST_ID = 256
 # Of the largest size at once, so that slow senders of many bodies don't fill the memory.
 _LARGEST_BODIES_HELD = 4
 
@@ -71,10 +73,12 @@ class Body(NamedTuple):
     Attributes:
         content: All bytes.
         json_bytes: How many of them are JSON, if values follow as bytes.
+        request_id: What the caller calls it in a header.
     """
 
     content: bytes
     json_bytes: int | None
+    request_id: str | None
 
 
 class _DisconnectedError(Exception):
@@ -89,16 +93,22 @@ class PredictorApplication:
         limits: How much is taken at once.
         metrics: Counters shared with the other replicas.
         slot: The slot of this replica among them.
+        log: Keeps what is asked and answered, if anybody wants that.
 
     Attributes:
         running: What predicts, for other protocols as well.
     """
 
     def __init__(
-        self, served: ServedModel, limits: Limits, metrics: MetricsFile, slot: int
+        self,
+        served: ServedModel,
+        limits: Limits,
+        metrics: MetricsFile,
+        slot: int,
+        log: RequestLog | None = None,
     ) -> None:
         self.draining = False
-        self.running = RunningModel(served, limits, metrics, slot)
+        self.running = RunningModel(served, limits, metrics, slot, log)
         self._served = served
         self._limits = limits
         self._held_bytes = 0
@@ -217,9 +227,7 @@ class PredictorApplication:
             with self.running.taken():
                 headers = dict(scope["headers"])
                 refused = await self._receive_body(headers, receive, chunks)
-                return refused or await handler(
-                    Body(b"".join(chunks), _json_bytes(headers))
-                )
+                return refused or await handler(_body(chunks, headers))
         except (BadRequestError, DatasetError) as err:
             return error_answer(400, err.message)
         except QueueFullError:
@@ -270,7 +278,7 @@ class PredictorApplication:
         served = self._served
 
         def read() -> tuple[InferRequest, Inputs, int]:
-            parsed, part = split_body(*body)
+            parsed, part = split_body(body.content, body.json_bytes)
             request = parse_infer(parsed, served.signature, part)
             return request, request.inputs, request.rows
 
@@ -280,7 +288,9 @@ class PredictorApplication:
             )
             return _tensors(*tensors, rows)
 
-        return await self.running.predict(len(body.content), read, write)
+        return await self.running.predict(
+            len(body.content), read, write, lambda asked: asked.id or body.request_id
+        )
 
     async def _predict_records(self, body: Body) -> Answer:
         served = self._served
@@ -296,7 +306,9 @@ class PredictorApplication:
             )
             return json_answer(200, predictions, rows)
 
-        return await self.running.predict(len(body.content), read, write)
+        return await self.running.predict(
+            len(body.content), read, write, lambda _: body.request_id
+        )
 
     def _metrics_page(self) -> Answer:
         served = self._served
@@ -321,6 +333,12 @@ def _check_headers(headers: dict[bytes, bytes], limit: int) -> Answer | None:
     if length.isdigit() and int(length) > limit:
         return too_large(limit)
     return None
+
+
+def _body(chunks: list[bytes], headers: dict[bytes, bytes]) -> Body:
+    named = headers.get(b"x-request-id")
+    request_id = named[:_LONGEST_ID].decode("latin-1") if named else None
+    return Body(b"".join(chunks), _json_bytes(headers), request_id)
 
 
 def _json_bytes(headers: dict[bytes, bytes]) -> int | None:

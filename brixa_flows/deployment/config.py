@@ -19,6 +19,7 @@ from pydantic import (
 from brixa_flows.deployment.access import ApiKey, is_loopback
 from brixa_flows.deployment.limits import check_variables
 from brixa_flows.deployment.quantities import cpu_cores, memory_bytes
+from brixa_flows.deployment.request_log import RequestLogging
 from brixa_flows.deployment.tls import TlsFiles
 from brixa_flows.deployment.values import Value
 from brixa_flows.errors import InvalidDeploymentError
@@ -113,6 +114,7 @@ class DeploymentSpec(Value):
     protocol: ServingProtocol = Field(
         "rest", description="What predictions are asked by."
     )
+    request_log: RequestLogging | None = None
 
     @field_validator("env_vars")
     @classmethod
@@ -256,6 +258,7 @@ def make_spec(
     env_vars: Mapping[str, Any] | None,
     autoscaling: Mapping[str, Any] | Autoscaling | None,
     protocol: str | None = None,
+    request_log: Mapping[str, Any] | RequestLogging | float | None = None,
 ) -> DeploymentSpec:
     """Check what a person asked for and fill in the defaults of the settings.
 
@@ -280,12 +283,22 @@ def make_spec(
                 "env_vars": {} if env_vars is None else env_vars,
                 "autoscaling": limits,
                 "protocol": "rest" if protocol is None else protocol,
+                "request_log": _log_rules(request_log, settings.request_log_share),
             }
         )
     except ValidationError as err:
         raise InvalidDeploymentError(_sentence(err)) from err
     check_variables(spec.env_vars)
     return spec
+
+
+def _log_rules(given: object, default_share: float) -> object:
+    """What is kept of requests: a share of them, more rules, or nothing."""
+    if given is None:
+        given = default_share
+    if isinstance(given, int | float):
+        given = {"share": given} if given else {}
+    return None if given == {} else given
 
 
 def _with_defaults(given: object, defaults: dict[str, str]) -> object:
@@ -299,12 +312,14 @@ def _sentence(err: ValidationError) -> str:
     where = ".".join(str(part) for part in first["loc"]) or err.title.lower()
     reason = first["msg"].removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":
-        return f"{where} is not known here; allowed: {_allowed(err.title)}"
+        return f"{where} is not known here; allowed: {_allowed(err.title, where)}"
     if first["type"] in ("value_error", "missing"):
         return f"{where}: {reason}"
     return f"{where} = {str(first['input'])[:60]!r}: {reason}"
 
 
-def _allowed(title: str) -> str:
-    model = Autoscaling if title == "Autoscaling" else Resources
+def _allowed(title: str, where: str) -> str:
+    model: type[Value] = Autoscaling if title == "Autoscaling" else Resources
+    if where.startswith("request_log."):
+        model = RequestLogging
     return ", ".join(model.model_fields)

@@ -20,6 +20,7 @@ from brixa_flows.deployment.config import (
     make_spec,
 )
 from brixa_flows.deployment.keyed import KeyedDeployments
+from brixa_flows.deployment.logged import LoggedDeployments
 from brixa_flows.deployment.rollout import Rollout
 from brixa_flows.deployment.status import DeploymentStatus
 from brixa_flows.deployment.store import DeploymentStore
@@ -43,7 +44,7 @@ __all__ = ["ModelDeployer"]
 _LOG = logging.getLogger(__name__)
 
 
-class ModelDeployer(CanaryDeployments, KeyedDeployments):
+class ModelDeployer(CanaryDeployments, KeyedDeployments, LoggedDeployments):
     """Puts model versions behind endpoints and looks after them.
 
     What is wanted lies in ``config.json`` of each deployment, what is observed in its
@@ -90,6 +91,7 @@ class ModelDeployer(CanaryDeployments, KeyedDeployments):
         protocol: ServingProtocol | None = None,
         api_keys: Mapping[str, str] | None = None,
         tls: Mapping[str, str] | None = None,
+        request_log: Mapping[str, Any] | float | None = None,
     ) -> tuple[bool, str]:
         """Serve a version; a deployment of that name is upgraded with no lost request.
 
@@ -115,6 +117,8 @@ class ModelDeployer(CanaryDeployments, KeyedDeployments):
                 the same name. Hashes are kept of them.
             tls: ``certificate`` and ``key``, PEM files to serve HTTPS with; an empty
                 mapping returns to plain HTTP.
+            request_log: Share of the requests to keep as Parquet, or ``share`` with
+                ``max_size``, ``max_file_size`` and ``max_file_seconds``; 0 ends it.
 
         Returns:
             Whether it is served, and one sentence to show.
@@ -125,7 +129,7 @@ class ModelDeployer(CanaryDeployments, KeyedDeployments):
             old = self._store.find(wanted_name)
             given: dict[str, Any] = {"replicas": replicas, "resources": resources}
             given |= {"env_vars": env_vars, "autoscaling": autoscaling}
-            given["protocol"] = protocol
+            given |= {"protocol": protocol, "request_log": request_log}
             spec = self._spec(old[0] if old else None, asked, given)
             config = self._reached(self._config(wanted_name, spec, old), api_keys, tls)
             config = self._rollout.apply(config, old[1] if old else None)
@@ -165,6 +169,8 @@ class ModelDeployer(CanaryDeployments, KeyedDeployments):
                 field: getattr(old, field) if value is None else value
                 for field, value in given.items()
             }
+            if given["request_log"] is None:
+                given["request_log"] = {}  # what it had, and not the default
         if given["autoscaling"] == {}:
             given["autoscaling"] = None
         return make_spec(
@@ -271,6 +277,7 @@ class ModelDeployer(CanaryDeployments, KeyedDeployments):
             env_vars=config.env_vars,
             autoscaling=config.autoscaling,
             protocol=config.protocol,
+            request_log=config.request_log or {},
         )
         scaled = config.followed_by(spec, datetime.now(UTC), remember=False)
         self._rollout.engine(config.engine).scale(scaled)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,7 @@ from typing import TypeVar
 from brixa_flows.deployment.batching import BatchQueue, QueueFullError
 from brixa_flows.deployment.limits import Limits
 from brixa_flows.deployment.metrics import MetricsFile
+from brixa_flows.deployment.request_log import RequestLog
 from brixa_flows.deployment.served import ServedModel
 from brixa_flows.deployment.signature import Inputs
 from brixa_flows.serializers.base import Prediction
@@ -39,16 +41,23 @@ class RunningModel:
         limits: How much is taken at once.
         metrics: Counters shared with the other replicas.
         slot: The slot of this replica among them.
+        log: Keeps what is asked and answered, if anybody wants that.
     """
 
     def __init__(
-        self, served: ServedModel, limits: Limits, metrics: MetricsFile, slot: int
+        self,
+        served: ServedModel,
+        limits: Limits,
+        metrics: MetricsFile,
+        slot: int,
+        log: RequestLog | None = None,
     ) -> None:
         self.served = served
         self.limits = limits
         self.in_flight = 0
         self.metrics = metrics
         self._slot = slot
+        self._log = log
         self._queue = BatchQueue(
             served.predict,
             max_batch_rows=limits.max_batch_rows,
@@ -81,6 +90,7 @@ class RunningModel:
         size_bytes: int,
         read: Callable[[], tuple[_Request, Inputs, int]],
         write: Callable[[_Request, Prediction, int], _Result],
+        id_of: Callable[[_Request], str | None] = lambda _: None,
     ) -> _Result:
         """Predict one request; large ones are read and written in a thread.
 
@@ -88,17 +98,29 @@ class RunningModel:
             size_bytes: Of the request.
             read: Gives the request, what the model is to get, and the number of rows.
             write: Makes an answer of the request, the prediction and the rows.
+            id_of: What the caller calls the request, for the request log.
 
         Raises:
             BadRequestError: If the request can't be answered.
             QueueFullError: If too many wait already.
             Exception: Whatever the model raises for these inputs.
         """
+        started = time.perf_counter()
         request, inputs, rows = await self._aside(size_bytes > _LARGE_BODY_BYTES, read)
         prediction = await self._queue.predict(inputs, rows)
-        return await self._aside(
+        answer = await self._aside(
             rows > _LARGE_ROWS, lambda: write(request, prediction, rows)
         )
+        if self._log is not None:
+            self._log.offer(
+                self.served,
+                inputs,
+                prediction,
+                rows,
+                latency_seconds=time.perf_counter() - started,
+                request_id=id_of(request),
+            )
+        return answer
 
     async def _aside(self, large: bool, work: Callable[[], _Result]) -> _Result:
         """Do large work in a thread, so that health checks are answered meanwhile."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import mmap
 import queue
 import threading
 import time
@@ -19,11 +18,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from brixa_flows.deployment.metrics import SLOTS
+from brixa_flows.deployment.counters import CounterFile
 from brixa_flows.deployment.signature import Inputs
 from brixa_flows.serializers.base import Prediction
 
-__all__ = ["ComparisonFile", "Mirror", "Shadow", "canary_files"]
+__all__ = ["Mirror", "Shadow", "canary_files", "comparison_file"]
 
 logger = logging.getLogger(__name__)
 
@@ -37,31 +36,9 @@ def canary_files(folder: Path, id: str) -> tuple[Path, Path]:
     return folder / f"canary-{id}.requests", folder / f"canary-{id}.shadow"
 
 
-class ComparisonFile:
-    """What all replicas compared, in one small memory-mapped file.
-
-    Args:
-        path: The file; made if it is not there.
-    """
-
-    def __init__(self, path: Path) -> None:
-        size = SLOTS * len(_FIELDS) * 8
-        with path.open("a+b") as file:
-            if file.seek(0, 2) < size:
-                file.truncate(size)
-            self._map = mmap.mmap(file.fileno(), size)
-        self._all: NDArray[np.float64] = np.frombuffer(self._map, dtype="<f8").reshape(
-            SLOTS, len(_FIELDS)
-        )
-
-    def add(self, slot: int, **facts: float) -> None:
-        """Add to the counters of one replica; each counter has one writing thread."""
-        for name, value in facts.items():
-            self._all[slot, _FIELDS.index(name)] += value
-
-    def totals(self) -> dict[str, float]:
-        """Sums over all replicas, by name."""
-        return dict(zip(_FIELDS, self._all.sum(axis=0).tolist(), strict=True))
+def comparison_file(path: Path) -> CounterFile:
+    """What all replicas compared."""
+    return CounterFile(path, _FIELDS)
 
 
 class Mirror:
@@ -105,7 +82,7 @@ class Shadow:
         self,
         predict: Callable[[Inputs], Prediction],
         columns: tuple[str, ...] | None,
-        comparison: ComparisonFile,
+        comparison: CounterFile,
         slot: int,
     ) -> None:
         self._predict = predict

@@ -8,7 +8,13 @@ from typing import Literal
 from brixa_flows.deployment.config import ServingProtocol
 from brixa_flows.deployment.values import Value
 
-__all__ = ["CanaryStatus", "DeploymentState", "DeploymentStatus", "ReplicaStatus"]
+__all__ = [
+    "CanaryStatus",
+    "DeploymentState",
+    "DeploymentStatus",
+    "ReplicaStatus",
+    "RequestLogStatus",
+]
 
 DeploymentState = Literal["starting", "ready", "degraded", "failed", "stopped"]
 
@@ -60,6 +66,31 @@ class CanaryStatus(Value):
     time_ratio: float | None = None
 
 
+class RequestLogStatus(Value):
+    """What was kept of requests, by all replicas since the deployment began.
+
+    Attributes:
+        share: Share of the requests that is to be kept, 0 to 1.
+        folder: Directory key of the files.
+        uri: Storage that has them.
+        files: Files that were written.
+        written_rows: Rows in them.
+        waiting_rows: Rows in files that are still open.
+        dropped_rows: Rows that could not be kept up with.
+        lost_rows: Rows of replicas that were killed, or of files that could not be
+            written; the log of the replica says why.
+    """
+
+    share: float
+    folder: str
+    uri: str
+    files: int = 0
+    written_rows: int = 0
+    waiting_rows: int = 0
+    dropped_rows: int = 0
+    lost_rows: int = 0
+
+
 class DeploymentStatus(Value):
     """The observed state of a deployment: ``status.json``.
 
@@ -90,6 +121,7 @@ class DeploymentStatus(Value):
         canary: What is tried beside it.
         api_keys: Names of the keys that it takes; without any it answers everybody.
         tls_expires_at: When its certificate ends, UTC; ``None`` over plain HTTP.
+        request_log: What is kept of requests.
     """
 
     name: str
@@ -117,6 +149,7 @@ class DeploymentStatus(Value):
     canary: CanaryStatus | None = None
     api_keys: tuple[str, ...] = ()
     tls_expires_at: datetime | None = None
+    request_log: RequestLogStatus | None = None
 
     @property
     def predict_endpoint(self) -> str:

@@ -24,7 +24,7 @@ from brixa_flows.drift.detector import DriftDetector
 from brixa_flows.errors import DriftError, some_of
 from brixa_flows.plugins import DRIFT_METHODS
 
-__all__ = ["DriftPolicy", "DriftVerdict", "JudgedWindow"]
+__all__ = ["DriftPolicy", "DriftVerdict", "JudgedWindow", "moment_of"]
 
 
 _READERS: dict[str, Callable[[str], Any]] = {
@@ -71,7 +71,7 @@ class JudgedWindow:
         Raises:
             DriftError: If they are none, or the end is not after the start.
         """
-        begin, stop = _time(start), _time(end)
+        begin, stop = moment_of(start), moment_of(end)
         if stop <= begin:
             raise DriftError(f"the window ends at {end}, not after its start {start}")
         return cls(deployment, kind, begin, stop, drifted, alarm)
@@ -268,7 +268,12 @@ def _before(
     return [alike[key] for key in sorted(alike)]
 
 
-def _time(text: str) -> datetime:
+def moment_of(text: str) -> datetime:
+    """A moment in ISO 8601; UTC where no time zone is written.
+
+    Raises:
+        DriftError: If it is none.
+    """
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as err:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 from prefect import get_run_logger
 
@@ -14,6 +15,7 @@ from brixa_flows.drift import (
     DriftVerdict,
     JudgedWindow,
 )
+from brixa_flows.drift.policy import moment_of
 from brixa_flows.errors import DriftError
 from brixa_flows.events import WindowClosed
 from brixa_flows.outbox import (
@@ -51,7 +53,8 @@ def judge_window(
     Args:
         registry: Name of the registry's block.
         version: The version that served the window.
-        window: Its rows and times. One of the kind ``week``, ``month`` ... is judged
+        window: Its rows and times; without ``data_uri`` its rows are those of the
+            request log of its deployment. One of the kind ``week``, ``month`` ... is judged
             against the spread of the reference's own windows; ``sample`` has no
             length, so it is not.
         policy: Name of the drift policy's block; without one every drift is an alarm.
@@ -67,9 +70,9 @@ def judge_window(
             "be compared with it; train with reference_uri= and register a new version"
         )
     kind = None if window.kind == SAMPLE else window.kind
-    report = rules.detector().detect(
-        DriftProfile.load(path), window.data_uri, kind=kind, ignore=rules.ignore
-    )
+    reference = DriftProfile.load(path)
+    rows = window.data_uri or _logged(opened, version, window, reference)
+    report = rules.detector().detect(reference, rows, kind=kind, ignore=rules.ignore)
     verdict = _judge(opened, version, window, report, rules)
     event = announces(judged_window(window, version, report, verdict))
     record = find_record(opened.drift_reports(window.name, version), event)
@@ -84,9 +87,30 @@ def judge_window(
         }
         record = opened.record_drift(window.name, version, facts)
     get_run_logger().info(
-        "%s: %s It is %s.", window.data_uri, report.sentence, verdict.sentence
+        "%s: %s It is %s.",
+        window.data_uri or f"requests to {window.deployment}",
+        report.sentence,
+        verdict.sentence,
     )
     return WindowFindings(report, verdict, owed_by_record(record))
+
+
+def _logged(
+    registry: ModelRegistry,
+    version: str,
+    window: WindowClosed,
+    reference: DriftProfile,
+) -> Iterator[Any]:
+    """What the deployment was asked in the window, by its request log."""
+    since, until = (moment_of(text) for text in (window.start, window.end))
+    return ModelDeployer(registry).logged_requests(
+        window.deployment,
+        since=since,
+        until=until,
+        version=version,
+        inputs_only=True,
+        besides=reference.columns,
+    )
 
 
 def _judge(

@@ -6,11 +6,15 @@ import io
 import json
 from datetime import UTC, datetime, timedelta
 
+import pandas as pd
 import pytest
 from rich.console import Console
 
 from brixa_flows.cli.deployment_status import watch_status
 from brixa_flows.deployment import CanaryStatus, DeploymentStatus
+from brixa_flows.registry import ModelRegistry
+from brixa_flows.storage.local import LocalStorageNode
+from tests.kept_requests import keep_requests
 
 
 def test_a_deployment_is_created_told_and_deleted(run):
@@ -67,6 +71,7 @@ def test_a_deployment_is_created_told_and_deleted(run):
         (("status", "d", "--watch", "--json"), "leave one of"),
         (("create", "delays", "--name", "d", "--api-key", "a", "--json"), "leave one"),
         (("create", "delays", "--name", "d", "--certificate", "c"), "go together"),
+        (("create", "delays", "--name", "d", "--request-log-size", "1Gi"), "goes with"),
         (
             ("create", "delays", "--name", "d", "--no-tls", "--certificate", "c"),
             "leave one out",
@@ -76,6 +81,29 @@ def test_a_deployment_is_created_told_and_deleted(run):
 def test_options_that_do_not_go_together_are_told(run, arguments, words):
     code, _, err = run("deployment", *arguments)
     assert code == 2 and words in err
+
+
+def test_what_a_deployment_was_asked_is_compared_with_the_reference(
+    run, storage, tmp_path
+):
+    registry = ModelRegistry(LocalStorageNode(storage))
+    moved = pd.read_parquet(storage / "moved.parquet")
+    keep_requests(registry, tmp_path, "asked", "delays", moved)
+    check = ("drift", "check", "delays")
+    code, out, _ = run(*check, "--deployment", "asked", "--since", "2026-01-01")
+    assert code == 3 and "a drifted" in out
+    for words, arguments in (
+        (
+            "no rows of that version and time",
+            ("--deployment", "asked", "--until", "2026-01-01"),
+        ),
+        ("no rows of that version and time", ("--deployment", "never")),
+    ):
+        code, _, err = run(*check, *arguments)
+        assert (code, words in err) == (1, True), err
+    for arguments in ((), ("rows.parquet", "--deployment", "asked")):
+        code, _, err = run(*check, *arguments)
+        assert code == 2 and "give either DATA, or --deployment" in err
 
 
 def test_watching_shows_what_is_new_until_nobody_watches():

@@ -186,6 +186,7 @@ def test_running_replicas_are_kept_only_for_what_they_were_started_for(change, s
         keys_path="/keys",
         log_level="INFO",
         ready_timeout_seconds=60.0,
+        deployments_uri="file:///models",
     )
     if "config" in change:
         change = {"config": config.model_copy(update=change["config"])}

@@ -76,6 +76,7 @@ from brixa_flows.tasks.task_runners import RunnerName
 from flows.evaluate_versions import EvaluateVersionsRequest, evaluate_versions
 from flows.predict_batch import PredictRequest, predict_batch
 from tests.backends import copy_template
+from tests.kept_requests import keep_requests
 
 BLOCK = "brixa"
 KEY = new_api_key()
@@ -470,6 +471,18 @@ def test_a_window_is_quiet_or_an_alarm_and_either_is_recorded(
     assert "b" not in found["warm"].report.drifted
     recorded = [record["event_id"] for record in registry.drift_reports(name, "1.0.0")]
     assert recorded == [str(judged.owed.event_id) for judged in found.values()]
+
+
+def test_a_window_without_data_is_judged_by_what_its_deployment_was_asked(
+    registry: ModelRegistry, name: str, data: Path, tmp_path: Path
+) -> None:
+    warm = pd.read_parquet(data / "warm.parquet")[["a", "b"]]
+    keep_requests(registry, tmp_path, name, name, warm)
+    span = {"start": "2026-01-01", "end": "2999-01-01", "kind": "sample"}
+    window = WindowClosed(name=name, deployment=name, **span)
+    found = judge_window.fn(BLOCK, "1.0.0", window)
+    assert (found.report.status, found.report.drifted) == ("drift", ["a"])
+    assert found.report.findings == (), "only inputs are compared"
 
 
 def test_a_policy_can_ask_for_two_windows_that_drift(

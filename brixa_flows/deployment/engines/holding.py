@@ -12,10 +12,10 @@ from brixa_flows.deployment.engines.orders import ServedVersions, VersionOrder
 from brixa_flows.deployment.metrics import CopiedMetrics, MetricsFile
 from brixa_flows.deployment.served import ServedModel
 from brixa_flows.deployment.shadow import (
-    ComparisonFile,
     Mirror,
     Shadow,
     canary_files,
+    comparison_file,
 )
 from brixa_flows.deployment.switch import Switch
 
@@ -103,7 +103,7 @@ class Holder:
                 self._shadow = main.mirror.shadow = Shadow(
                     canary.mirror,
                     _columns_of(canary.served),
-                    ComparisonFile(compared),
+                    comparison_file(compared),
                     self._slot,
                 )
         share = order.share if order and not order.shadow else 0.0

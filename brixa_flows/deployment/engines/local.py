@@ -101,6 +101,7 @@ class LocalEngine:
             keys_path=str(context.settings.keys_folder),
             log_level=context.settings.log_level,
             ready_timeout_seconds=context.ready_timeout_seconds,
+            deployments_uri=self._store.storage.uri,
         )
         return plan.model_dump(mode="json")
 

@@ -20,11 +20,13 @@ from brixa_flows.deployment.metrics import (
     quantile_seconds,
     requests_of,
 )
-from brixa_flows.deployment.shadow import ComparisonFile, canary_files
+from brixa_flows.deployment.request_log import log_counters, requests_prefix
+from brixa_flows.deployment.shadow import canary_files, comparison_file
 from brixa_flows.deployment.status import (
     CanaryStatus,
     DeploymentState,
     DeploymentStatus,
+    RequestLogStatus,
 )
 
 __all__ = ["Observer", "base_url", "grpc_address", "reach_facts"]
@@ -107,7 +109,26 @@ class Observer:
             pid=os.getpid(),
             log_path=str(self._log_path),
             canary=self._canary(config.canary if config else None, recent),
+            request_log=self._request_log(),
             **reach_facts(config),
+        )
+
+    def _request_log(self) -> RequestLogStatus | None:
+        plan = self._fleet.plan
+        rules = plan.config.request_log if plan else None
+        if plan is None or rules is None:
+            return None
+        counted = log_counters(self._log_path.parent).totals()
+        rows = {name: int(value) for name, value in counted.items()}
+        return RequestLogStatus(
+            share=rules.share,
+            folder=requests_prefix(plan.registry_path, self._name),
+            uri=plan.deployments_uri,
+            files=rows["files"],
+            written_rows=rows["written"],
+            waiting_rows=max(rows["accepted"] - rows["written"] - rows["lost"], 0),
+            dropped_rows=rows["dropped"],
+            lost_rows=rows["lost"],
         )
 
     def _canary(
@@ -117,7 +138,7 @@ class Observer:
             return None
         counted, compared = canary_files(self._log_path.parent, canary.id)
         totals = MetricsFile(counted).totals()
-        facts = ComparisonFile(compared).totals() if canary.shadow else {}
+        facts = comparison_file(compared).totals() if canary.shadow else {}
         rows, main_seconds = facts.get("rows", 0.0), facts.get("main_seconds", 0.0)
         return CanaryStatus(
             version=canary.version,

@@ -63,6 +63,7 @@ class Plan(BaseModel):
         keys_path: Folder of the keys whose signatures are believed.
         log_level: Used unless the environment says otherwise.
         ready_timeout_seconds: How long a replica may take.
+        deployments_uri: Storage that keeps what was asked.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
@@ -76,6 +77,7 @@ class Plan(BaseModel):
     keys_path: str
     log_level: str
     ready_timeout_seconds: float
+    deployments_uri: str
 
     @property
     def versions(self) -> ServedVersions:
@@ -278,6 +280,8 @@ class Replica:
             "log_level": plan.log_level,
             "launched_at": time.time(),
             "key_digests": plan.key_digests,
+            "request_log": config.request_log and config.request_log.model_dump(),
+            "requests_uri": plan.deployments_uri,
             "tls": config.tls and config.tls.model_dump(mode="json"),
             "protocol": config.protocol,
             "host": config.host,

@@ -45,6 +45,12 @@ from brixa_flows.deployment.engines.runtime import RuntimeFolder
 from brixa_flows.deployment.limits import Limits
 from brixa_flows.deployment.metrics import CopiedMetrics
 from brixa_flows.deployment.pages_alone import PagesAlone
+from brixa_flows.deployment.request_log import (
+    RequestLog,
+    RequestLogging,
+    log_counters,
+    requests_prefix,
+)
 from brixa_flows.deployment.served import ServedModel
 from brixa_flows.deployment.shadow import Mirror
 from brixa_flows.deployment.signature import Inputs
@@ -68,6 +74,7 @@ _KEEP_ALIVE_SECONDS = 65
 _GRACE_SECONDS = 10
 _LAST_RESORT_SECONDS = 30.0
 _CALL_SECONDS = 30.0
+_LOG_SECONDS = 5.0
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 _Result = TypeVar("_Result")
@@ -98,6 +105,8 @@ class WorkerOrders(BaseModel):
         protocol: What predictions are asked by.
         host: Address to bind for gRPC.
         grpc_port: Port that the replicas share for gRPC.
+        request_log: What to keep of requests.
+        requests_uri: Storage to keep it in.
     """
 
     model_config = ConfigDict(extra="forbid", protected_namespaces=())
@@ -121,6 +130,8 @@ class WorkerOrders(BaseModel):
     protocol: ServingProtocol
     host: str
     grpc_port: int
+    request_log: RequestLogging | None = None
+    requests_uri: str = ""
 
 
 class _Serving(NamedTuple):
@@ -155,8 +166,9 @@ def main() -> int:
     ).start()
     try:
         limits = Limits.from_environment(os.environ)
+        log = _open_log(orders)
         holder = Holder(
-            lambda version: _hold(orders, version, limits),
+            lambda version: _hold(orders, version, limits, log),
             orders.versions,
             Path(orders.folder),
             orders.slot,
@@ -173,13 +185,29 @@ def main() -> int:
         _report(orders, {"event": "ready"})
     else:
         _serve(orders, holder, serving, limits)
+    if log is not None:
+        log.close(_LOG_SECONDS)
     return 0
 
 
-def _hold(orders: WorkerOrders, version: VersionOrder, limits: Limits) -> Held:
+def _open_log(orders: WorkerOrders) -> RequestLog | None:
+    if orders.request_log is None or orders.trial:
+        return None
+    return RequestLog(
+        open_storage(orders.requests_uri),
+        requests_prefix(orders.registry_path, orders.deployment),
+        orders.request_log,
+        log_counters(Path(orders.folder)),
+        orders.slot,
+    )
+
+
+def _hold(
+    orders: WorkerOrders, version: VersionOrder, limits: Limits, log: RequestLog | None
+) -> Held:
     served, mirror = load_model(orders, version)
     metrics = CopiedMetrics(Path(orders.folder) / "metrics.bin")
-    application = PredictorApplication(served, limits, metrics, orders.slot)
+    application = PredictorApplication(served, limits, metrics, orders.slot, log)
     return Held(application, served, mirror, metrics)
 
 

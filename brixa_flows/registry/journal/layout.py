@@ -18,6 +18,7 @@
     models/{name}/_journal/measurements/{version}/{number}.json   metrics, of which data
     models/{name}/_journal/trust/{version}/{number}.json   who vouched for it, and why
     models/deployments/{deployment}/config.json, status.json
+    models/_meta/requests/{deployment}/       what it was asked, in Parquet files
 
 ``{version}`` is the text without build metadata, which is no part of its identity, so
 that ``1.0.0+a`` and ``1.0.0+b`` meet at one key.

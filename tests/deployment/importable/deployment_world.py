@@ -21,13 +21,15 @@ NUMBERS = {
 }
 
 
-def save_version(registry: ModelRegistry, name: str, model: Any, **facts: Any) -> str:
+def save_version(
+    registry: ModelRegistry, name: str, model: Any, reference: Any = None, **facts: Any
+) -> str:
     """Register and save a version; returns its number."""
     facts = {"model_type": "test", "input_schema": NUMBERS, **facts}
     version = registry.register_model(name=name, **facts).version
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", InsecureSerializationWarning)
-        registry.save_model(name, version, model)
+        registry.save_model(name, version, model, reference=reference)
     return str(version)
 
 
