@@ -135,9 +135,11 @@ class ModelDeployer(CanaryDeployments, KeyedDeployments, LoggedDeployments):
             config = self._rollout.apply(config, old[1] if old else None)
         except BrixaError as err:
             return False, err.message
+        return True, self._said(config, f", instead of {old[0].version}" if old else "")
+
+    def _said(self, config: DeploymentConfig, before: str) -> str:
         endpoint = self._endpoints(config)
-        before = f", instead of {old[0].version}" if old else ""
-        return True, (
+        return (
             f"{config.name} serves {config.model_name} {config.version}{before} with "
             f"{config.replicas} replica{'s' * (config.replicas != 1)} at {endpoint}"
         )

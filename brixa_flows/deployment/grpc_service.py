@@ -165,7 +165,9 @@ async def _infer(
 
     try:
         with running.taken():
-            return await running.predict(size_bytes, read, write)
+            return await running.predict(
+                size_bytes, read, write, lambda asked: asked.id
+            )
     except (BadRequestError, DatasetError) as err:
         _refuse_argument(err.message)
     except QueueFullError:

@@ -7,6 +7,7 @@ import threading
 import time
 from datetime import UTC, datetime, timedelta
 
+import grpc
 import httpx
 import numpy as np
 import pandas as pd
@@ -19,6 +20,7 @@ from sklearn.linear_model import LogisticRegression
 from brixa_flows.deployment import ModelDeployer, predict_frame, request_log
 from brixa_flows.deployment.config import make_spec
 from brixa_flows.deployment.counters import CounterFile
+from brixa_flows.deployment.grpc_messages import MESSAGES, SERVICE
 from brixa_flows.deployment.request_log import (
     RequestLog,
     RequestLogging,
@@ -70,6 +72,7 @@ def kept(registry: ModelRegistry, deployer: ModelDeployer, trained) -> str:
     done, message = deployer.deploy(
         "ages",
         name=NAME,
+        protocol="both",
         request_log={"share": 1, "max_file_seconds": 1},
     )
     assert done, message
@@ -121,6 +124,16 @@ def test_what_was_asked_becomes_a_drift_report(
     assert DriftDetector().detect(reference, folder, columns=["age"]).status == "drift"
 
 
+def ask_by_grpc(endpoint: str, record: dict[str, float], request_id: str) -> None:
+    ask = MESSAGES["ModelInferRequest"](model_name="ages", id=request_id)
+    for name, value in record.items():
+        tensor = ask.inputs.add(name=name, datatype="FP64", shape=[1])
+        tensor.contents.fp64_contents.append(value)
+    with grpc.insecure_channel(endpoint.removeprefix("grpc://")) as channel:
+        call = channel.unary_unary(f"/{SERVICE}/ModelInfer")
+        call(ask.SerializeToString(), timeout=20)
+
+
 def test_the_callers_own_id_is_kept_whatever_the_protocol(kept, deployer):
     before = deployer.status(kept).request_log.written_rows
     endpoint, start = deployer.get_endpoint(kept), datetime.now(UTC)
@@ -136,13 +149,16 @@ def test_the_callers_own_id_is_kept_whatever_the_protocol(kept, deployer):
     ):
         asked = httpx.post(endpoint + path, json=body, headers=headers)
         assert asked.status_code == 200
-    written(deployer, before + 3)
+    ask_by_grpc(deployer.get_endpoint(kept, "grpc"), record, "order-9")
+    written(deployer, before + 4)
     rows = [
         row
         for batch in deployer.logged_requests(kept, since=start)
         for row in batch.to_pylist()
     ]
-    assert {row["request_id"] for row in rows} == {"order-7", "order-8", None}
+    assert {row["request_id"] for row in rows} == {
+        *("order-7", "order-8", "order-9", None)
+    }
     assert all(row["age"] == 1.0 for row in rows)
 
 
