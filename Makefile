@@ -7,6 +7,7 @@ DEMO_HOME ?= .brixa-demo
 WORKERS ?= auto
 LINT := .venv-lint
 TF := .venv-tf
+CLIENTS := .venv-clients
 SOURCES := brixa_flows brixa flows blocks tests benchmarks docs
 
 # Nothing that we run here phones home.
@@ -18,7 +19,7 @@ export HF_HUB_OFFLINE = 1
 export PIP_QUIET = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-stop test setup tf-environment check bench screenshots format wheel-check clean
+.PHONY: help demo demo-stop test setup tf-environment clients-environment check bench screenshots format wheel-check clean
 
 help:
 	@echo "make demo         the whole loop on real data; KEEP=1 leaves the UIs up"
@@ -30,6 +31,7 @@ help:
 	@echo "make setup        every extra and all that tests need, into $(VENV)"
 	@echo "make format       black and isort, in place"
 	@echo "make tf-environment  transformers 4 with TensorFlow models, for their test"
+	@echo "make clients-environment  clients of deployments that others wrote, for their test"
 
 $(VENV)/.created:
 	$(PYTHON) -m venv $(VENV)
@@ -63,6 +65,15 @@ $(TF)/.created: requirements-tf.txt
 	@$(TF)/bin/python -m pip install --no-deps -e .
 	@touch $@
 
+# Triton's and KServe's clients, which ask for an older protobuf and pandas.
+$(CLIENTS)/.created: requirements-clients.txt
+	@echo "Installing Triton's and KServe's clients into $(CLIENTS) (once) ..."
+	@rm -rf $(CLIENTS)
+	@$(PYTHON) -m venv $(CLIENTS)
+	@$(CLIENTS)/bin/python -m pip --disable-pip-version-check install --upgrade 'pip>=25.1'
+	@$(CLIENTS)/bin/python -m pip install --no-compile --no-deps -r requirements-clients.txt
+	@touch $@
+
 $(VENV)/.bench: $(VENV)/.all
 	$(PIP) install -c constraints.txt --group bench
 	@touch $@
@@ -70,6 +81,8 @@ $(VENV)/.bench: $(VENV)/.all
 setup: $(VENV)/.all
 
 tf-environment: $(TF)/.created
+
+clients-environment: $(CLIENTS)/.created
 
 demo: $(VENV)/.demo
 	@$(BIN)/brixa demo --home $(DEMO_HOME) $(if $(KEEP),--keep)
@@ -110,4 +123,4 @@ wheel-check: $(VENV)/.all
 	@rm -rf .venv-wheel
 
 clean:
-	rm -rf $(VENV) $(LINT) $(TF) $(DEMO_HOME) dist build .pytest_cache .mypy_cache .import_linter_cache
+	rm -rf $(VENV) $(LINT) $(TF) $(CLIENTS) $(DEMO_HOME) dist build .pytest_cache .mypy_cache .import_linter_cache

@@ -233,7 +233,7 @@ class Column:
     def absent(self, rows: int) -> NDArray[Any]:
         """Missing values of shape (n_rows,), for an optional column not sent."""
         if self.kind in ("number", "integer"):
-            return np.full(rows, np.nan)
+            return self._as_trained(np.full(rows, np.nan), f"input {self.name!r}")
         return np.full(rows, None, dtype=np.object_)
 
 

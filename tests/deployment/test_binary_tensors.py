@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from brixa_flows.deployment.application import PredictorApplication
+from brixa_flows.deployment.columns import Column
 from brixa_flows.deployment.limits import Limits
 from brixa_flows.deployment.metrics import MetricsFile
 from brixa_flows.deployment.raw import decode_raw, encode_raw
@@ -184,3 +185,49 @@ def test_bfloat_is_read_as_the_float_of_the_same_value():
     tensor = decode_raw("x", "BF16", (3,), data)
     assert tensor.datatype == "FP32"
     np.testing.assert_array_equal(tensor.values, np.array([1.5, -2, np.nan], "f4"))
+
+
+BASE64 = {"type": "string", "contentEncoding": "base64"}
+BINARY = {"type": "string", "format": "binary"}
+
+
+def given_to(definition: object, *, as_bytes=(), as_json=()) -> list[Any]:
+    """What a column gives its model of values that came as bytes, or in JSON."""
+    column = Column.from_schema("x", definition, True)
+    if as_json:
+        return column.from_json(list(as_json), "field").tolist()
+    values = decode_raw("x", "BYTES", (len(as_bytes),), encode_raw(octets(as_bytes)))
+    return column.from_tensor(values, len(as_bytes)).tolist()
+
+
+def octets(values: Any) -> Any:
+    return np.array(list(values), dtype=object)
+
+
+@pytest.mark.parametrize("definition", [BASE64, BINARY])
+def test_a_column_of_bytes_gets_bytes_whatever_they_are(definition):
+    sent = [b"\xff\x00", b"text", b""]
+    assert given_to(definition, as_bytes=sent) == sent
+    assert Column.from_schema("x", definition, True).datatype == "BYTES"
+
+
+def test_json_carries_bytes_as_the_schema_says():
+    assert given_to(BASE64, as_json=["/wA=", "dGV4dA=="]) == [b"\xff\x00", b"text"]
+    assert given_to(BINARY, as_json=["Ä"]) == ["Ä".encode()]
+    nullable = {**BASE64, "type": ["string", "null"]}
+    assert given_to(nullable, as_json=[None, ""]) == [None, b""]
+    for wrong in ("Ä", "/wA", "?"):
+        with pytest.raises(BadRequestError, match="value of row 1 is not in base64"):
+            given_to(BASE64, as_json=["/wA=", wrong])
+
+
+def test_where_nothing_is_said_bytes_are_texts_if_all_can_be():
+    assert given_to({}, as_bytes=["Ä".encode(), b"b"]) == ["Ä", "b"]
+    assert given_to({}, as_bytes=[b"a", b"\xff"]) == [b"a", b"\xff"]
+
+
+def test_bytes_of_an_answer_are_sent_as_they_are():
+    for values in (octets([b"\xff\x00", "Ä", None]), np.array([b"ab", b"\xff"])):
+        sent = decode_raw("x", "BYTES", values.shape, encode_raw(values)).values
+        expected = [{"Ä": "Ä".encode(), None: b""}.get(each, each) for each in values]
+        assert sent.tolist() == expected

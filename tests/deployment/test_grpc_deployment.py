@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import shutil
 import socket
 import ssl
+import subprocess
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import grpc
 import httpx
@@ -21,13 +26,18 @@ from tiny_models import Described
 from brixa_flows.deployment import (
     EndpointClient,
     ModelDeployer,
+    grpc_messages,
     new_api_key,
     predict_frame,
 )
 from brixa_flows.deployment.grpc_messages import MESSAGES, SERVICE
 from brixa_flows.errors import BadRequestError, DeploymentError
 from brixa_flows.registry import ModelRegistry
+from tests.requirements_present import require
 
+HERE = Path(__file__).parent
+CLIENTS = HERE / "clients"
+PYTHON = HERE.parents[1] / ".venv-clients/bin/python"
 BOTH, ALONE = "both-ways", "grpc-alone"
 COLUMNS = {
     "flag": {"type": "boolean"},
@@ -162,7 +172,7 @@ def test_grpc_alone_is_asked_by_our_client_with_a_key_over_tls(
         trust = {"ca_file": files["certificate"]}
         endpoint = deployer.get_endpoint(ALONE, "grpc")
         got = predict_frame(endpoint, "described", frame, api_key=key, **trust)
-        lacking = "1 NoneType=None" + " float64=nan" * 3
+        lacking = "1 NoneType=None float64=nan float64=nan float32=nan"
         assert got.values.tolist() == [
             f"{lacking} float64=1.5 str=AA NoneType=None",
             f"{lacking} float64=nan str=UA NoneType=None",
@@ -192,3 +202,123 @@ def test_grpc_alone_is_asked_by_our_client_with_a_key_over_tls(
 def test_what_is_no_endpoint_is_told(endpoint):
     with pytest.raises(DeploymentError, match="nor host:port of gRPC"):
         EndpointClient(endpoint)
+
+
+def expected_rows(half: str = "float32") -> list[str]:
+    """What the model says that it got from the clients."""
+    return [
+        f"1 bool=True int32=-5 uint8=0 {half}=1.5 float64=0.25 str=AA "
+        "bytes=b'\\xff\\xd8\\x00'",
+        f"1 bool=False int32=6 uint8=255 {half}=-2.0 float64=nan str=Zürich "
+        "bytes=b'text'",
+    ]
+
+
+def run_client(script: str, *arguments: str) -> str:
+    """What a client prints that runs in an environment of its own."""
+    found = (PYTHON.parents[1] / ".created").is_file()
+    require("tritonclient, kserve and schemathesis (make clients-environment)", found)
+    done = subprocess.run(
+        [str(PYTHON), str(CLIENTS / script), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout.splitlines()[-1]
+
+
+def check_facts(facts: dict[str, Any], *forms: str) -> None:
+    assert facts["live"] and facts["ready"] and facts["model_ready"]
+    assert facts["rows"] == dict.fromkeys(forms, expected_rows())
+
+
+SHAPE = "input 'small': shape [2] does not fit; this request needs [1]"
+NOT_HERE = "this deployment serves the model 'described' in version 1.0.0"
+
+
+@pytest.mark.parametrize("kind", ["http", "grpc"])
+def test_triton_s_client_is_served(deployed, deployer, kind):
+    protocol = "rest" if kind == "http" else "grpc"
+    address = deployer.get_endpoint(deployed, protocol).removeprefix("http://")
+    facts = json.loads(run_client("of_triton.py", kind, address, "described"))
+    forms = ["plain", "of a version", "half as FP16", "half as BF16", "not waited for"]
+    check_facts(facts, *forms, *(["in JSON"] if kind == "http" else []))
+    assert (facts["server"], facts["id"]) == ("brixa-flows", "seven")
+    assert [tuple(each) for each in facts["inputs"]] == [
+        ("flag", "BOOL", [-1]),
+        ("small", "INT32", [-1]),
+        ("count", "UINT8", [-1]),
+        ("half", "FP32", [-1]),
+        ("gust", "FP64", [-1]),
+        ("carrier", "BYTES", [-1]),
+        ("photo", "BYTES", [-1]),
+    ]
+    errors = facts["errors"]
+    bad, absent = (
+        ("400", "404")
+        if kind == "http"
+        else ("StatusCode.INVALID_ARGUMENT", "StatusCode.NOT_FOUND")
+    )
+    assert errors["shape"].startswith(f"{bad}: {SHAPE}")
+    for error in (errors["model"], errors["version"]):
+        assert error.startswith(f"{absent}: ") and error.endswith(NOT_HERE)
+
+
+def test_kserve_s_clients_are_served(deployed, deployer):
+    addresses = deployer.get_endpoint(deployed), deployer.get_endpoint(deployed, "grpc")
+    facts = json.loads(run_client("of_kserve.py", *addresses, "described"))
+    check_facts(facts["rest"], "binary", "in JSON")
+    check_facts(facts["grpc"], "raw", "typed")
+    rest, rpc = facts["rest"]["errors"], facts["grpc"]["errors"]
+    assert SHAPE in rest["shape"] and rest["shape"].startswith("400: ")
+    assert NOT_HERE in rest["model"] and rest["model"].startswith("404: ")
+    assert rpc["shape"].startswith(f"INVALID_ARGUMENT: {SHAPE}")
+    assert rpc["model"].startswith("NOT_FOUND: ") and rpc["model"].endswith(NOT_HERE)
+
+
+def test_curl_is_served(deployed, deployer):
+    require("curl", shutil.which("curl") is not None)
+    endpoint = deployer.get_endpoint(deployed)
+    tensor = {"name": "carrier", "shape": [1], "datatype": "BYTES", "data": ["AA"]}
+    asked = {
+        "/v2/models/described/infer": {"inputs": [tensor]},
+        "/predict": {"records": [{"carrier": "AA"}]},
+        "/v2/health/ready": None,
+        "/v2/models/described/ready": None,
+    }
+    said = []
+    for path, body in asked.items():
+        data = [] if body is None else ["-d", json.dumps(body)]  # sent as a form's
+        done = subprocess.run(
+            ["curl", "-s", "--max-time", "20", endpoint + path, *data],
+            capture_output=True,
+            check=True,
+        )
+        said.append(json.loads(done.stdout))
+    assert said[0]["outputs"][0]["data"] == said[1]["predictions"]
+    assert "float32=nan float64=nan str=AA" in said[1]["predictions"][0]
+    assert said[2:] == [{"ready": True}, {"name": "described", "ready": True}]
+
+
+@pytest.mark.parametrize(
+    "stubs",
+    ["tritonclient/grpc/service_pb2.py", "kserve/protocol/grpc/grpc_predict_v2_pb2.py"],
+)
+def test_our_messages_live_beside_the_stubs_of_others(stubs):
+    ours = str(Path(grpc_messages.__file__))
+    assert run_client("beside_stubs.py", stubs, ours) == "they agree"
+
+
+@pytest.mark.slow(seconds=15)
+def test_schemathesis_finds_no_fault_of_ours(deployed, deployer, tmp_path):
+    require("schemathesis (make clients-environment)", PYTHON.is_file())
+    command = [str(PYTHON.with_name("schemathesis")), "run"]
+    command += [f"{deployer.get_endpoint(deployed)}/openapi.json", "--no-color"]
+    command += ["--checks", "not_a_server_error", "--generation-deterministic"]
+    command += ["--phases", "examples,coverage,fuzzing", "--max-examples", "3"]
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert "Tested: 11" in done.stdout
