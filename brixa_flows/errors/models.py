@@ -47,7 +47,7 @@ class VersionNotFoundError(BrixaError, LookupError):
     ) -> None:
         listed = tuple(str(version) for version in available)
         super().__init__(
-            f"no version of {name!r} answers to {spec!r}"
+            f"no version of {name!r} answers to {spec[:200]!r}"
             + (f"; ready versions: {some_of(listed)}" if listed or not hint else "")
             + (f"; {hint}" if hint else ""),
             name=name,

@@ -242,16 +242,17 @@ class TrackingStoreContract:
         assert seen.custom == {"y": 2}
         assert seen.facts == {tags.STATE: "ready"}
 
-    def test_description_and_owner_can_be_cleared(
+    def test_description_owner_and_stage_can_be_cleared(
         self, store: TrackingStore, name: str, files: str
     ) -> None:
         tracked = self.create(
             store, name, "1.0.0", files, description="old", owner="ada"
         )
-        store.update_version(tracked, description="", owner="")
-        seen = store.get_version(name, "1.0.0")
-        assert seen is not None
-        assert (seen.description, seen.owner) == ("", None)
+        for _ in range(2):  # also what is cleared already
+            store.update_version(tracked, description="", owner="", stage="")
+            seen = store.get_version(name, "1.0.0")
+            assert seen is not None
+            assert (seen.description, seen.owner, seen.stage) == ("", None, None)
 
     @pytest.mark.parametrize(
         "wrong", [{"brixa.stage": "x"}, {"mlflow.x": "y"}, {"a=b": "c"}, {"": "c"}]

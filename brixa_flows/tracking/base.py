@@ -286,7 +286,7 @@ class TrackingStore(Protocol):
             tags: Merged into those there; a value of ``None`` removes the tag.
             custom: Replaces the old one.
             owner: New owner; ``""`` clears it.
-            stage: Projection of our journal (``production``, ``archived`` ...).
+            stage: Projection of our journal (``production`` ...); ``""`` clears it.
             facts: Our own ``brixa.`` tags, merged.
         """
         ...

@@ -209,7 +209,7 @@ class MemoryTrackingStore:
         if owner is not None:
             changes["owner"] = owner or None
         if stage is not None:
-            changes["stage"] = stage
+            changes["stage"] = stage or None
         with self._lock:
             versions = self._model(tracked.name).versions
             if tracked.version not in versions:

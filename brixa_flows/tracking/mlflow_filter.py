@@ -42,6 +42,7 @@ _COMPARATORS = {
     "attribute": (*_EQUAL, *_ALIKE, *_LISTED),
 }
 _JOINED = "AND alone joins clauses, and IN ('a', 'b') says or"
+_LONGEST_REASON = 300
 _ORDER = "write a field, then ASC or DESC"
 
 
@@ -149,7 +150,7 @@ def _holds(comparator: str) -> Callable[[Any, Any], bool]:
 def _reason(err: Exception) -> str:
     """MLflow's sentence, without its lists, which come in another order each time."""
     said = str(getattr(err, "message", err)).splitlines()[0].partition(" Valid ")[0]
-    said = said.rstrip(".").replace(". ", ": ")
+    said = said.rstrip(".").replace(". ", ": ")[:_LONGEST_REASON]
     if said.startswith("Invalid clause(s)"):
         return f"{said}; {_JOINED}"
     known = "entity type" in said or "attribute key" in said or "dataset key" in said

@@ -61,7 +61,7 @@ _RUNS_A_PAGE = 1000
 _NO_LETTERS_OF_MODELS = re.compile("[/:.%\"']")
 _MODEL_VERSIONS_TAG = "mlflow.modelVersions"
 _KIND_TAG = {"mlflow.experimentKind": "custom_model_development"}
-"""Else MLflow's UI shows the pages of an experiment with prompts and agents."""
+"""Else MLflow may take it for one with prompts and agents."""
 _CONTEXT_TAG = "mlflow.data.context"
 _USER_TAG = "mlflow.user"
 _ALLOWED_IN_KEYS = frozenset("_-. /")
@@ -293,6 +293,7 @@ def ensure_model_of(client: MlflowClient, run: Run) -> str:
         name=_NO_LETTERS_OF_MODELS.sub("_", name),
         source_run_id=run.info.run_id,
         tags={**tags, **_versions_tag(registered)},
+        params=dict(run.data.params),
     )
     client.finalize_logged_model(logged.model_id, "READY")
     client.log_outputs(run.info.run_id, [LoggedModelOutput(logged.model_id, 0)])

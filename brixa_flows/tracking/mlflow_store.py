@@ -205,7 +205,7 @@ class MlflowTrackingStore:
         if owner is not None:
             changed[keys.OWNER] = owner or None
         if stage is not None:
-            changed[keys.STAGE] = stage
+            changed[keys.STAGE] = stage or None
         self._change_version(tracked, description, changed)
 
     def log_metrics(

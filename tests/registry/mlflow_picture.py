@@ -54,7 +54,7 @@ def _version(client: MlflowClient, found: Any, without: tuple[str, ...]) -> Any:
         ],
         "by_dataset": _by_dataset(client, run),
         "models": [
-            (each.name, each.status, _kept(each.tags, without))
+            (each.name, each.status, each.params, _kept(each.tags, without))
             for each in _models(client, run)
         ],
         "inputs": sorted(

@@ -193,6 +193,28 @@ def test_a_place_deep_in_json_fits_into_a_sentence_and_is_exact(
     assert ".k0.type" in str(no_schema.value)
 
 
+@pytest.mark.parametrize(
+    "call", [("resolve", ("m", "x" * 5000)), ("search", ("x" * 5000,))]
+)
+def test_what_is_long_is_not_repeated_whole(
+    registry: ModelRegistry, save: Any, call: tuple[str, tuple[str, ...]]
+) -> None:
+    save("m")
+    with pytest.raises(BrixaError) as refused:
+        getattr(registry, call[0])(*call[1])
+    assert len(str(refused.value)) < 700
+
+
+def test_a_deleted_version_keeps_the_schemas_that_its_save_inferred(
+    registry: ModelRegistry, classifier: Any, frame: pd.DataFrame
+) -> None:
+    registry.register_model("m", "t", "sklearn")
+    saved = registry.save_model("m", "1.0.0", classifier, frame.head())
+    registry.delete_version("m", "1.0.0", reason="bad")
+    assert saved.input_schema is not None
+    assert registry.get_metadata("m", "1.0.0").input_schema == saved.input_schema
+
+
 @pytest.mark.parametrize("alias", ["none", "None", "1", "007", "v1", "V2", "latest"])
 def test_an_alias_that_reads_as_something_else_is_refused(
     registry: ModelRegistry, save: Any, alias: str

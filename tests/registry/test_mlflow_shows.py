@@ -121,6 +121,7 @@ def test_metrics_stand_beside_the_data_that_they_were_measured_on(shown: Shown) 
     [output] = run.outputs.model_outputs
     logged = shown.client.get_logged_model(output.model_id)
     assert logged.name == f"{shown.name}-1_1_0"
+    assert logged.params == run.data.params
     assert [(each.key, each.dataset_name) for each in logged.metrics] == [
         ("auc", "march")
     ]

@@ -185,7 +185,8 @@ class StoredVersions:
         file = self._journal.read_metadata(name, version)
         mutable = claim.mutable if file is None else file.mutable
         if not ready or seal is None:
-            stored = StoredVersion.of(claim.core, claim.lineage, mutable, seal)
+            core = claim.core if file is None else file.core  # a save completed it
+            stored = StoredVersion.of(core, claim.lineage, mutable, seal)
             return _Read(stored, (), b"")
         listed = self.files.listed(claim, seal, file)
         places = self.files.places(claim, listed)
