@@ -131,6 +131,10 @@ class RunningModel:
     def observe(self, status: int, seconds: float, rows: int) -> None:
         """Count one request to predict, by the HTTP status that says how it went."""
         self.metrics.observe(self._slot, status, seconds, rows)
+        if logger.isEnabledFor(logging.DEBUG):
+            version = self.served.version
+            told = "%s answered %d for %d rows in %.1f ms"
+            logger.debug(told, version, status, rows, 1000 * seconds)
 
     def note_failure(self) -> tuple[str, str]:
         """Log the exception that is handled right now.

@@ -281,15 +281,25 @@ def test_a_machine_without_gpus_says_so(models, deployer, monkeypatch):
 
 
 def test_deployments_stand_side_by_side_with_their_own_environment(models, deployer):
+    levels = {"7": "debug", "8": "ERROR"}
     try:
         for answer in ("7", "8"):
             success, message = deployer.deploy(
-                "environment", None, f"side-{answer}", env_vars={"ANSWER": answer}
+                "environment",
+                None,
+                f"side-{answer}",
+                env_vars={"ANSWER": answer, "LOG_LEVEL": levels[answer]},
             )
             assert success, message
         endpoints = [deployer.get_endpoint(f"side-{answer}") for answer in "78"]
         assert len(set(endpoints)) == 2
         assert [answer_of(endpoint) for endpoint in endpoints] == [7.0, 8.0]
+        loud, silent = (
+            Path(deployer.status(f"side-{answer}").log_path, "replica-0.log")
+            for answer in "78"
+        )
+        assert "1.0.0 answered 200 for 1 rows in" in loud.read_text()
+        assert silent.read_text() == ""
         pids = {
             pid
             for answer in "78"
@@ -378,7 +388,9 @@ def test_a_killed_supervisor_takes_its_replicas_along_and_up_brings_all_back(
         status = deployer.status("rebooted")
         psutil.Process(status.pid).kill()
         wait_until(lambda: not psutil.pid_exists(status.replicas[0].pid))
-        assert deployer.status("rebooted").state == "stopped"
+        stopped = deployer.status("rebooted")
+        assert stopped.state == "stopped" and stopped.ready_replicas == 0
+        assert "`brixa deployment up` serves it again" in stopped.last_error
         with pytest.raises(DeploymentError, match="is stopped"):
             deployer.scale("rebooted", 2)
         port = int(endpoint.rpartition(":")[2])

@@ -120,6 +120,7 @@ class LocalEngine:
                 *("--prefix", self._store.prefix),
                 *("--folder", str(runtime.path)),
                 *("--listen-fd", str(listen_fd)),
+                *("--log-level", self._context.settings.log_level),
             ]
             with (runtime.log_path / "supervisor.out").open("ab") as log:
                 subprocess.run(
@@ -162,7 +163,7 @@ class LocalEngine:
                 return DeploymentStatus.model_validate(answer)
             except DeploymentError as err:
                 return self._last(config, runtime, "failed", err.message)
-        return self._last(config, runtime, "stopped", "")
+        return self._last(config, runtime, "stopped", _why_stopped(config, runtime))
 
     def _last(
         self,
@@ -236,6 +237,15 @@ class LocalEngine:
                 f"the supervisor of {runtime.path.name!r} can't be stopped; its log is "
                 f"in {runtime.log_path}"
             )
+
+
+def _why_stopped(config: DeploymentConfig, runtime: RuntimeFolder) -> str:
+    """What to do about a deployment that is wanted and served by nobody."""
+    return (
+        f"no supervisor of {config.name} lives on this machine (it was killed, or the "
+        "machine was restarted), so nothing answers; `brixa deployment up` serves it "
+        f"again, and its log is in {runtime.log_path}"
+    )
 
 
 def _wait_until_gone(runtime: RuntimeFolder, timeout_seconds: float) -> bool:

@@ -175,7 +175,7 @@ class RuntimeFolder:
         if record is None:
             raise DeploymentError(
                 f"the deployment {self.path.name!r} is stopped; start it with "
-                "ModelDeployer.up()"
+                "`brixa deployment up` (ModelDeployer.up())"
             )
         try:
             answer = _exchange(record, request, timeout_seconds)

@@ -286,9 +286,10 @@ def main() -> int:
     parser.add_argument("--prefix", required=True)
     parser.add_argument("--folder", required=True, type=Path)
     parser.add_argument("--listen-fd", required=True, type=int)
+    parser.add_argument("--log-level", default="INFO")
     arguments = parser.parse_args()
     runtime = RuntimeFolder(arguments.folder)
-    runtime.start_logging("supervisor", "INFO")
+    runtime.start_logging("supervisor", arguments.log_level)
     held = runtime.hold(_LOCK_SECONDS)
     if held is None:
         logger.error("another supervisor of %s lives", arguments.name)
