@@ -161,7 +161,11 @@ class ModelCatalog:
 
     def _found(self, name: str, spec: Spec) -> ModelVersion:
         """What ``spec`` means, whether or not the models that it needs are here."""
-        return resolve(self._reader.standing(check_model_name(name)), spec)
+        standing = self._reader.standing(check_model_name(name))
+        version = exact(spec)
+        if version is not None and not standing.has(version):
+            standing = self._reader.standing(name, thorough=True)
+        return resolve(standing, spec)
 
     def get_metadata(self, name: str, spec: Spec = None) -> ModelMetadata:
         """Everything about a version, in any state if it is named exactly.

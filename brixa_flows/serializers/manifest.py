@@ -283,11 +283,11 @@ def verify_manifest(directory: Path, manifest: ArtifactManifest) -> None:
         DamagedArtifactError: If a file is missing, extra, changed, a link or a special
             file; names the first of them.
     """
-    where = manifest.label
+    where = f"{manifest.label} in {directory}"
     try:
         found = dict(_regular_files(directory))
         _compare_names_and_sizes(where, found, manifest)
-        actual = _hash_all(directory, found, f"checking {where}")
+        actual = _hash_all(directory, found, f"checking {manifest.label}")
     except _Unreadable as err:
         raise DamagedArtifactError(where, err.path, err.reason) from err
     for path, record in sorted(manifest.files.items()):

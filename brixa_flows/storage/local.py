@@ -269,12 +269,15 @@ class LocalStorageNode:
                 if entry.is_directory and self._tree.holds_object(entry.key)
             ]
 
-    def folders(self, prefix: str) -> list[str]:
-        """Names of all folders right below a directory, with those that hold nothing."""
+    def others(self, prefix: str) -> dict[str, str]:
+        """What is right below a directory and no object, by name: what it is.
+
+        Folders, with those that hold nothing, symbolic links and special files.
+        """
         check_prefix(prefix)
         with self._explain("list", prefix):
             found = self._tree.entries(prefix)
-            return [entry.name for entry in found if entry.is_directory]
+        return {entry.name: entry.kind for entry in found if not entry.is_file}
 
     def names(self, prefix: str) -> tuple[str, ...]:
         """Names of the objects right below; see :meth:`.QuickLooks.names`."""

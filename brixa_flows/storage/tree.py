@@ -39,6 +39,16 @@ class Entry(NamedTuple):
         return stat.S_ISREG(self.facts.st_mode)
 
     @property
+    def kind(self) -> str:
+        """What it is, in words of people."""
+        mode = self.facts.st_mode
+        if stat.S_ISLNK(mode):
+            return "symbolic link"
+        if self.is_file:
+            return "file"
+        return "folder" if self.is_directory else "special file"
+
+    @property
     def is_directory(self) -> bool:
         """Whether it is a directory; a link to one is none."""
         return stat.S_ISDIR(self.facts.st_mode)

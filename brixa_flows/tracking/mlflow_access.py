@@ -60,7 +60,7 @@ _GONE = ("TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED")
 _PAUSES_SECONDS = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.5, 3.0)
 _TRIED_WITHIN_SECONDS = {True: 10.0, False: 30.0}
 """By whether a file is opened: its lock is held by nobody for long who means well."""
-_TOLD_AFTER_SECONDS = 2.5
+_TOLD_AFTER_SECONDS = 3.5
 _CALLS_AT_ONCE = 5
 _LOST_A_RACE = re.compile(
     "database is locked|deadlock (detected|found)|could not serialize"

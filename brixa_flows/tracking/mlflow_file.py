@@ -17,7 +17,7 @@ CALLED_BY_US: contextvars.ContextVar[bool] = contextvars.ContextVar(
 )
 """Whether a call of MLflow is ours, not one of the user's own in this process."""
 
-_LOCK_WAITED_FOR_SECONDS = 3.0
+_LOCK_WAITED_FOR_SECONDS = 4.0
 
 
 def sqlite_file(uri: str) -> Path | None:

@@ -115,7 +115,7 @@ def test_one_story_is_told_of_a_damaged_version(
         return
     if file in BYTES and len(found) == len(kept):
         assert states(seen) == {"1.0.0": "ready", "1.1.0": "ready"}
-        with pytest.raises(DamagedArtifactError, match=path.name):
+        with pytest.raises(DamagedArtifactError, match=f"m/1.1.0: .*{path.name}"):
             seen.load_model("m", "^1")
         return
     if file.startswith("_journal/seals") and harm in (Path.unlink, make_folder):
@@ -123,7 +123,7 @@ def test_one_story_is_told_of_a_damaged_version(
     else:
         assert states(seen) == {"1.0.0": "ready", "1.1.0": "quarantined"}
         problem = seen.get_metadata("m", "1.1.0").problem
-        assert path.name in problem
+        assert f"'models/m/{file}'" in problem, "with the folder that it lies in"
         assert problem in seen.check()
         for spec in ("1.1.0", "production", None):
             assert all(path.name in told for told in errors_of(seen, spec))

@@ -34,7 +34,9 @@ def run(scenario: str, tmp_path: Path, *uris: str) -> list[dict[str, Any]]:
         cwd=tmp_path,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stderr == "", done.stderr[-5000:]
+    slow = ("takes long to show this", "by now; trying again")  # on a busy machine
+    told = [x for x in done.stderr.splitlines() if not any(each in x for each in slow)]
+    assert told == [], done.stderr[-5000:]
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 

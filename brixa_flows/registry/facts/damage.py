@@ -14,16 +14,20 @@ _LOG = logging.getLogger(__name__)
 _WARNED: Recent[tuple[str, str], bool] = Recent(10_000)
 _RESTORE = "Restore the file from a backup"
 _META = "meta"
+_SIG = "sig"
 _JOURNAL = "_journal"
 _MEANING = {
     "claims": "it says what was registered under this number, so the version is "
-    f"quarantined: nothing loads, saves or changes it. {_RESTORE}, or use another "
-    "version",
+    f"quarantined: nothing loads, saves or changes it. {_RESTORE}, or give the number "
+    "up: brixa model delete NAME@VERSION --reason WHY",
     "seals": "it says which files were saved, so the version is quarantined and does "
     f"not load. {_RESTORE}, or remove it and run brixa doctor --fix, which writes it "
     "anew if the files are those that MLflow recorded",
     _META: "the version is quarantined and does not load, as it has no sure metadata. "
     f"{_RESTORE}, or remove it and run brixa doctor --fix, which writes it anew",
+    _SIG: f"what it signs counts as not signed. {_RESTORE}, or remove it and sign the "
+    "version again",
+    "saves": "nobody can save the version. Remove it",
     "quarantine": "it says why the version is quarantined, which it stays. "
     f"{_RESTORE}, or remove it and run brixa doctor --fix, which judges the version's "
     "files anew",
@@ -37,8 +41,8 @@ _MEANING = {
     f"{_RESTORE}, or remove it",
     "projected.json": "nobody knows up to which change MLflow was shown the stages and "
     "aliases. brixa doctor --fix shows them again and writes it anew",
-    "trust": f"what it says for the version does not count. {_RESTORE}, or vouch again "
-    "with brixa trust NAME@VERSION --actor YOU --reason WHY",
+    "trust": f"what it says for the version does not count. {_RESTORE}, or remove it and "
+    "vouch again with brixa trust NAME@VERSION --actor YOU --reason WHY",
     "adoptions": "it says which version a logged model became, so that one is not "
     f"adopted again. {_RESTORE}, or remove it and adopt the model again",
 }
@@ -53,7 +57,7 @@ def damaged_record(key: str, reason: str, remedy: str = "") -> DamagedArtifactEr
     """The error of a record that is not what was written.
 
     Args:
-        key: Of a file of the journal, or of a ``{version}_meta.json``.
+        key: Of a file of the journal, or of ``{version}_meta.json`` or ``_sig.json``.
         reason: What is wrong with it.
         remedy: What it means and what to do, if its kind does not tell.
     """
@@ -63,17 +67,18 @@ def damaged_record(key: str, reason: str, remedy: str = "") -> DamagedArtifactEr
         name = before.rpartition("/")[2]
         return DamagedArtifactError(name, key, reason, remedy or _MEANING.get(file, ""))
     before, _, kind = above.rpartition(f"/{_JOURNAL}/")
-    if not before:
-        version, _, _ = file.partition("_meta")
+    if before:
+        kind, _, numbered = kind.partition("/")
+        name = before.rpartition("/")[2]
+        version = numbered or file.removesuffix(".json")
+    else:
         name = above.rpartition("/")[2]
-        return DamagedArtifactError(
-            f"{name} {version}", key, reason, remedy or _MEANING[_META]
-        )
-    kind, _, numbered = kind.partition("/")
-    name = before.rpartition("/")[2]
-    version = numbered or file.removesuffix(".json")
-    where = name if kind in ("changes", "adoptions") else f"{name} {version}"
-    return DamagedArtifactError(where, key, reason, remedy or _MEANING.get(kind, ""))
+        version, _, kind = file.removesuffix(".json").rpartition("_")
+    remedy = remedy or _MEANING.get(kind, "")
+    if kind in ("changes", "adoptions"):
+        return DamagedArtifactError(name, key, reason, remedy)
+    remedy = remedy.replace("NAME@VERSION", f"{name}@{version}")
+    return DamagedArtifactError(f"{name} {version}", key, reason, remedy)
 
 
 def warn_once(place: str, said: str) -> None:

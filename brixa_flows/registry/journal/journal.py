@@ -38,6 +38,7 @@ from brixa_flows.registry.journal.changes import StageChanges
 from brixa_flows.registry.journal.layout import Layout
 from brixa_flows.registry.journal.numbered import NumberedRecords
 from brixa_flows.registry.journal.numbers import Listings, NumberLists, Numbers
+from brixa_flows.registry.journal.traces import Traces
 from brixa_flows.storage.base import StorageNode
 from brixa_flows.versioning import ModelVersion
 
@@ -45,6 +46,7 @@ __all__ = ["Journal"]
 
 _ATTEMPTS = 100
 _SHOWN_AT_MOST = 10_000
+_MISSING = "is missing, or no regular file"
 _Entry = TypeVar("_Entry", bound=Record)
 
 
@@ -66,16 +68,19 @@ class Journal(NumberedRecords):
             self.listings, layout, self.read_change, self.place, self._surely_shown
         )
         self._shown: Recent[str, tuple[bytes, int]] = Recent(_SHOWN_AT_MOST)
+        self._traces = Traces(storage, layout, self.listings)
 
     def claim(self, claim: Claim) -> bool:
-        """Take a number; ``False`` if somebody has it."""
+        """Take a number; ``False`` if somebody has it, or had before its claim was lost."""
         name, version = claim.core.name, claim.core.version
         if ModelVersion.parse(version.core) in self.sealed(name).members:
+            return False
+        if self._traces.has(name, version, self.lifecycle(name)):
             return False
         key = self._key("claims", name, version)
         try:
             self._storage.create(key, claim.to_bytes())
-        except ObjectExistsError:
+        except (ObjectExistsError, UnsafeKeyError):  # or a link is there
             return False
         return True
 
@@ -86,11 +91,16 @@ class Journal(NumberedRecords):
         self._storage.delete(self._key("claims", name, version))
 
     def claimed(self, name: str) -> Numbers:
-        """Every number ever taken, without build metadata.
+        """Every number ever taken, without build metadata, as far as listings tell.
 
         What is sealed was claimed, also where somebody removed the claim.
         """
         return self._numbers.together(name, "claims", "seals")
+
+    def lost_claims(self, name: str) -> list[ModelVersion]:
+        """Numbers that have other records and are not :meth:`claimed`; costs time."""
+        traces = self._traces.all(name, self.lifecycle(name))
+        return sorted(traces - self.claimed(name).members)
 
     def sealed(self, name: str) -> Numbers:
         """Versions whose bytes are final."""
@@ -121,7 +131,7 @@ class Journal(NumberedRecords):
         """
         claim = self.read_claim(name, version)
         if claim is None:
-            raise damaged_record(self._key("claims", name, version), "is missing")
+            raise damaged_record(self._key("claims", name, version), _MISSING)
         return claim
 
     def as_written(self, name: str, version: ModelVersion) -> ModelVersion:
@@ -351,7 +361,7 @@ class Journal(NumberedRecords):
     def _must_read(self, key: str, kind: type[_Entry]) -> _Entry:
         found = self._read(key, kind)
         if found is None:
-            raise damaged_record(key, "is missing, or no regular file")
+            raise damaged_record(key, _MISSING)
         return found
 
     def _create_or_read(self, key: str, entry: _Entry) -> _Entry:

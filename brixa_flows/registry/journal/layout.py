@@ -30,6 +30,7 @@ from dataclasses import dataclass
 
 from brixa_flows.errors import InvalidNameError
 from brixa_flows.refs import check_deployment_name, check_model_name
+from brixa_flows.serializers.manifest import MANIFEST_NAME
 from brixa_flows.versioning import ModelVersion
 
 __all__ = ["Layout"]
@@ -80,6 +81,10 @@ class Layout:
     def version_prefix(self, name: str, version: ModelVersion | str) -> str:
         """Directory of a version's files."""
         return f"{self.model_prefix(name)}/{_core(version)}"
+
+    def manifest_key(self, name: str, version: ModelVersion | str) -> str:
+        """The file that lists a version's files."""
+        return f"{self.version_prefix(name, version)}/{MANIFEST_NAME}"
 
     def metadata_key(self, name: str, version: ModelVersion | str) -> str:
         """The file that tells what is known about a version."""

@@ -19,7 +19,7 @@ from brixa_flows.registry.journal.layout import Layout
 from brixa_flows.storage.base import QuickLooks, StorageNode
 from brixa_flows.versioning import ModelVersion
 
-__all__ = ["Listings", "NumberLists", "Numbers"]
+__all__ = ["Listings", "NumberLists", "Numbers", "parsed_version"]
 
 _PARSED_AT_MOST = 100_000
 _KEPT_AT_MOST = 1_000_000
@@ -161,7 +161,7 @@ def _versions(prefix: str, names: Iterable[str]) -> list[ModelVersion]:
     found = []
     for name in names:
         try:
-            found.append(_version(name.removesuffix(".json")))
+            found.append(parsed_version(name.removesuffix(".json")))
         except InvalidVersionError:  # a file that somebody else put there
             place = f"{prefix}/{name}"
             warn_once(place, f"set aside: {place} is no entry of the journal")
@@ -169,4 +169,4 @@ def _versions(prefix: str, names: Iterable[str]) -> list[ModelVersion]:
 
 
 # The claims and the seals of a model name the same versions.
-_version = lru_cache(_PARSED_AT_MOST)(ModelVersion.parse)
+parsed_version = lru_cache(_PARSED_AT_MOST)(ModelVersion.parse)

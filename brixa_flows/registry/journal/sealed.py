@@ -90,8 +90,8 @@ class SealedFiles:
         """
         data = self._bytes(claim, MANIFEST_NAME)
         if seal is not None and seal.digest != f"sha256:{_sha256(data)}":
-            raise DamagedArtifactError(_label(claim), MANIFEST_NAME, _CHANGED)
-        content = _parsed(_label(claim), MANIFEST_NAME, data)
+            raise self._damaged(claim, MANIFEST_NAME, _CHANGED)
+        content = self._parsed(claim, MANIFEST_NAME, data)
         try:
             core, files = Core.model_validate(content["core"]), content["files"]
             for record in files.values():
@@ -101,7 +101,7 @@ class SealedFiles:
             raise DamagedArtifactError(_label(claim), MANIFEST_NAME, reason) from err
         except (KeyError, TypeError, AttributeError, ValueError) as err:
             reason = "is not the manifest of a version"
-            raise DamagedArtifactError(_label(claim), MANIFEST_NAME, reason) from err
+            raise self._damaged(claim, MANIFEST_NAME, reason) from err
         if file is not None and file.core != core:
             key = self._layout.metadata_key(core.name, core.version)
             reason = f"differs from {MANIFEST_NAME} in what never changes"
@@ -118,19 +118,17 @@ class SealedFiles:
         Raises:
             DamagedArtifactError: If it can't be read, or is another one.
         """
-        label, record = _label(claim), (listed.files if listed else {}).get(
-            LINEAGE_NAME
-        )
+        record = (listed.files if listed else {}).get(LINEAGE_NAME)
         if listed is not None and record is None:
             return claim.lineage
         data = self._bytes(claim, LINEAGE_NAME)
         if record is not None and record.get("sha256") != _sha256(data):
-            raise DamagedArtifactError(label, LINEAGE_NAME, _CHANGED)
+            raise self._damaged(claim, LINEAGE_NAME, _CHANGED)
         try:
-            return Lineage.model_validate(_parsed(label, LINEAGE_NAME, data))
+            return Lineage.model_validate(self._parsed(claim, LINEAGE_NAME, data))
         except ValidationError as err:
             reason = f"can't be read: {first_problem(err)}"
-            raise DamagedArtifactError(label, LINEAGE_NAME, reason) from err
+            raise self._damaged(claim, LINEAGE_NAME, reason) from err
 
     def check_sizes(self, claim: Claim, listed: Listed) -> None:
         """Go on only if the files are there that were saved, each of its size.
@@ -138,7 +136,7 @@ class SealedFiles:
         Raises:
             DamagedArtifactError: If not; names the first one.
         """
-        label, prefix = _label(claim), self._prefix(claim)
+        prefix = self._prefix(claim)
         found = {
             stored.key.removeprefix(f"{prefix}/"): stored.size_bytes
             for stored in self._storage.list(prefix)
@@ -147,15 +145,15 @@ class SealedFiles:
             size, actual = record["size_bytes"], found.get(file)
             if actual is None:
                 reason = "is missing, or no regular file"
-                raise DamagedArtifactError(label, file, reason)
+                raise self._damaged(claim, file, reason)
             if actual != size:
                 reason = f"has {actual} bytes instead of {size}"
-                raise DamagedArtifactError(label, file, reason)
+                raise self._damaged(claim, file, reason)
         allowed = {MANIFEST_NAME, *WRITTEN_BY_MLFLOW, *listed.files}
         extra = sorted(found.keys() - allowed)
         if extra:
             reason = f"was not saved with it (so were not: {some_of(extra)})"
-            raise DamagedArtifactError(label, extra[0], reason, _REMOVE)
+            raise self._damaged(claim, extra[0], reason, _REMOVE)
 
     def places(self, claim: Claim, listed: Listed) -> tuple[str, ...]:
         """Keys of the directory, of the listed files and of the folders around them."""
@@ -167,28 +165,30 @@ class SealedFiles:
     def _prefix(self, claim: Claim) -> str:
         return self._layout.version_prefix(claim.core.name, claim.core.version)
 
+    def _damaged(
+        self, claim: Claim, file: str, reason: str, remedy: str = ""
+    ) -> DamagedArtifactError:
+        """The error of a file of a version, which it names with its folder."""
+        where = f"{claim.core.name} {claim.core.version}"
+        key = f"{self._prefix(claim)}/{file}"
+        return DamagedArtifactError(where, key, reason, remedy)
+
+    def _parsed(self, claim: Claim, file: str, data: bytes) -> Any:
+        try:
+            return json.loads(data)
+        except (ValueError, RecursionError) as err:
+            reason = "can't be read: it is not JSON"
+            raise self._damaged(claim, file, reason) from err
+
     def _bytes(self, claim: Claim, file: str) -> bytes:
-        label, key = _label(claim), f"{self._prefix(claim)}/{file}"
+        key = f"{self._prefix(claim)}/{file}"
         try:
             return self._storage.read(key)[0]
         except ObjectNotFoundError as err:
-            raise DamagedArtifactError(label, file, "is missing") from err
+            raise self._damaged(claim, file, "is missing") from err
         except UnsafeKeyError as err:
-            raise DamagedArtifactError(label, file, LINK) from err
-
-
-def _label(claim: Claim) -> str:
-    return f"{claim.core.name} {claim.core.version}"
+            raise self._damaged(claim, file, LINK) from err
 
 
 def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
-
-
-def _parsed(label: str, file: str, data: bytes) -> Any:
-    try:
-        return json.loads(data)
-    except (ValueError, RecursionError) as err:
-        raise DamagedArtifactError(
-            label, file, "can't be read: it is not JSON"
-        ) from err

@@ -20,7 +20,6 @@ from brixa_flows.registry.journal.vouching import Vouchers, vouchers_for
 from brixa_flows.registry.reading.backends import Backends
 from brixa_flows.registry.reading.reader import Reader
 from brixa_flows.serializers.manifest import (
-    MANIFEST_NAME,
     ArtifactManifest,
     read_manifest,
     verify_manifest,
@@ -137,7 +136,7 @@ class Opener:
         metadata, recorded = self._reader.metadata_and_record(name, version)
         _, manifest = self.verified(name, version, metadata.digest)
         if recorded is not None and recorded != manifest.digest:
-            raise other_digest(f"{name} {version}", manifest, recorded)
+            raise self._other_digest(name, version, manifest, recorded)
         return CheckedVersion(metadata, manifest, recorded)
 
     def worth(self, checked: CheckedVersion) -> Verification:
@@ -189,15 +188,34 @@ class Opener:
             DamagedArtifactError: If they are not those that ``digest`` stands for, or
                 those of another version.
         """
-        label = f"{name} {version}"
         directory = self.fetched(name, version)
         manifest = read_manifest(directory)
-        _check_owner(manifest, name, version)
+        self._check_owner(manifest, name, version)
         # First, as a damaged manifest would blame files that are whole.
         if digest is not None and manifest.digest != digest:
-            raise other_digest(label, manifest, digest)
+            raise self._other_digest(name, version, manifest, digest)
         verify_manifest(directory, manifest)
         return directory, manifest
+
+    def _check_owner(
+        self, manifest: ArtifactManifest, name: str, version: ModelVersion
+    ) -> None:
+        """A directory that was copied from another version is genuine, and not this."""
+        label = f"{name} {version}"
+        key = self._backends.layout.manifest_key(name, version)
+        try:
+            core = Core.model_validate(manifest.core)
+        except (ValueError, BrixaError) as err:
+            raise DamagedArtifactError(label, key, "holds no core metadata") from err
+        if (core.name, core.version.core) != (name, version.core):
+            reason = f"belongs to {core.name} {core.version}"
+            raise DamagedArtifactError(label, key, reason)
+
+    def _other_digest(
+        self, name: str, version: ModelVersion, manifest: ArtifactManifest, digest: str
+    ) -> DamagedArtifactError:
+        key = self._backends.layout.manifest_key(name, version)
+        return other_digest(f"{name} {version}", key, manifest, digest)
 
     def _vouchers(
         self, metadata: ModelMetadata, manifest: ArtifactManifest
@@ -213,27 +231,16 @@ class Opener:
         )
 
 
-def _check_owner(manifest: ArtifactManifest, name: str, version: ModelVersion) -> None:
-    """A directory copied from another version is genuine, and not what was asked for."""
-    try:
-        core = Core.model_validate(manifest.core)
-    except (ValueError, BrixaError) as err:
-        raise DamagedArtifactError(
-            f"{name} {version}", MANIFEST_NAME, "holds no core metadata"
-        ) from err
-    if (core.name, core.version.core) != (name, version.core):
-        raise DamagedArtifactError(
-            f"{name} {version}",
-            MANIFEST_NAME,
-            f"belongs to {core.name} {core.version}",
-        )
-
-
 def other_digest(
-    label: str, manifest: ArtifactManifest, recorded: str
+    label: str, key: str, manifest: ArtifactManifest, recorded: str
 ) -> DamagedArtifactError:
-    return DamagedArtifactError(
-        label,
-        MANIFEST_NAME,
-        f"has digest {manifest.digest}, but {recorded} was recorded at save",
-    )
+    """The error of a version whose manifest is another one than was saved.
+
+    Args:
+        label: The version.
+        key: Of its manifest.
+        manifest: What is there.
+        recorded: The digest of what was saved.
+    """
+    reason = f"has digest {manifest.digest}, but {recorded} was recorded at save"
+    return DamagedArtifactError(label, key, reason)

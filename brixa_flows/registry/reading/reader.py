@@ -68,24 +68,35 @@ class Reader:
             name
             for name in backends.storage.list_directories(backends.layout.root)
             if backends.layout.is_model_directory(name)
-            and backends.journal.claimed(name).ascending
+            and (
+                backends.journal.claimed(name).ascending
+                or backends.journal.lost_claims(name)
+            )
         ]
 
-    def standing(self, name: str) -> Standing:
+    def standing(self, name: str, *, thorough: bool = False) -> Standing:
         """Where all versions of a model stand.
+
+        Args:
+            name: Model.
+            thorough: Tell of numbers, too, whose claim is lost and that have no seal,
+                which costs time in proportion to the number of versions.
 
         Raises:
             ModelNotFoundError: If no number of it was ever taken.
         """
         journal = self._backends.journal
-        claimed = journal.claimed(name)
-        if not claimed.ascending:
+        claimed = journal.claimed(name).ascending
+        lost = journal.lost_claims(name) if thorough or not claimed else []
+        if lost:
+            claimed = tuple(sorted((*claimed, *lost)))
+        if not claimed:
             raise ModelNotFoundError(
                 name, self.models(), f"the registry at {self._backends.place}"
             )
         found = Standing(
             name,
-            claimed.ascending,
+            claimed,
             journal.sealed(name).members,
             journal.quarantined(name).members,
             journal.lifecycle(name),
@@ -96,6 +107,8 @@ class Reader:
         kept = self._standings.get(name)
         if kept is not None and _is_same(kept, found):
             return kept
+        if lost:
+            return found
         self._standings.put(name, found)
         return found
 
@@ -124,7 +137,7 @@ class Reader:
         claim = self._backends.journal.read_claim(name, parsed)
         if claim is not None:
             return claim
-        standing = self.standing(name)
+        standing = self.standing(name, thorough=True)
         if standing.has(parsed):
             return self._backends.journal.must_read_claim(name, parsed)
         hint = "register_model takes a number first"
@@ -141,6 +154,8 @@ class Reader:
             VersionNotFoundError: If its number was never taken.
         """
         standing = standing or self.standing(name)
+        if not standing.has(version):
+            standing = self.standing(name, thorough=True)
         if not standing.has(version):
             raise VersionNotFoundError(name, str(version), standing.ready)
         tracked = TrackedFacts(self._backends, standing, [version])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import starmap
 
 from brixa_flows.errors import TrackingError, some_of
 from brixa_flows.registry.facts.resolving import again
@@ -46,10 +47,8 @@ class Checker:
         models = self._reader.models()
         away = self._why_away() if models else None  # nothing is made where nothing is
         for name in models:
-            standing = self._reader.standing(name)
-            found += [f"{each.reason}{_ACCEPT}" for each in standing.lifecycle.lost]
-            found += map(told, in_the_way(self._backends, name))
-            found += _quarantined(standing)
+            standing = self._reader.standing(name, thorough=True)
+            found += self._damaged(standing)
             found += map(str, self._backends.journal.damaged_records(name))
             found += self._unfinished(standing)
             if standing.sealed and away is None:
@@ -57,11 +56,21 @@ class Checker:
                     found += self._compared(standing)
                 except TrackingError as err:
                     away = err
-        found += map(told, in_the_way(self._backends, None))
+        found += starmap(told, in_the_way(self._backends, None).items())
         found += self._staging()
         if away is not None:
             found.append(f"what MLflow shows was not compared: {away}")
         return found
+
+    def _damaged(self, standing: Standing) -> list[str]:
+        """What of a model can't be read, or is in the way of what should be written."""
+        lost = {each.key: each.reason + _ACCEPT for each in standing.lifecycle.lost}
+        known = lost | dict(_quarantined(standing))
+        others = in_the_way(self._backends, standing).items()
+        return [
+            *known.values(),
+            *(told(key, what) for key, what in others if key not in known),
+        ]
 
     def _why_away(self) -> TrackingError | None:
         try:
@@ -77,7 +86,7 @@ class Checker:
         """
         for _ in range(_ASKED_AT_MOST):
             found = self._of_mlflow(standing)
-            now = self._reader.standing(standing.name)
+            now = self._reader.standing(standing.name, thorough=True)
             if _version_of(now) == _version_of(standing):
                 return found
             standing = now
@@ -147,7 +156,7 @@ class Checker:
         name, lifecycle = standing.name, standing.lifecycle
         marker = self._backends.layout.projected_key(name)
         if self._backends.journal.projected(name) < lifecycle.number:
-            if marker in in_the_way(self._backends, name):
+            if marker in in_the_way(self._backends, standing):
                 return []  # that is told, and hides whether they were shown
             return [f"{name}: MLflow does not show the last changes; run {_FIX}"]
         ours: dict[str, str] = {s: str(v) for s, v in lifecycle.last_holders.items()}
@@ -166,15 +175,13 @@ class Checker:
         return found
 
 
-def _quarantined(standing: Standing) -> list[str]:
-    """Why versions do not load that somebody saved or registered."""
-    found = []
+def _quarantined(standing: Standing) -> Iterator[tuple[str, str]]:
+    """Why versions do not load that somebody saved or registered, by the file."""
     for version in standing.claimed:
         if standing.listed_state(version) == "quarantined":
-            found.append(standing.why_quarantined(version))
+            yield f"{version}", standing.why_quarantined(version)
         elif (damage := standing.damage(version)) is not None:
-            found.append(str(damage))
-    return found
+            yield str(damage.facts["file"]), str(damage)
 
 
 def _version_of(standing: Standing) -> tuple[int, int, int]:

@@ -137,7 +137,7 @@ class Collector:
     def _model(self, name: str) -> Iterator[Garbage]:
         # First what is there, then the claims: a number is claimed before its files.
         there = self._there(name)
-        standing = self._reader.standing(name)
+        standing = self._reader.standing(name, thorough=True)
         claimed = {each.core for each in standing.claimed}
         tombstones = standing.lifecycle.deleted.items()
         deleted = {each.core: change.at for each, change in tombstones}
@@ -246,7 +246,7 @@ class Collector:
         """Remove it under the version's lease, if it is garbage still."""
         try:
             with self._backends.leases.hold(name, version):
-                standing = self._reader.standing(name)
+                standing = self._reader.standing(name, thorough=True)
                 needed = (name, version.core) in deployed(self._backends)
                 lives = version in standing.claimed and (
                     version not in standing.lifecycle.deleted

@@ -1,50 +1,82 @@
-"""Folders that lie where the registry keeps a file, so that it can't be read or written."""
+"""What lies where the registry keeps a file and is none: folders, links, devices."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 
+from brixa_flows.errors import UnsafeKeyError
+from brixa_flows.registry.facts.damage import damaged_record
+from brixa_flows.registry.facts.numbered_records import KINDS
+from brixa_flows.registry.facts.standing import Standing
 from brixa_flows.registry.reading.backends import Backends
 
 __all__ = ["in_the_way", "told"]
 
-_SUFFIX = ".json"
+_RECORD = ".json"
+_OF_VERSIONS = ("_meta.json", "_sig.json")
 
 
-def in_the_way(backends: Backends, name: str | None) -> list[str]:
-    """Keys of folders that have the name of a record.
+def in_the_way(backends: Backends, standing: Standing | None) -> dict[str, str]:
+    """What has the key of a record and is no file: ``folder``, ``symbolic link`` ...
 
     Args:
         backends: The places.
-        name: The model; ``None`` looks where what belongs to no model is.
+        standing: Of the model, whose deleted versions need no records; ``None`` looks
+            where what belongs to no model is.
     """
     layout = backends.layout
-    if name is None:
-        return list(_below(backends, layout.meta_prefix))
-    found = list(_below(backends, layout.model_prefix(name)))
-    journal = layout.journal_prefix(name)
-    found += _below(backends, journal)
-    for kind in _folders(backends, journal):
-        found += _below(backends, f"{journal}/{kind}")
+    if standing is None:
+        return dict(_below(backends, layout.meta_prefix, _RECORD))
+    name = standing.name
+    found = _of_model(backends, name)
+    for version in standing.lifecycle.deleted:
+        for kind in ("claims", "seals", "quarantine", "saves"):
+            found.pop(layout.entry_key(name, kind, version), None)
+        found.pop(layout.metadata_key(name, version), None)
     return found
 
 
-def told(key: str) -> str:
-    """The sentence about a folder that is in the way."""
-    return (
-        f"a folder is in the way of the file {key}: move it elsewhere, then restore the "
-        "file or run brixa doctor --fix, which writes anew what it can"
-    )
+def _of_model(backends: Backends, name: str) -> dict[str, str]:
+    layout, journal = backends.layout, backends.layout.journal_prefix(name)
+    found = dict(_below(backends, layout.model_prefix(name), *_OF_VERSIONS))
+    found |= _below(backends, journal, _RECORD)
+    for kind, what in _others(backends, journal).items():
+        prefix = f"{journal}/{kind}"
+        if what != "folder" or kind.endswith(_RECORD):
+            continue
+        found |= _below(backends, prefix, _RECORD)
+        for version in _others(backends, prefix) if kind in KINDS else ():
+            if not version.endswith(_RECORD):
+                found |= _below(backends, f"{prefix}/{version}", _RECORD)
+    return found
 
 
-def _below(backends: Backends, prefix: str) -> Iterator[str]:
-    for folder in _folders(backends, prefix):
-        if folder.endswith(_SUFFIX):
-            yield f"{prefix}/{folder}"
+def told(key: str, what: str) -> str:
+    """The sentence about something that is in the way, with what helps."""
+    if key.rpartition("/")[2] in ("projected.json", "_registry.json"):
+        return (
+            f"a {what} is in the way of the file {key}: move it elsewhere and run brixa "
+            "doctor --fix, which writes the file anew"
+        )
+    return str(damaged_record(key, f"is a {what}, so it can't be read or written"))
 
 
-def _folders(backends: Backends, prefix: str) -> Iterable[str]:
-    """Those right below; a file system has empty ones too, an object store has not."""
+def _below(
+    backends: Backends, prefix: str, *suffixes: str
+) -> Iterator[tuple[str, str]]:
+    for other, what in _others(backends, prefix).items():
+        if other.endswith(suffixes):
+            yield f"{prefix}/{other}", what
+
+
+def _others(backends: Backends, prefix: str) -> Mapping[str, str]:
+    """What is right below and no file; a file system has more of it than other nodes."""
     storage = backends.storage
-    found: Iterable[str] = getattr(storage, "folders", storage.list_directories)(prefix)
-    return found
+    try:
+        others = getattr(storage, "others", None)
+        if others is not None:
+            found: Mapping[str, str] = others(prefix)
+            return found
+        return dict.fromkeys(storage.list_directories(prefix), "folder")
+    except UnsafeKeyError:  # the folder is a link, which is told by all who look there
+        return {}

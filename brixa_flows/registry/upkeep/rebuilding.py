@@ -28,7 +28,6 @@ from brixa_flows.registry.reading.reader import Reader, Standing
 from brixa_flows.registry.writing.projecting import project
 from brixa_flows.registry.writing.recording import record_run, show_version
 from brixa_flows.serializers.manifest import (
-    MANIFEST_NAME,
     ArtifactManifest,
     parse_manifest,
 )
@@ -147,16 +146,16 @@ class Rebuilder:
         """
         core, backends = claim.core, self._backends
         label = f"{core.name} {core.version}"
-        key = f"{backends.layout.version_prefix(core.name, core.version)}/"
+        key = backends.layout.manifest_key(core.name, core.version)
         try:
-            data, _ = backends.storage.read(key + MANIFEST_NAME)
+            data, _ = backends.storage.read(key)
         except ObjectNotFoundError as err:
-            raise DamagedArtifactError(label, MANIFEST_NAME, "is missing") from err
+            raise DamagedArtifactError(label, key, "is missing") from err
         manifest = parse_manifest(data, label)
         recorded = backends.tracking.recorded_digest(core.name, str(core.version))
         for digest in (seal.digest, recorded):
             if digest not in (None, manifest.digest):
-                raise other_digest(label, manifest, str(digest))
+                raise other_digest(label, key, manifest, str(digest))
         return manifest
 
     def _signers(

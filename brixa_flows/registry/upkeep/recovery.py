@@ -10,7 +10,7 @@ nothing about the others: then they wait until it is rebuilt.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator
 from functools import cached_property
 
 from brixa_flows.errors import (
@@ -103,20 +103,21 @@ class Recovery:
 
     def _model(self, name: str) -> Iterator[RecoveryAction]:
         """Repair one model; what is damaged is told of and hides nothing else."""
-        standing = self._reader.standing(name)
+        standing = self._reader.standing(name, thorough=True)
         there = listed(self._backends, standing)
-        obstacles = in_the_way(self._backends, name)
-        yield from (_set_aside(name, told(key)) for key in obstacles)
+        obstacles = in_the_way(self._backends, standing)
+        known = {change.key for change in standing.lifecycle.lost}
         for version in standing.claimed:
             try:
                 yield from self._version(standing, version, there.get(version.core))
             except DamagedArtifactError as err:
-                harmless = standing.listed_state(version) == "deleted"
-                if not harmless and err.facts["file"] not in obstacles:
+                known.add(str(err.facts["file"]))
+                if standing.listed_state(version) != "deleted":
                     yield _set_aside(name, err, version)
         for change in standing.lifecycle.lost:
-            if change.key not in obstacles:
-                yield _set_aside(name, change.reason)
+            yield _set_aside(name, change.reason)
+        for key in sorted(obstacles.keys() - known):
+            yield _set_aside(name, told(key, obstacles[key]))
         for damaged in self._backends.journal.damaged_records(name):
             yield _set_aside(name, damaged)
         lost = lost_of(standing, there)
@@ -125,7 +126,7 @@ class Recovery:
         yield from self._stages(name, bool(lost), obstacles)
 
     def _stages(
-        self, name: str, is_told: bool, obstacles: Sequence[str]
+        self, name: str, is_told: bool, obstacles: Container[str]
     ) -> Iterator[RecoveryAction]:
         """Show the stages; that the backend lost versions may be told already."""
         marker = self._backends.layout.projected_key(name)
@@ -223,7 +224,8 @@ class Recovery:
             directory = backends.storage.fetch(prefix)
             manifest = read_manifest(directory)
             verify_manifest(directory, manifest)
-            core = _core_for(claim, manifest)
+            key = backends.layout.manifest_key(name, version)
+            core = _core_for(claim, manifest, key)
         except (DamagedArtifactError, SerializationError) as err:
             if state != "quarantined":
                 yield self._quarantine(claim, str(err), manifest, recorded)
@@ -268,8 +270,13 @@ class Recovery:
         return _action(claim, "quarantined", reason)
 
 
-def _core_for(claim: Claim, manifest: ArtifactManifest) -> Core:
+def _core_for(claim: Claim, manifest: ArtifactManifest, key: str) -> Core:
     """The manifest's core, if it belongs to this claim.
+
+    Args:
+        claim: Of the version.
+        manifest: What is there.
+        key: Where it is.
 
     Raises:
         DamagedArtifactError: If it belongs to another version.
@@ -278,13 +285,10 @@ def _core_for(claim: Claim, manifest: ArtifactManifest) -> Core:
     try:
         core = Core.model_validate(manifest.core)
     except (ValueError, BrixaError) as err:
-        raise DamagedArtifactError(
-            label, MANIFEST_NAME, "holds no core metadata"
-        ) from err
+        raise DamagedArtifactError(label, key, "holds no core metadata") from err
     if (core.name, str(core.version)) != (claim.core.name, str(claim.core.version)):
-        raise DamagedArtifactError(
-            label, MANIFEST_NAME, f"belongs to {core.name} {core.version}"
-        )
+        reason = f"belongs to {core.name} {core.version}"
+        raise DamagedArtifactError(label, key, reason)
     return core
 
 

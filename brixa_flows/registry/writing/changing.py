@@ -37,7 +37,7 @@ from brixa_flows.versioning import ModelVersion
 __all__ = ["Changer"]
 
 _LOG = logging.getLogger(__name__)
-_TOLD_AFTER_SECONDS = 3.0
+_TOLD_AFTER_SECONDS = 5.0
 _COUNTS = "the change is written and counts all the same"
 _SHOWN_LATER = (
     f"{_COUNTS}: brixa doctor --fix shows it there when MLflow can be reached and "
@@ -146,7 +146,7 @@ class Changer:
     ) -> None:
         """Put a tombstone on a version; see the registry."""
         _check_words(actor, reason)
-        standing = self._reader.standing(name)
+        standing = self._reader.standing(name, thorough=True)
         if not standing.has(version):
             raise VersionNotFoundError(name, str(version), standing.ready)
         _refuse_deleted(standing.lifecycle, version)
@@ -234,6 +234,8 @@ class Changer:
 
     def _require_ready(self, name: str, version: ModelVersion) -> Standing:
         standing = self._reader.standing(name)
+        if not standing.has(version):
+            standing = self._reader.standing(name, thorough=True)
         resolve(standing, version)
         return standing
 

@@ -129,11 +129,11 @@ class _Projection:
     def _look_up(self, version: ModelVersion) -> TrackedVersion | None:
         journal, name = self._backends.journal, self._state.name
         try:
-            claim = journal.read_claim(name, version)
             seal = journal.read_seal(name, version)
+            claim = journal.must_read_claim(name, version)
         except DamagedArtifactError:  # it may be deleted, or displaced, all the same
             return self._backends.tracking.get_version(name, str(version))
-        if claim is None or seal is None:
+        if seal is None:
             return None
         return shown(self._backends, claim, seal)
 

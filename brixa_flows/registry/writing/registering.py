@@ -251,32 +251,47 @@ class Registrar:
         claim = registration.claim_of(version)
         if not self._backends.journal.claim(claim):
             name = registration.core.name
-            why = f"{self._why_taken(name, version)} and the next number is "
-            raise VersionExistsError(
-                name, version, why + str(self._next(registration.core, None))
-            )
+            following = self._next(registration.core, None, above=version)
+            why = f"{self._why_taken(name, version)} and the next number is {following}"
+            raise VersionExistsError(name, version, why)
         return claim
 
     def _why_taken(self, name: str, version: ModelVersion) -> str:
         lifecycle = self._backends.journal.lifecycle(name)
         if version not in lifecycle.deleted:
+            try:
+                self._backends.journal.must_read_claim(name, version)
+            except DamagedArtifactError as err:
+                file, reason = err.facts["file"], err.facts["reason"]
+                return f"was registered once and its claim {file} {reason},"
             return "is registered already"
         told = lifecycle.why_deleted(version).removeprefix(f"{version} ")
         return f"{told}, its number is never used again"
 
-    def _next(self, core: Core, bump: Bump | None) -> ModelVersion:
-        """The number after the highest that was ever taken."""
+    def _next(
+        self, core: Core, bump: Bump | None, above: ModelVersion | None = None
+    ) -> ModelVersion:
+        """The number after the highest that was ever taken.
+
+        Args:
+            core: What is registered.
+            bump: How to count.
+            above: One that was refused although nothing lists it: its claim is lost.
+        """
         claimed = self._backends.journal.claimed(core.name).ascending
-        if not claimed:
+        highest = max(filter(None, (*claimed[-1:], above)), default=None)
+        if highest is None:
             return _FIRST
-        return claimed[-1].bump(bump or self.bump_asked_for(core))
+        return highest.bump(bump or self.bump_asked_for(core))
 
     def _take_next(self, registration: Registration, bump: Bump | None) -> Claim:
-        name = registration.core.name
+        name, refused = registration.core.name, None
         for _ in range(_ATTEMPTS):
-            claim = registration.claim_of(self._next(registration.core, bump))
+            version = self._next(registration.core, bump, above=refused)
+            claim = registration.claim_of(version)
             if self._backends.journal.claim(claim):
                 return claim
+            refused = version
         raise StorageError(f"too many register {name!r} at once; retry")
 
     def bump_asked_for(self, core: Core) -> Literal["major", "minor", "patch"]:

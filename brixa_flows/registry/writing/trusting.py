@@ -143,7 +143,8 @@ class Truster:
         written = str(claim.core.version)
         recorded = backends.tracking.recorded_digest(name, written)
         if recorded not in (None, manifest.digest):
-            raise other_digest(f"{name} {version}", manifest, str(recorded))
+            key = self._backends.layout.manifest_key(name, version)
+            raise other_digest(f"{name} {version}", key, manifest, str(recorded))
         records = TrustRecords(backends.journal, backends.keys)
         if quarantine is None and recorded is not None:
             same = (
