@@ -198,15 +198,21 @@ def load_model_files(
         return serializer.load(held, saved, options)
 
 
-def check_source(manifest: ArtifactManifest) -> None:
+def check_source(manifest: ArtifactManifest, *, fetch: bool = True) -> None:
     """Check the files of a model whose version keeps only a reference to them.
+
+    Args:
+        manifest: Of the version.
+        fetch: Fetch files that are elsewhere to compare their digests; without it, only
+            whether they are there and of their size.
 
     Raises:
         DamagedArtifactError: If they are gone or not those that were registered.
         TrackingUnavailableError: If the server that has them does not answer.
     """
     if manifest.saved.serializer == MLFLOW:
-        serializer_named(MLFLOW).check_source(manifest.saved)  # type: ignore[attr-defined]
+        serializer: Any = serializer_named(MLFLOW)
+        serializer.check_source(manifest.saved, fetch=fetch)
 
 
 def _framework_of(plugin: Plugin) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import requests
-from mlflow.artifacts import download_artifacts
+from mlflow.artifacts import download_artifacts, list_artifacts
 from mlflow.exceptions import MlflowException
 from mlflow.pyfunc import PyFuncModel
 from mlflow.utils.file_utils import local_file_uri_to_path
@@ -131,14 +131,22 @@ class MlflowSerializer:
         remove_with(model, fetched)
         return model
 
-    def check_source(self, saved: SavedModel) -> None:
+    def check_source(self, saved: SavedModel, *, fetch: bool = True) -> None:
         """Check that the files of a reference are there and those that were registered.
+
+        Args:
+            saved: What was registered.
+            fetch: Fetch files that are elsewhere to compare their digests; without it,
+                only whether they are there and of their size.
 
         Raises:
             DamagedArtifactError: If they are gone or others.
             TrackingUnavailableError: If the server that has them does not answer.
         """
         if saved.format != _REFERENCE:
+            return
+        if not fetch and not is_local_uri(str(saved.config["location"])):
+            _check_listed(saved)
             return
         fetched, folder = _fetch(saved)
         try:
@@ -175,11 +183,40 @@ def _label(saved: SavedModel) -> str:
     return f"the model kept by reference to {saved.config['uri']}"
 
 
-def _fetch(saved: SavedModel) -> tuple[Path | None, Path]:
-    """The folder to remove afterwards, and that with the files of a reference."""
-    source = MlflowSource(
+def _source(saved: SavedModel) -> MlflowSource:
+    return MlflowSource(
         *(str(saved.config[each]) for each in ("uri", "location", "server"))
     )
+
+
+def _check_listed(saved: SavedModel) -> None:
+    """Check names and sizes of the files of a reference where they are."""
+    source, label = _source(saved), _label(saved)
+    _check_answers(source)
+    files: Mapping[str, list[Any]] = saved.config["files"]
+    sizes: dict[str, int | None] = {}
+    try:
+        for folder in {path.rpartition("/")[0] for path in files}:
+            uri = f"{source.location.rstrip('/')}/{folder}".rstrip("/")
+            for found in list_artifacts(
+                artifact_uri=uri, tracking_uri=source.server or None
+            ):
+                name = found.path.rpartition("/")[2]
+                sizes[f"{folder}/{name}".lstrip("/")] = found.file_size
+    except Exception as err:  # noqa: B902 - each artifact store has errors of its own
+        reason = f"can't be listed where it was registered: {err}"
+        raise DamagedArtifactError(label, source.location, reason) from err
+    for path, (size, _) in files.items():
+        if path not in sizes:
+            raise DamagedArtifactError(label, path, f"is gone from {source.location}")
+        if sizes[path] not in (None, size):
+            reason = f"at {source.location} has {sizes[path]} bytes instead of {size}"
+            raise DamagedArtifactError(label, path, reason)
+
+
+def _fetch(saved: SavedModel) -> tuple[Path | None, Path]:
+    """The folder to remove afterwards, and that with the files of a reference."""
+    source = _source(saved)
     if is_local_uri(source.location):
         return None, Path(local_file_uri_to_path(source.location))
     _check_answers(source)

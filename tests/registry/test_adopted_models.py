@@ -33,7 +33,7 @@ from brixa_flows.prediction.predictor import ModelPredictor
 from brixa_flows.registry import ModelRegistry
 from brixa_flows.settings import BrixaSettings
 from brixa_flows.storage.local import LocalStorageNode
-from tests.backends import running_server
+from tests.backends import Backend, running_server
 from tests.registry.logging_script import ROWS, TEXTS, pyfunc
 
 pytestmark = [
@@ -252,9 +252,47 @@ def test_a_source_that_changed_is_never_loaded(moved: Any) -> None:
             DamagedArtifactError, match="offset.txt.*not what was regis"
         ):
             ask(name)
+    [told] = [each for each in registry.check() if name in each]
+    assert told.startswith(f"{name} 1.0.0: the model kept by reference to models:/")
+    assert "offset.txt' at" in told and "is not what was registered" in told
     file.write_text("0.5")
+    assert [each for each in registry.check() if name in each] == []
     (files / "code" / "sitecustomize.py").write_text("raise SystemExit")
     registry.load_model(name)  # what was not registered is not looked at
+
+
+def test_the_doctor_asks_a_server_for_names_and_sizes_of_a_source(
+    tmp_path: Path, mlflow_server: Backend, classifier: Any
+) -> None:
+    import mlflow
+
+    mlflow.set_tracking_uri(mlflow_server.uri)
+    name = f"afar-{tmp_path.name}"
+    experiment = mlflow.create_experiment(name)
+    with mlflow.start_run(experiment_id=experiment) as run:
+        mlflow.sklearn.log_model(
+            classifier,
+            name="model",
+            pip_requirements=["scikit-learn"],
+            serialization_format="cloudpickle",
+        )
+    registry = ModelRegistry(
+        LocalStorageNode(tmp_path / "s"), tracking_uri=mlflow_server.uri
+    )
+    registry.register_run(f"runs:/{run.info.run_id}/model", name=name, copy=False)
+    assert registry.check() == []
+    home = Path(mlflow_server.database.removeprefix("sqlite:///")).parent
+    [file] = (home / "artifacts" / experiment).rglob("model.pkl")
+    kept = file.read_bytes()
+    file.write_bytes(kept + b"x")
+    [told] = registry.check()
+    assert f"has {len(kept) + 1} bytes instead of {len(kept)}" in told
+    file.unlink()
+    [told] = registry.check()
+    assert told.startswith(f"{name} 1.0.0: the model kept by reference to runs:/")
+    assert "the file 'model.pkl' is gone from " in told
+    file.write_bytes(kept)
+    assert registry.check() == []
 
 
 def test_a_source_that_is_gone_is_one_sentence(moved: Any) -> None:
@@ -263,6 +301,8 @@ def test_a_source_that_is_gone_is_one_sentence(moved: Any) -> None:
     with pytest.raises(DamagedArtifactError, match="elsewhere") as caught:
         registry.load_model(name)
     assert "\n" not in str(caught.value)
+    [told] = [each for each in registry.check() if name in each]
+    assert str(caught.value) in told
     good, said = ModelDeployer(registry, ready_timeout_seconds=60).deploy(name)
     assert not good
     assert "elsewhere" in said

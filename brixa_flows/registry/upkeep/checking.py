@@ -5,13 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from itertools import starmap
 
-from brixa_flows.errors import TrackingError, some_of
+from brixa_flows.errors import (
+    DamagedArtifactError,
+    MissingExtraError,
+    TrackingError,
+    some_of,
+)
 from brixa_flows.registry.facts.resolving import again
 from brixa_flows.registry.facts.stages import SINGLE_HOLDER, TRANSITIONS, Lifecycle
 from brixa_flows.registry.reading.backends import Backends
+from brixa_flows.registry.reading.opening import Opener
 from brixa_flows.registry.reading.reader import Reader, Standing
 from brixa_flows.registry.upkeep.obstacles import in_the_way, told
 from brixa_flows.registry.writing.mirroring import listed, lost_of, untrusted_of
+from brixa_flows.serializers import check_source
 from brixa_flows.serializers.manifest import MANIFEST_NAME
 from brixa_flows.tracking import TrackedVersion, tags
 from brixa_flows.versioning import ModelVersion
@@ -49,6 +56,7 @@ class Checker:
         for name in models:
             standing = self._reader.standing(name, thorough=True)
             found += self._damaged(standing)
+            found += self._referenced(standing)
             found += map(str, self._backends.journal.damaged_records(name))
             found += self._unfinished(standing)
             if standing.sealed and away is None:
@@ -71,6 +79,19 @@ class Checker:
             *known.values(),
             *(told(key, what) for key, what in others if key not in known),
         ]
+
+    def _referenced(self, standing: Standing) -> Iterator[str]:
+        """What is not as it was registered of models that are kept by reference."""
+        opener = Opener(self._backends, self._reader)
+        for version in filter(standing.is_ready, standing.listed_ready):
+            known = self._reader.metadata(standing.name, version, standing)
+            if known.external_uri is None:
+                continue
+            try:
+                _, manifest = opener.verified(standing.name, version, known.digest)
+                check_source(manifest, fetch=False)
+            except (DamagedArtifactError, TrackingError, MissingExtraError) as err:
+                yield f"{standing.name} {version}: {err}"
 
     def _why_away(self) -> TrackingError | None:
         try:
