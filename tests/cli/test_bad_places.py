@@ -60,7 +60,7 @@ def test_a_damaged_artifact_is_named_and_nothing_is_done(
     code, out, err = run("--storage", str(damaged), *command)
     assert (code, out) == (1, "")
     [sentence] = err.splitlines()
-    assert "delays 1.0.0: the file 'model." in sentence
+    assert "models/delays/1.0.0: the file 'model." in sentence
     assert "Restore the file from a backup, or use another" in sentence
     registry = ModelRegistry(LocalStorageNode(damaged))
     assert registry.evaluations("delays", "1.0.0") == []

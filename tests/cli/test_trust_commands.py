@@ -124,7 +124,7 @@ def test_a_scan_of_a_damaged_version_says_so_and_fails(run: Run, storage: Path) 
     finally:
         added.unlink()
     assert code == 1 and "model.joblib" in out
-    assert "error: delays 1.0.0: the file 'added' was not saved with it" in err
+    assert "models/delays/1.0.0: the file 'added' was not saved with it" in err
 
 
 def test_where_there_is_nothing_to_list_it_is_said_what_makes_some(

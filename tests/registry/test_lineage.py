@@ -215,7 +215,9 @@ def test_a_damaged_lineage_is_named_and_hides_no_other(
     file = storage.root / "models" / "bad" / "1.0.0" / "lineage.json"
     file.chmod(0o644)
     file.write_text(damage)
-    with pytest.raises(DamagedArtifactError, match=r"bad 1.0.0: the file 'lineage"):
+    with pytest.raises(
+        DamagedArtifactError, match=r"bad 1.0.0: the file 'models/bad/1.0.0/lineage"
+    ):
         registry.get_metadata("bad")
     graph = registry.lineage("good", "1.0.0")
     assert "dataset:flights@sha256:aa" in {each.id for each in graph.upstream()}

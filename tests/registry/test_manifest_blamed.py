@@ -30,6 +30,7 @@ def test_any_flipped_byte_of_the_manifest_is_blamed_on_the_manifest(
             with pytest.raises(BrixaError, match=r"config\.json") as caught:
                 door("m", "1.0.0")
             if isinstance(caught.value, DamagedArtifactError):
-                assert caught.value.facts["file"] == "config.json", caught.value
+                file = str(caught.value.facts["file"])
+                assert file.endswith("config.json"), caught.value
     manifest.write_bytes(whole)
     assert registry.verify("m", "1.0.0").digest.startswith("sha256:")

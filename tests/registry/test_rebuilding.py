@@ -357,7 +357,7 @@ def test_what_is_damaged_is_told_and_keeps_nothing_else_from_being_rebuilt(
     told = registry.rebuild_tracking()
     aside = [each.detail for each in told if each.action == "set aside"]
     assert "seals/1.1.0-rc.1.json" in aside[0]
-    assert "'config.json' is not what was saved" in aside[1]
+    assert "1.1.0/config.json' is not what was saved" in aside[1]
     assert not all(each.repaired for each in told)
     assert "rides" in [each.name for each in told]
     assert registry.tracking.get_version("flights", "1.0.0+build.1") is not None

@@ -218,7 +218,7 @@ def test_files_replaced_together_with_their_manifest_are_refused(
     manifest = read_manifest(directory)
     forged = manifest.model_copy(update={"environment": {"numpy": "0.0.1"}})
     write_manifest(directory, forged)
-    with pytest.raises(DamagedArtifactError, match="'config.json' is not what was"):
+    with pytest.raises(DamagedArtifactError, match="config.json' is not what was"):
         registry.load_model("m")
 
 
