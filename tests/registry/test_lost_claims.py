@@ -34,7 +34,6 @@ TRACES: dict[str, Callable[[ModelRegistry, str], object]] = {
     ),
     "evaluations": lambda registry, version: record(registry, "evaluations", version),
     "drift": lambda registry, version: record(registry, "drift", version),
-    "trust": lambda registry, version: record(registry, "trust", version),
     "changes": lambda registry, version: registry.delete_version(
         "m", version, reason="wrong"
     ),

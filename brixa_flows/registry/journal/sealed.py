@@ -98,7 +98,7 @@ class SealedFiles:
                 record["size_bytes"]
         except ValidationError as err:
             reason = f"is not the manifest of a version: {first_problem(err)}"
-            raise DamagedArtifactError(_label(claim), MANIFEST_NAME, reason) from err
+            raise self._damaged(claim, MANIFEST_NAME, reason) from err
         except (KeyError, TypeError, AttributeError, ValueError) as err:
             reason = "is not the manifest of a version"
             raise self._damaged(claim, MANIFEST_NAME, reason) from err
