@@ -41,6 +41,8 @@ class DrainingServer(uvicorn.Server):
         application: Is told that it drains.
         on_ready: Called once requests are taken.
         beside: A server of another protocol, which starts and leaves with this one.
+        on_end: Called after the last answer, in a thread: uvicorn ends the process by
+            the signal that it got, so nothing that follows ``run`` is ever reached.
     """
 
     def __init__(
@@ -49,8 +51,10 @@ class DrainingServer(uvicorn.Server):
         application: _Drainable,
         on_ready: Callable[[], None],
         beside: _Beside | None = None,
+        on_end: Callable[[], None] | None = None,
     ) -> None:
         super().__init__(config)
+        self._on_end = on_end
         self._beside = beside
         self._application = application
         self._on_ready = on_ready
@@ -86,6 +90,8 @@ class DrainingServer(uvicorn.Server):
         drained = self._beside.drain() if self._beside else asyncio.sleep(0)
         await asyncio.gather(self._let_leave(), drained)
         await super().shutdown(sockets=[])
+        if self._on_end is not None:
+            await asyncio.to_thread(self._on_end)
 
     async def _let_leave(self) -> None:
         deadline = time.monotonic() + _LEAVE_SECONDS

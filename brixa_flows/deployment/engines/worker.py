@@ -25,6 +25,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -184,9 +185,7 @@ def main() -> int:
     if orders.trial:
         _report(orders, {"event": "ready"})
     else:
-        _serve(orders, holder, serving, limits)
-    if log is not None:
-        log.close(_LOG_SECONDS)
+        _serve(orders, holder, serving, limits, log)
     return 0
 
 
@@ -277,7 +276,11 @@ def _pinned(orders: WorkerOrders, version: VersionOrder) -> MemoryTrackingStore:
 
 
 def _serve(
-    orders: WorkerOrders, holder: Holder, serving: Future[_Serving], limits: Limits
+    orders: WorkerOrders,
+    holder: Holder,
+    serving: Future[_Serving],
+    limits: Limits,
+    log: RequestLog | None,
 ) -> None:
     config = uvicorn.Config(
         PagesAlone(holder.switch) if orders.protocol == "grpc" else holder.switch,
@@ -305,7 +308,11 @@ def _serve(
         _report(orders, {"event": "ready"})
 
     server = DrainingServer(
-        config, holder.switch, begin, _grpc_server(orders, holder, limits)
+        config,
+        holder.switch,
+        begin,
+        _grpc_server(orders, holder, limits),
+        on_end=partial(log.close, _LOG_SECONDS) if log else None,
     )
     server.run(sockets=[listening])
 
