@@ -4,11 +4,12 @@
 
     models/_meta/outbox/started.json               since when changes are announced
     models/_meta/outbox/pending/{event_id}.json    an event that no other record carries
-    models/_meta/outbox/{event_id}.json            it was delivered
+    models/_meta/outbox/{event_id}.json            it was delivered, and when
     models/_meta/outbox/reconciled.json            how far was looked for lost ones
 
 A state change of the registry is its own record, so only what has none (a training, a
-refusal) is put under ``pending``; a delivery is marked for all of them.
+refusal) is put under ``pending``; a delivery is marked for all of them. An orchestrator
+may lose what it took, so what is pending stays until it was seen there.
 """
 
 from __future__ import annotations
@@ -74,17 +75,30 @@ class Outbox:
         self._create(self._pending_key(event_id), record)
 
     def mark_delivered(self, event_id: UUID) -> None:
-        """Record that the orchestrator has it; ``pending`` no longer needs it."""
+        """Record that the orchestrator took it."""
         record = {"event_id": str(event_id), "at": datetime.now(UTC).isoformat()}
-        self._create(f"{self._prefix}/{event_id}.json", record)
-        self._storage.delete(self._pending_key(event_id))
+        self._create(self._mark_key(event_id), record)
 
     def is_delivered(self, event_id: UUID) -> bool:
         """Whether its delivery was marked."""
-        return self._storage.stat(f"{self._prefix}/{event_id}.json") is not None
+        return self._storage.stat(self._mark_key(event_id)) is not None
+
+    def delivered_at(self, event_id: UUID) -> datetime | None:
+        """When its delivery was marked first; ``None`` if it was not."""
+        try:
+            record = json.loads(self._storage.read(self._mark_key(event_id))[0])
+            return datetime.fromisoformat(record["at"])
+        except ObjectNotFoundError:
+            return None
+        except (LookupError, TypeError, ValueError):
+            return datetime.min.replace(tzinfo=UTC)  # a mark all the same
+
+    def settle(self, event_id: UUID) -> None:
+        """Forget what is pending: the orchestrator was seen to have it."""
+        self._storage.delete(self._pending_key(event_id))
 
     def pending(self) -> Iterator[Owed]:
-        """Events that were put and never marked as delivered, by key.
+        """Events that were put and never settled, by key.
 
         One that can't be read is passed over, with a warning in the log.
         """
@@ -94,7 +108,7 @@ class Outbox:
                 payload = EVENTS[record["event"]].model_validate(record["payload"])
                 at = datetime.fromisoformat(record["at"])
                 yield Owed(UUID(record["event_id"]), payload, at)
-            except ObjectNotFoundError:  # delivered meanwhile
+            except ObjectNotFoundError:  # settled meanwhile
                 continue
             except (LookupError, TypeError, ValueError) as err:
                 _LOG.warning("set aside: %s: %s", stored.key, err)
@@ -125,6 +139,9 @@ class Outbox:
     @property
     def _progress_key(self) -> str:
         return f"{self._prefix}/reconciled.json"
+
+    def _mark_key(self, event_id: UUID) -> str:
+        return f"{self._prefix}/{event_id}.json"
 
     def _pending_key(self, event_id: UUID) -> str:
         return f"{self._prefix}/pending/{event_id}.json"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -29,7 +29,7 @@ class Reconciled:
     """What was made good.
 
     Attributes:
-        delivered: Events that nobody had heard of, oldest first.
+        delivered: Events that the orchestrator did not have, oldest first.
         repaired: What ``recover()`` did.
     """
 
@@ -43,10 +43,16 @@ class Reconciler:
     What was recorded before a registry first met the loop is history and is never
     announced. What is younger than a run may take is left to the run itself.
 
+    An orchestrator that answers may still lose what it took: Prefect's keeps events in
+    memory for seconds before it writes them. So recent ones are looked for there, and
+    sent again under their id if they are not.
+
     Args:
         registry: The registry.
-        deliver: Sends an event, and returns when the orchestrator has it.
-        older_than: Age from which an event counts as lost.
+        deliver: Sends an event, and returns when the orchestrator took it.
+        arrived: Which of some events the orchestrator has; without it what was
+            delivered is believed to be there.
+        older_than: Age from which an event counts as lost, and since its delivery.
         recover_every: How often ``recover()`` runs though nothing asks for it.
     """
 
@@ -54,12 +60,14 @@ class Reconciler:
         self,
         registry: ModelRegistry,
         deliver: Callable[[EventPayload, UUID], object],
+        arrived: Callable[[Collection[UUID]], Collection[UUID]] | None = None,
         *,
         older_than: timedelta = OLDER_THAN,
         recover_every: timedelta = RECOVER_EVERY,
     ) -> None:
         self._registry = registry
         self._deliver = deliver
+        self._arrived = arrived or (lambda event_ids: event_ids)
         self._older_than = older_than
         self._recover_every = recover_every
         self._outbox = Outbox(registry)
@@ -73,8 +81,10 @@ class Reconciler:
         """
         begun = datetime.now(UTC)
         started, progress = self._outbox.begin(), self._outbox.progress()
-        owed = sorted(self._owed(started, progress), key=lambda each: each.at)
-        late = [each for each in owed if each.at <= begun - self._older_than]
+        since = (progress.through or started) - _OVERLAP
+        found = {owed.event_id: owed for owed in self._announced(started, since)}
+        missing = self._missing(found, begun - self._older_than)
+        late = sorted(missing, key=lambda each: each.at)
         for each in late:
             self._deliver(each.payload, each.event_id)
             self._outbox.mark_delivered(each.event_id)
@@ -85,27 +95,38 @@ class Reconciler:
             self._outbox.keep_progress(Progress(begun, begun))
         return Reconciled(tuple(each.payload for each in late), tuple(repaired))
 
-    def _owed(self, started: datetime, progress: Progress) -> Iterator[Owed]:
-        """What nobody was told of and came after the beginning."""
+    def _missing(self, found: Mapping[UUID, Owed], until: datetime) -> list[Owed]:
+        """What was not delivered, or was and did not arrive; nothing so late as until."""
+        marks = {each: self._outbox.delivered_at(each) for each in found}
+        sent = [each for each, at in marks.items() if at is not None]
+        there = set(self._arrived(sent)) if sent else set()
+        for event_id in there:
+            self._outbox.settle(event_id)
+        return [
+            owed
+            for event_id, owed in found.items()
+            if event_id not in there and (marks[event_id] or owed.at) <= until
+        ]
+
+    def _announced(self, started: datetime, since: datetime) -> Iterator[Owed]:
+        """What owes an event and is pending, recent, or not marked."""
         yield from self._outbox.pending()
-        since = (progress.through or started) - _OVERLAP
         for recorded in self._registry.feed.since(since):
             if recorded.at < started:
-                continue
-            if self._outbox.is_delivered(UUID(recorded.event_id)):
                 continue
             try:
                 owed = owed_by(recorded)
             except (LookupError, ValueError) as err:
-                _LOG.warning(
-                    "no event for %s %s: %s", recorded.name, recorded.kind, err
-                )
+                if not self._outbox.is_delivered(UUID(recorded.event_id)):
+                    _LOG.warning(
+                        "no event for %s %s: %s", recorded.name, recorded.kind, err
+                    )
                 continue
             if owed is not None:
                 yield owed
-        yield from self._deployments(started)
+        yield from self._deployments(started, since)
 
-    def _deployments(self, started: datetime) -> Iterator[Owed]:
+    def _deployments(self, started: datetime, since: datetime) -> Iterator[Owed]:
         deployer = ModelDeployer(self._registry)
         for name in deployer.list():
             try:
@@ -115,7 +136,7 @@ class Reconciler:
                 continue
             if owed.at < started:
                 continue
-            if not self._outbox.is_delivered(owed.event_id):
+            if owed.at >= since or not self._outbox.is_delivered(owed.event_id):
                 yield owed
 
     def _needs_repair(self, begun: datetime, progress: Progress) -> bool:

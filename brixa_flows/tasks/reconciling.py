@@ -1,4 +1,4 @@
-"""Delivering what was never delivered."""
+"""Delivering what was never delivered, or was lost after it was."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import timedelta
 from prefect import get_run_logger
 
 from brixa_flows.outbox import Reconciled, Reconciler
-from brixa_flows.tasks.announcing import deliver
+from brixa_flows.tasks.announcing import arrived, deliver
 from brixa_flows.tasks.opening import open_registry
 from brixa_flows.tasks.remote import remote_task
 
@@ -18,7 +18,7 @@ __all__ = ["reconcile_registry"]
 def reconcile_registry(
     registry: str, older_than_seconds: float, recover_every_hours: float
 ) -> Reconciled:
-    """Announce what was recorded and never announced, and repair.
+    """Announce what was recorded and Prefect does not have, and repair.
 
     Args:
         registry: Name of the registry's block.
@@ -31,6 +31,7 @@ def reconcile_registry(
     reconciler = Reconciler(
         open_registry(registry),
         deliver,
+        arrived,
         older_than=timedelta(seconds=older_than_seconds),
         recover_every=timedelta(hours=recover_every_hours),
     )

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import shutil
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
@@ -58,16 +59,25 @@ pytestmark = pytest.mark.filterwarnings(
 
 
 class Feed:
-    """Takes events as the orchestrator does; ``away`` refuses them."""
+    """Takes events as the orchestrator does; ``away`` refuses them.
+
+    What it ``forgot`` it does not have.
+    """
 
     def __init__(self) -> None:
         self.heard: list[tuple[EventPayload, UUID]] = []
         self.away = False
+        self.forgot: set[UUID] = set()
 
     def __call__(self, payload: EventPayload, event_id: UUID) -> None:
         if self.away:
             raise PrefectUnavailableError("http://nowhere", "refused")
         self.heard.append((payload, event_id))
+        self.forgot.discard(event_id)
+
+    def arrived(self, event_ids: Collection[UUID]) -> set[UUID]:
+        """Those of them that it has."""
+        return {*event_ids} - self.forgot
 
 
 @pytest.fixture
@@ -91,7 +101,7 @@ def save(registry: ModelRegistry, name: str = "m") -> str:
 def reconcile(
     registry: ModelRegistry, feed: Feed, older_than: timedelta = AT_ONCE
 ) -> Reconciled:
-    return Reconciler(registry, feed, older_than=older_than).run()
+    return Reconciler(registry, feed, feed.arrived, older_than=older_than).run()
 
 
 def test_a_change_that_nobody_announced_is_delivered_once(
@@ -172,6 +182,28 @@ def test_what_was_announced_in_time_is_not_delivered_again(
     owed = registered(registry, "m", save(registry))
     Outbox(registry).mark_delivered(owed.event_id)
     assert reconcile(registry, feed).delivered == ()
+
+
+def test_what_the_orchestrator_took_and_lost_is_sent_again_under_its_id(
+    registry: ModelRegistry, feed: Feed
+) -> None:
+    outbox = Outbox(registry)
+    outbox.begin()
+    kept, lost = (registered(registry, "m", save(registry)) for _ in range(2))
+    refused = GateRefused(
+        name="m", version="1.0.0", stage="production", policy="p", reasons=["no"]
+    )
+    whole = refused.event_id("1.0.0")
+    outbox.put(whole, refused)
+    for event_id in (kept.event_id, lost.event_id, whole):
+        outbox.mark_delivered(event_id)
+    feed.forgot = {lost.event_id, whole}
+    assert reconcile(registry, feed, timedelta(minutes=1)).delivered == ()  # in time
+    reconcile(registry, feed)
+    assert {event_id for _, event_id in feed.heard} == {lost.event_id, whole}
+    assert len([*outbox.pending()]) == 1
+    assert reconcile(registry, feed).delivered == ()
+    assert [*outbox.pending()] == []
 
 
 def test_an_absent_server_loses_nothing(registry: ModelRegistry, feed: Feed) -> None:
