@@ -21,6 +21,12 @@ from pydantic import BaseModel
 
 from brixa_flows.errors import OrchestrationError
 from brixa_flows.events import EVENTS
+from brixa_flows.tasks.trigger_values import (
+    label_faults,
+    stage_faults,
+    template_faults,
+    value_faults,
+)
 
 __all__ = ["check_project_file", "faults_of", "flows_of"]
 
@@ -159,11 +165,15 @@ def _trigger_faults(
     for named in sorted(set(_PAYLOAD_KEY.findall(str(given)))):
         if keys is not None and named not in keys:
             yield f"{where} names the payload key {named!r}, which is not always there"
+    yield from template_faults(where, given)
+    yield from label_faults(where, trigger.get("expect", ()), trigger.get("match", {}))
     yield from _binding_faults(where, given, parameters)
     for name, value in given.items():
         fields = getattr(parameters.get(name), "model_fields", {})
-        for key in sorted((keys or set()) & set(fields) - set(value)):
-            yield f"{where} does not hand on the payload key {key!r} to {name}.{key}"
+        if fields and isinstance(value, Mapping):
+            yield from stage_faults(where, trigger.get("expect", ()), value)
+            for key in sorted((keys or set()) & set(fields) - set(value)):
+                yield f"{where} does not hand on the payload key {key!r} to {name}.{key}"
 
 
 def _binding_faults(
@@ -174,7 +184,11 @@ def _binding_faults(
         if kind is None:
             yield f"{where} gives a parameter {name!r} that the flow does not take"
         elif isinstance(kind, type) and issubclass(kind, BaseModel):
+            if not isinstance(value, Mapping):
+                yield f"{where} gives {name} {value!r}, which is no mapping"
+                continue
             fields = kind.model_fields
+            yield from value_faults(where, name, kind, value)
             for field in sorted(set(value) - set(fields)):
                 yield f"{where} gives {name}.{field}, which the flow does not take"
             for field, facts in fields.items():

@@ -113,6 +113,101 @@ def test_a_parameter_that_the_flow_does_not_take_is_named(
     assert "does not give request.name" in faults
 
 
+@pytest.mark.parametrize(
+    ("template", "words"),
+    [
+        ("{{ event.payload.name | shout }}", "No filter named 'shout'"),
+        ("{{ event.payload.name }", "unexpected '}'"),
+        ("{% if event.payload.name %}", "Unexpected end of template"),
+        (
+            {
+                "__prefect_kind": "jinja",
+                "template": "{{ event.payload.name is odder }}",
+            },
+            "No test named 'odder'",
+        ),
+    ],
+)
+def test_a_template_that_can_not_be_rendered_is_named(
+    changed: Callable[[Change], Any], template: Any, words: str
+) -> None:
+    def change(project: dict[str, Any]) -> None:
+        _trigger(project)["parameters"]["request"]["name"] = template
+
+    [fault] = changed(change)
+    assert "can't be rendered" in fault and words in fault
+
+
+def _by_name(project: dict[str, Any], name: str) -> dict[str, Any]:
+    [found] = [
+        trigger
+        for deployment in project["deployments"]
+        for trigger in deployment.get("triggers", ())
+        if trigger["name"] == name
+    ]
+    trigger: dict[str, Any] = found
+    return trigger
+
+
+@pytest.mark.parametrize(
+    ("automation", "field", "value", "words"),
+    [
+        ("Promote what the policy allows", "stage", "any", "'staging' or 'production'"),
+        (
+            "Promote what the policy allows",
+            "stage",
+            "prod",
+            "'staging' or 'production'",
+        ),
+        (
+            "Deploy what was promoted to production",
+            "stage",
+            "any",
+            "has left its stage",
+        ),
+        ("Soak what is served in staging", "minutes", "ten", "valid number"),
+        ("Soak what is served in staging", "requests", -1, "greater than"),
+    ],
+)
+def test_a_value_that_the_flow_would_refuse_is_named(
+    changed: Callable[[Change], Any],
+    automation: str,
+    field: str,
+    value: Any,
+    words: str,
+) -> None:
+    def change(project: dict[str, Any]) -> None:
+        _by_name(project, automation)["parameters"]["request"][field] = value
+
+    [fault] = changed(change)
+    assert repr(automation) in fault and words in fault and repr(value) in fault
+
+
+@pytest.mark.parametrize(
+    ("label", "value", "words"),
+    [
+        ("brixa.stage", "prodution", "matches no stage by 'prodution'"),
+        ("brixa.stagge", "production", "there: brixa.stage, brixa.version"),
+    ],
+)
+def test_a_label_that_its_event_never_has_is_named(
+    changed: Callable[[Change], Any], label: str, value: str, words: str
+) -> None:
+    def change(project: dict[str, Any]) -> None:
+        match = _by_name(project, "Deploy what was promoted to production")["match"]
+        match[label] = value
+
+    [fault] = changed(change)
+    assert words in fault
+
+
+def test_a_parameter_that_is_no_mapping_is_named(
+    changed: Callable[[Change], Any],
+) -> None:
+    faults = changed(lambda project: _trigger(project)["parameters"].update(request=5))
+    assert "request 5, which is no mapping" in faults[0]
+
+
 def test_an_event_that_nothing_announces_is_named(
     changed: Callable[[Change], Any],
 ) -> None:
