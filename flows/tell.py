@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from prefect import flow
+from prefect import flow, get_run_logger
 from pydantic import Field
 
 from brixa_flows.tasks import notifying
+from brixa_flows.tasks.damping import find_trouble, mark_told
 from brixa_flows.tasks.remedies import links_remedy
 from brixa_flows.tasks.requests import FlowRequest
 
@@ -19,6 +20,12 @@ class TellRequest(FlowRequest):
         "",
         description="The run that it is about, by id or as events name it; empty is this.",
     )
+    again_after_minutes: float = Field(
+        60,
+        ge=0,
+        description="For how long one message is enough about failures of the same flow "
+        "on the same model, or with the same subject; 0 tells of each.",
+    )
 
 
 @flow(
@@ -28,6 +35,12 @@ class TellRequest(FlowRequest):
 )
 @links_remedy
 def tell(request: TellRequest) -> None:
-    """Send it; a message that can't be sent is a warning in the log."""
+    """Send it unless people know; one that can't be sent is a warning in the log."""
+    if not notifying.somebody_listens():
+        return
     about = request.flow_run.rpartition(".")[2]
-    notifying.tell(request.subject, request.text, about)
+    trouble = find_trouble(request.subject, about, request.again_after_minutes)
+    if trouble.reason:
+        get_run_logger().info("nobody is told: %s", trouble.reason)
+    elif notifying.tell(request.subject, request.text, about):
+        mark_told(trouble)

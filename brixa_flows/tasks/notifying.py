@@ -26,6 +26,7 @@ from brixa_flows.tasks.restarting import DeadRun
 
 __all__ = [
     "send",
+    "somebody_listens",
     "tell",
     "tell_of_alarm",
     "tell_of_dead_runs",
@@ -111,14 +112,14 @@ def _link_to(flow_run_id: str | None) -> str:
     return f"\n\n{url}" if url else ""
 
 
-def _somebody_listens() -> bool:
+def somebody_listens() -> bool:
     """Without a block a task that does nothing would stand on each run's page."""
     return BrixaSettings.load().notification_block is not None
 
 
 def tell_of_alarm(event: DriftDetected) -> bool:
     """Tell of a window that drifted."""
-    if not _somebody_listens():
+    if not somebody_listens():
         return False
     columns = ", ".join(event.columns) or "none"
     text = f"{event.message}\n\n{event.rows} rows; columns that changed: {columns}"
@@ -128,7 +129,7 @@ def tell_of_alarm(event: DriftDetected) -> bool:
 def tell_of_dead_runs(dead: Iterable[DeadRun]) -> bool:
     """Tell of runs that died so often that they are not started again."""
     left = [f"{run.name}: {run.why}" for run in dead if not run.restarted]
-    if not left or not _somebody_listens():
+    if not left or not somebody_listens():
         return False
     text = "\n- ".join(["look for the cause in their logs, then choose Retry:", *left])
     return tell("Runs died again and again", text)
@@ -136,7 +137,7 @@ def tell_of_dead_runs(dead: Iterable[DeadRun]) -> bool:
 
 def tell_of_refusal(event: GateRefused) -> bool:
     """Tell of a version that a policy kept out of a stage."""
-    if not _somebody_listens():
+    if not somebody_listens():
         return False
     text = "\n- ".join([f"{event.message}:", *event.reasons])
     return tell(f"Refused: {event.name} {event.version}", text)
@@ -153,7 +154,7 @@ def tell_of_waiting_approval(
         stage: Where it is to go.
         until: When nobody's answer becomes a no, in words.
     """
-    if not _somebody_listens():
+    if not somebody_listens():
         return False
     deadline = f" until {until}; after that it is not promoted" if until else ""
     text = (

@@ -14,6 +14,7 @@ from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_UI_URL
 
 __all__ = [
+    "add_tags",
     "artifact_address",
     "artifact_key",
     "flow_run_link",
@@ -30,10 +31,15 @@ def artifact_key(kind: str, model: str) -> str:
 
 def tag_run(model: str, version: str) -> None:
     """Tag this run with what it is about; outside of a run nothing is done."""
+    add_tags(f"model:{model}", f"version:{version}")
+
+
+def add_tags(*more: str) -> None:
+    """Give this run more tags; outside of a run nothing is done."""
     run_id = runtime.flow_run.id
     if not run_id:
         return
-    tags = {*runtime.flow_run.tags, f"model:{model}", f"version:{version}"}
+    tags = {*runtime.flow_run.tags, *more}
     with get_client(sync_client=True) as client:
         client.update_flow_run(run_id, tags=sorted(tags))
 

@@ -20,7 +20,7 @@ import httpx
 import pytest
 import yaml
 from PIL import Image
-from prefect import Flow, flow, runtime
+from prefect import Flow, State, flow, runtime
 from prefect.blocks.notifications import (
     CustomWebhookNotificationBlock,
     MattermostWebhook,
@@ -29,7 +29,7 @@ from prefect.blocks.system import Secret
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.events import DeploymentEventTrigger
 from prefect.settings import PREFECT_API_URL, temporary_settings
-from prefect.states import Failed
+from prefect.states import Failed, Suspended
 from pydantic import SecretStr
 
 from brixa_flows.blocks import BrixaRegistry, BrixaStorage
@@ -43,6 +43,7 @@ from brixa_flows.tasks.assets import materialize_version, version_asset
 from brixa_flows.tasks.run_page import flow_run_link, progress
 from docs.browser import Browser
 from flows.adopt_training import adopt_training
+from flows.promote_model import promote_model
 from flows.tell import TellRequest, tell
 from tests.requirements_present import require
 
@@ -194,12 +195,22 @@ def telling(stack: PrefectStack) -> Iterator[SyncPrefectClient]:
         client.request("DELETE", f"/deployments/{teller}")
 
 
-def _fails(client: SyncPrefectClient, failing: Flow[..., Any], tags: list[str]) -> str:
-    """A run of a deployment fails; its id."""
+def _fails(
+    client: SyncPrefectClient,
+    failing: Flow[..., Any],
+    tags: list[str],
+    parameters: dict[str, Any] | None = None,
+    before: State[Any] | None = None,
+) -> str:
+    """A run of a deployment fails, from a state; its id."""
     deployment = client.create_deployment(
         client.create_flow(failing), name="fails", tags=tags
     )
-    run = client.create_flow_run_from_deployment(deployment, name=failing.name)
+    run = client.create_flow_run_from_deployment(
+        deployment, name=failing.name, parameters=parameters
+    )
+    if before:
+        client.set_flow_run_state(run.id, before, force=True)
     said = Failed(message="the run nope is not there; look at https://remedy")
     client.set_flow_run_state(run.id, said, force=True)
     return str(run.id)
@@ -233,6 +244,45 @@ def test_a_run_of_the_loop_that_failed_is_told_and_one_of_tell_or_of_others_is_n
         "the run nope is not there; look at https://remedy\n\n"
         f"{stack.ui_url}/runs/flow-run/{failed}"
     )
+
+
+def _tell_of(run_id: str, subject: str = "", **more: Any) -> None:
+    tell(TellRequest(subject=subject or f"Failed: {run_id}", flow_run=run_id, **more))
+
+
+def test_what_fails_again_and_again_is_told_once_an_hour(
+    chat: Chat, monkeypatch: pytest.MonkeyPatch, telling: SyncPrefectClient
+) -> None:
+    monkeypatch.setenv(VARIABLE, "custom-webhook/team")
+    about = [{"request": {"name": name}} for name in ("damped", "damped", "other")]
+    first, second, other = (_fails(telling, _a_cry, [], each) for each in about)
+    chat.works = False
+    monkeypatch.setattr(notifying.send, "retry_delay_seconds", 0)
+    _tell_of(first)
+    chat.works = True
+    for run_id in (first, second, other, first):
+        _tell_of(run_id)
+    told = [message["subject"] for message in chat.heard]
+    assert told == [f"Failed: {run_id}" for run_id in (first, other)]
+    _tell_of(second, again_after_minutes=0)
+    _tell_of(second, again_after_minutes=1e-4)
+    assert len(chat.heard) == 4
+    for _ in range(2):
+        tell(TellRequest(subject="The automation x could not act"))
+    assert len(chat.heard) == 5
+
+
+def test_a_promotion_that_nobody_answered_is_told_by_the_flow_that_closes_it_alone(
+    chat: Chat, monkeypatch: pytest.MonkeyPatch, telling: SyncPrefectClient
+) -> None:
+    monkeypatch.setenv(VARIABLE, "custom-webhook/team")
+    asked = {"request": {"name": "m", "version": "1.0.0"}}
+    refused = _fails(telling, promote_model, [], asked)
+    undecided = _fails(telling, promote_model, [], asked, Suspended(timeout_seconds=0))
+    _tell_of(undecided)
+    assert chat.heard == []
+    _tell_of(refused)
+    assert len(chat.heard) == 1
 
 
 @pytest.mark.parametrize(
