@@ -23,7 +23,7 @@ from brixa_flows.tasks.requests import QueuedRequest
 from brixa_flows.tasks.turns import await_turn
 
 _FLOW = "deploy_model"
-# Large models load for minutes, in a trial and again in each replica.
+# Where no heartbeats tell: large models load for minutes, in each replica again.
 _RUNS_AT_MOST = timedelta(hours=1)
 
 

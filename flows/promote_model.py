@@ -27,7 +27,7 @@ from brixa_flows.tasks.requests import QueuedRequest
 from brixa_flows.tasks.turns import await_turn
 
 _ATTEMPTS = 3
-# It takes seconds while it runs.
+# Where no heartbeats tell: it takes seconds while it runs.
 _RUNS_AT_MOST = timedelta(minutes=15)
 
 

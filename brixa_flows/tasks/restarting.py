@@ -30,14 +30,13 @@ from prefect.states import Crashed, Scheduled
 from prefect.utilities.urls import url_for
 
 from brixa_flows.tasks.asking import asking_prefect
+from brixa_flows.tasks.heartbeats import gives_signs_of_life
 from brixa_flows.tasks.remote import remote_task
 
 __all__ = ["DeadRun", "restart_dead_runs"]
 
 TAG = "brixa"
 RESTARTED = "AwaitingRestart"
-_HEARTBEAT = "prefect.flow-run.heartbeat"
-_HEARTBEATS = "PREFECT_FLOWS_HEARTBEAT_FREQUENCY"
 _GIVEN_UP = "its process died again and again"
 _RESTARTS_AT_MOST = 3
 _CRASHED_WITHIN = timedelta(days=1)
@@ -101,7 +100,7 @@ def _dead(
             continue
         elif state.is_pending():
             yield run, f"a worker took it at {state.timestamp:%H:%M} UTC and never ran it"
-        elif _is_silent(client, run, now - silent_for):
+        elif gives_signs_of_life(client, run, now - silent_for) is False:
             yield run, f"no sign of life for {silent_for.total_seconds():.0f} s"
 
 
@@ -116,34 +115,6 @@ def _runs_of_the_loop(client: SyncPrefectClient) -> Iterator[FlowRun]:
         limit=_PAGE,
     )
     return iter(cast("list[Any]", found))
-
-
-def _is_silent(client: SyncPrefectClient, run: FlowRun, since: datetime) -> bool:
-    """Whether heartbeats are due and none came; without any nobody can tell."""
-    if _heartbeats(client, run, since):
-        return False
-    return _asks_for_heartbeats(client, run) or _heartbeats(client, run, None)
-
-
-def _heartbeats(
-    client: SyncPrefectClient, run: FlowRun, since: datetime | None
-) -> bool:
-    about = {"event": {"name": [_HEARTBEAT]}}
-    about["resource"] = {"id": [f"prefect.flow-run.{run.id}"]}
-    begin = since or run.created or datetime.now(UTC) - _CRASHED_WITHIN
-    query = {**about, "occurred": {"since": begin.isoformat()}}
-    answer = client.request(
-        "POST", "/events/filter", json={"filter": query, "limit": 1}
-    )
-    return bool(answer.json()["events"])
-
-
-def _asks_for_heartbeats(client: SyncPrefectClient, run: FlowRun) -> bool:
-    if run.deployment_id is None:
-        return False
-    deployment = client.read_deployment(run.deployment_id)
-    environment = (deployment.job_variables or {}).get("env") or {}
-    return bool(environment.get(_HEARTBEATS))
 
 
 def _restart(client: SyncPrefectClient, run: FlowRun, why: str) -> DeadRun:

@@ -4,7 +4,7 @@ Promotions of a model take turns, and roll-outs of a deployment. A promotion may
 a person for days and its process ends meanwhile, so no lock of a process or with a lease
 can be held for it. The server's own list of runs is the queue instead: a run goes on when
 every run that was made before it, about the same thing in the same registry, is over,
-however it ended. So nothing can be left behind locked.
+however it ended or died. So nothing can be left behind locked.
 
 The queue keeps the order. That nobody displaces a version that it was not compared with
 is kept by the registry itself, whoever moves: ``transition(replacing=)``.
@@ -35,6 +35,7 @@ from prefect.states import Scheduled
 from pydantic import ValidationError
 
 from brixa_flows.tasks.asking import asking_prefect
+from brixa_flows.tasks.heartbeats import gives_signs_of_life
 from brixa_flows.tasks.remote import remote_task
 from brixa_flows.tasks.requests import QueuedRequest
 
@@ -48,6 +49,8 @@ _UNDER_WAY = [
     StateType.PAUSED,
     StateType.CANCELLING,
 ]
+# Twice what `reconcile` needs to find it and start it again, in its old place.
+SILENT_FOR = timedelta(minutes=15)
 _SHORTEST, _LONGEST = timedelta(seconds=5), timedelta(minutes=5)
 _PAGE = 200
 
@@ -61,7 +64,8 @@ def await_turn(flow: str, request: QueuedRequest, runs_at_most: timedelta) -> No
     Args:
         flow: Name of the flow.
         request: The parameters of this run.
-        runs_at_most: A run that says for longer that it runs died unnoticed.
+        runs_at_most: A run that sends no heartbeats and says for longer that it runs
+            died unnoticed.
 
     Raises:
         Pause: If it is not this run's turn and the run comes back later.
@@ -86,7 +90,7 @@ def earlier_run(flow: str, request: QueuedRequest, runs_at_most: timedelta) -> s
     Args:
         flow: Name of the flow.
         request: The parameters of this run.
-        runs_at_most: A run that says for longer that it runs died unnoticed.
+        runs_at_most: How long one without heartbeats is believed that it runs.
 
     Returns:
         Name of the first run in the queue; empty if that is this one.
@@ -101,8 +105,8 @@ def earlier_run(flow: str, request: QueuedRequest, runs_at_most: timedelta) -> s
             run
             for run in _under_way(client, flow)
             if _place(run) < place
-            and _counts(run, now, runs_at_most)
             and _queue(run, type(request)) == request.queue
+            and _counts(client, run, now, runs_at_most)
         ]
     return min(earlier, key=_place).name if earlier else ""
 
@@ -126,15 +130,21 @@ def _under_way(client: SyncPrefectClient, flow: str) -> Iterator[FlowRun]:
         offset += _PAGE
 
 
-def _counts(run: FlowRun, now: datetime, runs_at_most: timedelta) -> bool:
-    """Whether it is waited for; one that died unnoticed holds nobody up for ever."""
+def _counts(
+    client: SyncPrefectClient, run: FlowRun, now: datetime, runs_at_most: timedelta
+) -> bool:
+    """Whether it is waited for: as long as it lives, and no longer."""
     state = run.state
     if state is None:
         return False
     if state.is_scheduled():  # a person's plan for tomorrow holds nobody up
         due = run.expected_start_time
         return bool(run.run_count) or state.name == WAITING or not due or due <= now
-    return state.is_paused() or now - state.timestamp < runs_at_most
+    age = now - state.timestamp
+    if state.is_paused() or age < min(SILENT_FOR, runs_at_most):
+        return True
+    alive = gives_signs_of_life(client, run, now - SILENT_FOR)
+    return age < runs_at_most if alive is None else alive
 
 
 def _queue(run: FlowRun, kind: type[QueuedRequest]) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
@@ -16,7 +16,10 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Crashed, Pending, Running
 
 from brixa_flows.demo.stack import PrefectStack, wait_until
+from brixa_flows.tasks import turns
+from brixa_flows.tasks.requests import QueuedRequest
 from brixa_flows.tasks.restarting import DeadRun, restart_dead_runs
+from brixa_flows.tasks.turns import earlier_run
 
 HEARTBEATS = {"env": {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30"}}
 NEVER = 3600.0
@@ -47,15 +50,28 @@ def client(stack: PrefectStack) -> Iterator[SyncPrefectClient]:
             yield client
 
 
+class Turn(QueuedRequest):
+    """Runs about one thing take turns."""
+
+    about: str
+
+    @property
+    def queue(self) -> tuple[str, ...]:
+        return (self.about,)
+
+
 def _run(client: SyncPrefectClient, state: State, tag: str = "brixa") -> UUID:
-    """A run of a deployment, in a state."""
+    """A run of a deployment, in a state, with the first place in a queue of its own."""
     deployment = client.create_deployment(
         client.create_flow(some_step),
         name=f"dies-{tag}",
         tags=[tag],
         job_variables=HEARTBEATS,
     )
-    run = client.create_flow_run_from_deployment(deployment, name=uuid4().hex)
+    name = uuid4().hex
+    run = client.create_flow_run_from_deployment(
+        deployment, name=name, parameters={"request": {"about": name}}
+    )
     client.set_flow_run_state(run.id, state, force=True)
     return run.id
 
@@ -105,12 +121,27 @@ def test_a_run_that_gives_no_sign_of_life_is_started_again_and_one_that_does_is_
     time.sleep(APART_SECONDS)
     last = _beat(client, alive)
     silent_for = (datetime.now(UTC) - last).total_seconds() + APART_SECONDS / 2
+    monkeypatch.setattr(turns, "SILENT_FOR", timedelta(seconds=silent_for))
+    assert _first(client, monkeypatch, names[alive], timedelta(0)) == names[alive]
+    assert _first(client, monkeypatch, names[dead], timedelta(hours=1)) == ""
     found = _look(client, monkeypatch, silent_for)
     assert found[names[dead]].why.startswith("no sign of life for ")
     assert "a worker took it" in found[names[taken]].why
     assert not {names[alive], names[foreign]} & found.keys()
     for run_id in (dead, taken):
         assert client.read_flow_run(run_id).state_name == "AwaitingRestart"
+
+
+def _first(
+    client: SyncPrefectClient,
+    monkeypatch: pytest.MonkeyPatch,
+    queue: str,
+    runs_at_most: timedelta,
+) -> str:
+    """Whom a new run waits for that stands in a queue."""
+    me = client.create_flow_run(some_step)
+    monkeypatch.setenv("PREFECT__RUNTIME__FLOW_RUN__ID", str(me.id))
+    return earlier_run.fn(some_step.name, Turn(about=queue), runs_at_most)
 
 
 def _beat(client: SyncPrefectClient, run_id: UUID) -> datetime:
