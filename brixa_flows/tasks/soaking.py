@@ -18,7 +18,12 @@ from prefect import get_run_logger
 
 from brixa_flows.deployment import EndpointClient, ModelDeployer
 from brixa_flows.errors import DatasetError, DeploymentError
-from brixa_flows.evaluation import EvaluationResult, ModelEvaluator
+from brixa_flows.evaluation import (
+    Comparison,
+    EvaluationResult,
+    GatePolicy,
+    ModelEvaluator,
+)
 from brixa_flows.prediction import as_batches
 from brixa_flows.registry import ModelRegistry
 from brixa_flows.serializers.base import Prediction
@@ -252,7 +257,33 @@ def _judge(
         )
     except DeploymentError as err:
         return {}, [str(err)]
-    return dict(judged.metrics), gates.decide(judged).reasons
+    compared = _compare(registry, result, rows, gates)
+    return dict(judged.metrics), gates.decide(judged, compared).reasons
+
+
+def _compare(
+    registry: ModelRegistry, result: EvaluationResult, rows: Any, gates: GatePolicy
+) -> Comparison | None:
+    """With production on the same rows, if a gate asks for it and there is one.
+
+    Both are asked here: the endpoint serves the version that is sealed, and a second
+    round of requests would be no even traffic.
+    """
+    baseline = registry.production_version(result.model_name)
+    if baseline in (None, result.version) or not gates.needs_comparison:
+        return None
+    return ModelEvaluator(registry).compare(
+        result.model_name,
+        str(baseline),
+        result.version,
+        rows,
+        gates.metrics or None,
+        target=result.dataset.target,
+        dataset_name=result.dataset.name,
+        slices=gates.compared_slices,
+        task=result.task,
+        positive=result.positive,
+    )
 
 
 def _report(

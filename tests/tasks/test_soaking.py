@@ -34,6 +34,7 @@ from brixa_flows.evaluation import (
 from brixa_flows.events import GateRefused, ModelDeployed, ModelSoaked
 from brixa_flows.registry import ModelRegistry
 from brixa_flows.tasks.opening import open_registry
+from brixa_flows.tasks.soaking import SoakRules, soak
 from flows.soak_model import SoakRequest, soak_model
 from tests.conftest import copy_template
 
@@ -99,9 +100,13 @@ def _save_blocks(folder: Path) -> None:
     )
     documents: list[Any] = [(BLOCK, described.storage), (BLOCK, described.backend)]
     documents.append((BLOCK, described))
-    for name, least in (("good", 0.6), ("perfect", 0.9999)):
-        policy = GatePolicy([Gate("roc_auc", min=least)])
-        documents.append((name, BrixaGatePolicy.from_policy(policy)))
+    gates = {
+        "good": Gate("roc_auc", min=0.6),
+        "perfect": Gate("roc_auc", min=0.9999),
+        "better": Gate("roc_auc", better_than="production"),
+    }
+    for name, gate in gates.items():
+        documents.append((name, BrixaGatePolicy.from_policy(GatePolicy([gate]))))
     assert len([*save_documents(documents)]) == len(documents)
 
 
@@ -144,6 +149,22 @@ def test_a_version_that_stands_goes_on_with_a_comparison_with_production_as_it_i
     assert soaked["policy"] == "production"  # it was saved by hand
     evaluated = registry.evaluations(NAME, "1.0.1")[-1]
     assert soaked["dataset_digest"] == evaluated["dataset"]["digest"]
+
+
+def test_a_gate_that_compares_asks_the_version_in_production_on_the_same_rows(
+    registry: ModelRegistry, rows: pd.DataFrame
+) -> None:
+    rules = SoakRules(0, 20, 0, 30_000, "better")
+
+    def reasons() -> list[str]:
+        return soak.fn(BLOCK, NAME, "1.0.1", f"{NAME}-staging", rules).reasons
+
+    assert reasons() == []
+    _add_version(registry, rows, [1.0, 0.0])  # as good as 1.0.1
+    registry.transition(NAME, "1.0.2", "production", actor="bob")
+    [reason] = reasons()
+    registry.rollback(NAME, reason="of the test")
+    assert "1.0.2" in reason and "not surely better" in reason, reason
 
 
 def test_slow_or_poor_answers_keep_a_version_out_of_production_and_say_why(
