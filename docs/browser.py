@@ -147,6 +147,47 @@ class Browser:
         missing = [text for text in texts if text not in shown]
         raise BrowserError(f"{url} does not show {missing}, but: {shown[:500]!r}")
 
+    def click(self, selector: str, text: str = "") -> None:
+        """Click on the first element that a CSS selector finds, as a mouse does.
+
+        Args:
+            selector: Of the element, for which is waited.
+            text: What it must say, and nothing else.
+
+        Raises:
+            BrowserError: If there is none within a minute.
+        """
+        find = (
+            f"[...document.querySelectorAll({json.dumps(selector)})].find(each =>"
+            f" !{json.dumps(text)} || each.innerText.trim() == {json.dumps(text)})"
+        )
+        script = (
+            f"(() => {{const found = {find}; if (!found) return null;"
+            "found.scrollIntoView({block: 'center', behavior: 'instant'});"
+            "const at = found.getBoundingClientRect();"
+            "return [at.x + at.width / 2, at.y + at.height / 2]})()"
+        )
+        deadline = time.monotonic() + _ANSWER_SECONDS
+        before, place = None, self.run(script)
+        while place is None or place != before:  # until it is there and moves no more
+            if time.monotonic() > deadline:
+                raise BrowserError(f"there is no {selector} {text!r} to click on")
+            time.sleep(_POLL_SECONDS)
+            before, place = place, self.run(script)
+        for kind in ("mousePressed", "mouseReleased"):
+            self.ask(
+                "Input.dispatchMouseEvent",
+                type=kind,
+                x=place[0],
+                y=place[1],
+                button="left",
+                clickCount=1,
+            )
+
+    def write(self, text: str) -> None:
+        """Type into what was clicked on."""
+        self.ask("Input.insertText", text=text)
+
     def _rests(self) -> bool:
         """Whether the page asked its server for nothing more for a while."""
         asked = self.run(

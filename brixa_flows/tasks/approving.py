@@ -126,13 +126,21 @@ def ask_person(registry: str, question: Question, report: Callable[[], str]) -> 
         waiting = _event(question, rule.timeout_seconds, rule.tell)
         announce_whole(registry, waiting, waiting.event_id(runtime.flow_run.id, key))
         tell_of_waiting_approval(name, version, question.stage, waiting.deadline)
-    form = Answer.with_initial_data(description=text)
+    form = Answer.with_initial_data(description=_for_form(text))
     timeout = rule.timeout_seconds
     if suspends:
         return suspend_flow_run(wait_for_input=form, timeout=timeout, key=key)
     return pause_flow_run(
         wait_for_input=form, timeout=timeout, key=key, poll_interval=_POLL_SECONDS
     )
+
+
+def _for_form(text: str) -> str:
+    """The report as the form's narrow head: a smaller title, and what is asked below.
+
+    The UI shows the fields under it, which is out of sight at first.
+    """
+    return text and f"*Your decision, name and reason: below the plots.*\n\n##{text}"
 
 
 def _key_of(question: Question, state: str) -> tuple[str, bool]:

@@ -6,7 +6,7 @@ inline SVG do not.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from urllib.parse import quote
 
 from brixa_flows.drift import DriftReport, DriftVerdict
@@ -187,8 +187,15 @@ def approval_report(
             f"> The comparison is with {comparison.baseline}, but "
             f"{holder or 'no version'} is there now."
         )
-    parts += [f"![{caption}]({uri})" for caption, uri in pictures]
-    return "\n\n".join(parts)
+    return "\n\n".join([*parts, *_beside(pictures)])
+
+
+def _beside(pictures: Sequence[tuple[str, str]]) -> Iterator[str]:
+    """Pictures in rows of two; a table is all that markdown has for that."""
+    for begin in range(0, len(pictures), 2):
+        pair = pictures[begin : begin + 2]
+        captions = [caption for caption, _ in pair]
+        yield table(captions, [[f"![{caption}]({uri})" for caption, uri in pair]])
 
 
 def _verdicts(comparison: Comparison) -> str:

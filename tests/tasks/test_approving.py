@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextvars
 import json
+import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,9 +46,11 @@ from brixa_flows.events import ApprovalWaiting, GateRefused, ModelPromoted
 from brixa_flows.registry import ModelRegistry
 from brixa_flows.tasks.answering import answer_approval, waiting_approvals
 from brixa_flows.tasks.opening import open_registry
+from docs.browser import Browser
 from flows.promote_model import PromoteRequest, promote_model
 from flows.refuse_undecided import UndecidedRequest, refuse_undecided
 from tests.backends import copy_template
+from tests.requirements_present import require
 
 BLOCK = "asks-people"
 ACCURATE = Gate("accuracy", min=0.6)
@@ -396,8 +399,13 @@ def test_an_answer_about_another_production_is_not_used_and_a_person_asked_anew(
     assert (str(last.replaced), last.reason) == ("1.0.2", "better than 1.0.2 too")
 
 
-def test_the_question_shows_the_comparison_and_plots(
-    registry: ModelRegistry, client: SyncPrefectClient, name: str, rows: pd.DataFrame
+def test_a_person_sees_the_comparison_and_plots_in_a_browser_and_approves_there(
+    registry: ModelRegistry,
+    client: SyncPrefectClient,
+    name: str,
+    rows: pd.DataFrame,
+    stack: PrefectStack,
+    tmp_path: Path,
 ) -> None:
     compared = ModelEvaluator(registry).compare(
         name, "1.0.0", "1.0.1", rows, ["accuracy"], target="late"
@@ -411,8 +419,42 @@ def test_the_question_shows_the_comparison_and_plots(
     text = httpx.get(address, timeout=20).json()
     assert f"May {name} 1.0.1 go into production in place of 1.0.0?" in text
     assert "| accuracy |" in text
-    assert text.count("](data:image/png;base64,") >= 3
+    pictures = text.count("](data:image/png;base64,")
+    assert pictures >= 3
     assert len(text) < 1_000_000
+
+    program = shutil.which("chromium") or shutil.which("google-chrome")
+    require("Chromium", program is not None)
+    with Browser(str(program)) as browser:
+        page = f"{stack.ui_url}/v2/runs/flow-run/{promotion.id}"
+        browser.open(page, "Suspended")
+        browser.click("button", "Open menu")
+        browser.click("[role=menuitem]", "Resume")
+        browser.click("[role=dialog] button", "Resume")  # without an answer
+        _wait_for_text(browser, "'name' is a required property")
+        shown = str(browser.run("document.querySelector('[role=dialog]').innerText"))
+        assert f"May {name} 1.0.1 go into production" in shown
+        assert "accuracy" in shown and "not worse" in shown
+        drawn = "[...document.querySelectorAll('[role=dialog] img')]"
+        drawn += ".filter(each => each.naturalWidth > 100).length"
+        assert browser.run(drawn) == pictures
+        browser.picture(tmp_path / "form.png")
+        for label, answer in (("Name", "ada"), ("Reason", "better on rain")):
+            browser.click("[role=dialog] label", label)
+            browser.write(answer)
+        browser.click("[aria-label='Select Decision']")
+        browser.click("[role=option]", "approve")
+        browser.click("[role=dialog] button", "Resume")
+        _wait_for_text(browser, "Flow run resumed")
+    assert promotion.execute() == "Completed"
+    last = registry.stage_history(name)[-1]
+    assert (last.actor, last.reason) == ("ada (approved in Prefect)", "better on rain")
+    assert _production(registry, name) == "1.0.1"
+
+
+def _wait_for_text(browser: Browser, text: str) -> None:
+    script = f"document.body.innerText.includes({json.dumps(text)})"
+    wait_until(lambda: bool(browser.run(script)), 30, f"the page to say {text}")
 
 
 def test_a_flow_that_a_script_calls_waits_in_its_own_process(
