@@ -21,14 +21,22 @@ _INTERRUPTED_BASE = 128
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder that keeps all it writes; made afresh.",
 )
+@click.option(
+    "--prefect-database",
+    default="",
+    metavar="URL",
+    help="Database of its Prefect, such as postgresql+asyncpg://USER@HOST/EMPTY; "
+    "without it a file of sqlite in the folder. What it writes there stays.",
+)
 @click.option("--keep", is_flag=True, help="Leave the UIs and the endpoint running.")
 @click.option("--stop", is_flag=True, help="Stop what --keep left running.")
-def demo(home: Path, keep: bool, stop: bool) -> None:
+def demo(home: Path, prefect_database: str, keep: bool, stop: bool) -> None:
     """Play the whole loop on real flights, with a Prefect server of its own."""
     if keep and stop:
         raise click.UsageError("--keep and --stop exclude each other")
     running = importlib.import_module("brixa_flows.demo.running")
-    folder = importlib.import_module("brixa_flows.demo.home").DemoHome(home)
+    homes = importlib.import_module("brixa_flows.demo.home")
+    folder = homes.DemoHome(home, prefect_database)
     if stop:
         ended = running.stop_demo(folder)
         click.echo(f"stopped {ended} processes of the demo in {folder.path}")

@@ -30,6 +30,8 @@ class DemoHome:
 
     Args:
         path: The folder; made by :meth:`make_fresh`.
+        prefect_database: URL of the database of the demo's Prefect; empty is a file of
+            sqlite in the folder.
 
     Attributes:
         path: Absolute path of the folder.
@@ -40,8 +42,9 @@ class DemoHome:
         links: What KEEP=1 left running.
     """
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, prefect_database: str = "") -> None:
         self.path = Path(path).resolve()
+        self._prefect_database = prefect_database
         self.prefect = self.path / "prefect"
         self.storage = self.path / "storage"
         self.data = self.path / "data"
@@ -89,6 +92,9 @@ class DemoHome:
     def environment(self, port: int) -> dict[str, str]:
         """Environment of the demo's processes; nothing of the caller's own set-up.
 
+        A server or database that the caller's ``PREFECT_`` variables name is a team's:
+        the demo would put its deployments and automations there.
+
         Args:
             port: Loopback port of the Prefect server.
         """
@@ -106,6 +112,7 @@ class DemoHome:
             "MPLBACKEND": "Agg",
             "OMP_NUM_THREADS": "1",  # many small processes: spinning threads cost more
             "PREFECT_HOME": str(self.prefect),
+            **self._database(),
             "PREFECT_API_URL": api_url,
             "PREFECT_SERVER_UI_API_URL": api_url,
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -115,6 +122,11 @@ class DemoHome:
             "BRXA_STORAGE_PATH": str(self.storage),
             "BRXA_TRACKING_URI": self.tracking_uri,
         }
+
+    def _database(self) -> dict[str, str]:
+        if not self._prefect_database:
+            return {}
+        return {"PREFECT_SERVER_DATABASE_CONNECTION_URL": self._prefect_database}
 
     def keep_links(self, links: dict[str, Any]) -> None:
         """Write down what was left running."""
