@@ -82,7 +82,8 @@ def _keys(event: str) -> frozenset[str]:
 def _labels(event: str) -> set[str]:
     """Labels of an event beside its resource's id and name."""
     found = EVENTS[event]
-    example = found.model_construct(**dict.fromkeys(found.model_fields, ""))
+    nothing: dict[str, Any] = dict.fromkeys(found.model_fields, "")
+    example = found.model_construct(**nothing)
     return {label for label in example.resource() if label.startswith(_LABEL)}
 
 
@@ -114,7 +115,8 @@ def _is_rendered(value: Any) -> bool:
 def _refusal(facts: FieldInfo, value: Any) -> str:
     """Why a field refuses a value, as it comes to a run: through JSON."""
     try:
-        adapter = TypeAdapter(Annotated[facts.annotation, facts])
+        wanted: Any = Annotated[facts.annotation, facts]
+        adapter: TypeAdapter[Any] = TypeAdapter(wanted)
         adapter.validate_json(json.dumps(value, default=str))
     except ValidationError as err:
         return "; ".join(fault["msg"] for fault in err.errors())
