@@ -21,6 +21,8 @@ _LOG = logging.getLogger(__name__)
 # Clocks of storage and of this machine differ, and a record may show a while late.
 _OVERLAP = timedelta(minutes=15)
 OLDER_THAN = timedelta(minutes=2)
+# Prefect writes what it took within 5 s by default.
+WRITTEN_WITHIN = timedelta(seconds=30)
 RECOVER_EVERY = timedelta(days=1)
 
 
@@ -52,7 +54,8 @@ class Reconciler:
         deliver: Sends an event, and returns when the orchestrator took it.
         arrived: Which of some events the orchestrator has; without it what was
             delivered is believed to be there.
-        older_than: Age from which an event counts as lost, and since its delivery.
+        older_than: Age from which an event counts as lost; after a delivery, if that is
+            longer than the orchestrator may take to write it.
         recover_every: How often ``recover()`` runs though nothing asks for it.
     """
 
@@ -83,8 +86,7 @@ class Reconciler:
         started, progress = self._outbox.begin(), self._outbox.progress()
         since = (progress.through or started) - _OVERLAP
         found = {owed.event_id: owed for owed in self._announced(started, since)}
-        missing = self._missing(found, begun - self._older_than)
-        late = sorted(missing, key=lambda each: each.at)
+        late = sorted(self._missing(found, begun), key=lambda each: each.at)
         for each in late:
             self._deliver(each.payload, each.event_id)
             self._outbox.mark_delivered(each.event_id)
@@ -95,18 +97,23 @@ class Reconciler:
             self._outbox.keep_progress(Progress(begun, begun))
         return Reconciled(tuple(each.payload for each in late), tuple(repaired))
 
-    def _missing(self, found: Mapping[UUID, Owed], until: datetime) -> list[Owed]:
-        """What was not delivered, or was and did not arrive; nothing so late as until."""
+    def _missing(self, found: Mapping[UUID, Owed], now: datetime) -> list[Owed]:
+        """What was not delivered, or was and did not arrive, each in its time."""
         marks = {each: self._outbox.delivered_at(each) for each in found}
         sent = [each for each, at in marks.items() if at is not None]
         there = set(self._arrived(sent)) if sent else set()
         for event_id in there:
             self._outbox.settle(event_id)
-        return [
-            owed
-            for event_id, owed in found.items()
-            if event_id not in there and (marks[event_id] or owed.at) <= until
-        ]
+        missing = []
+        for event_id in found.keys() - there:
+            owed, delivered_at = found[event_id], marks[event_id]
+            if delivered_at is None:
+                is_late = now - owed.at >= self._older_than
+            else:
+                patience = max(self._older_than, WRITTEN_WITHIN)
+                is_late = now - delivered_at >= patience
+            missing += [owed] * is_late
+        return missing
 
     def _announced(self, started: datetime, since: datetime) -> Iterator[Owed]:
         """What owes an event and is pending, recent, or not marked."""
