@@ -5,24 +5,31 @@
 
 A calibrated classifier of two overlapping normal classes at each prevalence, and a
 regression with normal errors. The truth is the metric of four million other rows, but
-for the RMSE, which is 1. Shares outside of 93-97 % are marked.
+for the RMSE, which is 1. Shares outside of 93-97 % are marked. At last rows of three
+classes that are summed up and not kept, of which the rarest has some 40 of 20,000.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 
 import numpy as np
 
 from brixa_flows.evaluation._sklearn import value_of
-from brixa_flows.evaluation.measuring import interval_of
+from brixa_flows.evaluation.measuring import Found, interval_of
 from brixa_flows.evaluation.metrics import METRICS
 from brixa_flows.evaluation.outcomes import Outcomes
+from brixa_flows.evaluation.streaming.summary import Summary
+from brixa_flows.evaluation.streaming.summed_metrics import found_in_summary
 
 CLASSIFIER = ("accuracy", "f1", "roc_auc", "log_loss")
 ROWS = (200, 2_000)
 TRUTH_ROWS = 4_000_000
 SEPARATION = 1.5
+RARE_SHARES = (0.6, 0.398, 0.002)
+RARE_ROWS = 20_000
+SUMMED_UP = ("roc_auc", "roc_auc_ovo", "average_precision", "d2_log_loss_score")
 
 
 def classifier(rows: int, seed: int, prevalence: float) -> Outcomes:
@@ -43,6 +50,42 @@ def regression(rows: int, seed: int) -> Outcomes:
     generator = np.random.default_rng(seed)
     truth = generator.normal(size=rows)
     return Outcomes("regression", truth, truth + generator.normal(size=rows))
+
+
+def three_classes(rows: int, seed: int) -> Outcomes:
+    """Scores of three normal classes, the last of which is rare."""
+    generator = np.random.default_rng(seed)
+    truth = generator.choice(3, size=rows, p=RARE_SHARES)
+    measures = generator.normal(size=(rows, 3))
+    measures[np.arange(rows), truth] += SEPARATION
+    odds = SEPARATION * measures + np.log(RARE_SHARES)
+    shares = np.exp(odds - odds.max(axis=1, keepdims=True))
+    shares /= shares.sum(axis=1, keepdims=True)
+    answers = shares.argmax(axis=1)
+    return Outcomes("multiclass", truth, answers, shares, (0, 1, 2), known=3)
+
+
+def summed_up(outcomes: Outcomes, names: Sequence[str], seed: int) -> Found:
+    """What sums of four batches tell."""
+    metrics = [METRICS[name] for name in names]
+    summary = Summary(outcomes, metrics, seed=seed)
+    for rows in np.array_split(np.arange(outcomes.rows), 4):
+        summary.fold(outcomes.take(rows))
+    return found_in_summary(summary, metrics, seed)
+
+
+def tell_summed_up(runs: range) -> None:
+    """Intervals of rows that are not kept."""
+    whole = three_classes(TRUTH_ROWS // 4, 10**6)
+    truths = {name: value_of(METRICS[name], whole) for name in SUMMED_UP}
+    found: dict[str, list[bool]] = {name: [] for name in SUMMED_UP}
+    for seed in runs:
+        told = summed_up(three_classes(RARE_ROWS, seed), SUMMED_UP, seed)
+        for name, hits in found.items():
+            low, high = told.intervals[name]
+            hits.append(bool(low <= truths[name] <= high))
+    for name, hits in found.items():
+        tell(name, f"summed up, {RARE_ROWS:,}", hits)
 
 
 def both_classes(outcomes: Outcomes) -> bool:
@@ -88,6 +131,7 @@ def main() -> None:
     for rows in ROWS:
         hits = [covers(name, regression(rows, seed), 1.0, seed) for seed in runs]
         tell(name, f"n = {rows:,}", hits)
+    tell_summed_up(runs)
 
 
 if __name__ == "__main__":

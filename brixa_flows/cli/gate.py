@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from brixa_flows.cli.workspace import MODEL_REF, Workspace, as_json, json_option
+from brixa_flows.cli.workspace import (
+    MODEL_REF,
+    Workspace,
+    as_json,
+    exact_rows_option,
+    json_option,
+)
 from brixa_flows.errors import EvaluationError
 from brixa_flows.refs import ModelRef
 
@@ -33,6 +39,7 @@ __all__ = ["gate"]
 @click.option(
     "--junit", type=click.Path(dir_okay=False), help="Write a test case a gate here."
 )
+@exact_rows_option
 @json_option
 @click.pass_obj
 def gate(
@@ -42,6 +49,7 @@ def gate(
     dataset: str | None,
     target: str | None,
     junit: str | None,
+    exact_rows: int,
     json_output: bool,
 ) -> None:
     """Ask the gates of a policy about a version; exits with 3 when one says no.
@@ -53,7 +61,7 @@ def gate(
 
     gates = GatePolicy.from_file(policy)
     registry = workspace.registry
-    evaluator = ModelEvaluator(registry)
+    evaluator = ModelEvaluator(registry, exact_rows=exact_rows)
     version = registry.resolve(ref.name, ref.spec)
     if dataset is None:
         result = _last(registry, evaluator, ref.name, version)

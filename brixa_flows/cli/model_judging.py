@@ -11,6 +11,7 @@ from brixa_flows.cli.workspace import (
     MODEL_REF,
     Workspace,
     as_json,
+    exact_rows_option,
     json_option,
     print_table,
 )
@@ -29,6 +30,7 @@ __all__ = ["compare", "evaluate", "leaderboard", "report"]
 @click.option("--metric", "metrics", multiple=True, help="Repeat for several.")
 @click.option("--slice", "slices", multiple=True, help="Column to judge by its values.")
 @click.option("--again", is_flag=True, help="Also if it is known from before.")
+@exact_rows_option
 @json_option
 @click.pass_obj
 def evaluate(
@@ -39,13 +41,14 @@ def evaluate(
     metrics: tuple[str, ...],
     slices: tuple[str, ...],
     again: bool,
+    exact_rows: int,
     json_output: bool,
 ) -> None:
     """Judge a version on a CSV or Parquet file (or glob)."""
     from brixa_flows.evaluation import ModelEvaluator
 
     registry = workspace.registry
-    result = ModelEvaluator(registry).evaluate(
+    result = ModelEvaluator(registry, exact_rows=exact_rows).evaluate(
         model_name=ref.name,
         version=registry.resolve(ref.name, ref.spec),
         dataset=dataset,
@@ -151,6 +154,7 @@ def compare(
 @click.option("--against", help="Test the others against this one, not the best.")
 @click.option("--margin", default=0.0, help="How much worse is still not worse.")
 @click.option("--html", type=click.Path(dir_okay=False), help="Write it as a page.")
+@exact_rows_option
 @json_option
 @click.pass_obj
 def leaderboard(
@@ -163,6 +167,7 @@ def leaderboard(
     against: str | None,
     margin: float,
     html: str | None,
+    exact_rows: int,
     json_output: bool,
 ) -> None:
     """Rank the versions of NAME on the same rows, and test them against the best.
@@ -172,7 +177,7 @@ def leaderboard(
     """
     from brixa_flows.evaluation import ModelEvaluator, render_leaderboard_html
 
-    board = ModelEvaluator(workspace.registry).leaderboard(
+    board = ModelEvaluator(workspace.registry, exact_rows=exact_rows).leaderboard(
         name,
         dataset,
         list(metrics) or None,

@@ -26,6 +26,7 @@ __all__ = [
     "MODEL_REF",
     "Workspace",
     "as_json",
+    "exact_rows_option",
     "json_option",
     "parse_moment",
     "print_folded",
@@ -130,6 +131,17 @@ def json_option(function: Callable[..., Any]) -> Callable[..., Any]:
     """The ``--json`` flag of every command that prints data."""
     return click.option(
         "--json", "json_output", is_flag=True, help="Print JSON to standard output."
+    )(function)
+
+
+def exact_rows_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The ``--exact-rows`` option of every command that judges rows."""
+    return click.option(
+        "--exact-rows",
+        type=click.IntRange(min=0),
+        default=1_000_000,
+        show_default=True,
+        help="Up to how many rows are kept; of more, sums.",
     )(function)
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from brixa_flows.evaluation.calibration import calibration_draws
 from brixa_flows.evaluation.confusion import confusion_draws
 from brixa_flows.evaluation.costs import cost_draws
-from brixa_flows.evaluation.intervals import mean_draws
+from brixa_flows.evaluation.intervals import largest_draws, mean_draws
 from brixa_flows.evaluation.metric import Metric
 from brixa_flows.evaluation.multilabel import count_draws
 from brixa_flows.evaluation.outcomes import Outcomes, Task
@@ -28,7 +28,7 @@ from brixa_flows.evaluation.ranking import (
 )
 from brixa_flows.evaluation.terms import explained_draws, terms_of
 
-__all__ = ["Valuer", "counted", "draws_of"]
+__all__ = ["Valuer", "counted", "draws_of", "largest_rows"]
 
 Floats: TypeAlias = NDArray[np.float64]
 Valuer: TypeAlias = Callable[[Metric, Outcomes], float]
@@ -37,6 +37,7 @@ _Counted: TypeAlias = Callable[[Outcomes, NDArray[Any]], Floats]
 
 _BOOTSTRAP_DRAWS = 500
 _BOOTSTRAP_ROWS = 5_000
+_LARGEST = 50
 
 
 def draws_of(
@@ -63,6 +64,8 @@ def draws_of(
         return cost_draws(metric.name, models, generator)
     if metric.method == "auc":
         return area_draws(models, generator)
+    if metric.name == "max_error" and models[0].rows > _BOOTSTRAP_ROWS:
+        return _error_draws(models, generator)
     return _bootstrap_draws(metric, models, value_of, generator)
 
 
@@ -75,6 +78,19 @@ def _mean_draws(
     means = mean_draws(np.concatenate(columns, axis=1), generator)
     parts = (means[:, i : i + width] for i in range(0, means.shape[1], width))
     return np.stack([combine(part) for part in parts], axis=1)
+
+
+def _error_draws(models: Sequence[Outcomes], generator: np.random.Generator) -> Floats:
+    """Of the largest error, which a part of the rows tells nothing of."""
+    errors = np.stack([np.abs(m.truth - m.predicted) for m in models], axis=1)
+    tops = [largest_rows(column) for column in errors.T]
+    return largest_draws(errors[np.unique(np.concatenate(tops))], generator)
+
+
+def largest_rows(errors: Floats) -> NDArray[np.int64]:
+    """Indices of the largest few, enough for their bootstrap."""
+    few = min(_LARGEST, errors.size)
+    return np.argpartition(errors, errors.size - few)[errors.size - few :]
 
 
 def _bootstrap_draws(

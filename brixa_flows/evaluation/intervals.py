@@ -22,6 +22,7 @@ __all__ = [
     "adjusted_p_values",
     "correct_share_difference",
     "holm_p_values",
+    "largest_draws",
     "mcnemar_p_value",
     "mean_draws",
     "mean_interval",
@@ -146,6 +147,24 @@ def mean_draws(rows: Floats, generator: np.random.Generator) -> Floats:
         return stretched
     covariance = np.atleast_2d(np.cov(rows, rowvar=False)) / count
     return normal_draws(means, covariance, generator)
+
+
+def largest_draws(largest: Floats, generator: np.random.Generator) -> Floats:
+    """Draws of the largest of many numbers, by the Poisson bootstrap of the rows.
+
+    A draw leaves out each row with probability 1/e, so some dozen of the largest hold
+    all that matters.
+
+    Args:
+        largest: Those of each model, of shape (n_rows, n_models).
+        generator: Draws.
+
+    Returns:
+        Array of shape (2000, n_models).
+    """
+    kept = generator.poisson(1.0, size=(_DRAWS, len(largest))) > 0
+    drawn: Floats = np.where(kept[:, :, None], largest, 0.0).max(axis=1)
+    return drawn
 
 
 def normal_draws(

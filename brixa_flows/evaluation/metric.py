@@ -12,6 +12,9 @@ from brixa_flows.evaluation.outcomes import Judged, Task
 
 __all__ = ["CustomMetric", "Metric"]
 
+_LABELS_AT_MOST = 500  # their covariance has the square of three times that
+_PAIRED_CLASSES_AT_MOST = 20
+
 CustomMetric: TypeAlias = Callable[[NDArray[Any], NDArray[Any]], float]
 
 
@@ -56,15 +59,25 @@ class Metric:
         probable = judged.has_probabilities or self.needs != "probability"
         return judged.task in self.tasks and probable
 
-    def sums_up(self, task: Task) -> bool:
-        """Whether counts and sums are enough for it, without all rows."""
+    def sums_up(self, task: Task, known: int = 2) -> bool:
+        """Whether counts and sums are enough for it, without all rows.
+
+        Args:
+            task: What the model does.
+            known: How many classes it knows.
+        """
         if self.needs == "run":
             return True
-        if self.function is not None or task == "multilabel":
+        if self.function is not None:
             return False
+        if task == "multilabel":
+            return known <= _LABELS_AT_MOST
+        if self.name == "roc_auc_ovo":
+            return known <= _PAIRED_CLASSES_AT_MOST
         named = self.name in (
             "d2_log_loss_score",
             "expected_calibration_error",
+            "max_error",
             "roc_auc_ovr_weighted",
         )
         return named or self.method in ("confusion", "mean", "auc", "ranking")

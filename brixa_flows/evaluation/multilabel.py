@@ -6,7 +6,8 @@ bootstrap); what a metric counts is summed for all draws in one matrix product.
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,14 @@ from brixa_flows.evaluation.confusion import fraction, ratio
 from brixa_flows.evaluation.outcomes import Outcomes, Task
 from brixa_flows.serializers.base import Prediction
 
-__all__ = ["are_one_hot", "count_draws", "judge_several"]
+__all__ = [
+    "SeveralReading",
+    "are_one_hot",
+    "count_draws",
+    "judge_several",
+    "of_counts",
+    "row_shares",
+]
 
 Floats = NDArray[np.float64]
 
@@ -43,11 +51,85 @@ def are_one_hot(
     return bool((scores >= 0).all() and (abs(scores.sum(axis=1) - 1) < 1e-3).all())
 
 
-def judge_several(labels: NDArray[Any], prediction: Prediction) -> Outcomes:
-    """Outcomes of several labels a row.
+@dataclass(frozen=True)
+class SeveralReading:
+    """How rows of several labels are read; all batches of one dataset are read alike.
 
-    Answers that are not all 0 and 1 are scores: through a sigmoid unless within 0 and 1;
-    a label is predicted from 0.5 on.
+    Attributes:
+        classes: Label of each column.
+        link: What makes probabilities of the answers; ``None`` where they are labels.
+        certain: Whether the model says its labels beside their probabilities.
+    """
+
+    classes: tuple[Any, ...]
+    link: Literal["identity", "sigmoid"] | None
+    certain: bool
+    guessed: ClassVar[bool] = False
+    named: ClassVar[bool] = True
+    told: ClassVar[tuple[str, ...]] = ()
+
+    @classmethod
+    def of(cls, labels: NDArray[Any], prediction: Prediction) -> SeveralReading:
+        """Decide from rows that :func:`checking.checked` let through.
+
+        Answers that are not all 0 and 1 are scores: through a sigmoid unless within 0
+        and 1.
+
+        Raises:
+            EvaluationError: If labels and answers don't fit, with the column to blame.
+        """
+        truth = _zeros_and_ones(labels)
+        values, scores = _answers(truth, prediction)
+        counted = bool(np.isin(values, (0, 1)).all())
+        link: Literal["identity", "sigmoid"] | None = None
+        if prediction.scores is not None or not counted:
+            link = "identity" if _are_within(scores) else "sigmoid"
+        classes = prediction.classes or ()
+        if len(classes) != truth.shape[1]:
+            classes = tuple(range(truth.shape[1]))
+        certain = prediction.scores is not None and counted
+        return cls(tuple(classes), link, certain)
+
+    def read(self, labels: NDArray[Any], prediction: Prediction) -> Outcomes:
+        """Rows in one coding; a label is predicted from the probability 0.5 on.
+
+        Raises:
+            EvaluationError: If these rows can't be read so.
+        """
+        truth = _zeros_and_ones(labels)
+        values, scores = _answers(truth, prediction)
+        if truth.shape[1] != len(self.classes):
+            raise EvaluationError(
+                f"there are {truth.shape[1]} labels a row, but the first rows have "
+                f"{len(self.classes)}"
+            )
+        probabilities = None
+        if self.link is not None:
+            probabilities = self._probabilities(scores.astype(np.float64))
+        if self.certain or probabilities is None:
+            if not np.isin(values, (0, 1)).all():
+                raise EvaluationError("answers are not all 0 and 1, as the first are")
+            predicted = values.astype(np.int64)
+        else:
+            predicted = (probabilities >= 0.5).astype(np.int64)
+        known = len(self.classes)
+        return Outcomes(
+            "multilabel", truth, predicted, probabilities, self.classes, known=known
+        )
+
+    def _probabilities(self, scores: Floats) -> Floats:
+        if self.link == "sigmoid":
+            squashed: Floats = 1 / (1 + np.exp(-np.clip(scores, -700, 700)))
+            return squashed
+        if not _are_within(scores):
+            raise EvaluationError(
+                "probabilities are not all between 0 and 1, as the first ones are"
+            )
+        return scores
+
+
+def judge_several(labels: NDArray[Any], prediction: Prediction) -> Outcomes:
+    """Outcomes of several labels a row, read as :class:`SeveralReading` says.
 
     Args:
         labels: 0 and 1, of shape (n_samples, n_labels).
@@ -56,7 +138,13 @@ def judge_several(labels: NDArray[Any], prediction: Prediction) -> Outcomes:
     Raises:
         EvaluationError: If the two don't fit, with the column to blame.
     """
-    truth = _zeros_and_ones(labels)
+    return SeveralReading.of(labels, prediction).read(labels, prediction)
+
+
+def _answers(
+    truth: NDArray[Any], prediction: Prediction
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Values and scores, each of the shape of the labels."""
     values = np.asarray(prediction.values)
     scores = values if prediction.scores is None else np.asarray(prediction.scores)
     for what, given in (("predictions", values), ("probabilities", scores)):
@@ -65,21 +153,11 @@ def judge_several(labels: NDArray[Any], prediction: Prediction) -> Outcomes:
                 f"the labels have shape {truth.shape} but the {what} {given.shape}; "
                 "each row needs one of every label"
             )
-    probabilities = None
-    if prediction.scores is not None or not np.isin(values, (0, 1)).all():
-        probabilities = _squashed(scores)
-    certain = prediction.scores is not None and np.isin(values, (0, 1)).all()
-    if certain or probabilities is None:
-        predicted = values.astype(np.int64)
-    else:
-        predicted = (probabilities >= 0.5).astype(np.int64)
-    width = truth.shape[1]
-    classes = prediction.classes or ()
-    if len(classes) != width:
-        classes = tuple(range(width))
-    return Outcomes(
-        "multilabel", truth, predicted, probabilities, tuple(classes), known=width
-    )
+    return values, scores
+
+
+def _are_within(scores: NDArray[Any]) -> bool:
+    return bool(((scores >= 0) & (scores <= 1)).all())
 
 
 def _zeros_and_ones(labels: NDArray[Any]) -> NDArray[np.int64]:
@@ -105,14 +183,6 @@ def _zeros_and_ones(labels: NDArray[Any]) -> NDArray[np.int64]:
     return labels.astype(np.int64)
 
 
-def _squashed(scores: NDArray[Any]) -> Floats:
-    scores = scores.astype(np.float64)
-    if ((scores >= 0) & (scores <= 1)).all():
-        return scores
-    squashed: Floats = 1 / (1 + np.exp(-np.clip(scores, -700, 700)))
-    return squashed
-
-
 def count_draws(name: str, outcomes: Outcomes, counts: NDArray[Any]) -> Floats:
     """A metric of labels for each way of counting the rows.
 
@@ -126,20 +196,52 @@ def count_draws(name: str, outcomes: Outcomes, counts: NDArray[Any]) -> Floats:
         Array of shape (n_draws,).
     """
     weights = counts / counts.sum(axis=1, keepdims=True)
+    each = row_shares(name, outcomes)
+    if each is not None:
+        drawn: Floats = weights @ each
+        return drawn
     truth = outcomes.truth.astype(np.float64)
     predicted = outcomes.predicted.astype(np.float64)
-    if name in ("accuracy", "zero_one_loss", "hamming_loss"):
-        wrong = truth != predicted
-        share = wrong.mean(axis=1) if name == "hamming_loss" else wrong.any(axis=1)
-        drawn: Floats = weights @ share.astype(np.float64)
-        return 1 - drawn if name == "accuracy" else drawn
-    metric, _, average = name.partition("_")
     parts = [truth * predicted, truth, predicted]
-    if average == "samples":
-        above, below = fraction(metric, *(part.sum(axis=1) for part in parts))
-        each: Floats = weights @ ratio(above, below)
-        return each
-    hits, actual, answered = (weights @ part for part in parts)
+    return of_counts(name, *(weights @ part for part in parts))
+
+
+def row_shares(name: str, outcomes: Outcomes) -> Floats | None:
+    """What a metric is the mean of over the rows; ``None`` if it is of the labels.
+
+    Returns:
+        Array of shape (n_samples,).
+    """
+    wrong = outcomes.truth != outcomes.predicted
+    if name in ("accuracy", "zero_one_loss"):
+        missed = wrong.any(axis=1)
+        told: Floats = (~missed if name == "accuracy" else missed).astype(np.float64)
+        return told
+    if name == "hamming_loss":
+        share: Floats = wrong.mean(axis=1)
+        return share
+    metric, _, average = name.partition("_")
+    if average != "samples":
+        return None
+    sides = outcomes.truth.astype(np.float64), outcomes.predicted.astype(np.float64)
+    parts = (sides[0] * sides[1], *sides)
+    return ratio(*fraction(metric, *(part.sum(axis=1) for part in parts)))
+
+
+def of_counts(name: str, hits: Floats, actual: Floats, answered: Floats) -> Floats:
+    """Precision, recall, an F or Jaccard from how often each label occurs.
+
+    Args:
+        name: Of the metric, with its average over the labels.
+        hits: Rows (or their share) that have a label and are said to, of shape
+            (n_draws, n_labels).
+        actual: Those that have it.
+        answered: Those that are said to.
+
+    Returns:
+        Array of shape (n_draws,).
+    """
+    metric, _, average = name.partition("_")
     above, below = fraction(metric, hits, actual, answered)
     if average == "micro":
         return ratio(above.sum(axis=1), below.sum(axis=1))

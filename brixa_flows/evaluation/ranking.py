@@ -24,6 +24,7 @@ __all__ = [
     "areas_of",
     "auc_interval",
     "average_precision_draws",
+    "belongs",
     "counted_areas",
     "delong",
 ]
@@ -88,7 +89,7 @@ class Part(NamedTuple):
     rows: int
 
 
-def auc_interval(area: float, parts: tuple[Part, Part]) -> Interval:
+def auc_interval(area: float, parts: Sequence[Part]) -> Interval:
     """Interval of an area under the ROC curve on the logit scale.
 
     Student's t with the degrees of freedom that Brunner and Munzel (2000) give the
@@ -99,7 +100,8 @@ def auc_interval(area: float, parts: tuple[Part, Part]) -> Interval:
 
     Args:
         area: The estimate.
-        parts: DeLong's variance by the rows of the class and by the others.
+        parts: DeLong's variance by the rows of the class and by the others, or by the
+            rows of every class.
     """
     if area in (0.0, 1.0):
         pairs = min(part.rows for part in parts)
@@ -162,7 +164,7 @@ def area_draws(models: Sequence[Outcomes], generator: np.random.Generator) -> Fl
 
 def _mean_influence(outcomes: Outcomes) -> tuple[float, Floats]:
     parts = [
-        _influence(_scores(outcomes, code), _is(outcomes, code))
+        _influence(_scores(outcomes, code), belongs(outcomes, code))
         for code in range(outcomes.known)
     ]
     areas = [area for area, _ in parts]
@@ -170,7 +172,7 @@ def _mean_influence(outcomes: Outcomes) -> tuple[float, Floats]:
     return math.fsum(areas) / len(areas), influence
 
 
-def _is(outcomes: Outcomes, code: int) -> NDArray[np.bool_]:
+def belongs(outcomes: Outcomes, code: int) -> NDArray[np.bool_]:
     """Which rows are of a class, or have a label."""
     several = outcomes.task == "multilabel"
     found: NDArray[np.bool_] = (
@@ -202,7 +204,7 @@ def average_precision_draws(outcomes: Outcomes, counts: NDArray[Any]) -> Floats:
     binary = outcomes.task == "binary"
     codes = [outcomes.positive] if binary else range(outcomes.known)
     parts = [
-        _precision_draws(_scores(outcomes, code), _is(outcomes, code), counts)
+        _precision_draws(_scores(outcomes, code), belongs(outcomes, code), counts)
         for code in codes
     ]
     mean: Floats = np.mean(parts, axis=0)
@@ -231,14 +233,16 @@ def counted_areas(name: str, outcomes: Outcomes, counts: NDArray[Any]) -> Floats
     """
     every = range(outcomes.known)
     if name == "roc_auc_ovr_weighted":
-        areas = [_areas(_scores(outcomes, c), _is(outcomes, c), counts) for c in every]
-        shares = [counts @ _is(outcomes, code) for code in every]
+        areas = [
+            _areas(_scores(outcomes, c), belongs(outcomes, c), counts) for c in every
+        ]
+        shares = [counts @ belongs(outcomes, code) for code in every]
         weighted: Floats = np.average(areas, axis=0, weights=np.asarray(shares))
         return weighted
     parts = []
     for code, other in permutations(every, 2):
-        rows = _is(outcomes, code) | _is(outcomes, other)
-        score, hit = _scores(outcomes, code)[rows], _is(outcomes, code)[rows]
+        rows = belongs(outcomes, code) | belongs(outcomes, other)
+        score, hit = _scores(outcomes, code)[rows], belongs(outcomes, code)[rows]
         parts.append(_areas(score, hit, counts[:, rows]))
     mean: Floats = np.mean(parts, axis=0)
     return mean

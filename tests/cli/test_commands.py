@@ -14,6 +14,7 @@ import pytest
 from brixa_flows.cli import main
 from brixa_flows.errors import ModelNotFoundError
 from brixa_flows.evaluation import ModelEvaluator
+from brixa_flows.evaluation.question import EXACT_ROWS
 from brixa_flows.registry import ModelRegistry
 from brixa_flows.storage.local import LocalStorageNode
 
@@ -55,7 +56,17 @@ def test_an_evaluation_is_printed_and_its_report_kept(run: Run, storage: Path) -
         *("--metric", "accuracy", "--json"),
     )
     assert code == 0
-    assert json.loads(out)["metrics"]["accuracy"] > 0.9
+    exact = json.loads(out)
+    assert exact["metrics"]["accuracy"] > 0.9
+    code, out, _ = run(
+        *("model", "evaluate", "delays", labelled, "--target", "late"),
+        *("--metric", "accuracy", "--json", "--exact-rows", "10"),
+    )
+    assert code == 0
+    streamed = json.loads(out)
+    assert (exact["method"], streamed["method"]) == ("exact", "streamed")
+    assert streamed["metrics"] == exact["metrics"]
+    assert exact["asked"]["exact_rows"] == EXACT_ROWS
     code, out, _ = run("model", "report", "delays@1.0.0")
     assert code == 0
     assert "accuracy" in out

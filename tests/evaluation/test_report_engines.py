@@ -36,7 +36,7 @@ pytestmark = pytest.mark.filterwarnings(
 
 # Whom Chromium asks for the time, spelling and its start page, whatever page it shows;
 # a page that wants a font of Google's asks googleapis.com.
-OF_THE_BROWSER = (".google.com", "redirector.gvt1.com")
+OF_THE_BROWSER = (".google.com", "redirector.gvt1.com", "update.googleapis.com")
 
 INSTALLED = importlib.util.find_spec("evidently") is not None
 

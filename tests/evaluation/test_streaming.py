@@ -18,7 +18,12 @@ from brixa_flows.evaluation.streaming.moments import Moments
 from brixa_flows.evaluation.streaming.row_sample import RowSample
 from brixa_flows.evaluation.streaming.score_histogram import ScoreHistogram
 from brixa_flows.serializers.base import Prediction
-from tests.evaluation.outcome_makers import many_classes, numbers, two_classes
+from tests.evaluation.outcome_makers import (
+    many_classes,
+    numbers,
+    several_labels,
+    two_classes,
+)
 
 ROWS, EXACT, BATCH = 30_000, 5_000, 2_000
 
@@ -299,3 +304,110 @@ def test_networks_that_give_logits_are_read_alike_to_the_last_row() -> None:
     ]
     assert [each.method for each in found] == ["streamed", "exact"]
     assert found[0].metrics == pytest.approx(found[1].metrics, rel=1e-12)
+
+
+def wide(outcomes: Any) -> pd.DataFrame:
+    """As :func:`table`, of several labels a row."""
+    columns = {f"label{c}": part for c, part in enumerate(outcomes.truth.T)}
+    scores = {f"p{c}": part for c, part in enumerate(outcomes.probabilities.T)}
+    size = np.where(np.arange(outcomes.rows) % 10 == 0, "rare", "usual")
+    return pd.DataFrame({**columns, **scores, "size": size})
+
+
+def shares(inputs: pd.DataFrame) -> Any:
+    return inputs[[name for name in inputs if str(name).startswith("p")]].to_numpy()
+
+
+def test_several_labels_a_row_are_summed_up() -> None:
+    data = wide(several_labels(ROWS))
+    wanted = [
+        *("accuracy", "hamming_loss", "f1", "precision_micro", "recall_weighted"),
+        *("jaccard_samples", "roc_auc", "average_precision"),
+    ]
+    streamed, exact = (
+        evaluate_function(
+            shares,
+            batches(data),
+            wanted,
+            target=["label0", "label1", "label2"],
+            exact_rows=rows,
+            slices=["size"],
+        )
+        for rows in (EXACT, ROWS)
+    )
+    assert (streamed.method, exact.method) == ("streamed", "exact")
+    assert streamed.classes == exact.classes == ("label0", "label1", "label2")
+    parts = zip(streamed.labels, exact.labels, strict=True)
+    parts_of_rows = zip(streamed.slices, exact.slices, strict=True)
+    for near, true in ((streamed, exact), *parts, *parts_of_rows):
+        assert near.rows == true.rows and list(near.metrics) == list(true.metrics)
+        for name, value in true.metrics.items():
+            bound = near.bounds.get(name, 0.0)
+            assert near.metrics[name] == pytest.approx(value, rel=1e-12, abs=bound)
+            low, high = true.intervals[name]
+            assert near.intervals[name] == pytest.approx(
+                (low, high), abs=0.3 * (high - low) + bound
+            ), name
+    assert EvaluationResult.from_dict(streamed.to_dict()) == streamed
+    for at, sentence in (
+        (["p0"], "not all between 0 and 1"),
+        (["label0"], "0 and 1 only"),
+    ):
+        late = data.copy()
+        late.loc[ROWS - 5, at] = 3
+        with pytest.raises(EvaluationError, match=f"from row 2.000 on: .*{sentence}"):
+            evaluate_function(
+                shares,
+                batches(late),
+                ["f1"],
+                target=["label0", "label1", "label2"],
+                exact_rows=EXACT,
+            )
+
+
+def test_intervals_of_a_rare_class_are_those_of_its_own_rows() -> None:
+    common = many_classes(ROWS, classes=3)
+    assert common.probabilities is not None
+    first = np.flatnonzero(common.truth == 2)[:40]
+    kept = np.sort(np.concatenate([np.flatnonzero(common.truth != 2), first]))
+    wanted = [
+        *("roc_auc", "roc_auc_ovo", "average_precision", "d2_log_loss_score"),
+        "expected_calibration_error",
+    ]
+    streamed, exact = both(table(common.take(kept)), wanted)
+    for name, (low, high) in exact.intervals.items():
+        near = streamed.intervals[name]
+        if name in ("roc_auc", "d2_log_loss_score", "expected_calibration_error"):
+            told = high - low
+            assert near.high - near.low == pytest.approx(told, rel=0.35), name
+        # 40 rows decide; the sample of 5,000 rows that are kept has some 10 of them.
+        assert near.high - near.low > 0.01 or name not in ("roc_auc", "roc_auc_ovo")
+
+
+def test_a_sample_has_a_rare_class_as_a_whole() -> None:
+    whole = two_classes(20_000, prevalence=0.01)
+    sample = RowSample(2_000, seed=0)
+    for part in np.array_split(np.arange(20_000), 20):
+        batch = whole.take(part)
+        sample.add(batch, batch.truth)
+    found = sample.outcomes
+    assert found is not None and 1_000 < found.rows <= 2_000
+    assert found.truth.sum() == whole.truth.sum()
+    assert sample.weights.sum() == pytest.approx(20_000)
+    draws = sample.counts(400, np.random.default_rng(0)) @ (found.truth == 1)
+    assert draws.std() == pytest.approx(np.sqrt(whole.truth.sum()), rel=0.15)
+    assert draws.mean() == pytest.approx(whole.truth.sum(), rel=0.05)
+    area = found.truth.mean()
+    assert area > 0.1, "as many of each class as there are, up to a half"
+
+
+def test_the_largest_error_of_many_rows_has_the_interval_of_their_bootstrap() -> None:
+    outcomes = numbers(20_000)
+    streamed, exact = both(table(outcomes), ["max_error"])
+    errors = np.abs(outcomes.truth - outcomes.predicted)
+    generator = np.random.default_rng(1)
+    draws = [generator.choice(errors, errors.size).max() for _ in range(2_000)]
+    expected = np.quantile(draws, [0.025, 0.975])
+    for result in (streamed, exact):
+        assert result.metrics["max_error"] == errors.max()
+        assert result.intervals["max_error"] == pytest.approx(tuple(expected), abs=0.05)

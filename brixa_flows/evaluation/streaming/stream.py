@@ -24,6 +24,7 @@ from brixa_flows.evaluation.judging import (
 from brixa_flows.evaluation.measuring import SLICES_AT_MOST, Found, slice_texts
 from brixa_flows.evaluation.metric import Metric
 from brixa_flows.evaluation.metrics import metrics_for, named_metrics
+from brixa_flows.evaluation.multilabel import SeveralReading
 from brixa_flows.evaluation.outcomes import Costs, Outcomes
 from brixa_flows.evaluation.question import Question
 from brixa_flows.evaluation.reading import Reading, are_whole
@@ -51,7 +52,7 @@ class Stream:
     def __init__(self, question: Question, model_type: str) -> None:
         self._question = question
         self._model_type = model_type
-        self._reading: Reading | None = None
+        self._reading: Reading | SeveralReading | None = None
         self._metrics: list[Metric] = []
         self._first: Outcomes | None = None
         self._classes: tuple[Any, ...] = ()
@@ -66,7 +67,7 @@ class Stream:
     def opens(self, labels: NDArray[Any], prediction: Prediction) -> bool:
         """Whether what is asked can be summed up, as the first rows tell.
 
-        Several labels a row, functions and medians can't: they need all rows.
+        Functions and medians can't: they need all rows.
 
         Raises:
             EvaluationError: If these rows can't be read.
@@ -75,12 +76,15 @@ class Stream:
         check_task(question.task)
         given = checked(labels, prediction)
         if are_several(given, prediction, question.task):
-            return False
-        self._reading = Reading.of(given, prediction, question.task, self._model_type)
+            self._reading = SeveralReading.of(given, prediction)
+        else:
+            task, words = question.task, self._model_type
+            self._reading = Reading.of(given, prediction, task, words)
         self._first = self._as_asked(self._reading.read(given, prediction))
         self._classes = self._first.classes
         self._metrics = self._possible(self._first)
-        return all(each.sums_up(self._first.task) for each in self._metrics)
+        task, known = self._first.task, self._first.known
+        return all(each.sums_up(task, known) for each in self._metrics)
 
     def _possible(self, first: Outcomes) -> list[Metric]:
         """Metrics asked for; what no rows of this kind could give is refused now."""

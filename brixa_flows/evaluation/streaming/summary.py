@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
+from itertools import permutations
 from typing import Any
 
 import numpy as np
@@ -10,8 +12,10 @@ from numpy.typing import NDArray
 
 from brixa_flows.evaluation.calibration import confidence, gaps
 from brixa_flows.evaluation.confusion import Cells
+from brixa_flows.evaluation.draws import largest_rows
 from brixa_flows.evaluation.metric import Metric
 from brixa_flows.evaluation.metric_catalog import METRICS
+from brixa_flows.evaluation.multilabel import row_shares
 from brixa_flows.evaluation.outcomes import (
     CLASSES_WITH_CURVES,
     Costs,
@@ -19,12 +23,14 @@ from brixa_flows.evaluation.outcomes import (
     Signs,
     Task,
 )
+from brixa_flows.evaluation.ranking import belongs
+from brixa_flows.evaluation.streaming.label_sums import LabelSums
 from brixa_flows.evaluation.streaming.moments import Moments
 from brixa_flows.evaluation.streaming.row_sample import RowSample
 from brixa_flows.evaluation.streaming.score_histogram import ScoreHistogram
 from brixa_flows.evaluation.terms import terms_of
 
-__all__ = ["SAMPLED_ROWS", "Summary"]
+__all__ = ["SAMPLED_ROWS", "Summary", "is_of_rows"]
 
 SAMPLED_ROWS = 5_000
 _TENTHS = 10
@@ -59,7 +65,10 @@ class Summary:
             binary task.
         gaps: Confidence less truth by bin, of shape (15,).
         tenths: Rows, positive rows and sum of scores by tenth of the scale.
-        sample: Some rows, fairly chosen.
+        pairs: Rows of two classes by their probability of the first, by both codes.
+        labels: Counts of several labels a row.
+        largest: The largest errors of numbers, in no order.
+        sample: Some rows, fairly chosen among those of a class.
         signs: Of numbers as labels and as answers.
     """
 
@@ -86,9 +95,17 @@ class Summary:
         centre = 0.0 if first.classifies else float(first.truth.mean())
         means = [each for each in map(_summed, metrics) if each is not None]
         self._terms = {each.name: terms_of(each, centre)[0] for each in means}
+        if self._several:
+            names = (each.name for each in metrics if is_of_rows(each))
+            self._terms |= {name: partial(_row_terms, name) for name in names}
         self._probable = {m.name for m in means if m.needs == "probability"}
         self.moments: dict[str, Moments] = {}
         self.scores = self._histograms(metrics)
+        self.pairs = self._pairs(metrics)
+        self.labels = LabelSums(first.known) if self._several else None
+        self.largest = np.empty(0)
+        order = np.argsort(first.truth.sum(axis=0)) if self._several else ()
+        self._rarest_first = np.asarray(order, dtype=np.int64)
         width = max(self.known, 1)
         most = max(_SAMPLED_AT_LEAST, min(SAMPLED_ROWS, _SAMPLED_NUMBERS // width))
         self.sample = RowSample(most, seed)
@@ -96,14 +113,27 @@ class Summary:
     def _histograms(self, metrics: Sequence[Metric]) -> dict[int, ScoreHistogram]:
         ranked = any(each.ranks for each in metrics)
         binary = self.task == "binary"
-        drawn = self._whole and self.known <= CLASSES_WITH_CURVES
+        drawn = self._whole and (self._several or self.known <= CLASSES_WITH_CURVES)
         if not self.has_probabilities or not (ranked or drawn):
             return {}
         codes = [self.positive] if binary else range(self.known)
         codes = [code for code in codes if code < self.known]
-        finest = _BITS if self._whole else _BITS_OF_A_SLICE
-        bits = max(_BITS_AT_LEAST, finest - max(len(codes) - 1, 0).bit_length())
+        bits = self._bits(len(codes))
         return {code: ScoreHistogram(bits) for code in codes}
+
+    def _pairs(
+        self, metrics: Sequence[Metric]
+    ) -> dict[tuple[int, int], ScoreHistogram]:
+        if not any(each.name == "roc_auc_ovo" for each in metrics):
+            return {}
+        pairs = list(permutations(range(self.known), 2))
+        bits = self._bits(len(pairs))
+        return {pair: ScoreHistogram(bits) for pair in pairs}
+
+    def _bits(self, histograms: int) -> int:
+        """So many that memory stays the same, however many histograms there are."""
+        finest = _BITS if self._whole else _BITS_OF_A_SLICE
+        return max(_BITS_AT_LEAST, finest - max(histograms - 1, 0).bit_length())
 
     def fold(self, batch: Outcomes) -> None:
         """Add rows in the same coding, whose classes may be more."""
@@ -111,6 +141,8 @@ class Summary:
             self.classes = batch.classes
             cells = Cells.of(batch)
             self.cells = cells if self.cells is None else self.cells.plus(cells)
+        elif self.labels is not None:
+            self.labels.add(batch)
         else:
             self._fold_numbers(batch)
         if batch.probabilities is not None:
@@ -122,10 +154,23 @@ class Summary:
                     rows = terms(batch)
                     known = self.moments.setdefault(name, Moments(rows.shape[1]))
                     known.add(rows)
-        self.sample.add(batch)
+        self.sample.add(batch, self._strata_of(batch))
         self.rows += batch.rows
 
+    def _strata_of(self, batch: Outcomes) -> NDArray[np.int64] | None:
+        """By class; of several labels by that which was the rarest at first."""
+        if self.classifies:
+            return batch.truth
+        if not self._several:
+            return None
+        has = batch.truth[:, self._rarest_first] == 1
+        rarest = self._rarest_first[has.argmax(axis=1)]
+        return np.where(has.any(axis=1), rarest, self.known)
+
     def _fold_numbers(self, batch: Outcomes) -> None:
+        errors = np.abs(batch.truth - batch.predicted)
+        largest = np.concatenate([self.largest, errors[largest_rows(errors)]])
+        self.largest = largest[largest_rows(largest)]
         labels, answers = batch.signs
         self.signs = (
             self.signs[0].then(labels, self.rows),
@@ -137,8 +182,12 @@ class Summary:
     def _fold_probabilities(self, batch: Outcomes) -> None:
         assert batch.probabilities is not None
         for code, histogram in self.scores.items():
-            histogram.add(batch.probabilities[:, code], batch.truth == code)
-        if not batch.unseen:
+            histogram.add(batch.probabilities[:, code], belongs(batch, code))
+        for (code, other), histogram in self.pairs.items():
+            hit = batch.truth == code
+            rows = hit | (batch.truth == other)
+            histogram.add(batch.probabilities[rows, code], hit[rows])
+        if self.classifies and not batch.unseen:
             self.gaps = self.gaps + gaps(*confidence(batch))
         if self.task == "binary" and self._whole and self.positive < self.known:
             score = batch.probabilities[:, self.positive]
@@ -146,6 +195,10 @@ class Summary:
             hits = (batch.truth == self.positive).astype(np.float64)
             for at, weights in enumerate((None, hits, score)):
                 self.tenths[at] += np.bincount(tenth, weights, minlength=_TENTHS)
+
+    @property
+    def _several(self) -> bool:
+        return self.task == "multilabel"
 
     @property
     def classifies(self) -> bool:
@@ -179,8 +232,8 @@ class Summary:
 
     @property
     def label_rows(self) -> NDArray[Any]:
-        """Of several labels a row, which are not summed up."""
-        return np.zeros(0)
+        """Rows that have each of several labels, of shape (n_labels,)."""
+        return np.zeros(0) if self.labels is None else self.labels.actual
 
     @property
     def labels_differ(self) -> bool:
@@ -193,3 +246,15 @@ def _summed(metric: Metric) -> Metric | None:
     if metric.name == "d2_log_loss_score":
         return METRICS["log_loss"]
     return metric if metric.method == "mean" else None
+
+
+def is_of_rows(metric: Metric) -> bool:
+    """Whether it is the mean of a share of each row, of several labels a row."""
+    whole = metric.name in ("accuracy", "zero_one_loss", "hamming_loss")
+    return whole or metric.name.endswith("_samples")
+
+
+def _row_terms(name: str, outcomes: Outcomes) -> NDArray[np.float64]:
+    shares = row_shares(name, outcomes)
+    assert shares is not None  # is_of_rows chose it
+    return shares[:, None]

@@ -5,7 +5,7 @@ with a bound of how far they can be from those of the rows, and their intervals 
 widened by it. Intervals: the Dirichlet posterior of the confusion matrix, the normal
 distribution of means, DeLong's variance, the Poisson bootstrap of a histogram (Chamandy
 and others, 2012), and for what is left a sample's deviations scaled to all rows
-(the m-out-of-n bootstrap).
+(the m-out-of-n bootstrap, class by class: a rare class is in the sample as a whole).
 """
 
 from __future__ import annotations
@@ -18,13 +18,15 @@ from numpy.typing import NDArray
 from scipy.special import xlogy
 
 from brixa_flows.evaluation.costs import cost_draws, cost_of
-from brixa_flows.evaluation.draws import Valuer, draws_of
+from brixa_flows.evaluation.draws import counted
 from brixa_flows.evaluation.intervals import (
     Interval,
+    largest_draws,
     normal_draws,
     percentile_interval,
 )
 from brixa_flows.evaluation.measuring import (
+    OF_A_LABEL,
     Found,
     matrix_shown,
     open_sklearn,
@@ -34,15 +36,17 @@ from brixa_flows.evaluation.measuring import (
 from brixa_flows.evaluation.metric import Metric
 from brixa_flows.evaluation.metrics import MetricValues, finite, obstacle
 from brixa_flows.evaluation.outcomes import CLASSES_WITH_CURVES
-from brixa_flows.evaluation.ranking import Part, auc_interval
-from brixa_flows.evaluation.results import SliceResult
+from brixa_flows.evaluation.ranking import Part, auc_interval, belongs
+from brixa_flows.evaluation.results import LabelResult, SliceResult
+from brixa_flows.evaluation.streaming.label_sums import LabelSums
 from brixa_flows.evaluation.streaming.score_histogram import Bounded, ScoreHistogram
-from brixa_flows.evaluation.streaming.summary import Summary
+from brixa_flows.evaluation.streaming.summary import Summary, is_of_rows
 from brixa_flows.evaluation.terms import terms_of
 
 __all__ = ["found_in_summary", "slice_of_summary"]
 
 _CURVE_POINTS = 200
+_DRAWS = 500
 
 Floats = NDArray[np.float64]
 
@@ -63,6 +67,7 @@ def found_in_summary(summary: Summary, metrics: Sequence[Metric], seed: int) -> 
         method="streamed",
         confusion=matrix,
         curves=_curves(summary),
+        labels=_each_label(summary, seed),
         warnings=share_warnings(summary, metrics),
     )
 
@@ -85,12 +90,11 @@ def slice_of_summary(
 def _measure(
     summary: Summary, metrics: Sequence[Metric], seed: int
 ) -> tuple[MetricValues, MetricValues, MetricValues]:
-    value_of: Valuer = open_sklearn().value_of
     values, intervals, bounds = MetricValues(), MetricValues(), MetricValues()
     for metric in metrics:
         found = _value(metric, summary)
         values[metric.name] = finite(metric, found.value, summary.rows)
-        intervals[metric.name] = _widened(metric, summary, found, value_of, seed)
+        intervals[metric.name] = _widened(metric, summary, found, seed)
         if found.bound:
             bounds[metric.name] = found.bound
     return values, intervals, bounds
@@ -103,6 +107,8 @@ def _curves(summary: Summary) -> dict[str, Any]:
         curves: dict[str, Any] = open_sklearn().curves(sample)
         return curves
     scores = list(summary.scores.values())
+    if summary.task == "multilabel":
+        return {}
     if summary.unseen or not scores or not all(each.both for each in scores):
         return {}
     if len(scores) > CLASSES_WITH_CURVES:
@@ -141,12 +147,16 @@ def _value(metric: Metric, summary: Summary) -> Bounded:
         return Bounded(cost_of(metric.name, summary), 0.0)
     if metric.name in _RANKED:
         return _RANKED[metric.name](summary)
+    if summary.labels is not None and not is_of_rows(metric):
+        return Bounded(summary.labels.value(metric.name), 0.0)
     if metric.name in _OTHERS:
         return Bounded(_OTHERS[metric.name](summary), 0.0)
-    if metric.method == "confusion":
+    if metric.method == "confusion" and summary.labels is None:
         assert summary.cells is not None  # there are rows
         return Bounded(summary.cells.value(metric.name), 0.0)
     means = summary.moments[metric.name].means
+    if summary.labels is not None:
+        return Bounded(float(means[0]), 0.0)
     return Bounded(float(terms_of(metric)[1](means[None, :])[0]), 0.0)
 
 
@@ -158,6 +168,15 @@ def _area(summary: Summary) -> Bounded:
 def _precision(summary: Summary) -> Bounded:
     found = [each.average_precision() for each in summary.scores.values()]
     return _weighted(found, np.ones(len(found)))
+
+
+def _paired_area(summary: Summary) -> Bounded:
+    areas = [each.area() for each in summary.pairs.values()]
+    return _weighted(areas, np.ones(len(areas)))
+
+
+def _largest(summary: Summary) -> float:
+    return float(summary.largest.max())
 
 
 def _weighted_area(summary: Summary) -> Bounded:
@@ -184,6 +203,7 @@ def _explained(summary: Summary) -> float:
 
 _RANKED: dict[str, Callable[[Summary], Bounded]] = {
     "roc_auc": _area,
+    "roc_auc_ovo": _paired_area,
     "roc_auc_ovr_weighted": _weighted_area,
     "average_precision": _precision,
 }
@@ -191,66 +211,130 @@ _RANKED: dict[str, Callable[[Summary], Bounded]] = {
 _OTHERS: dict[str, Callable[[Summary], float]] = {
     "expected_calibration_error": _calibration,
     "d2_log_loss_score": _explained,
+    "max_error": _largest,
 }
 
 
-def _widened(
-    metric: Metric, summary: Summary, found: Bounded, value_of: Valuer, seed: int
-) -> Interval:
+def _widened(metric: Metric, summary: Summary, found: Bounded, seed: int) -> Interval:
     """The metric's 95 % interval around its value, widened by the bound."""
-    low, high = _interval(metric, summary, found.value, value_of, seed)
+    low, high = _interval(metric, summary, found.value, seed)
     if found.bound == 0:
         return Interval(low, high)
     return Interval(max(low - found.bound, 0.0), min(high + found.bound, 1.0))
 
 
-def _interval(
-    metric: Metric, summary: Summary, point: float, value_of: Valuer, seed: int
-) -> Interval:
+def _interval(metric: Metric, summary: Summary, point: float, seed: int) -> Interval:
     generator = np.random.default_rng(seed)
     if metric.needs == "run":
         drawn = cost_draws(metric.name, [summary], generator)[:, 0]
-        return percentile_interval(drawn, point)
-    if metric.method == "confusion":
+    elif summary.labels is not None and not metric.ranks:
+        drawn = _label_draws(metric, summary, summary.labels, generator)
+    elif metric.method == "confusion":
         assert summary.cells is not None  # there are rows
         drawn = summary.cells.draws(metric.name, generator)[:, 0]
-        return percentile_interval(drawn, point)
-    if metric.method == "mean":
+    elif metric.method == "mean":
         moments = summary.moments[metric.name]
         means = normal_draws(moments.means, moments.error, generator)
-        return percentile_interval(terms_of(metric)[1](means), point)
-    if len(summary.scores) == 1 and metric.method == "ranking":
+        drawn = terms_of(metric)[1](means)
+    elif metric.name == "max_error":
+        drawn = largest_draws(summary.largest[:, None], generator)[:, 0]
+    elif len(summary.scores) == 1 and metric.method == "ranking":
         drawn = next(iter(summary.scores.values())).precision_draws(generator)
-        return percentile_interval(drawn, point)
-    if metric.method == "auc":
+    elif metric.method == "auc":
         return _area_interval(summary, point)
-    return _scaled(metric, summary, point, value_of, seed)
+    else:
+        return _sampled(metric, summary, point, generator)
+    return percentile_interval(drawn, point)
+
+
+def _label_draws(
+    metric: Metric,
+    summary: Summary,
+    labels: LabelSums,
+    generator: np.random.Generator,
+) -> Floats:
+    if not is_of_rows(metric):
+        return labels.draws(metric.name, generator)
+    moments = summary.moments[metric.name]
+    return np.clip(normal_draws(moments.means, moments.error, generator)[:, 0], 0, 1)
 
 
 def _area_interval(summary: Summary, area: float) -> Interval:
+    """Of one class by its histogram; of the mean of several by each row's influence.
+
+    Influences are of the histograms of all rows; how they vary is told, class by class,
+    by the sample, which has rows of every class.
+    """
     if len(summary.scores) == 1:
         return auc_interval(area, next(iter(summary.scores.values())).area_parts())
     sample = summary.sample.outcomes
     assert sample is not None and sample.probabilities is not None
-    parts = [
-        histogram.influence(sample.probabilities[:, code], sample.truth == code)
+    shares = [
+        histogram.influence(sample.probabilities[:, code], belongs(sample, code))
         for code, histogram in summary.scores.items()
     ]
-    influence: Floats = np.mean(parts, axis=0)
-    rarest = int(summary.class_rows[: summary.known].min())
-    variance = float(influence.var() / summary.rows)
-    return auc_interval(area, (Part(variance, summary.rows), Part(0.0, rarest)))
+    squares: Floats = np.mean(shares, axis=0) ** 2
+    parts = [
+        Part(float(squares[place].mean()) * rows / summary.rows**2, rows)
+        for place, rows in summary.sample.places
+    ]
+    if summary.labels is not None:  # a stratum of theirs is not all rows of a label
+        rarest = int(
+            min(
+                summary.labels.actual.min(),
+                (summary.rows - summary.labels.actual).min(),
+            )
+        )
+        whole = sum(part.variance for part in parts)
+        parts = [Part(whole, summary.rows), Part(0.0, rarest)]
+    return auc_interval(area, parts)
 
 
-def _scaled(
-    metric: Metric, summary: Summary, point: float, value_of: Valuer, seed: int
+def _sampled(
+    metric: Metric, summary: Summary, point: float, generator: np.random.Generator
 ) -> Interval:
+    """Deviations of a sample, scaled to those of all rows."""
     sample = summary.sample.outcomes
     assert sample is not None  # there are rows
     if obstacle(metric, sample) is not None:
-        return Interval(0.0, 1.0)  # a class so rare that the sample tells nothing
-    draws = draws_of(metric, [sample], value_of, seed)[:, 0]
-    scale = np.sqrt(sample.rows / summary.rows)
-    return percentile_interval(
-        point + (draws - value_of(metric, sample)) * scale, point
+        return Interval(0.0, 1.0)  # a label so rare that the sample tells nothing
+    counting = counted(metric, summary.task)
+    assert counting is not None  # else it does not sum up
+    draws = counting(sample, summary.sample.counts(_DRAWS, generator))
+    centre = float(counting(sample, summary.sample.weights[None, :])[0])
+    return percentile_interval(point + draws - centre, point)
+
+
+def _each_label(summary: Summary, seed: int) -> tuple[LabelResult, ...]:
+    """As ``measuring.each_label``, of counts."""
+    if summary.labels is None:
+        return ()
+    return tuple(
+        _label(summary, summary.labels, code, label, seed)
+        for code, label in enumerate(summary.classes)
     )
+
+
+def _label(
+    summary: Summary, labels: LabelSums, code: int, label: Any, seed: int
+) -> LabelResult:
+    cells, rows = labels.cells(code), int(labels.actual[code])
+    values, intervals = MetricValues(), MetricValues()
+    for name in (name for name in OF_A_LABEL if name != "roc_auc"):
+        values[name] = cells.value(name)
+        drawn = cells.draws(name, np.random.default_rng(seed))[:, 0]
+        intervals[name] = percentile_interval(drawn, values[name])
+    histogram = summary.scores.get(code)
+    if histogram is None:
+        return LabelResult(label, rows, values, intervals)
+    if not histogram.both:
+        why = f"roc_auc needs rows with and without it, but {rows} of {summary.rows} "
+        return LabelResult(label, rows, values, intervals, (why + "have it",))
+    area = histogram.area()
+    low, high = auc_interval(area.value, histogram.area_parts())
+    values["roc_auc"] = area.value
+    intervals["roc_auc"] = Interval(
+        max(low - area.bound, 0.0), min(high + area.bound, 1.0)
+    )
+    bounds = {"roc_auc": area.bound} if area.bound else {}
+    return LabelResult(label, rows, values, intervals, (), bounds)
