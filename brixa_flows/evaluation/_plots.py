@@ -32,6 +32,7 @@ _STYLES = ("-", "--", ":", "-.")
 _NUMBERS_IN_CELLS = 12
 _SLICES_DRAWN = 20
 _SLICED_METRICS_DRAWN = 4
+_LETTERS_OF_A_TITLE = 48
 _COSTS = {name for name, metric in METRICS.items() if metric.needs == "run"}
 _Drawn = TypeVar("_Drawn")
 
@@ -129,7 +130,8 @@ def _forest(axes: Axes, labels: list[str], values: Any, bounds: Any) -> None:
 
 
 def _slice_label(column: str, value: str, rows: int) -> str:
-    return f"{column}={value[:14] or '(missing)'} ({rows:,})"
+    short = value if len(value) <= 14 else f"{value[:13].rstrip()}…"
+    return f"{column}={short or '(missing)'} ({rows:,})"
 
 
 def _cut(slices: int) -> str:
@@ -146,6 +148,9 @@ def _draw(
     axes = FigureCanvasAgg(figure).figure.add_subplot()
     axes.spines[["top", "right"]].set_visible(False)
     drawer(axes, result)
+    title = axes.get_title()  # of the figure: long labels leave the axes little room
+    axes.set_title("")
+    figure.suptitle(title, fontsize=11 if len(title) <= _LETTERS_OF_A_TITLE else 9)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None})
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

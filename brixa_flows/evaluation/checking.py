@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Container
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from brixa_flows.errors import EvaluationError
+from brixa_flows.errors import EvaluationError, some_of
 from brixa_flows.serializers.base import Prediction
 
 __all__ = ["checked", "one_label_a_row", "refuse_nan"]
@@ -25,7 +27,30 @@ def checked(labels: NDArray[Any], prediction: Prediction) -> NDArray[Any]:
     refuse_nan("predictions", prediction.values)
     if prediction.scores is not None:
         refuse_nan("class probabilities", prediction.scores)
+        _check_scores(prediction)
     return np.asarray(labels)
+
+
+def _check_scores(prediction: Prediction) -> None:
+    """A row of probabilities a prediction, and a column a class."""
+    scores, classes = np.asarray(prediction.scores), prediction.classes or ()
+    rows = len(prediction.values)
+    if scores.ndim != 2 or len(scores) != rows:
+        raise EvaluationError(
+            f"there are {rows} predictions, but the class probabilities have shape "
+            f"{scores.shape}; a row of them for each prediction is needed"
+        )
+    if classes and len(classes) != scores.shape[1]:
+        raise EvaluationError(
+            f"the model names {len(classes)} classes ({some_of(map(repr, classes))}), "
+            f"but its class probabilities have {scores.shape[1]} columns"
+        )
+    repeated = [label for label, count in Counter(classes).items() if count > 1]
+    if repeated:
+        raise EvaluationError(
+            f"the model gives {some_of(map(repr, repeated))} as the name of several "
+            "classes; each column of its probabilities needs one of its own"
+        )
 
 
 def one_label_a_row(labels: NDArray[Any]) -> NDArray[Any]:
@@ -76,6 +101,30 @@ def _refuse_type(what: str, values: NDArray[Any]) -> None:
         raise EvaluationError(
             f"the {what} are of type {values.dtype}, which is neither a class nor a "
             "number; give texts, bools, integers or floats"
+        )
+    if values.dtype.kind == "O":
+        _refuse_mixture(what, values)
+
+
+def _refuse_mixture(what: str, values: NDArray[Any]) -> None:
+    """Numbers and texts are never equal; a list is no label."""
+    kinds = set(map(type, values.reshape(-1)))  # a loop over the rows is slow
+    if all(issubclass(kind, str) for kind in kinds):
+        return
+    examples: dict[bool, Any] = {}
+    for place, value in enumerate(values.reshape(-1)):
+        if isinstance(value, Container) and not isinstance(value, str | bytes):
+            raise EvaluationError(
+                f"the {what} hold a {type(value).__qualname__} (the first is row "
+                f"{place}), which is no class; give several labels a row as columns of "
+                "0 and 1"
+            )
+        if value is not None and value == value:
+            examples.setdefault(isinstance(value, str | bytes), value)
+    if len(examples) > 1:
+        raise EvaluationError(
+            f"some {what} are texts (such as {examples[True]!r}), others are not (such "
+            f"as {examples[False]!r}); bring them to one type"
         )
 
 

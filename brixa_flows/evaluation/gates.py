@@ -55,6 +55,7 @@ class GateDecision:
         gates: What each gate said, in order.
         production: Who was in production then, ``None`` for nobody.
         approval: Who is asked besides, if the policy asks a person.
+        warnings: What a reader of the numbers must know.
     """
 
     policy: str
@@ -63,6 +64,7 @@ class GateDecision:
     gates: tuple[GateOutcome, ...]
     production: str | None = None
     approval: ApprovalRule | None = None
+    warnings: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
@@ -98,6 +100,7 @@ class GateDecision:
                 }
                 for outcome in self.gates
             ],
+            "warnings": list(self.warnings),
         }
 
     def to_markdown(self) -> str:
@@ -116,6 +119,7 @@ class GateDecision:
             f"| {outcome.sentence} |"
             for outcome in self.gates
         ]
+        lines += [f"\n> {warning}" for warning in self.warnings]
         return "\n".join(lines) + "\n"
 
     def to_junit(self) -> str:
@@ -255,6 +259,7 @@ class GatePolicy(PolicyData):
             tuple(outcomes),
             result.production,
             self.approval,
+            result.warnings,
         )
 
 

@@ -110,7 +110,13 @@ def _unseen_warnings(outcomes: Judged) -> tuple[str, ...]:
     if not unseen:
         return ()
     labels = some_of(f"{label!r} ({rows} rows)" for label, rows in unseen.items())
-    return (f"labels the model does not know, counted as wrong: {labels}",)
+    told = f"labels the model does not know, counted as wrong: {labels}"
+    if outcomes.task == "multiclass" and outcomes.known == 2:
+        told += (
+            "; so there are more than two classes, and precision, recall, F and "
+            "Jaccard are means over them, not those of the positive class"
+        )
+    return (told,)
 
 
 def _single_class_warnings(outcomes: Judged) -> tuple[str, ...]:

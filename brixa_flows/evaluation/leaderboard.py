@@ -127,7 +127,12 @@ class Leaderboard:
     def notes(self) -> list[str]:
         """What a reader must know beside the table."""
         left = [f"left out {version}: {why}" for version, why in self.left_out.items()]
-        return [*left, *self.untested]
+        told: dict[str, list[str]] = {}
+        for each in self.results:
+            for warning in each.warnings:
+                told.setdefault(warning, []).append(str(each.version))
+        warned = [f"{', '.join(by)}: {warning}" for warning, by in told.items()]
+        return [*left, *warned, *self.untested]
 
 
 def rank(

@@ -34,6 +34,7 @@ class Reading:
         one_hot: Whether labels are columns of which one is 1.
         counted: Whether labels are numbers of the model's named classes.
         guessed: Whether only the values tell classes from numbers.
+        unsure: Whether scores that went through a softmax look like probabilities.
     """
 
     regression: bool = False
@@ -44,6 +45,7 @@ class Reading:
     one_hot: bool = False
     counted: bool = False
     guessed: bool = False
+    unsure: bool = False
 
     @classmethod
     def of(
@@ -73,6 +75,7 @@ class Reading:
                 named=True,
                 one_hot=one_hot,
                 counted=_are_counted(truth, prediction.classes or ()),
+                unsure=_look_probable(scores),
             )
         if values.ndim != 1:
             raise EvaluationError(
@@ -110,6 +113,11 @@ class Reading:
                 f"{at} is {label!r}" for at, label in enumerate(self.classes)
             )
             told.append(f"the labels are numbers of the model's classes: {shown}")
+        if self.unsure:
+            told.append(
+                "the scores of the classes are between 0 and 1 but do not sum to 1 in "
+                "each row; their softmax was taken for probabilities"
+            )
         return tuple(told)
 
     def read(self, labels: NDArray[Any], prediction: Prediction) -> Outcomes:
@@ -204,6 +212,12 @@ def _are_probabilities(scores: NDArray[Any]) -> bool:
     rows = np.asarray(scores).astype(np.float64)
     sums = rows.sum(axis=1)
     return bool((rows >= 0).all() and (np.abs(sums - 1) <= 1e-3).all())
+
+
+def _look_probable(scores: NDArray[Any]) -> bool:
+    """Whether all are between 0 and 1, without being probabilities."""
+    within = bool(((scores >= 0) & (scores <= 1)).all())
+    return within and not _are_probabilities(scores)
 
 
 def _are_counted(truth: NDArray[Any], classes: Iterable[Any]) -> bool:

@@ -73,8 +73,10 @@ def render_comparison_html(comparison: Comparison) -> str:
     body = [
         f"<h1>{escape(title)} against {comparison.baseline}</h1>",
         f'<p class="facts">Both on the same {dataset.rows:,} rows of '
-        f"{escape(dataset.name)}, digest {escape(dataset.digest)}; worse by less than "
-        f"{comparison.margin:g} counts as not worse.</p>",
+        f"{escape(dataset.name)}, digest {escape(dataset.digest)}"
+        + f"; worse by less than {comparison.margin:g} counts as not worse"
+        * (comparison.margin > 0)
+        + ".</p>",
         *(f'<p class="note">{escape(note)}</p>' for note in comparison.warnings),
         f"<section><table><thead><tr>{_gain_heads(comparison)}"
         f"<tbody>{rows}</tbody></table></section>",

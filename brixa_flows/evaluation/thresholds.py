@@ -99,6 +99,12 @@ def choose(
 
 
 def _scores(outcomes: Outcomes) -> Floats:
+    if outcomes.unseen:
+        unseen = some_of(f"{k!r} ({n} rows)" for k, n in outcomes.unseen.items())
+        raise EvaluationError(
+            f"a threshold is between two classes, but the model does not know the labels {unseen}; "
+            "drop these rows"
+        )
     if outcomes.task != "binary":
         raise EvaluationError(
             f"a threshold is for a binary task, but this is a {outcomes.task} task"
@@ -114,6 +120,11 @@ def _counts(outcomes: Outcomes) -> tuple[Floats, _Counts]:
     """Different scores, lowest first, and the cells when each is the threshold."""
     score = _scores(outcomes)
     positive = outcomes.truth == outcomes.positive
+    if positive.all() or not positive.any():
+        only = outcomes.classes[int(outcomes.truth[0])]
+        raise EvaluationError(
+            f"a threshold can't be chosen: all {outcomes.rows} labels are {only!r}"
+        )
     thresholds, place = np.unique(score, return_inverse=True)
     up = np.bincount(place, weights=positive, minlength=thresholds.size)
     down = np.bincount(place, weights=~positive, minlength=thresholds.size)

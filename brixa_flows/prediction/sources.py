@@ -186,6 +186,7 @@ def _chunk(data: Any) -> Chunk:
     """One batch of any form."""
     if isinstance(data, list | tuple) and len(data) == 2 and not _is_records(data):
         inputs, labels = data
+        _refuse_other_order(inputs, labels)
         name = getattr(labels, "name", None)
         chunk = _unlabelled(inputs)
         return Chunk(
@@ -195,6 +196,19 @@ def _chunk(data: Any) -> Chunk:
             name if isinstance(name, str) else "target",
         )
     return _unlabelled(data)
+
+
+def _refuse_other_order(inputs: Any, labels: Any) -> None:
+    """Frames are read by place: one index in two orders would mix the rows up."""
+    if not (hasattr(inputs, "iloc") and hasattr(labels, "iloc")):
+        return
+    if len(inputs) != len(labels) or inputs.index.equals(labels.index):
+        return
+    if inputs.index.is_unique and inputs.index.isin(labels.index).all():
+        raise DatasetError(
+            "the rows of X and y have the same index in different orders; give "
+            "(X, y.loc[X.index])"
+        )
 
 
 def _unlabelled(data: Any) -> Chunk:
