@@ -207,7 +207,8 @@ def _refuse_other_order(inputs: Any, labels: Any) -> None:
     if inputs.index.is_unique and inputs.index.isin(labels.index).all():
         raise DatasetError(
             "the rows of X and y have the same index in different orders; give "
-            "(X, y.loc[X.index])"
+            "(X, y.loc[X.index]), or both after reset_index(drop=True) if they belong "
+            "together by place"
         )
 
 
