@@ -134,7 +134,10 @@ def registry(
             (BLOCK, described),
             ("production", BrixaGatePolicy.from_policy(rules)),
             ("elsewhere", BrixaServingTarget(host="127.0.0.2", api_key=SecretStr(KEY))),
-            ("two-replicas", BrixaServingTarget(replicas=2, cpu="250m")),
+            (
+                "two-replicas",
+                BrixaServingTarget(replicas=2, cpu="250m", protocol="both"),
+            ),
             ("two-of-two", BrixaDriftPolicy(needed=2, among=2)),
         ]
         for _ in range(2):
@@ -409,6 +412,7 @@ def test_a_version_is_rolled_out_and_answers_with_as_many_replicas_as_the_target
     assert roll_out.fn(BLOCK, name, "1.0.0", name, "two-replicas") == owed
     after = deployer.config(name)
     assert (after.replicas, after.resources.cpu) == (2, "250m")
+    assert (before.protocol, after.protocol) == ("rest", "both")
     assert after.resources.memory == before.resources.memory
     roll_out.fn(BLOCK, name, "1.0.0", name)
     assert deployer.config(name).replicas == 2  # a target that says nothing leaves it
