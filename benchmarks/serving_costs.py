@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import socket
 import subprocess
 import sys
 import tempfile
@@ -146,20 +147,29 @@ def request_log(deployer: ModelDeployer, seconds: float, rounds: int) -> None:
     deployer.delete("logging")
 
 
+def wait_until_open(port: int) -> None:
+    """Return when somebody listens there."""
+    for _ in range(600):
+        with contextlib.suppress(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port)).close()
+            return
+        time.sleep(0.1)
+    sys.exit(f"nobody listens at port {port}")
+
+
 def http_servers(folder: Path, seconds: float, rounds: int) -> None:
     """The pure Python loop and parser of uvicorn, beside those in C."""
     with contextlib.ExitStack() as stack:
         turns = []
-        for place, (loop, http) in enumerate(
-            (("asyncio", "h11"), ("uvloop", "httptools"))
-        ):
-            port = 18931 + place
+        for loop, http in (("asyncio", "h11"), ("uvloop", "httptools")):
+            with socket.create_server(("127.0.0.1", 0)) as free:
+                port = free.getsockname()[1]
             command = [sys.executable, "-c", SERVE, str(folder), str(port), loop, http]
             process = subprocess.Popen(command)
             stack.callback(process.wait)
             stack.callback(process.terminate)
+            wait_until_open(port)
             turns.append((f"http://127.0.0.1:{port}", [process.pid]))
-        time.sleep(6)
         first, second = (
             lambda place=place: measured(*turns[place], seconds) for place in (0, 1)
         )

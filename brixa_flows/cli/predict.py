@@ -25,6 +25,9 @@ __all__ = ["predict"]
     "--overwrite", is_flag=True, help="Replace OUT when the new one is whole."
 )
 @click.option("--batch-rows", type=click.IntRange(min=1), help="Rows asked at once.")
+@click.option(
+    "--resume", is_flag=True, help="Go on behind the rows of one that was killed."
+)
 @click.option("--trust", type=click.Choice(["code"]), help="Let the version run code.")
 @json_option
 @click.pass_obj
@@ -38,6 +41,7 @@ def predict(
     ids: tuple[str, ...],
     overwrite: bool,
     batch_rows: int | None,
+    resume: bool,
     trust: Literal["code"] | None,
     json_output: bool,
 ) -> None:
@@ -60,6 +64,7 @@ def predict(
         overwrite=overwrite,
         batch_rows=batch_rows,
         trust=trust,
+        resume=resume,
     )
     if json_output:
         as_json(report.to_dict())

@@ -7,6 +7,7 @@ drift profile of the rows, if the version was saved with one to compare with.
 
 from __future__ import annotations
 
+import glob
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -76,6 +77,7 @@ def score(
     overwrite: bool = False,
     batch_rows: int | None = None,
     trust: Literal["code"] | None = None,
+    resume: bool = False,
 ) -> ScoringReport:
     """Predict every row of a source and write it with its prediction.
 
@@ -97,6 +99,8 @@ def score(
         overwrite: Replace an output that is there, when the new one is whole.
         batch_rows: Rows at once, at most; ``None`` for what suits the model.
         trust: As in ``registry.load_model``.
+        resume: Keep finished rows beside the output until it is whole; when this call
+            was killed, the same one goes on behind them. From files to a file only.
 
     Raises:
         DatasetError: If the input does not fit the model or can't be read, or the
@@ -105,17 +109,17 @@ def score(
     """
     started = time.monotonic()
     _check_places(str(source), str(output), query, table, overwrite)
+    _check_order(resume, query, table)
     predictor = ModelPredictor.from_registry(registry, name, spec, trust=trust)
     form = InputForm.of(predictor.metadata)
-    rows = form.usual_rows if batch_rows is None else batch_rows
-    if rows < 1:
-        raise DatasetError(f"batch_rows must be 1 or more, not {batch_rows}")
+    rows = _rows_at_once(form, batch_rows)
     version = str(predictor.metadata.version)
     reference = registry.reference_profile_path(name, version)
     window = _Window(DriftProfile.load(reference) if reference else None)
     run = _Run(predictor, form, tuple(ids), datetime.now(UTC), window)
-    with _output(str(output), table, overwrite) as written:
-        run.write(_open(source, query, rows, form.texts), written)
+    opened = _open(source, query, rows, form.texts)
+    plan = _plan_of(name, version, str(source), ids, rows) if resume else None
+    run.write_all(opened, _output(str(output), table, overwrite), str(output), plan)
     profile = window.save(Path(output)) if table is None else ""
     seconds = time.monotonic() - started
     where = str(output) if table is None else f"{table} in {_sql().shown(str(output))}"
@@ -176,8 +180,40 @@ class _Run:
         self._window = window
         self.rows = 0
 
-    def write(self, source: Source, output: Any) -> None:
+    def write_all(
+        self,
+        source: Source,
+        opened: AbstractContextManager[Any],
+        output: str,
+        plan: dict[str, Any] | None,
+    ) -> None:
+        """Write all rows; by a plan, behind those that an earlier run left.
+
+        Args:
+            source: Where they are.
+            opened: Opens where they go.
+            output: The name of that.
+            plan: What parts of the output belong to.
+
+        Raises:
+            DatasetError: If there are none, they don't fit, or the output is there.
+        """
+        if plan is None:
+            with opened as written:
+                self.write(source, written)
+            return
+        with _parts().opened_parts(Path(output), plan) as parts:
+            self.write(source, parts, skip_rows=parts.rows)
+            with opened as written:
+                parts.copy_into(written)
+
+    def write(self, source: Source, output: Any, skip_rows: int = 0) -> None:
         """Write the rows with their predictions, batch by batch.
+
+        Args:
+            source: Where they are.
+            output: Where they go.
+            skip_rows: So many are there already; they are looked at for drift only.
 
         Raises:
             DatasetError: If there are none, or they don't fit.
@@ -186,7 +222,10 @@ class _Run:
             for chunk in source.chunks():
                 if self.rows == 0:
                     self._check(chunk.table)
-                output.write(self._scored(chunk.table))
+                if self.rows >= skip_rows:
+                    output.write(self._scored(chunk.table))
+                else:
+                    self._window.add(chunk.table)
                 self.rows += chunk.table.num_rows
                 advance(chunk.table.num_rows)
         if not self.rows:
@@ -238,6 +277,21 @@ def _check_places(
         )
 
 
+def _rows_at_once(form: InputForm, batch_rows: int | None) -> int:
+    rows = form.usual_rows if batch_rows is None else batch_rows
+    if rows < 1:
+        raise DatasetError(f"batch_rows must be 1 or more, not {batch_rows}")
+    return rows
+
+
+def _check_order(resume: bool, query: str | None, table: str | None) -> None:
+    if resume and (query or table):
+        raise DatasetError(
+            "a run from or to a database can't go on where it ended, as rows may come in "
+            "another order; leave --resume (resume=) out"
+        )
+
+
 def _open(
     source: str | Path, query: str | None, rows: int, texts: frozenset[str]
 ) -> Source:
@@ -265,6 +319,27 @@ def _sql_chunks(url: str, query: str, rows: int) -> Iterator[Chunk]:
 
 def _outputs() -> Any:
     return import_adapter("brixa_flows.prediction._outputs")
+
+
+def _parts() -> Any:
+    return import_adapter("brixa_flows.prediction._parts")
+
+
+def _plan_of(
+    name: str, version: str, source: str, ids: Sequence[str], rows: int
+) -> dict[str, Any]:
+    """What parts belong to: the same model, rows and batches give the same ones."""
+    path = Path(source)
+    named = [Path(each) for each in glob.glob(source)] or [path]
+    found = list(path.rglob("*")) if path.is_dir() else named
+    files = sorted(file for file in found if file.is_file())
+    facts = [
+        (str(file), stat.st_size, stat.st_mtime_ns)
+        for file in files
+        for stat in [file.stat()]
+    ]
+    asked = {"model": name, "version": version, "ids": list(ids), "batch_rows": rows}
+    return {**asked, "files": facts}
 
 
 def _sql() -> Any:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import sqlite3
+import subprocess
+import sys
 import time
 import warnings
 from datetime import UTC, datetime
@@ -21,7 +23,7 @@ from sklearn.preprocessing import OneHotEncoder
 
 from brixa_flows.drift import DriftDetector, DriftProfile
 from brixa_flows.errors import DatasetError, VersionNotFoundError
-from brixa_flows.prediction import score
+from brixa_flows.prediction import ModelPredictor, score
 from brixa_flows.prediction._sql import read_query, shown
 from brixa_flows.prediction._tables import read_files
 from brixa_flows.registry import ModelRegistry
@@ -250,3 +252,71 @@ def test_later_csv_files_are_read_like_the_first(tmp_path):
     first, second = read_files(files, "csv", 100, ["b"])
     assert first.to_pydict() == {"a": [1.5, None], "b": ["007", "x"], "c": [None] * 2}
     assert second.to_pydict() == {"a": [2.0], "b": [None], "c": ["later"]}
+
+
+KILLED = """
+import os, sys, warnings
+from brixa_flows.prediction import _parts, score
+from brixa_flows.registry import ModelRegistry
+from brixa_flows.storage.local import LocalStorageNode
+from brixa_flows.tracking.memory_store import MemoryTrackingStore
+warnings.simplefilter("ignore")
+_parts._PART_ROWS = 100
+root, source, output, at = sys.argv[1:]
+keep = _parts.Parts._keep
+def killed(self):
+    if self._count == int(at):
+        os.kill(os.getpid(), 9)
+    keep(self)
+_parts.Parts._keep = killed
+registry = ModelRegistry(LocalStorageNode(root), tracking=MemoryTrackingStore())
+score(registry, "delay", None, source, output, batch_rows=50, trust="code", resume=True)
+"""
+
+
+def test_a_killed_run_goes_on_where_it_ended_and_no_row_comes_twice(
+    registry, tmp_path, monkeypatch
+):
+    source, output = tmp_path / "in.csv", tmp_path / "out.csv"
+    frame().to_csv(source, index=False)
+    command = [sys.executable, "-c", KILLED, str(registry.storage.root)]
+    ended = subprocess.run([*command, str(source), str(output), "3"], timeout=120)
+    assert ended.returncode == -9 and not output.exists()
+    parts = tmp_path / ".out.csv.parts"
+    assert len(list(parts.glob("*.parquet"))) == 3
+    asked = []
+    predict = ModelPredictor.predict
+
+    def counting(self, inputs):
+        asked.append(len(inputs))
+        return predict(self, inputs)
+
+    monkeypatch.setattr(ModelPredictor, "predict", counting)
+    report = score(registry, "delay", None, source, output, batch_rows=50, resume=True)
+    assert (report.rows, sum(asked)) == (ROWS, ROWS - 300)
+    assert DriftProfile.load(Path(report.profile)).rows == ROWS
+    whole = tmp_path / "whole.csv"
+    score(registry, "delay", None, source, whole, batch_rows=50)
+    mine, theirs = (
+        pd.read_csv(path, dtype=str).drop(columns="predicted_at")
+        for path in (output, whole)
+    )
+    pd.testing.assert_frame_equal(mine, theirs)
+    assert not parts.exists()
+
+
+def test_parts_of_another_input_are_not_gone_on_with(registry, tmp_path):
+    source, output = tmp_path / "in.csv", tmp_path / "out.csv"
+    parts = tmp_path / ".out.csv.parts"
+    parts.mkdir()
+    (parts / "plan.json").write_text("{}")
+    pq.write_table(pa.table({"a": [1.0]}), parts / "000000.parquet")
+    frame().to_csv(source, index=False)
+    assert score(registry, "delay", None, source, output, resume=True).rows == ROWS
+    assert len(pd.read_csv(output)) == ROWS and not parts.exists()
+    with pytest.raises(DatasetError, match="can't go on where it ended"):
+        score(
+            *(registry, "delay", None, "sqlite:///x.db", tmp_path / "b.csv"),
+            query="select 1",
+            resume=True,
+        )
