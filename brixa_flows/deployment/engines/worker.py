@@ -284,7 +284,7 @@ def _serve(
 ) -> None:
     config = uvicorn.Config(
         PagesAlone(holder.switch) if orders.protocol == "grpc" else holder.switch,
-        # A fifth less CPU for a request than asyncio and h11 need
+        # A fifth to two fifths less CPU for a request than asyncio and h11 need
         # (benchmarks/serving_costs.py), and nothing that happens to be installed decides.
         loop="uvloop",
         http="httptools",
