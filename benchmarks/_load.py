@@ -80,35 +80,29 @@ class Load:
             raise ValueError(f"no version in {content[:60]!r}")
         return found[1].decode(), b"connection: close" in head
 
+    def result(self) -> dict[str, Any]:
+        """What was counted so far."""
+        return {
+            "answers": dict(self.answers),
+            "failed": dict(self.failed),
+            "slowest_ms": round(1000 * self.slowest, 1),
+        }
 
-async def count_until_end(load: Any, connections: int) -> None:
-    """Have so many clients ask until stdin ends; say how far it is, in lines of JSON.
 
-    Args:
-        load: Has ``client()``, counts and ``ending``.
-        connections: How many clients.
-    """
+async def main() -> None:
+    """Ask until stdin ends."""
+    host, port, connections, body = sys.argv[1:]
+    load = Load(host, int(port), body.encode())
     loop = asyncio.get_running_loop()
     over = loop.run_in_executor(None, sys.stdin.read)
-    clients = [asyncio.create_task(load.client()) for _ in range(connections)]
+    clients = [asyncio.create_task(load.client()) for _ in range(int(connections))]
     while not over.done():
-        print(json.dumps(_result(load)), flush=True)
+        print(json.dumps(load.result()), flush=True)
         await asyncio.wait([over], timeout=0.25)
     load.ending = True
     await asyncio.gather(*clients)
-    print(json.dumps(_result(load)), flush=True)
-
-
-def _result(load: Any) -> dict[str, Any]:
-    """What was counted so far."""
-    return {
-        "answers": dict(load.answers),
-        "failed": dict(load.failed),
-        "slowest_ms": round(1000 * load.slowest, 1),
-    }
+    print(json.dumps(load.result()), flush=True)
 
 
 if __name__ == "__main__":
-    host, port, connections, body = sys.argv[1:]
-    load = Load(host, int(port), body.encode())
-    asyncio.run(count_until_end(load, int(connections)))
+    asyncio.run(main())

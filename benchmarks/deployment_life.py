@@ -1,17 +1,12 @@
 """What the life of a deployment costs its clients: failed requests, and seconds.
 
-    python benchmarks/deployment_life.py                    # about six minutes
+    python benchmarks/deployment_life.py                    # about three minutes
     python benchmarks/deployment_life.py --requests 2000    # a short look
-    python benchmarks/deployment_life.py --over grpc        # or rest, alone
 
 Two logistic regressions behind one endpoint, and 32 keep-alive clients in a process of
 their own that never ask twice (``_load.py``). Each line is one kind of change, repeated
 until so many requests were answered; a failed request is one that got no 200. ``kill -9``
-may cost what the killed replica was holding: at most its connections. Over gRPC
-(``_load_grpc.py``) a call that finds no connection fails, but after ``kill -9``: there it
-waits until its client has connected anew, which grpcio does after up to a second. Each
-replica has a listening queue of its own for gRPC: calls of connections that wait in it
-are lost with it, and counted by nobody, so a few more than it held may fail.
+may cost what the killed replica was holding: at most its connections.
 """
 
 from __future__ import annotations
@@ -27,7 +22,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -82,26 +77,14 @@ class Clients:
         self._process.wait()
 
 
-def load_command(endpoint: str, connections: int, wait: bool) -> list[str]:
-    """What to start for an endpoint of either protocol."""
-    place = urlsplit(endpoint)
-    if place.scheme == "http":
-        program = Path(__file__).with_name("_load.py")
-        asked = [str(place.hostname), str(place.port), str(connections), BODY]
-    else:
-        program = Path(__file__).with_name("_load_grpc.py")
-        asked = [endpoint, str(connections), "lr", str(len(COLUMNS))]
-        asked += ["--wait"] if wait else []
-    return [sys.executable, str(program), *asked]
-
-
 @contextlib.contextmanager
-def clients(
-    endpoint: str, connections: int = CLIENTS, *, wait: bool = False
-) -> Iterator[Clients]:
+def clients(endpoint: str, connections: int = CLIENTS) -> Iterator[Clients]:
     """Clients at an endpoint, asking already."""
+    place = urlsplit(endpoint)
+    program = Path(__file__).with_name("_load.py")
+    command = [sys.executable, str(program), str(place.hostname), str(place.port)]
     process = subprocess.Popen(
-        load_command(endpoint, connections, wait),
+        [*command, str(connections), BODY],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -115,32 +98,14 @@ def clients(
         running.end()
 
 
-class Subject(NamedTuple):
-    """What is changed and asked.
-
-    Attributes:
-        deployer: Of the deployment.
-        protocol: What its clients speak.
-        requests: How many of them each kind of change is made under, at least.
-    """
-
-    deployer: ModelDeployer
-    protocol: str
-    requests: int
-
-    @property
-    def endpoint(self) -> str:
-        """What the clients ask."""
-        return self.deployer.get_endpoint(NAME, self.protocol)
-
-
-def under_load(title: str, subject: Subject, change: Callable[[int], Any]) -> None:
+def under_load(
+    title: str, deployer: ModelDeployer, requests: int, change: Callable[[int], Any]
+) -> None:
     """Make a change again and again while so many requests are answered."""
     times = []
-    title = f"{subject.protocol}: {title}"
-    with clients(subject.endpoint) as load:
+    with clients(deployer.get_endpoint(NAME)) as load:
         began = time.monotonic()
-        while load.answered < subject.requests or not times:
+        while load.answered < requests or not times:
             started = time.monotonic()
             change(len(times))
             times.append(time.monotonic() - started)
@@ -166,10 +131,8 @@ def done(outcome: tuple[bool, str]) -> None:
         sys.exit(f"a change failed: {outcome[1]}")
 
 
-def upgrades(subject: Subject) -> None:
+def upgrades(deployer: ModelDeployer, requests: int) -> None:
     """There by deploy, back by rollback."""
-
-    deployer = subject.deployer
 
     def change(number: int) -> None:
         if number % 2:
@@ -177,35 +140,33 @@ def upgrades(subject: Subject) -> None:
         else:
             done(deployer.deploy("lr", "2.0.0", NAME))
 
-    under_load("upgrade, rollback", subject, change)
+    under_load("upgrade, rollback", deployer, requests, change)
 
 
-def environments(subject: Subject) -> None:
+def environments(deployer: ModelDeployer, requests: int) -> None:
     """A new generation each time."""
-    deployer = subject.deployer
     under_load(
         "change of env_vars",
-        subject,
+        deployer,
+        requests,
         lambda n: done(deployer.deploy("lr", name=NAME, env_vars={"RUN": str(n)})),
     )
 
 
-def scales(subject: Subject) -> None:
+def scales(deployer: ModelDeployer, requests: int) -> None:
     """1, 4, 1."""
-    deployer = subject.deployer
     deployer.scale(NAME, 1)
     under_load(
         "scale 1-4-1",
-        subject,
+        deployer,
+        requests,
         lambda number: deployer.scale(NAME, 1 if number % 2 else 4),
     )
     deployer.scale(NAME, 2)
 
 
-def canaries(subject: Subject) -> None:
+def canaries(deployer: ModelDeployer, requests: int) -> None:
     """Start, promote, start a shadow, abort."""
-
-    deployer = subject.deployer
 
     def change(number: int) -> None:
         other = "1.0.0" if deployer.config(NAME).version == "2.0.0" else "2.0.0"
@@ -216,7 +177,7 @@ def canaries(subject: Subject) -> None:
             done(deployer.start_canary(NAME, other, share=0.3))
             done(deployer.promote_canary(NAME))
 
-    under_load("canary, promote, shadow, abort", subject, change)
+    under_load("canary and promote, shadow and abort", deployer, requests, change)
 
 
 def connections_of(process: psutil.Process) -> int:
@@ -225,12 +186,12 @@ def connections_of(process: psutil.Process) -> int:
     return sum(each.status == psutil.CONN_ESTABLISHED for each in connections)
 
 
-def kills(subject: Subject) -> None:
+def kills(deployer: ModelDeployer, requests: int) -> None:
     """The one of two replicas with more clients, by SIGKILL."""
-    deployer, times, held = subject.deployer, [], 0
-    with clients(subject.endpoint, wait=True) as load:
+    times, held = [], 0
+    with clients(deployer.get_endpoint(NAME)) as load:
         began = time.monotonic()
-        while load.answered < subject.requests or not times:
+        while load.answered < requests or not times:
             pids = [each.pid for each in deployer.status(NAME).replicas]
             victim = max(map(psutil.Process, pids), key=connections_of)
             victim.suspend()  # it takes no connection while they are counted
@@ -243,7 +204,7 @@ def kills(subject: Subject) -> None:
                 time.sleep(0.02)
             times.append(time.monotonic() - started)
         seconds = time.monotonic() - began
-    say(f"{subject.protocol}: kill -9 of a replica", load, times, seconds)
+    say("kill -9 of a replica", load, times, seconds)
     verdict = "within" if load.failed <= held else "OVER"
     print(f"    the killed held {held} connections: {load.failed} failed, {verdict}")
 
@@ -296,15 +257,13 @@ def main() -> None:
     """Print one line for each kind of change."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--requests", type=int, default=20_000)
-    parser.add_argument("--over", choices=("rest", "grpc"), action="append")
-    arguments = parser.parse_args()
+    requests = parser.parse_args().requests
     with tempfile.TemporaryDirectory() as folder:
         deployer = ModelDeployer(saved(Path(folder)))
-        done(deployer.deploy("lr", "1.0.0", NAME, replicas=2, protocol="both"))
+        done(deployer.deploy("lr", "1.0.0", NAME, replicas=2))
         try:
-            for protocol in arguments.over or ("rest", "grpc"):
-                for part in (upgrades, environments, scales, canaries, kills):
-                    part(Subject(deployer, protocol, arguments.requests))
+            for part in (upgrades, environments, scales, canaries, kills):
+                part(deployer, requests)
             autoscaling(deployer)
         finally:
             deployer.delete(NAME)

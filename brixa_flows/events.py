@@ -20,11 +20,14 @@ __all__ = [
     "EvaluationDataset",
     "EventPayload",
     "GateRefused",
+    "LabelsArrived",
     "ModelDeployed",
     "ModelEvaluated",
     "ModelPromoted",
     "ModelRegistered",
     "ModelSoaked",
+    "PerformanceChecked",
+    "PerformanceDegraded",
     "TrainingCompleted",
     "WindowChecked",
     "WindowClosed",
@@ -296,7 +299,7 @@ class DriftDetected(EventPayload):
 
     event = "brixa.drift.detected"
     says = "the {kind} from {start} to {end} of {deployment}: {sentence}"
-    labels = WindowChecked.labels
+    labels = {**WindowChecked.labels, "brixa.response": "response"}
 
     version: str
     deployment: str
@@ -307,6 +310,69 @@ class DriftDetected(EventPayload):
     columns: list[str]
     sentence: str
     report_uri: str = ""
+    response: str = Field("retrain", description="What the drift policy asks for.")
+
+
+class LabelsArrived(EventPayload):
+    """The labels of a stretch of traffic are known."""
+
+    event = "brixa.labels.arrived"
+    says = "the labels of the {kind} from {start} to {end} of {deployment} are here"
+    labels = WindowClosed.labels
+
+    deployment: str
+    start: str
+    end: str
+    kind: str = Field(
+        description="hour, day, week, month or quarter; sample has no length."
+    )
+    data_uri: str = Field(
+        "", description="Parquet of the inputs; empty is the deployment's request log."
+    )
+    labels_uri: str = Field(
+        "", description="Parquet of row ids and labels; empty if the inputs have them."
+    )
+    row_id: str = Field("", description="Column of the row ids, in both.")
+    version: str = Field(
+        "", description="The version that served them; empty is the one served now."
+    )
+
+
+class PerformanceChecked(EventPayload):
+    """A version was as good in a window as it was, or nobody can tell."""
+
+    event = "brixa.performance.checked"
+    says = "the {kind} from {start} to {end} of {deployment}: {sentence}"
+    labels = {**WindowChecked.labels, "brixa.realised": "realised"}
+
+    version: str
+    deployment: str
+    start: str
+    end: str
+    kind: str
+    status: str
+    realised: bool = Field(description="Measured with labels; else estimated.")
+    rows: int
+    sentence: str
+
+
+class PerformanceDegraded(EventPayload):
+    """A version was worse in a window than its reference's own windows are."""
+
+    event = "brixa.performance.degraded"
+    says = "the {kind} from {start} to {end} of {deployment}: {sentence}"
+    labels = {**PerformanceChecked.labels, "brixa.response": "response"}
+
+    version: str
+    deployment: str
+    start: str
+    end: str
+    kind: str
+    realised: bool = Field(description="Measured with labels; else estimated.")
+    rows: int
+    metrics: list[str] = Field(description="Those that are worse than usual.")
+    sentence: str
+    response: str = Field("retrain", description="What the drift policy asks for.")
 
 
 EVENTS: dict[str, type[EventPayload]] = {
@@ -323,5 +389,8 @@ EVENTS: dict[str, type[EventPayload]] = {
         WindowClosed,
         WindowChecked,
         DriftDetected,
+        LabelsArrived,
+        PerformanceChecked,
+        PerformanceDegraded,
     )
 }

@@ -12,6 +12,7 @@ from brixa_flows.tasks.evaluation import (
     conclude_evaluation,
     evaluate_version,
 )
+from brixa_flows.tasks.performance import learn_estimator
 from brixa_flows.tasks.remedies import links_remedy
 from brixa_flows.tasks.reporting import publish_evaluation
 from brixa_flows.tasks.requests import FlowRequest
@@ -45,7 +46,7 @@ class EvaluateRequest(FlowRequest):
 )
 @links_remedy
 def evaluate_model(request: EvaluateRequest) -> None:
-    """Judge on each dataset, compare on the last, show, announce.
+    """Judge on each dataset, compare on the last, show, announce, learn for later.
 
     A version that came without labelled rows waits for a person.
     """
@@ -67,3 +68,4 @@ def evaluate_model(request: EvaluateRequest) -> None:
         step()
     publish_evaluation([*results, judged.result], comparison)
     announce(request.registry, judged.owed)
+    learn_estimator(*who, decisive, request.target)

@@ -50,7 +50,7 @@ def monitor_drift(request: MonitorRequest) -> None:
     window = request.window()
     version = served_version(request.registry, request.deployment)
     found = judge_window(request.registry, version, window, request.policy)
-    publish_drift(window, version, found.report, found.verdict)
+    publish_drift(window, version, found.report, found.verdict, found.page)
     announce(request.registry, found.owed)
     if isinstance(found.owed.payload, DriftDetected):
         tell_of_alarm(found.owed.payload)

@@ -68,5 +68,5 @@ def predict_batch(request: PredictRequest) -> None:
         return
     window = window_of(report, request.start, request.end, request.kind)
     found = judge_window(request.registry, report.version, window, request.policy)
-    publish_drift(window, report.version, found.report, found.verdict)
+    publish_drift(window, report.version, found.report, found.verdict, found.page)
     announce(request.registry, found.owed)

@@ -74,6 +74,11 @@ class BrixaDriftPolicy(Block):
         description="Days from the end of one alarm's window to the end of the next "
         "one's, at least; 0 lets each raise one.",
     )
+    response: Literal["retrain", "roll_back", "report"] = Field(
+        "retrain",
+        description="What an alarm leads to: a training on newer rows, the version "
+        "before in production again, or only that people are told.",
+    )
 
     @classmethod
     def from_policy(cls, policy: DriftPolicy) -> BrixaDriftPolicy:

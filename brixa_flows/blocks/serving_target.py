@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from prefect.blocks.core import Block
 from pydantic import Field, SecretStr
@@ -63,11 +63,6 @@ class BrixaServingTarget(Block):
     certificate_key: str = Field(
         "", description="PEM file of the certificate's private key on the worker."
     )
-    protocol: Literal["", "rest", "grpc", "both"] = Field(
-        "",
-        description="What predictions are asked by; empty leaves it as it is, rest for a "
-        "new deployment.",
-    )
     replicas: int = Field(
         0,
         ge=0,
@@ -123,7 +118,6 @@ class BrixaServingTarget(Block):
             name=deployment,
             replicas=self.replicas or None,
             resources=self._resources(deployer, deployment),
-            protocol=self.protocol or None,
             api_keys=self._keys,
             tls=self._tls,
         )
@@ -161,7 +155,6 @@ class BrixaServingTarget(Block):
         return (
             (present.model_name, present.version) == (name, version)
             and self.replicas in (0, present.replicas)
-            and self.protocol in ("", present.protocol)
             and wanted in (None, present.resources.model_dump())
             and self._is_reached(present)
             and deployer.status(deployment).healthy

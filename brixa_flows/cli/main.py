@@ -22,6 +22,7 @@ from brixa_flows.cli.model import model
 from brixa_flows.cli.model_judging import compare, evaluate, leaderboard, report
 from brixa_flows.cli.model_queries import diff, search
 from brixa_flows.cli.model_trust import scan, sign, verify
+from brixa_flows.cli.performance import performance
 from brixa_flows.cli.predict import predict
 from brixa_flows.cli.prefect_commands import automations, demo, init
 from brixa_flows.cli.trust import trust
@@ -74,7 +75,7 @@ for command in (evaluate, compare, leaderboard, report):
     model.add_command(command)
 for command in (model, key, trust, deployment, drift, lineage, approve, doctor):
     brixa.add_command(command)
-for command in (gate, gc, predict, demo, init, automations):
+for command in (performance, gate, gc, predict, demo, init, automations):
     brixa.add_command(command)
 
 

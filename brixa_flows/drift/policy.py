@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from pydantic import (
@@ -44,7 +44,7 @@ class JudgedWindow:
         kind: ``week``, ``month`` ...
         start: Its begin, UTC.
         end: Its end, not included, UTC.
-        drifted: Whether it differs from the reference.
+        drifted: Whether it differs from the reference, or the model got worse.
         alarm: Whether it was an alarm.
     """
 
@@ -84,7 +84,7 @@ class JudgedWindow:
             return None
         return cls.of(
             *(record[name] for name in texts),
-            drifted=record.get("status") == "drift",
+            drifted=record.get("status") in ("drift", "degraded"),
             alarm=record.get("alarm") is True,
         )
 
@@ -132,6 +132,10 @@ class DriftPolicy(BaseModel):
     among: int = Field(1, ge=1, description="... among the last so many of the kind.")
     cooldown_days: float = Field(
         0, ge=0, description="From the end of one alarm's window to that of the next."
+    )
+    response: Literal["retrain", "roll_back", "report"] = Field(
+        "retrain",
+        description="What an alarm leads to; report only tells people.",
     )
 
     def __init__(self, **rules: Any) -> None:

@@ -10,6 +10,7 @@ from brixa_flows.outbox.judgements import (
     evaluated,
     find_record,
     judged_alike,
+    judged_performance,
     judged_window,
 )
 from brixa_flows.outbox.outbox import Outbox
@@ -35,6 +36,7 @@ __all__ = [
     "evaluated",
     "find_record",
     "judged_alike",
+    "judged_performance",
     "judged_window",
     "owed_by",
     "owed_by_record",

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from brixa_flows.drift import DriftReport, DriftVerdict
+from brixa_flows.drift import DriftReport, DriftVerdict, PerformanceReport
 from brixa_flows.evaluation import Comparison, EvaluationResult
 from brixa_flows.events import (
     DEFAULT_POLICY,
     DriftDetected,
     EventPayload,
+    LabelsArrived,
     ModelEvaluated,
+    PerformanceChecked,
+    PerformanceDegraded,
     WindowChecked,
     WindowClosed,
 )
@@ -22,12 +25,17 @@ __all__ = [
     "evaluated",
     "find_record",
     "judged_alike",
+    "judged_performance",
     "judged_window",
 ]
 
 
 def judged_window(
-    window: WindowClosed, version: str, report: DriftReport, verdict: DriftVerdict
+    window: WindowClosed,
+    version: str,
+    report: DriftReport,
+    verdict: DriftVerdict,
+    response: str = "retrain",
 ) -> EventPayload:
     """The event of a window of traffic: an alarm, or that there is none."""
     facts = {
@@ -37,7 +45,29 @@ def judged_window(
     }
     if not verdict.alarm:
         return WindowChecked(**facts, status=report.status)
-    return DriftDetected(**facts, columns=report.drifted, sentence=report.sentence)
+    told = {"sentence": report.sentence, "response": response}
+    return DriftDetected(**facts, columns=report.drifted, **told)
+
+
+def judged_performance(
+    window: LabelsArrived,
+    version: str,
+    report: PerformanceReport,
+    verdict: DriftVerdict,
+    response: str = "retrain",
+) -> EventPayload:
+    """The event of how good a version was in a window: an alarm, or that there is none."""
+    facts = {
+        **window.model_dump(include={"name", "deployment", "start", "end", "kind"}),
+        "version": version,
+        "rows": report.rows,
+        "realised": report.realised,
+        "sentence": report.sentence,
+    }
+    if not verdict.alarm:
+        return PerformanceChecked(**facts, status=report.status)
+    worse = [name for name, each in report.metrics.items() if each.status == "degraded"]
+    return PerformanceDegraded(**facts, metrics=worse, response=response)
 
 
 def find_record(

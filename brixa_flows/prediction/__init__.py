@@ -1,6 +1,11 @@
 """Any dataset through any registered model, batch by batch."""
 
 from brixa_flows.prediction.datasets import Batch, LabelledBatches, as_batches
+from brixa_flows.prediction.performance import (
+    WindowPerformance,
+    judge_performance,
+    learn_performance,
+)
 from brixa_flows.prediction.predictor import ModelPredictor
 from brixa_flows.prediction.scoring import ScoringReport, score
 
@@ -9,6 +14,9 @@ __all__ = [
     "LabelledBatches",
     "ModelPredictor",
     "ScoringReport",
+    "WindowPerformance",
     "as_batches",
+    "judge_performance",
+    "learn_performance",
     "score",
 ]

@@ -3,8 +3,8 @@
 ::
 
     registry    ModelRegistry: the whole API
-    catalog     its reading half: find, explain, load (query_catalog, trusted_catalog
-                and maintained go on from there)
+    catalog     its reading half: find, explain, load (query_catalog, trusted_catalog,
+                maintained and described go on from there)
     adopter, adopting   a model that a training logged to MLflow becomes a version
 
     upkeep      finds what is wrong, finishes what a crash left, rebuilds, cleans up

@@ -254,6 +254,18 @@ class ModelCatalog:
         """What :meth:`ModelRegistry.record_drift` kept, newest last."""
         return self._records(name, version, "drift")
 
+    def performance_reports(
+        self, name: str, version: ModelVersion | str
+    ) -> list[dict[str, Any]]:
+        """What :meth:`ModelRegistry.record_performance` kept, newest last."""
+        return self._records(name, version, "performance")
+
+    def estimators(
+        self, name: str, version: ModelVersion | str
+    ) -> list[dict[str, Any]]:
+        """What :meth:`ModelRegistry.record_estimator` kept, newest last."""
+        return self._records(name, version, "estimators")
+
     def _records(
         self, name: str, version: ModelVersion | str, kind: str
     ) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from typing import Any, Unpack
 from brixa_flows.refs import check_model_name
 from brixa_flows.registry.adopter import Adopter, Wanted
 from brixa_flows.registry.adopting import Described, Said
+from brixa_flows.registry.described import DescribedRegistry
 from brixa_flows.registry.facts.inputs import as_text
 from brixa_flows.registry.facts.lineage import gather_lineage, lineage_context
 from brixa_flows.registry.facts.metadata import (
@@ -17,9 +18,7 @@ from brixa_flows.registry.facts.metadata import (
     ParentRef,
     StageRecord,
 )
-from brixa_flows.registry.maintained import MaintainedRegistry
 from brixa_flows.registry.writing.changing import Changer
-from brixa_flows.registry.writing.describing import Describer
 from brixa_flows.registry.writing.registering import (
     Bump,
     Registrar,
@@ -38,7 +37,7 @@ from brixa_flows.versioning import ModelVersion
 __all__ = ["ModelRegistry"]
 
 
-class ModelRegistry(MaintainedRegistry):
+class ModelRegistry(DescribedRegistry):
     """Versions, stages and lineage of models.
 
     Bytes and the journal are in ``storage``; metrics, tags and what people look at are
@@ -77,7 +76,6 @@ class ModelRegistry(MaintainedRegistry):
             self.register_model,
         )
         self._changer = Changer(self._backends, self._reader)
-        self._describer = Describer(self._backends, self._reader)
 
     def register_model(
         self,
@@ -241,64 +239,6 @@ class ModelRegistry(MaintainedRegistry):
             if once:
                 return self._adopter.adopt_once(wanted, event_facts or {})
             return self._adopter.adopt(wanted)
-
-    def update(
-        self,
-        name: str,
-        version: ModelVersion | str,
-        *,
-        description: str | None = None,
-        tags: Mapping[str, Any] | Iterable[str] | None = None,
-        custom: Mapping[str, Any] | None = None,
-        owner: str | None = None,
-    ) -> ModelMetadata:
-        """Change what is given.
-
-        ``tags`` are merged (a value of ``None`` removes one), ``custom`` replaces the
-        old one, ``""`` clears a text.
-        """
-        found = self._claimed(name, version)
-        self._describer.update(
-            name, found, description=description, tags=tags, custom=custom, owner=owner
-        )
-        return self._reader.metadata(name, found)
-
-    def log_metrics(
-        self,
-        name: str,
-        version: ModelVersion | str,
-        metrics: Mapping[str, float],
-        dataset: DatasetRef | Mapping[str, Any] | None = None,
-    ) -> None:
-        """Add metrics (finite numbers), tied to the data they were measured on."""
-        self._describer.log_metrics(
-            name, self._claimed(name, version), metrics, dataset
-        )
-
-    def log_report(
-        self,
-        name: str,
-        version: ModelVersion | str,
-        filename: str,
-        content: str | bytes,
-    ) -> None:
-        """Keep a report file beside the version's MLflow run."""
-        found = self._claimed(name, version)
-        self._describer.log_report(name, found, filename, content)
-
-    def record_evaluation(
-        self, name: str, version: ModelVersion | str, payload: Mapping[str, Any]
-    ) -> dict[str, Any]:
-        """Append an evaluation (JSON) to the version's journal; kept for ever."""
-        found = self._claimed(name, version)
-        return self._describer.record(name, found, "evaluations", payload)
-
-    def record_drift(
-        self, name: str, version: ModelVersion | str, payload: Mapping[str, Any]
-    ) -> dict[str, Any]:
-        """Append a drift report (JSON) to the version's journal; kept for ever."""
-        found = self._claimed(name, version)
-        return self._describer.record(name, found, "drift", payload)
 
     def transition(
         self,

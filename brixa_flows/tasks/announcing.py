@@ -26,6 +26,7 @@ from brixa_flows.events import (
     DEFAULT_POLICY,
     EvaluationDataset,
     EventPayload,
+    LabelsArrived,
     TrainingCompleted,
     WindowClosed,
 )
@@ -39,6 +40,7 @@ from brixa_flows.tasks.remote import remote_task
 
 __all__ = [
     "announce",
+    "announce_labels_arrived",
     "announce_training_complete",
     "announce_whole",
     "announce_window_closed",
@@ -181,11 +183,35 @@ def announce_window_closed(
         PrefectUnavailableError: If the server does not take it; the outbox keeps it,
             but not if the server was needed to find the registry.
     """
+    _announce_rows(window, registry, window.data_uri)
+
+
+def announce_labels_arrived(
+    labels: LabelsArrived, registry: str | ModelRegistry = "brixa"
+) -> None:
+    """Tell the loop that the labels of a stretch of traffic are known.
+
+    As safe and as often as :func:`announce_window_closed`.
+
+    Args:
+        labels: Whose labels, and where they and the rows are.
+        registry: Name of the Brixa Registry block, or a registry.
+
+    Raises:
+        PrefectUnavailableError: If the server does not take it; the outbox keeps it,
+            but not if the server was needed to find the registry.
+    """
+    _announce_rows(labels, registry, labels.data_uri, labels.labels_uri)
+
+
+def _announce_rows(
+    window: WindowClosed | LabelsArrived, registry: str | ModelRegistry, *uris: str
+) -> None:
     opened = open_registry(registry) if isinstance(registry, str) else registry
     outbox = Outbox(opened)
     outbox.begin()
     times = (window.kind, window.start, window.end)
-    event_id = window.event_id(window.deployment, *times, window.data_uri)
+    event_id = window.event_id(window.deployment, *times, *uris)
     deliver_kept(outbox, window, event_id)
 
 

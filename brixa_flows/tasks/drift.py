@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+import re
+from typing import NamedTuple
 
 from prefect import get_run_logger
 
@@ -14,8 +14,10 @@ from brixa_flows.drift import (
     DriftReport,
     DriftVerdict,
     JudgedWindow,
+    PerformanceReport,
+    advised,
+    column_histories,
 )
-from brixa_flows.drift.policy import moment_of
 from brixa_flows.errors import DriftError
 from brixa_flows.events import WindowClosed
 from brixa_flows.outbox import (
@@ -28,18 +30,25 @@ from brixa_flows.outbox import (
 from brixa_flows.registry import ModelRegistry
 from brixa_flows.tasks.opening import load_drift_policy, open_registry
 from brixa_flows.tasks.remote import remote_task
+from brixa_flows.tasks.windows import logged_rows
 
 __all__ = ["SAMPLE", "WindowFindings", "judge_window", "served_version"]
 
 SAMPLE = "sample"
+_PLACE = {"deployment", "start", "end"}
+_UNFIT = re.compile(r"[^\w .-]")  # what no file of a report may be called
 
 
 class WindowFindings(NamedTuple):
-    """What was found, whether it is an alarm, and the event that its record owes."""
+    """What was found, whether it is an alarm, and the event that its record owes.
+
+    The page of a window that drifted is kept in MLflow, at ``page``.
+    """
 
     report: DriftReport
     verdict: DriftVerdict
     owed: Owed
+    page: str = ""
 
 
 @remote_task("judge the {window.kind} from {window.start}", timeout_seconds=None)
@@ -71,10 +80,11 @@ def judge_window(
         )
     kind = None if window.kind == SAMPLE else window.kind
     reference = DriftProfile.load(path)
-    rows = window.data_uri or _logged(opened, version, window, reference)
+    rows = window.data_uri or logged_rows(opened, version, window, reference.columns)
     report = rules.detector().detect(reference, rows, kind=kind, ignore=rules.ignore)
+    report = _with_advice(opened, version, window, report)
     verdict = _judge(opened, version, window, report, rules)
-    event = announces(judged_window(window, version, report, verdict))
+    event = announces(judged_window(window, version, report, verdict, rules.response))
     record = find_record(opened.drift_reports(window.name, version), event)
     if record is None:
         facts = {
@@ -92,25 +102,41 @@ def judge_window(
         report.sentence,
         verdict.sentence,
     )
-    return WindowFindings(report, verdict, owed_by_record(record))
+    page = ""
+    if report.status == "drift":
+        file = f"drift {window.deployment} {window.kind} {window.start}.html"
+        name = _UNFIT.sub("-", file)
+        page = opened.log_report(window.name, version, name, report.to_html())
+    return WindowFindings(report, verdict, owed_by_record(record), page)
 
 
-def _logged(
-    registry: ModelRegistry,
-    version: str,
-    window: WindowClosed,
-    reference: DriftProfile,
-) -> Iterator[Any]:
-    """What the deployment was asked in the window, by its request log."""
-    since, until = (moment_of(text) for text in (window.start, window.end))
-    return ModelDeployer(registry).logged_requests(
-        window.deployment,
-        since=since,
-        until=until,
-        version=version,
-        inputs_only=True,
-        besides=reference.columns,
-    )
+def _with_advice(
+    registry: ModelRegistry, version: str, window: WindowClosed, report: DriftReport
+) -> DriftReport:
+    """The report with since when, what it costs, and what to do."""
+    if report.status != "drift":
+        return report
+    place = {"window": window.kind, **window.model_dump(include=_PLACE)}
+    this = {**report.to_dict(), **place}
+    before = registry.drift_reports(window.name, version)
+    told = [
+        each
+        for each in registry.performance_reports(window.name, version)
+        if place.items() <= each.items()
+    ]
+    performance = None
+    if told:
+        kept = max(told, key=lambda each: (bool(each.get("realised")), each["number"]))
+        fields = {
+            key: kept[key] for key in PerformanceReport.model_fields if key in kept
+        }
+        performance = PerformanceReport.from_dict(fields)
+    histories = [
+        each
+        for each in column_histories([*before, this])
+        if (each.deployment, each.kind) == (window.deployment, window.kind)
+    ]
+    return advised(report, performance=performance, histories=histories)
 
 
 def _judge(

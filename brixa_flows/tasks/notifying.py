@@ -19,7 +19,7 @@ from prefect.utilities.asyncutils import run_coro_as_sync
 from prefect.utilities.urls import url_for
 
 from brixa_flows.errors import OrchestrationError
-from brixa_flows.events import DriftDetected, GateRefused
+from brixa_flows.events import DriftDetected, GateRefused, PerformanceDegraded
 from brixa_flows.settings import BrixaSettings
 from brixa_flows.tasks.remote import remote_task
 from brixa_flows.tasks.restarting import DeadRun
@@ -30,6 +30,7 @@ __all__ = [
     "tell",
     "tell_of_alarm",
     "tell_of_dead_runs",
+    "tell_of_degradation",
     "tell_of_refusal",
     "tell_of_waiting_approval",
 ]
@@ -124,6 +125,14 @@ def tell_of_alarm(event: DriftDetected) -> bool:
     columns = ", ".join(event.columns) or "none"
     text = f"{event.message}\n\n{event.rows} rows; columns that changed: {columns}"
     return tell(f"Drift alarm: {event.name} {event.version}", text)
+
+
+def tell_of_degradation(event: PerformanceDegraded) -> bool:
+    """Tell of a window in which a version was worse than usual."""
+    if not somebody_listens():
+        return False
+    text = f"{event.message}\n\n{event.rows} rows"
+    return tell(f"Performance alarm: {event.name} {event.version}", text)
 
 
 def tell_of_dead_runs(dead: Iterable[DeadRun]) -> bool:

@@ -15,6 +15,7 @@ from brixa_flows.evaluation import (
     GateDecision,
     GatePolicy,
 )
+from brixa_flows.outbox import Owed, promoted
 from brixa_flows.registry import ModelRegistry, StageRecord
 from brixa_flows.registry.facts.metadata import Stage
 from brixa_flows.tasks.approving import Answer, Question, ask_person
@@ -28,6 +29,7 @@ __all__ = [
     "decide_now",
     "move_to_stage",
     "recorded_evaluation",
+    "roll_back_production",
 ]
 
 
@@ -194,3 +196,38 @@ def move_to_stage(
     )
     get_run_logger().info("%s %s is in %s", name, version, stage)
     return record
+
+
+@remote_task("roll {name} {version} back")
+def roll_back_production(
+    registry: str, name: str, version: str, actor: str, reason: str
+) -> Owed | None:
+    """Bring back what was in production before a version.
+
+    Args:
+        registry: Name of the registry's block.
+        name: The model.
+        version: The version that has to go.
+        actor: Who decided.
+        reason: Why.
+
+    Returns:
+        The event of the change, this one or that of an earlier try; ``None`` if the
+        version was not in production, so that nothing is done.
+
+    Raises:
+        StageTransitionError: If nothing was in production before it.
+    """
+    opened = open_registry(registry)
+    if str(opened.production_version(name)) == version:
+        record = opened.rollback(name, actor=actor, reason=reason)
+        get_run_logger().info("%s is back in production", record.version)
+        return promoted(record)
+    last = next(
+        (x for x in reversed(opened.stage_history(name)) if x.target == "production"),
+        None,
+    )
+    if last is not None and last.actor == actor and str(last.replaced) == version:
+        return promoted(last)  # a run that was started again
+    get_run_logger().info("%s is not in production, so nothing is done", version)
+    return None

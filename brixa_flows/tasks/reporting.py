@@ -9,10 +9,10 @@ from typing import Any
 from prefect import get_run_logger
 from prefect.artifacts import create_markdown_artifact
 
-from brixa_flows.drift import DriftReport, DriftVerdict
+from brixa_flows.drift import DriftReport, DriftVerdict, PerformanceReport
 from brixa_flows.evaluation import Comparison, EvaluationResult, GateDecision
-from brixa_flows.events import ModelDeployed, WindowClosed
-from brixa_flows.outbox import Reconciled
+from brixa_flows.events import LabelsArrived, ModelDeployed, WindowClosed
+from brixa_flows.outbox import Owed, Reconciled
 from brixa_flows.registry import ModelMetadata
 from brixa_flows.tasks import reports
 from brixa_flows.tasks.assets import materialize_version
@@ -26,10 +26,12 @@ __all__ = [
     "publish_deployment",
     "publish_drift",
     "publish_evaluation",
+    "publish_performance",
     "publish_ranking",
     "publish_reconciliation",
     "publish_registration",
     "publish_retraining",
+    "publish_rollback",
     "publish_training",
 ]
 
@@ -143,7 +145,11 @@ def publish_deployment(deployed: ModelDeployed) -> None:
 
 
 def publish_drift(
-    window: WindowClosed, version: str, report: DriftReport, verdict: DriftVerdict
+    window: WindowClosed,
+    version: str,
+    report: DriftReport,
+    verdict: DriftVerdict,
+    page: str = "",
 ) -> None:
     """Show what a window of traffic looks like against the reference.
 
@@ -152,10 +158,44 @@ def publish_drift(
         version: The version that served it.
         report: What was found.
         verdict: Whether it is an alarm, and why.
+        page: MLflow's address of the whole report, if it is kept.
     """
-    text = reports.drift_report(window, version, report, verdict)
+    text = reports.drift_report(window, version, report, verdict, page)
     what = f"the {window.kind} from {window.start} to {window.end}: {report.sentence}"
     publish("drift", window.name, text, what, version)
+
+
+def publish_performance(
+    window: LabelsArrived,
+    version: str,
+    report: PerformanceReport,
+    verdict: DriftVerdict,
+) -> None:
+    """Show how good a version was in a window.
+
+    Args:
+        window: The window.
+        version: The version that served it.
+        report: What was found.
+        verdict: Whether it is an alarm, and why.
+    """
+    text = reports.performance_report(window, version, report, verdict)
+    what = f"the {window.kind} from {window.start} to {window.end}: {report.sentence}"
+    publish("performance", window.name, text, what, version)
+
+
+def publish_rollback(name: str, version: str, owed: Owed | None) -> None:
+    """Show whether an alarm brought back the version before, and why not.
+
+    Args:
+        name: The model.
+        version: The version that the alarm was about.
+        owed: The event of the change, if there was one.
+    """
+    said = "is not in production, so nothing is rolled back"
+    what = owed.payload.message if owed else f"{name} {version} {said}"
+    text = f"# After an alarm on {name} {version}\n\n{what}."
+    publish("rolled-back", name, text, what)
 
 
 def publish_retraining(name: str, decision: str) -> None:

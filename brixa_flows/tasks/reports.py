@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from urllib.parse import quote
 
-from brixa_flows.drift import DriftReport, DriftVerdict
+from brixa_flows.drift import DriftReport, DriftVerdict, PerformanceReport
 from brixa_flows.evaluation import Comparison, EvaluationResult, GateDecision
 from brixa_flows.evaluation.metrics import METRICS, canonical_metric
 from brixa_flows.evaluation.pictures import gains_pictures, pictures_of
-from brixa_flows.events import ModelDeployed, WindowClosed
+from brixa_flows.events import LabelsArrived, ModelDeployed, WindowClosed
 from brixa_flows.outbox import Reconciled
 from brixa_flows.registry import LineageGraph, ModelMetadata
 from brixa_flows.tasks.restarting import DeadRun
@@ -25,6 +25,7 @@ __all__ = [
     "deployment_report",
     "drift_report",
     "evaluation_report",
+    "performance_report",
     "ranking_report",
     "reconciliation_report",
     "registration_report",
@@ -253,7 +254,11 @@ def deployment_report(deployed: ModelDeployed) -> str:
 
 
 def drift_report(
-    window: WindowClosed, version: str, report: DriftReport, verdict: DriftVerdict
+    window: WindowClosed,
+    version: str,
+    report: DriftReport,
+    verdict: DriftVerdict,
+    page: str = "",
 ) -> str:
     """What a window of traffic looks like, and whether it is an alarm."""
     word = "A drift alarm" if verdict.alarm else "No drift alarm"
@@ -265,8 +270,47 @@ def drift_report(
             f"The {window.kind} from {window.start} to {window.end} of "
             f"{window.deployment} against what {version} was trained on.{why}",
             findings,
+            *([f"MLflow keeps the whole report, `{page}`."] if page else []),
         ]
     )
+
+
+def performance_report(
+    window: LabelsArrived,
+    version: str,
+    report: PerformanceReport,
+    verdict: DriftVerdict,
+) -> str:
+    """How good a version was in a window, and whether it is an alarm."""
+    word = "A performance alarm" if verdict.alarm else "No performance alarm"
+    why = "" if verdict.alarm else f" No alarm: {verdict.sentence}."
+    how = (
+        "Measured with the labels that are known."
+        if report.realised
+        else "Estimated without labels: a change of what the labels are for the same "
+        "rows (concept drift) can't be seen."
+    )
+    rows = [
+        (
+            name,
+            f"{each.value:.4f}",
+            f"{each.interval[0]:.4f} to {each.interval[1]:.4f}",
+            f"{each.reference:.4f}",
+            f"{each.limits[0]:.4f} to {each.limits[1]:.4f}",
+            "**degraded**" if each.status == "degraded" else "as usual",
+        )
+        for name, each in report.metrics.items()
+    ]
+    header = ("metric", "in the window", "band", "held-out", "usual", "verdict")
+    parts = [
+        f"# {word} about {window.name} {version}",
+        f"The {window.kind} from {window.start} to {window.end} of "
+        f"{window.deployment}.{why} {how}",
+        report.sentence,
+        table(header, rows) if rows else "",
+        *(f"> {each.sentence}" for each in report.findings),
+    ]
+    return "\n\n".join(part for part in parts if part)
 
 
 def reconciliation_report(done: Reconciled, dead: Sequence[DeadRun] = ()) -> str:

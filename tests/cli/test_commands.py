@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import pandas as pd
 import pytest
 
 from brixa_flows.cli import main
@@ -203,6 +204,41 @@ def test_the_history_of_drift_is_a_table_and_a_plot_per_column(
         1,
         True,
     )
+
+
+@pytest.mark.filterwarnings("ignore::brixa_flows.errors.InsecureSerializationWarning")
+def test_performance_is_learned_checked_and_told_by_the_exit_code(
+    run: Run, storage: Path, tmp_path: Path
+) -> None:
+    root = tmp_path / "storage"
+    shutil.copytree(storage, root)
+    place = ("--storage", str(root))
+    labelled = str(storage / "labelled.parquet")
+    code, _, err = run(*place, "performance", "check", "delays", labelled)
+    assert code == 1
+    assert "brixa performance learn delays@1.0.0 ROWS" in err
+    code, out, err = run(
+        *(*place, "performance", "learn", "delays", labelled, "--target", "late")
+    )
+    assert code == 0, err
+    assert "roc_auc" in out
+    code, out, _ = run(*place, "performance", "check", "delays", labelled)
+    assert code == 0
+    assert "measured" in out and "As good as the reference" in out
+    frame = pd.read_parquet(labelled)
+    frame["late"] = 1 - frame["late"]
+    frame.to_csv(tmp_path / "turned.csv", index=False)
+    turned = str(tmp_path / "turned.csv")
+    code, out, _ = run(*place, "performance", "check", "delays", turned, "--json")
+    assert code == 3
+    found = json.loads(out)
+    assert (found["status"], found["labelled"]) == ("degraded", len(frame))
+    registry = ModelRegistry(LocalStorageNode(root))
+    times = {"start": "2026-11-01", "end": "2026-11-08", "window": "week"}
+    registry.record_performance("delays", "1.0.0", found | times)
+    code, out, _ = run(*place, "performance", "history", "delays")
+    assert code == 0
+    assert "2026-11-01 to 2026-11-08" in out and "measured" in out
 
 
 def test_files_verify_and_lineage_is_drawn(run: Run) -> None:

@@ -64,7 +64,7 @@ def test_a_schedule_that_gives_the_flow_no_parameters_is_named(
     changed: Callable[[Change], Any],
 ) -> None:
     def change(project: dict[str, Any]) -> None:
-        [deployment] = [d for d in project["deployments"] if "schedules" in d]
+        deployment, *_ = [d for d in project["deployments"] if "schedules" in d]
         del deployment["parameters"]
 
     assert "a schedule does not give request" in changed(change)[0]

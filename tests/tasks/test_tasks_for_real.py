@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ from brixa_flows.errors import DatasetError, OrchestrationError, PrefectUnavaila
 from brixa_flows.evaluation import Gate, GatePolicy
 from brixa_flows.events import (
     EvaluationDataset,
+    LabelsArrived,
     ModelPromoted,
     TrainingCompleted,
     WindowClosed,
@@ -63,6 +64,7 @@ from brixa_flows.tasks.opening import (
     load_target,
     open_registry,
 )
+from brixa_flows.tasks.performance import judge_window_performance, learn_estimator
 from brixa_flows.tasks.promotion import ask_policy, move_to_stage
 from brixa_flows.tasks.reconciling import reconcile_registry
 from brixa_flows.tasks.registration import (
@@ -73,8 +75,12 @@ from brixa_flows.tasks.registration import (
 )
 from brixa_flows.tasks.retraining import claim_retraining
 from brixa_flows.tasks.task_runners import RunnerName
+from brixa_flows.tasks.windows import find_closed_windows
+from flows.evaluate_model import EvaluateRequest, evaluate_model
 from flows.evaluate_versions import EvaluateVersionsRequest, evaluate_versions
+from flows.monitor_performance import PerformanceRequest, monitor_performance
 from flows.predict_batch import PredictRequest, predict_batch
+from flows.roll_back import RollBackRequest, roll_back
 from tests.backends import copy_template
 from tests.kept_requests import keep_requests
 
@@ -134,11 +140,9 @@ def registry(
             (BLOCK, described),
             ("production", BrixaGatePolicy.from_policy(rules)),
             ("elsewhere", BrixaServingTarget(host="127.0.0.2", api_key=SecretStr(KEY))),
-            (
-                "two-replicas",
-                BrixaServingTarget(replicas=2, cpu="250m", protocol="both"),
-            ),
+            ("two-replicas", BrixaServingTarget(replicas=2, cpu="250m")),
             ("two-of-two", BrixaDriftPolicy(needed=2, among=2)),
+            ("rolls-back", BrixaDriftPolicy(response="roll_back")),
         ]
         for _ in range(2):
             assert len([*save_documents(documents)]) == len(documents)
@@ -412,7 +416,6 @@ def test_a_version_is_rolled_out_and_answers_with_as_many_replicas_as_the_target
     assert roll_out.fn(BLOCK, name, "1.0.0", name, "two-replicas") == owed
     after = deployer.config(name)
     assert (after.replicas, after.resources.cpu) == (2, "250m")
-    assert (before.protocol, after.protocol) == ("rest", "both")
     assert after.resources.memory == before.resources.memory
     roll_out.fn(BLOCK, name, "1.0.0", name)
     assert deployer.config(name).replicas == 2  # a target that says nothing leaves it
@@ -458,7 +461,7 @@ def _window(name: str, data: Path, rows: str, start: str, end: str) -> WindowClo
 
 
 def test_a_window_is_quiet_or_an_alarm_and_either_is_recorded(
-    registry: ModelRegistry, name: str, data: Path
+    registry: ModelRegistry, name: str, data: Path, tmp_path: Path
 ) -> None:
     span = ("2013-03-01", "2013-04-01")
     found = {
@@ -473,6 +476,13 @@ def test_a_window_is_quiet_or_an_alarm_and_either_is_recorded(
     assert found["warm"].verdict.alarm
     assert "a" in found["warm"].report.drifted
     assert "b" not in found["warm"].report.drifted
+    [advice] = [x for x in found["warm"].report.advice if x.column == "a"]
+    assert advice.since == "2013-03-01" and "performance" in advice.action
+    assert found["test"].page == "" and not found["test"].report.advice
+    page = mlflow.artifacts.download_artifacts(
+        found["warm"].page, tracking_uri=registry.tracking.uri, dst_path=str(tmp_path)
+    )
+    assert "What to do" in Path(page).read_text()
     recorded = [record["event_id"] for record in registry.drift_reports(name, "1.0.0")]
     assert recorded == [str(judged.owed.event_id) for judged in found.values()]
 
@@ -489,6 +499,45 @@ def test_a_window_without_data_is_judged_by_what_its_deployment_was_asked(
     assert found.report.findings == (), "only inputs are compared"
 
 
+def test_each_window_that_a_production_deployment_logged_is_announced_once(
+    registry: ModelRegistry,
+    stack: PrefectStack,
+    name: str,
+    held_out: EvaluationDataset,
+    data: Path,
+    tmp_path: Path,
+) -> None:
+    roll_out.fn(BLOCK, name, "1.0.0", name)
+    warm = pd.read_parquet(data / "warm.parquet")[["a", "b"]]
+    keep_requests(registry, tmp_path, name, name, warm)
+    later = datetime.now(UTC) + timedelta(hours=1)
+
+    def over(at: datetime) -> list[WindowClosed]:
+        found = find_closed_windows.fn(BLOCK, ["hour"], 2, 15, at)
+        return [each for each in found if each.name == name]
+
+    assert over(later + timedelta(minutes=15)) == []  # it is not in production
+    registry.transition(name, "1.0.0", "production")
+    assert over(datetime.now(UTC)) == []  # the hour goes on
+    [window] = over(later + timedelta(minutes=15))
+    for _ in range(2):
+        announce_window_closed(window, BLOCK)
+    query = {"filter": {"resource": {"id": [f"brixa.model.{name}"]}}}
+
+    def heard() -> int:
+        answer = httpx.post(f"{stack.api.url}/events/filter", json=query, timeout=20)
+        names = [event["event"] for event in answer.json()["events"]]
+        return names.count(window.event)
+
+    stack_room.wait_until(lambda: heard() > 0, 30, "the window")
+    assert heard() == 1
+    assert learn_estimator.fn(BLOCK, name, "1.0.0", held_out, "late")
+    asked = LabelsArrived(**window.model_dump())
+    judged = judge_window_performance.fn(BLOCK, "1.0.0", asked)
+    assert judged is not None
+    assert (judged.report.rows, judged.report.realised) == (ROWS, False)
+
+
 def test_a_policy_can_ask_for_two_windows_that_drift(
     registry: ModelRegistry, name: str, data: Path
 ) -> None:
@@ -502,6 +551,76 @@ def test_a_policy_can_ask_for_two_windows_that_drift(
     assert alarms == [False, True, False]
     kept = [record["alarm"] for record in registry.drift_reports(name, "1.0.0")]
     assert kept == alarms[:2]  # the third is the first, asked again
+
+
+def test_performance_is_learned_at_the_evaluation_and_judged_window_by_window(
+    registry: ModelRegistry,
+    stack: PrefectStack,
+    name: str,
+    held_out: EvaluationDataset,
+    data: Path,
+    tmp_path: Path,
+) -> None:
+    unlabelled = str(tmp_path / "asked.parquet")
+    pd.read_parquet(data / "test.parquet").drop(columns="late").to_parquet(unlabelled)
+    window = PerformanceRequest(
+        name=name,
+        deployment=name,
+        start="2013-03-01",
+        end="2013-04-01",
+        kind="month",
+        data_uri=unlabelled,
+        version="1.0.0",
+        policy="rolls-back",
+    )
+    monitor_performance(window)  # nobody learned anything: told, no failure
+    assert registry.performance_reports(name, "1.0.0") == []
+    judged = EvaluateRequest(
+        name=name, version="1.0.0", evaluations=[held_out], target="late"
+    )
+    for _ in range(2):
+        evaluate_model(judged)
+    [kept] = registry.estimators(name, "1.0.0")
+    assert kept["dataset"]["name"] == "held-out" and kept["target"] == "late"
+
+    labelled = window.model_copy(update={"data_uri": str(data / "warm.parquet")})
+    for request in (window, labelled, labelled):
+        monitor_performance(request)
+    quiet, alarm = registry.performance_reports(name, "1.0.0")
+    assert (quiet["realised"], quiet["status"]) == (False, "ok")
+    assert (alarm["realised"], alarm["status"]) == (True, "degraded")
+    assert (quiet["alarm"], alarm["alarm"]) == (False, True)
+    told = alarm["announces"]["payload"]
+    assert told["response"] == "roll_back" and "accuracy" in told["metrics"]
+    for record in (quiet, alarm):
+        event = record["announces"]["event"]
+        _wait_for_event(stack, event, UUID(record["event_id"]))
+    query = {"artifacts": {"key": {"any_": [f"performance-{name}"]}}}
+    url = f"{stack.api.url}/artifacts/filter"
+    shown = httpx.post(url, json=query, timeout=20).raise_for_status().json()
+    assert sum("# A performance alarm" in each["data"] for each in shown) == 2
+    assert sum("concept drift" in each["data"] for each in shown) == 1
+
+
+def test_an_alarm_rolls_back_once_the_version_that_it_is_about(
+    registry: ModelRegistry, training: TrainingCompleted, name: str, logged_again: str
+) -> None:
+    adopt_training.fn(BLOCK, training.model_copy(update={"model_uri": logged_again}))
+    for version in ("1.0.0", "1.0.1"):
+        registry.transition(name, version, "production")
+    request = RollBackRequest(name=name, version="1.0.1", reason="it got worse")
+    for _ in range(2):
+        roll_back(request)
+        assert str(registry.production_version(name)) == "1.0.0"
+    last = registry.stage_history(name)[-1]
+    assert (last.reason, last.actor) == (
+        "it got worse",
+        f"flow run roll {name} 1.0.1 back",
+    )
+    assert Outbox(registry).is_delivered(UUID(last.event_id))
+    history = len(registry.stage_history(name))
+    roll_back(request.model_copy(update={"version": "1.0.1"}))
+    assert len(registry.stage_history(name)) == history
 
 
 def test_of_two_alarms_in_a_month_one_retrains(name: str) -> None:

@@ -35,7 +35,7 @@ from pydantic import SecretStr
 from brixa_flows.blocks import BrixaRegistry, BrixaStorage
 from brixa_flows.demo.stack import PrefectStack, wait_until
 from brixa_flows.errors import SettingsError
-from brixa_flows.events import DriftDetected, GateRefused
+from brixa_flows.events import DriftDetected, GateRefused, PerformanceDegraded
 from brixa_flows.registry import DatasetRef, Lineage, ModelMetadata, ParentRef
 from brixa_flows.settings import BrixaSettings
 from brixa_flows.tasks import notifying, reporting
@@ -130,6 +130,11 @@ def _all_that_people_are_told() -> list[bool]:
         sentence="2 of 16 columns drifted.",
     )
     told.append(notifying.tell_of_alarm(alarm))
+    facts = alarm.model_dump(exclude={"columns", "report_uri", "sentence"})
+    worse = PerformanceDegraded(
+        **facts, realised=True, metrics=["f1"], sentence="f1 is 0.2."
+    )
+    told.append(notifying.tell_of_degradation(worse))
     refused = GateRefused(
         name="m",
         version="1.0.1",
@@ -144,13 +149,15 @@ def test_people_are_told_what_happened_and_where_to_look(
     chat: Chat, monkeypatch: pytest.MonkeyPatch, stack: PrefectStack
 ) -> None:
     monkeypatch.setenv(VARIABLE, "custom-webhook/team")
-    assert _all_that_people_are_told() == [True, True, True]
-    approval, alarm, refusal = chat.heard
+    assert _all_that_people_are_told() == [True] * 4
+    approval, alarm, worse, refusal = chat.heard
     assert approval["subject"] == "Approval wanted: m 1.0.1 to production"
     assert "until noon; after that it is not promoted" in approval["text"]
     assert alarm["subject"] == "Drift alarm: m 1.0.0"
     assert "2 of 16 columns drifted." in alarm["text"]
     assert "temp, dewp" in alarm["text"]
+    assert worse["subject"] == "Performance alarm: m 1.0.0"
+    assert "f1 is 0.2." in worse["text"] and "9 rows" in worse["text"]
     assert refusal["subject"] == "Refused: m 1.0.1"
     assert "- roc_auc is 0.5" in refusal["text"]
     for message in chat.heard:

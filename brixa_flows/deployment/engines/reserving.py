@@ -18,7 +18,7 @@ class ReservedPort:
         self._bound: socket.socket | None = None
 
     def hold(self, host: str, port: int) -> int:
-        """Keep a port until it is released; once it is kept, that one.
+        """Keep a port until this process ends; once it is kept, that one.
 
         Args:
             host: Address to bind.
@@ -45,9 +45,3 @@ class ReservedPort:
                 raise
             self._bound = bound
         return int(self._bound.getsockname()[1])
-
-    def release(self) -> None:
-        """Let go of it."""
-        if self._bound is not None:
-            self._bound.close()
-            self._bound = None

@@ -94,7 +94,6 @@ class Supervisor:
         for task in (*tasks, *self._changes):
             task.cancel()
         await self._fleet.stop()
-        self._grpc_port.release()
         control.close()
 
     async def _converse(

@@ -209,11 +209,15 @@ class PerformanceEstimator:
         band = _DEVIATIONS * float(np.sqrt(own))
         reach = _DEVIATIONS * float(np.sqrt(usual.between + usual.sampling / rows))
         limits = _bounded(name, usual.value - reach, usual.value + reach)
-        is_loss = name.endswith("_error")
-        worse = found.value > limits[1] if is_loss else found.value < limits[0]
+        interval = _bounded(name, found.value - band, found.value + band)
+        # Chunks of a model without faults do not vary, and estimates of it do.
+        if name.endswith("_error"):
+            worse = found.value > limits[1] and interval[0] > usual.value
+        else:
+            worse = found.value < limits[0] and interval[1] < usual.value
         return MetricEstimate(
             value=found.value,
-            interval=_bounded(name, found.value - band, found.value + band),
+            interval=interval,
             reference=usual.value,
             limits=limits,
             status="degraded" if worse else "ok",

@@ -24,7 +24,8 @@ class MetricEstimate(BaseModel):
         reference: Of the labelled rows that were learned from.
         limits: Between which the reference's own chunks lie (three standard deviations,
             at the window's number of rows).
-        status: ``degraded`` if the value is on the bad side of the limits.
+        status: ``degraded`` if the value is on the bad side of the limits, and the
+            interval on that of the reference.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -37,6 +37,10 @@ _MEANING = {
     "evaluations": "the other evaluations are told without it. "
     f"{_RESTORE}, or remove it",
     "drift": f"the other drift reports are told without it. {_RESTORE}, or remove it",
+    "performance": "the other performance reports are told without it. "
+    f"{_RESTORE}, or remove it",
+    "estimators": "an older estimator judges the version's performance, if it has one. "
+    f"{_RESTORE}, or learn anew with brixa performance learn NAME@VERSION ROWS",
     "measurements": "the metrics that it holds of a dataset are told without that data. "
     f"{_RESTORE}, or remove it",
     "projected.json": "nobody knows up to which change MLflow was shown the stages and "

@@ -20,6 +20,7 @@ NodeKind = Literal[
     "model",
     "evaluation",
     "drift",
+    "performance",
     "stage",
     "deployment",
 ]

@@ -22,9 +22,15 @@ class NumberedRecord(BaseModel):
 
 
 class AnyJson(NumberedRecord):
-    """An evaluation or a drift report; who recorded it decides what it says."""
+    """An evaluation, a drift or performance report; who recorded it decides what it says."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
+
+
+class Estimator(AnyJson):
+    """What estimates a version's performance; drift knows what is in it."""
+
+    estimator: dict[str, Any]
 
 
 class Measurement(NumberedRecord):
@@ -47,6 +53,8 @@ class StoredWord(NumberedRecord):
 KINDS: dict[str, type[NumberedRecord]] = {
     "evaluations": AnyJson,
     "drift": AnyJson,
+    "performance": AnyJson,
+    "estimators": Estimator,
     "measurements": Measurement,
     "trust": StoredWord,
 }

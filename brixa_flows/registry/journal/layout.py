@@ -15,6 +15,8 @@
     models/{name}/_journal/projected.json              last change shown to MLflow
     models/{name}/_journal/evaluations/{version}/{number}.json
     models/{name}/_journal/drift/{version}/{number}.json
+    models/{name}/_journal/performance/{version}/{number}.json
+    models/{name}/_journal/estimators/{version}/{number}.json   what judges it
     models/{name}/_journal/measurements/{version}/{number}.json   metrics, of which data
     models/{name}/_journal/trust/{version}/{number}.json   who vouched for it, and why
     models/deployments/{deployment}/config.json, status.json

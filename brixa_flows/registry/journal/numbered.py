@@ -1,4 +1,4 @@
-"""A version's numbered records: evaluations, drift reports and words of trust."""
+"""A version's numbered records: evaluations, drift reports, words of trust ..."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ __all__ = ["JournalFeed", "Recorded"]
 
 _LOG = logging.getLogger(__name__)
 
-Kind = Literal["seal", "change", "evaluation", "drift"]
+Kind = Literal["seal", "change", "evaluation", "drift", "performance"]
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,8 @@ class Recorded:
     """One entry of the journal.
 
     Attributes:
-        kind: ``seal``, ``change`` (into staging or production), ``evaluation`` or
-            ``drift``.
+        kind: ``seal``, ``change`` (into staging or production), ``evaluation``,
+            ``drift`` or ``performance``.
         name: The model.
         version: Its version.
         at: When it was recorded, UTC.
@@ -68,6 +68,7 @@ class JournalFeed:
             "changes": self._change,
             "evaluations": self._evaluation,
             "drift": self._drift,
+            "performance": self._performance,
         }
 
     def since(self, when: datetime) -> Iterator[Recorded]:
@@ -163,6 +164,9 @@ class JournalFeed:
 
     def _drift(self, name: str, key: str) -> Recorded:
         return self._record("drift", name, key)
+
+    def _performance(self, name: str, key: str) -> Recorded:
+        return self._record("performance", name, key)
 
     def _record(self, kind: Kind, name: str, key: str) -> Recorded:
         record = self._backends.journal.read_record(key)

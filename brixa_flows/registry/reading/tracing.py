@@ -106,6 +106,7 @@ class Tracer:
         kinds: tuple[tuple[str, NodeKind], ...] = (
             ("evaluations", "evaluation"),
             ("drift", "drift"),
+            ("performance", "performance"),
         )
         for folder, kind in kinds:
             for record in self._backends.journal.records(name, folder, version):

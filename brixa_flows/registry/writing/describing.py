@@ -126,7 +126,7 @@ class Describer:
 
     def log_report(
         self, name: str, version: ModelVersion, filename: str, content: str | bytes
-    ) -> None:
+    ) -> str:
         """Keep a report beside the version's run; see the registry."""
         _check_filename(filename)
         data = _as_bytes(content)
@@ -135,6 +135,7 @@ class Describer:
             path = Path(folder) / filename
             path.write_bytes(data)
             self._backends.tracking.log_artifact(run_id, path, "reports")
+        return f"runs:/{run_id}/reports/{filename}"
 
     def record(
         self, name: str, version: ModelVersion, kind: str, payload: Mapping[str, Any]

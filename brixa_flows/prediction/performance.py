@@ -1,0 +1,319 @@
+"""How good a version is on a window of rows: estimated at once, realised by labels.
+
+An estimator is learned from labelled rows that the version was not trained on, and kept
+with it. The version's answers become columns beside what it was asked; estimators know
+no registry and no models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from brixa_flows.drift import PerformanceEstimator, PerformanceReport
+from brixa_flows.drift.performance.columns import as_texts, read_columns
+from brixa_flows.errors import DriftError
+from brixa_flows.prediction.datasets import Batch, LabelledBatches, as_batches
+from brixa_flows.prediction.forms import InputForm
+from brixa_flows.prediction.predictor import ModelPredictor
+from brixa_flows.serializers.progress import progress_of_rows
+
+if TYPE_CHECKING:
+    from brixa_flows.registry import ModelRegistry
+    from brixa_flows.versioning import ModelVersion
+
+__all__ = ["WindowPerformance", "judge_performance", "learn_performance"]
+
+Columns = dict[str, NDArray[Any]]
+
+_PREDICTION = "(prediction)"
+_SCORE = "(score of {})"
+_MOST_ROWS = 1_000_000
+_MOST_CLASSES = 20
+
+
+@dataclass(frozen=True)
+class WindowPerformance:
+    """What is known of a version in a window.
+
+    Attributes:
+        report: Its performance: realised if labels were given, else estimated.
+        rows: Rows of the window.
+        labelled: Those whose label is known.
+    """
+
+    report: PerformanceReport
+    rows: int
+    labelled: int = 0
+
+
+def learn_performance(
+    registry: ModelRegistry,
+    name: str,
+    version: ModelVersion | str,
+    rows: Any,
+    *,
+    target: str | None = None,
+    dataset_name: str | None = None,
+) -> dict[str, Any]:
+    """Learn from labelled rows how good a version is, and keep that with it.
+
+    Learned from the same rows before, it is not learned again.
+
+    Args:
+        registry: Where the version is.
+        name: The model.
+        version: Its version.
+        rows: Labelled rows that it was not trained on, as an evaluation takes them; of
+            more than a million a random million is used.
+        target: Column of the label; ``None`` if it is plain.
+        dataset_name: What people call the rows.
+
+    Returns:
+        The record: ``estimator``, ``dataset``, ``target`` and what the journal adds.
+
+    Raises:
+        DatasetError: If the rows don't fit the version or have no labels.
+        DriftError: If they can't teach: fewer than 200, one class, classes without
+            probabilities.
+    """
+    predictor = ModelPredictor.from_registry(registry, name, version)
+    batches = as_batches(
+        rows, target=target, metadata=predictor.metadata, name=dataset_name
+    )
+    found = str(predictor.metadata.version)
+    if not batches.once:
+        for record in reversed(registry.estimators(name, found)):
+            if _is_of(record, batches.digest, target):
+                return dict(record)
+    answers = _Answers(predictor)
+    columns = answers.collect(batches)
+    label = batches.target or ""
+    if label not in columns:
+        raise DriftError(
+            f"the labels of several columns ({label}) teach no estimator; name one"
+        )
+    estimator = answers.estimator().fit(
+        columns,
+        target_column=label,
+        prediction_column=_PREDICTION,
+        score_column=answers.score_column(columns, label),
+        feature_columns=answers.features,
+    )
+    dataset = batches.reference("performance").model_dump(mode="json")
+    kept = {"estimator": estimator.to_dict(), "dataset": dataset, "target": target}
+    return registry.record_estimator(name, found, kept)
+
+
+def judge_performance(
+    registry: ModelRegistry,
+    name: str,
+    version: ModelVersion | str,
+    rows: Any,
+    *,
+    labels: Any = None,
+    row_id: str | None = None,
+) -> WindowPerformance | None:
+    """Say how good a version is on a window of rows.
+
+    Without labels it is estimated, which sees no concept drift. With labels, in the
+    rows themselves or in data of their own, it is measured on the labelled rows.
+
+    Args:
+        registry: Where the version is.
+        name: The model.
+        version: Its version.
+        rows: What it was asked, in any form that an evaluation takes.
+        labels: Rows with ``row_id`` and the label, in any form that
+            :class:`DriftDetector` reads; of two for one row the later one counts.
+        row_id: Column of both; ``None`` if the rows hold their label themselves.
+
+    Returns:
+        ``None`` if no estimator was learned for the version.
+
+    Raises:
+        DatasetError: If the rows don't fit the version.
+        DriftError: If a column is absent, or labels came without ``row_id``.
+    """
+    if labels is not None and row_id is None:
+        raise DriftError("labels are joined by row id: name its column as row_id=")
+    kept = registry.estimators(name, version)
+    if not kept:
+        return None
+    estimator = PerformanceEstimator.from_dict(kept[-1]["estimator"])
+    predictor = ModelPredictor.from_registry(registry, name, version)
+    inside = labels is None and row_id is None
+    batches = as_batches(rows, metadata=predictor.metadata, labelled=False)
+    beside = [estimator.target] if inside else [row_id] if row_id else []
+    columns = _Answers(predictor).collect(batches, beside)
+    total = len(columns[_PREDICTION])
+    if labels is not None and row_id is not None:
+        known = _known_labels(labels, row_id, estimator.target)
+        columns[estimator.target] = _looked_up(columns, row_id, known, name)
+    if estimator.target not in columns:
+        return WindowPerformance(estimator.estimate(columns), total)
+    told = _are_known(columns[estimator.target])
+    if inside and not told.any():
+        return WindowPerformance(estimator.estimate(columns), total)
+    labelled = {each: values[told] for each, values in columns.items()}
+    return WindowPerformance(estimator.realise(labelled), total, int(told.sum()))
+
+
+def _is_of(record: Mapping[str, Any], digest: str, target: str | None) -> bool:
+    dataset = record.get("dataset") or {}
+    return dataset.get("digest") == digest and record.get("target") == target
+
+
+class _Answers:
+    """Rows with a version's answers, as columns.
+
+    Args:
+        predictor: The version.
+    """
+
+    def __init__(self, predictor: ModelPredictor) -> None:
+        self._predictor = predictor
+        form = InputForm.of(predictor.metadata)
+        self._who = form.model
+        self.features = list(form.columns) if form.kind == "named" else []
+        self._classes: tuple[Any, ...] = ()
+
+    def collect(self, batches: LabelledBatches, beside: Iterable[str] = ()) -> Columns:
+        """Ask for every row; of very many a random million is kept.
+
+        Args:
+            batches: The rows.
+            beside: Columns that are kept too, where they are there.
+        """
+        sample = _Sample(_MOST_ROWS)
+        what = f"asking {self._who}"
+        with progress_of_rows(what, batches.expected_rows) as advance:
+            for batch in batches:
+                sample.add(self._answered(batch, beside))
+                advance(batch.chunk.rows)
+        return sample.columns()
+
+    def _answered(self, batch: Batch, beside: Iterable[str]) -> Columns:
+        answer = self._predictor.predict(batch.inputs)
+        values = np.asarray(answer.values)
+        if values.ndim != 1 and values.size != len(values):
+            raise DriftError(
+                f"{self._who} answers {values.shape[1:]} values a row; performance is "
+                "told of models with one label or number a row"
+            )
+        columns = {_PREDICTION: values.reshape(len(values))}
+        if answer.scores is not None:
+            places = range(answer.scores.shape[1])
+            classes = answer.classes or tuple(places)
+            self._classes = tuple(np.asarray(each).item() for each in classes)
+            for place, label in zip(places, self._classes, strict=True):
+                columns[_SCORE.format(label)] = answer.scores[:, place]
+        if batch.labels is not None and len(batch.targets) == 1:
+            columns[batch.targets[0]] = batch.labels
+        there = [name for name in beside if name in batch.chunk.names]
+        for each in [*self.features, *there]:
+            columns[each] = batch.column(each)
+        return columns
+
+    def estimator(self) -> PerformanceEstimator:
+        """An estimator of the version's task, that has learned nothing yet."""
+        if not self._classes:
+            return PerformanceEstimator("regression")
+        if len(self._classes) == 2:
+            return PerformanceEstimator("binary", positive=max(self._classes))
+        return PerformanceEstimator("multiclass")
+
+    def score_column(self, columns: Columns, label: str) -> Any:
+        """Where the estimator finds the scores: a column, or one for each class.
+
+        Raises:
+            DriftError: If the version answers with classes but no probabilities.
+        """
+        if self._classes:
+            named = {label: _SCORE.format(label) for label in self._classes}
+            return named[max(named)] if len(named) == 2 else named
+        if _are_classes(columns[label]) or _are_classes(columns[_PREDICTION]):
+            raise DriftError(
+                f"{self._who} answers with classes but no probabilities, so nothing "
+                "tells how sure it is; wait for labels, or save a model with "
+                "predict_proba"
+            )
+        return None
+
+
+class _Sample:
+    """Columns of all rows, or of a random part where they are very many.
+
+    Args:
+        most: From twice as many on every second one goes.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._random = np.random.default_rng(0)
+        self._share = 1.0
+        self._parts: list[tuple[NDArray[np.float64], Columns]] = []
+        self._rows = 0
+
+    def add(self, columns: Columns) -> None:
+        """Take more rows; all parts have the same columns."""
+        drawn = self._random.random(len(next(iter(columns.values()))))
+        self._keep(drawn, columns)
+        if self._rows > 2 * self._most:
+            self._share /= 2
+            before, self._parts, self._rows = self._parts, [], 0
+            for each in before:
+                self._keep(*each)
+
+    def _keep(self, drawn: NDArray[np.float64], columns: Columns) -> None:
+        chosen = drawn < self._share
+        kept = {name: values[chosen] for name, values in columns.items()}
+        self._parts.append((drawn[chosen], kept))
+        self._rows += int(chosen.sum())
+
+    def columns(self) -> Columns:
+        """What was kept, in the order of the rows."""
+        names = self._parts[0][1]
+        return {
+            name: np.concatenate([part[name] for _, part in self._parts])
+            for name in names
+        }
+
+
+def _are_classes(values: NDArray[Any]) -> bool:
+    """Are these names or a few whole numbers, rather than amounts?"""
+    if values.dtype.kind in "iub":
+        return len(np.unique(values)) <= _MOST_CLASSES
+    return values.dtype.kind != "f"
+
+
+def _known_labels(labels: Any, row_id: str, target: str) -> dict[str, Any]:
+    columns = read_columns(labels, [row_id, target])
+    ids, told = as_texts(columns[row_id]), as_texts(columns[target])
+    return {
+        row: label
+        for row, label in zip(ids, told, strict=True)
+        if row is not None and label is not None
+    }
+
+
+def _looked_up(
+    columns: Columns, row_id: str, known: Mapping[str, Any], name: str
+) -> NDArray[Any]:
+    if row_id not in columns:
+        raise DriftError(
+            f"the rows that {name} was asked have no column {row_id!r}, so no label can "
+            "be joined to them; log a row id with each request"
+        )
+    ids = as_texts(read_columns({row_id: columns.pop(row_id)}, [row_id])[row_id])
+    found = [known.get(row) if row is not None else None for row in ids]
+    return np.array(found, dtype=object)
+
+
+def _are_known(labels: NDArray[Any]) -> NDArray[np.bool_]:
+    # A missing label is None or NaN, the only value that differs from itself.
+    return np.array([each is not None and each == each for each in labels], dtype=bool)

@@ -1,0 +1,94 @@
+"""The part of the registry that keeps what is said and found out about a version."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from typing import Any
+
+from brixa_flows.registry.facts.metadata import DatasetRef, ModelMetadata
+from brixa_flows.registry.maintained import MaintainedRegistry
+from brixa_flows.registry.writing.describing import Describer
+from brixa_flows.versioning import ModelVersion
+
+__all__ = ["DescribedRegistry"]
+
+
+class DescribedRegistry(MaintainedRegistry):
+    """Versions of models, with what people say of them and what was measured."""
+
+    @cached_property
+    def _describer(self) -> Describer:
+        return Describer(self._backends, self._reader)
+
+    def update(
+        self,
+        name: str,
+        version: ModelVersion | str,
+        *,
+        description: str | None = None,
+        tags: Mapping[str, Any] | Iterable[str] | None = None,
+        custom: Mapping[str, Any] | None = None,
+        owner: str | None = None,
+    ) -> ModelMetadata:
+        """Change what is given.
+
+        ``tags`` are merged (a value of ``None`` removes one), ``custom`` replaces the
+        old one, ``""`` clears a text.
+        """
+        found = self._claimed(name, version)
+        self._describer.update(
+            name, found, description=description, tags=tags, custom=custom, owner=owner
+        )
+        return self._reader.metadata(name, found)
+
+    def log_metrics(
+        self,
+        name: str,
+        version: ModelVersion | str,
+        metrics: Mapping[str, float],
+        dataset: DatasetRef | Mapping[str, Any] | None = None,
+    ) -> None:
+        """Add metrics (finite numbers), tied to the data they were measured on."""
+        self._describer.log_metrics(
+            name, self._claimed(name, version), metrics, dataset
+        )
+
+    def log_report(
+        self,
+        name: str,
+        version: ModelVersion | str,
+        filename: str,
+        content: str | bytes,
+    ) -> str:
+        """Keep a report file beside the version's MLflow run; returns its MLflow URI."""
+        found = self._claimed(name, version)
+        return self._describer.log_report(name, found, filename, content)
+
+    def record_evaluation(
+        self, name: str, version: ModelVersion | str, payload: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Append an evaluation (JSON) to the version's journal; kept for ever."""
+        found = self._claimed(name, version)
+        return self._describer.record(name, found, "evaluations", payload)
+
+    def record_drift(
+        self, name: str, version: ModelVersion | str, payload: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Append a drift report (JSON) to the version's journal; kept for ever."""
+        found = self._claimed(name, version)
+        return self._describer.record(name, found, "drift", payload)
+
+    def record_performance(
+        self, name: str, version: ModelVersion | str, payload: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Append how good the version was in a window (JSON); kept for ever."""
+        found = self._claimed(name, version)
+        return self._describer.record(name, found, "performance", payload)
+
+    def record_estimator(
+        self, name: str, version: ModelVersion | str, payload: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Append what estimates the version's performance (JSON); the last one counts."""
+        found = self._claimed(name, version)
+        return self._describer.record(name, found, "estimators", payload)

@@ -1,0 +1,123 @@
+"""Windows of traffic in the request logs of deployments: which are over, and their rows."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from prefect import get_run_logger
+
+from brixa_flows.deployment import ModelDeployer
+from brixa_flows.drift.calendar import closed_windows
+from brixa_flows.drift.policy import moment_of
+from brixa_flows.errors import BrixaError, DeploymentError
+from brixa_flows.events import LabelsArrived, WindowClosed
+from brixa_flows.registry import ModelRegistry
+from brixa_flows.tasks.opening import open_registry
+from brixa_flows.tasks.remote import remote_task
+
+__all__ = ["find_closed_windows", "logged_rows"]
+
+
+@remote_task("look for windows that are over", timeout_seconds=None)
+def find_closed_windows(
+    registry: str,
+    kinds: Sequence[str],
+    last: int,
+    settle_minutes: float,
+    at: datetime | None = None,
+) -> list[WindowClosed]:
+    """The last windows of every production deployment that were logged.
+
+    One deployment that can't be read is passed over, with a warning in the run's log.
+
+    Args:
+        registry: Name of the registry's block.
+        kinds: ``hour``, ``day``, ``week``, ``month`` or ``quarter``.
+        last: How many of each kind, for runs that did not take place.
+        settle_minutes: How long after its end a window is over: replicas show their
+            files after some minutes.
+        at: The time; ``None`` is now.
+
+    Returns:
+        Those in which the version in production answered requests, oldest first.
+
+    Raises:
+        DriftError: If there is no such kind.
+    """
+    opened, logger = open_registry(registry), get_run_logger()
+    deployer, moment = ModelDeployer(opened), at or datetime.now(UTC)
+    spans = [
+        (kind, *span)
+        for kind in kinds
+        for span in closed_windows(
+            kind, moment - timedelta(minutes=settle_minutes), last
+        )
+    ]
+    found: list[WindowClosed] = []
+    for deployment in deployer.list():
+        try:
+            found += _logged(opened, deployer, deployment, spans)
+        except BrixaError as err:
+            logger.warning("%s is not watched: %s", deployment, err)
+    logger.info("%d windows are over", len(found))
+    return sorted(found, key=lambda each: (each.end, each.deployment))
+
+
+def _logged(
+    registry: ModelRegistry,
+    deployer: ModelDeployer,
+    deployment: str,
+    spans: Sequence[tuple[str, datetime, datetime]],
+) -> Iterator[WindowClosed]:
+    config = deployer.config(deployment)
+    version = registry.production_version(config.model_name)
+    if str(version) != config.version:
+        return
+    for kind, start, end in spans:
+        rows = deployer.logged_requests(
+            deployment, since=start, until=end, version=version
+        )
+        try:
+            next(iter(rows))
+        except DeploymentError:
+            continue  # nothing was logged
+        yield WindowClosed(
+            name=config.model_name,
+            deployment=deployment,
+            kind=kind,
+            start=start.isoformat(),
+            end=end.isoformat(),
+        )
+
+
+def logged_rows(
+    registry: ModelRegistry,
+    version: str,
+    window: WindowClosed | LabelsArrived,
+    besides: Collection[str] = (),
+) -> Iterator[Any]:
+    """What a version was asked in a window, by the deployment's request log.
+
+    Args:
+        registry: The registry.
+        version: The version that answered.
+        window: From when to when.
+        besides: Columns of the answers to keep.
+
+    Returns:
+        Arrow record batches, inputs alone.
+
+    Raises:
+        DeploymentError: If nothing was kept of that time; while they are read.
+    """
+    since, until = (moment_of(text) for text in (window.start, window.end))
+    return ModelDeployer(registry).logged_requests(
+        window.deployment,
+        since=since,
+        until=until,
+        version=version,
+        inputs_only=True,
+        besides=besides,
+    )
