@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -334,16 +333,7 @@ def test_what_a_policy_asks_by_slice_and_of_drift_is_measured_in_the_loop(
     assert "against its training rows: " in decisions[1][2].sentence
 
 
-def _if_installed(runner: str) -> Any:
-    """Dask and Ray are large and in no other extra; each is tested where it is."""
-    absent = find_spec(f"prefect_{runner}") is None
-    reason = f"the extra {runner} is not installed"
-    return pytest.param(runner, marks=pytest.mark.skipif(absent, reason=reason))
-
-
-@pytest.mark.parametrize(
-    "runner", ["threads", _if_installed("dask"), _if_installed("ray")]
-)
+@pytest.mark.parametrize("runner", ["threads", "dask", "ray"])
 def test_many_versions_are_judged_side_by_side_and_ranked(
     registry: ModelRegistry,
     stack: PrefectStack,
