@@ -42,7 +42,7 @@ from brixa_flows.registry.journal.traces import Traces
 from brixa_flows.storage.base import StorageNode
 from brixa_flows.versioning import ModelVersion
 
-__all__ = ["Journal"]
+__all__ = ["Journal", "first_file"]
 
 _ATTEMPTS = 100
 _SHOWN_AT_MOST = 10_000
@@ -240,21 +240,24 @@ class Journal(NumberedRecords):
             _refuse_another(key, file.core, name, version)
         return file
 
-    def write_metadata(self, claim: Claim) -> None:
-        """Write the first ``{version}_meta.json`` of a claim, if there is none."""
-        self._create_or_read(
-            self._layout.metadata_key(claim.core.name, claim.core.version),
-            MetadataFile(core=claim.core, mutable=claim.mutable),
-        )
+    def write_metadata(self, first: MetadataFile) -> None:
+        """Write the first ``{version}_meta.json`` of a version, if there is none."""
+        key = self._layout.metadata_key(first.core.name, first.core.version)
+        self._create_or_read(key, first)
 
     def change_metadata(
-        self, claim: Claim, change: Callable[[MetadataFile], MetadataFile]
+        self,
+        claim: Claim,
+        change: Callable[[MetadataFile], MetadataFile],
+        anew: Callable[[], MetadataFile] | None = None,
     ) -> MetadataFile:
         """Change ``{version}_meta.json`` by compare-and-swap.
 
         Args:
-            claim: Of the version; what stands there if the file is missing.
+            claim: Of the version.
             change: From old to new; called again when somebody else was faster.
+            anew: Gives what stands there if the file is missing; without it, what was
+                registered.
         """
         key = self._layout.metadata_key(claim.core.name, claim.core.version)
         for _ in range(_ATTEMPTS):
@@ -262,7 +265,7 @@ class Journal(NumberedRecords):
                 data, etag = self._storage.read(key)
                 old = parse_record(key, data, MetadataFile)
             except ObjectNotFoundError:
-                old, etag = MetadataFile(core=claim.core, mutable=claim.mutable), None
+                old, etag = first_file(claim) if anew is None else anew(), None
             new = change(old)
             if new == old and etag is not None:
                 return new
@@ -274,12 +277,16 @@ class Journal(NumberedRecords):
         raise StorageError(f"{key!r} is changed by too many at once; retry")
 
     def change_mutable(
-        self, claim: Claim, change: Callable[[Mutable], Mutable]
+        self,
+        claim: Claim,
+        change: Callable[[Mutable], Mutable],
+        anew: Callable[[], MetadataFile],
     ) -> Mutable:
         """Change the part of ``{version}_meta.json`` that may change."""
         return self.change_metadata(
             claim,
             lambda old: MetadataFile(core=old.core, mutable=change(old.mutable)),
+            anew,
         ).mutable
 
     def projected(self, name: str) -> int:
@@ -370,6 +377,11 @@ class Journal(NumberedRecords):
         except ObjectExistsError:
             return self._must_read(key, type(entry))
         return entry
+
+
+def first_file(claim: Claim) -> MetadataFile:
+    """``{version}_meta.json`` of a version that was registered right now."""
+    return MetadataFile(core=claim.core, mutable=claim.mutable)
 
 
 def _refuse_another(key: str, core: Core, name: str, version: ModelVersion) -> None:

@@ -17,7 +17,7 @@ from brixa_flows.registry.journal.journal import Journal
 from brixa_flows.tracking import TrackedDataset, TrackedMeasurement
 from brixa_flows.versioning import ModelVersion
 
-__all__ = ["history", "keep_measurement", "tracked_dataset"]
+__all__ = ["history", "keep_measurement", "measured", "tracked_dataset", "with_data"]
 
 _KIND = "measurements"
 _AFTER = timedelta(milliseconds=1)
@@ -67,6 +67,31 @@ def history(
         last = max([at, *(each.at for each in found)]) + _AFTER
         found.append(TrackedMeasurement(others, last))
     return found
+
+
+def measured(journal: Journal, claim: Claim) -> Mutable:
+    """What was registered, with what was measured since; where nothing else tells."""
+    metrics, judged_on = dict(claim.mutable.metrics), claim.mutable.judged_on
+    for record in journal.records(claim.core.name, _KIND, claim.core.version):
+        kept = Measurement.model_validate(record)
+        metrics |= kept.metrics
+        judged_on = with_data(judged_on, kept.dataset)
+    update = {"metrics": metrics, "judged_on": judged_on}
+    return claim.mutable.model_copy(update=update)
+
+
+def with_data(
+    known: tuple[DatasetRef, ...], new: DatasetRef | None
+) -> tuple[DatasetRef, ...]:
+    """Data that a version was judged on, and some more.
+
+    Columns are left out: it may be judged every day.
+    """
+    if new is None:
+        return known
+    new = new.model_copy(update={"columns": {}})
+    same = [each.model_copy(update={"columns": {}}) for each in known]
+    return known if new in same else (*known, new)
 
 
 def tracked_dataset(dataset: DatasetRef) -> TrackedDataset:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from itertools import starmap
 
@@ -26,6 +27,7 @@ from brixa_flows.versioning import ModelVersion
 __all__ = ["Checker"]
 
 _ASKED_AT_MOST = 5
+_WRITTEN_WITHIN_SECONDS = 0.2
 _FIX = "brixa doctor --fix"
 _ACCEPT = (
     "; if that record is gone for good and brixa model history NAME tells what is right, "
@@ -56,6 +58,7 @@ class Checker:
         for name in models:
             standing = self._reader.standing(name, thorough=True)
             found += self._damaged(standing)
+            found += self._without_file(standing)
             found += self._referenced(standing)
             found += map(str, self._backends.journal.damaged_records(name))
             found += self._unfinished(standing)
@@ -79,6 +82,29 @@ class Checker:
             *known.values(),
             *(told(key, what) for key, what in others if key not in known),
         ]
+
+    def _without_file(self, standing: Standing) -> list[str]:
+        """Versions whose ``{version}_meta.json`` is gone, which hides nothing else."""
+        name, backends = standing.name, self._backends
+        obstacles = in_the_way(backends, standing)
+        found = []
+        for version in _without_file(backends, standing):
+            state, key = standing.state(version), backends.layout.metadata_key(
+                name, version
+            )
+            if state not in ("ready", "registered") or key in obstacles:
+                continue
+            kept = "config.json and MLflow"
+            if state == "registered":
+                kept = (
+                    "what was registered, without what was changed since (except "
+                    "metrics): restore it from a backup if that is missed"
+                )
+            found.append(
+                f"{name} {version}: the file {key!r} is missing; {_FIX} writes it anew "
+                f"from {kept}"
+            )
+        return found
 
     def _referenced(self, standing: Standing) -> Iterator[str]:
         """What is not as it was registered of models that are kept by reference."""
@@ -194,6 +220,21 @@ class Checker:
             elif _core(one) != _core(other):
                 found.append(_moved(lifecycle, alias, one, other))
         return found
+
+
+def _without_file(backends: Backends, standing: Standing) -> list[ModelVersion]:
+    """Versions that have no ``{version}_meta.json``.
+
+    A number is taken just before the file is written, so it is looked for twice.
+    """
+    name, found = standing.name, list(standing.claimed)
+    for pause in (0.0, _WRITTEN_WITHIN_SECONDS):
+        if found:
+            time.sleep(pause)
+            there = backends.journal.listings.names(backends.layout.model_prefix(name))
+            files = {each.removesuffix("_meta.json") for each in there}
+            found = [each for each in found if each.core not in files - set(there)]
+    return found
 
 
 def _quarantined(standing: Standing) -> Iterator[tuple[str, str]]:

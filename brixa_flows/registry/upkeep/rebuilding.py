@@ -25,6 +25,7 @@ from brixa_flows.registry.journal.vouching import vouchers_for
 from brixa_flows.registry.reading.backends import Backends
 from brixa_flows.registry.reading.opening import other_digest
 from brixa_flows.registry.reading.reader import Reader, Standing
+from brixa_flows.registry.writing.mirroring import file_anew
 from brixa_flows.registry.writing.projecting import project
 from brixa_flows.registry.writing.recording import record_run, show_version
 from brixa_flows.serializers.manifest import (
@@ -119,7 +120,7 @@ class Rebuilder:
         core = self._reader.core(claim)
         lineage = self._reader.lineage(claim, sealed=True)
         file = backends.journal.read_metadata(name, core.version)
-        mutable = claim.mutable if file is None else file.mutable
+        mutable = (file or file_anew(backends, claim, seal)).mutable
         signers = self._signers(manifest, name, core.version)
         run_id = record_run(
             backends,

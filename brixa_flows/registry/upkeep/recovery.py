@@ -36,7 +36,13 @@ from brixa_flows.registry.reading.backends import Backends
 from brixa_flows.registry.reading.reader import Reader, Standing
 from brixa_flows.registry.upkeep.obstacles import in_the_way, told
 from brixa_flows.registry.writing.index import rebuild_index, update_index
-from brixa_flows.registry.writing.mirroring import follow, kept_of, listed, lost_of
+from brixa_flows.registry.writing.mirroring import (
+    file_anew,
+    follow,
+    kept_of,
+    listed,
+    lost_of,
+)
 from brixa_flows.registry.writing.projecting import project
 from brixa_flows.registry.writing.recording import (
     record_run,
@@ -164,21 +170,22 @@ class Recovery:
         claim = self._reader.claim(name, version)
         file = backends.journal.read_metadata(name, version)
         if state != "deleted" and file is None:
-            core = self._reader.core(claim) if state == "ready" else claim.core
-            backends.journal.write_metadata(claim.model_copy(update={"core": core}))
+            seal = backends.journal.read_seal(name, version)
+            file = file_anew(backends, claim, seal if state == "ready" else None)
+            backends.journal.write_metadata(file)
             yield _action(claim, "metadata written")
-        if state == "ready":
+        if state == "ready" and file is not None:
             yield from self._followed(claim, file, tracked)
         elif backends.leases.alive(name, version) is None:
             yield from self._unfinished(claim, state)
 
     def _followed(
-        self, claim: Claim, file: MetadataFile | None, tracked: TrackedVersion | None
+        self, claim: Claim, file: MetadataFile, tracked: TrackedVersion | None
     ) -> Iterator[RecoveryAction]:
         """Bring storage to what somebody changed in the backend by hand."""
         core, backends = claim.core, self._backends
         seal = backends.journal.read_seal(core.name, core.version)  # or it is damaged
-        old = claim.mutable if file is None else file.mutable
+        old = file.mutable
         if seal is None or tracked is None or kept_of(tracked, old.judged_on) == old:
             return
         if follow(backends, claim, seal):
@@ -242,7 +249,9 @@ class Recovery:
             yield self._quarantine(claim, reason, manifest, recorded)
             return
         file = backends.journal.change_metadata(
-            claim, lambda old: MetadataFile(core=core, mutable=old.mutable)
+            claim,
+            lambda old: MetadataFile(core=core, mutable=old.mutable),
+            lambda: file_anew(backends, claim, None),
         )
         run_id = record_run(backends, claim, core, manifest.digest, file.mutable)
         tracked = show_version(backends, core, file.mutable, claim.lineage, run_id)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +27,14 @@ from brixa_flows.registry.facts.lineage import as_refs
 from brixa_flows.registry.facts.metadata import DatasetRef
 from brixa_flows.registry.facts.records import Claim, Mutable, Seal, now
 from brixa_flows.registry.facts.resolving import refuse_unusable
-from brixa_flows.registry.journal.measuring import keep_measurement, tracked_dataset
+from brixa_flows.registry.journal.measuring import (
+    keep_measurement,
+    tracked_dataset,
+    with_data,
+)
 from brixa_flows.registry.reading.backends import Backends
 from brixa_flows.registry.reading.reader import Reader
-from brixa_flows.registry.writing.mirroring import follow, shown_or_lost, with_data
+from brixa_flows.registry.writing.mirroring import file_anew, follow, shown_or_lost
 from brixa_flows.tracking.limits import check_characters
 from brixa_flows.versioning import ModelVersion
 
@@ -87,7 +91,7 @@ class Describer:
                 update["owner"] = update["owner"] or None
             return old.model_copy(update=update)
 
-        self._backends.journal.change_mutable(claim, change)
+        self._change(claim, change)
 
     def log_metrics(
         self,
@@ -122,7 +126,7 @@ class Describer:
             }
             return old.model_copy(update=update)
 
-        journal.change_mutable(claim, change)
+        self._change(claim, change)
 
     def log_report(
         self, name: str, version: ModelVersion, filename: str, content: str | bytes
@@ -156,6 +160,13 @@ class Describer:
         if seal is None:
             raise ModelNotSavedError(name, claim.core.version)
         return claim, seal
+
+    def _change(self, claim: Claim, change: Callable[[Mutable], Mutable]) -> None:
+        """Change what is said about a version that is only registered."""
+        backends = self._backends
+        backends.journal.change_mutable(
+            claim, change, lambda: file_anew(backends, claim, None)
+        )
 
     def _run_id(self, claim: Claim, seal: Seal) -> str:
         """The version's own run, as the tracking backend has it now."""

@@ -12,14 +12,17 @@ from collections.abc import Mapping
 
 from brixa_flows.errors import TrackingError
 from brixa_flows.registry.facts.metadata import DatasetRef
-from brixa_flows.registry.facts.records import Claim, Mutable, Seal
+from brixa_flows.registry.facts.records import Claim, MetadataFile, Mutable, Seal
 from brixa_flows.registry.facts.standing import Standing
+from brixa_flows.registry.journal.measuring import measured, with_data
+from brixa_flows.registry.journal.sealed import SealedFiles
 from brixa_flows.registry.reading.backends import Backends
 from brixa_flows.registry.reading.tracked_facts import mutable_of
 from brixa_flows.tracking import TrackedVersion
 from brixa_flows.versioning import ModelVersion
 
 __all__ = [
+    "file_anew",
     "follow",
     "kept_of",
     "listed",
@@ -27,7 +30,6 @@ __all__ = [
     "shown",
     "shown_or_lost",
     "untrusted_of",
-    "with_data",
 ]
 
 
@@ -127,18 +129,28 @@ def follow(
         before.append(old)
         return kept_of(tracked, with_data(old.judged_on, judged_on))
 
-    return backends.journal.change_mutable(claim, present) != before[-1]
+    changed = backends.journal.change_mutable(
+        claim, present, lambda: file_anew(backends, claim, seal)
+    )
+    return changed != before[-1]
 
 
-def with_data(
-    known: tuple[DatasetRef, ...], new: DatasetRef | None
-) -> tuple[DatasetRef, ...]:
-    """Data that a version was judged on, and some more.
+def file_anew(backends: Backends, claim: Claim, seal: Seal | None) -> MetadataFile:
+    """``{version}_meta.json`` of a version that has lost it.
 
-    Columns are left out: it may be judged every day.
+    What MLflow knows better of a saved version is for :func:`follow` to add.
+
+    Args:
+        backends: The places.
+        claim: Of the version.
+        seal: Of the version, ``None`` if its files don't count.
+
+    Raises:
+        DamagedArtifactError: If ``config.json`` can't be read, which alone has what a
+            save found out (schemas).
     """
-    if new is None:
-        return known
-    new = new.model_copy(update={"columns": {}})
-    same = [each.model_copy(update={"columns": {}}) for each in known]
-    return known if new in same else (*known, new)
+    core, journal = claim.core, backends.journal
+    if seal is not None:
+        files = SealedFiles(backends.storage, backends.layout, journal)
+        core = files.listed(claim, seal, None).core
+    return MetadataFile(core=core, mutable=measured(journal, claim))

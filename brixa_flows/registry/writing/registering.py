@@ -35,6 +35,7 @@ from brixa_flows.registry.facts.schema_changes import (
     output_changes,
 )
 from brixa_flows.registry.facts.schemas import check_schema
+from brixa_flows.registry.journal.journal import first_file
 from brixa_flows.registry.journal.leases import this_host
 from brixa_flows.registry.reading.backends import Backends
 from brixa_flows.registry.reading.dependencies import as_dependencies, refuse_circle
@@ -189,7 +190,7 @@ class Registrar:
             claim = self._take(registration, ModelVersion.parse(version))
         else:
             claim = self._take_next(registration, bump)
-        self._backends.journal.write_metadata(claim)
+        self._backends.journal.write_metadata(first_file(claim))
         update_index(self._backends, self._reader, claim.core.name)
         return claim
 

@@ -47,6 +47,7 @@ from brixa_flows.registry.journal.leases import HeldLease
 from brixa_flows.registry.reading.backends import Backends
 from brixa_flows.registry.reading.reader import LINEAGE_NAME, Reader
 from brixa_flows.registry.writing.index import update_index
+from brixa_flows.registry.writing.mirroring import file_anew
 from brixa_flows.registry.writing.recording import (
     record_run,
     seal_version,
@@ -199,7 +200,7 @@ class Saver:
         environment = environment_of(request.model, framework)
         core = self._final_core(claim, request, framework)
         file = self._backends.journal.read_metadata(core.name, core.version)
-        mutable = claim.mutable if file is None else file.mutable
+        mutable = (file or file_anew(self._backends, claim, None)).mutable
         trained_with = {**environment, **claim.lineage.environment}
         lineage = claim.lineage.model_copy(update={"environment": trained_with})
         if request.reference is not None:
@@ -292,7 +293,9 @@ class Saver:
         # another digest, or with none recorded, was not saved here.
         run_id = record_run(backends, claim, core, manifest.digest, mutable)
         backends.journal.change_metadata(
-            claim, lambda old: MetadataFile(core=core, mutable=old.mutable)
+            claim,
+            lambda old: MetadataFile(core=core, mutable=old.mutable),
+            lambda: file_anew(backends, claim, None),
         )
         if not lease.still_ours():
             raise VersionExistsError(name, version, _TAKEN_OVER)

@@ -20,7 +20,7 @@ from brixa_flows.registry.reading.backends import Backends
 from brixa_flows.registry.reading.opening import Opener, other_digest
 from brixa_flows.registry.reading.reader import Reader, Standing
 from brixa_flows.registry.writing.index import update_index
-from brixa_flows.registry.writing.mirroring import untrusted_of
+from brixa_flows.registry.writing.mirroring import file_anew, untrusted_of
 from brixa_flows.registry.writing.recording import (
     record_run,
     seal_version,
@@ -176,7 +176,9 @@ class Truster:
         """Let a version out of quarantine: what its save did not finish is done."""
         backends, core = self._backends, Core.model_validate(manifest.core)
         file = backends.journal.change_metadata(
-            claim, lambda old: MetadataFile(core=core, mutable=old.mutable)
+            claim,
+            lambda old: MetadataFile(core=core, mutable=old.mutable),
+            lambda: file_anew(backends, claim, None),
         )
         run_id = self._record_digest(claim, core, manifest)
         tracked = show_version(backends, core, file.mutable, claim.lineage, run_id)
@@ -194,7 +196,7 @@ class Truster:
         """Have the tracking backend, which ``load_model`` asks, believe the files."""
         backends = self._backends
         file = backends.journal.read_metadata(core.name, core.version)
-        mutable = claim.mutable if file is None else file.mutable
+        mutable = (file or file_anew(backends, claim, None)).mutable
         return record_run(backends, claim, core, manifest.digest, mutable, at)
 
 
