@@ -287,15 +287,45 @@ def test_a_deleted_version_whose_tombstone_is_lost_stays_shut(
     assert "by ada (wrong labels)" in again.get_metadata("a", "1.1.0").problem
     (journal / "changes" / "00000002.json").unlink()
     seen = ModelRegistry(again.storage, tracking=again.tracking)
-    with pytest.raises(VersionNotFoundError, match="1.1.0 as deleted.*is lost"):
+    with pytest.raises(
+        VersionNotFoundError, match="1.1.0 as deleted.*is lost that may"
+    ):
         seen.load_model("a", "1.1.0")
     seen.accept_losses("a", reason="only a deletion is missing")
+    assert seen.rebuild_tracking() == []  # the tag is all that tells of it
     [told] = seen.check()
+    assert "so it does not load: if it was not, set the tag to 'ready' in ML" in told
     assert told.endswith("brixa model delete a@1.1.0 --reason WHY")
-    with pytest.raises(VersionNotFoundError, match="1.1.0 as deleted.*is lost"):
+    with pytest.raises(
+        VersionNotFoundError, match="1.1.0 as deleted.*is lost that may"
+    ):
         seen.load_model("a", "1.1.0")
     seen.delete_version("a", "1.1.0", reason="as MLflow says")
     assert seen.check() == []
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["by hand", "record and marker"])
+def test_a_version_that_only_mlflow_calls_deleted_is_told_as_that_with_both_ways(
+    again: ModelRegistry, journal: Path, lost: bool
+) -> None:
+    if lost:
+        again.delete_version("a", "1.1.0", reason="wrong labels")
+        (journal / "changes" / "00000002.json").unlink()
+        (journal / "projected.json").write_text(
+            '{"number": 1, "again": 1}'
+        )  # a backup's
+    else:
+        tracked = again.tracking.get_version("a", "1.1.0")
+        assert tracked is not None
+        again.tracking.update_version(tracked, facts={"brixa.state": "deleted"})
+    seen = ModelRegistry(again.storage, tracking=again.tracking)
+    [told] = seen.check()
+    assert "brixa.state in MLflow says that 1.1.0 was deleted, and no record" in told
+    assert "so it loads: if it was not, brixa doctor --rebuild-tracking sets" in told
+    assert told.endswith("delete it again: brixa model delete a@1.1.0 --reason WHY")
+    seen.load_model("a", "1.1.0")
+    assert [str(each.version) for each in seen.rebuild_tracking()] == ["1.1.0"]
+    assert seen.check() == [] == seen.rebuild_tracking()
 
 
 @pytest.mark.parametrize("file", ["_journal/seals/1.1.0.json", "1.1.0_meta.json"])

@@ -196,7 +196,7 @@ class Reader:
         name, text = standing.name, str(version)
         tracked = self._backends.tracking.get_version(name, text)
         if tracked is not None and tracked.facts.get(tags.STATE) == "deleted":
-            hint = f"MLflow shows {version} as deleted, and the record of that is lost"
+            hint = f"MLflow shows {version} as deleted, and a record is lost that may say so"
             raise VersionNotFoundError(name, text, standing.ready, hint)
 
     def all_metadata(

@@ -18,7 +18,12 @@ from brixa_flows.registry.reading.backends import Backends
 from brixa_flows.registry.reading.opening import Opener
 from brixa_flows.registry.reading.reader import Reader, Standing
 from brixa_flows.registry.upkeep.obstacles import in_the_way, told
-from brixa_flows.registry.writing.mirroring import listed, lost_of, untrusted_of
+from brixa_flows.registry.writing.mirroring import (
+    listed,
+    lost_of,
+    not_deleted_here,
+    untrusted_of,
+)
 from brixa_flows.serializers import check_source
 from brixa_flows.serializers.manifest import MANIFEST_NAME
 from brixa_flows.tracking import TrackedVersion, tags
@@ -145,7 +150,7 @@ class Checker:
         lost = lost_of(standing, there)
         if lost:  # what else it shows of the model is made anew with them
             return [self._backends.lost(standing.name, lost)]
-        found = _undead(standing, there) + self._moved_aliases(standing)
+        found = [*_undead(standing, there), *self._moved_aliases(standing)]
         return found + self._untrusted(standing, there)
 
     def _untrusted(
@@ -252,17 +257,25 @@ def _version_of(standing: Standing) -> tuple[int, int, int]:
     return standing.lifecycle.number, len(standing.claimed), sealed
 
 
-def _undead(standing: Standing, there: Mapping[str, TrackedVersion]) -> list[str]:
+def _undead(standing: Standing, there: Mapping[str, TrackedVersion]) -> Iterator[str]:
     """Versions that MLflow shows as deleted and no record that can be read does."""
-    return [
-        f"{standing.name}: MLflow shows {version} as deleted, and the record of that is "
-        "lost, so it does not load; delete it again: "
-        f"brixa model delete {standing.name}@{version} --reason WHY"
-        for version in standing.claimed
-        if (shown := there.get(version.core)) is not None
-        and shown.facts.get(tags.STATE) == "deleted"
-        and version not in standing.lifecycle.deleted
-    ]
+    for version in not_deleted_here(standing.lifecycle, standing.claimed, there):
+        state = standing.state(version)
+        undone = (
+            f"so it {'loads' if state == 'ready' else 'is ' + state}: if it was not, "
+        )
+        undone += "brixa doctor --rebuild-tracking sets the tag back"
+        if standing.lifecycle.is_patchy:
+            undone = (
+                "while one is lost that may say so, so it does not load: if it was not, "
+                "set the tag to 'ready' in MLflow"
+            )
+        yield (
+            f"{standing.name}: the tag {tags.STATE} in MLflow says that {version} was "
+            "deleted, and no record of the journal that can be read, which decides here, "
+            f"says so, {undone}; if it was, delete it again: "
+            f"brixa model delete {standing.name}@{version} --reason WHY"
+        )
 
 
 def _core(version: str | None) -> str | None:

@@ -25,13 +25,18 @@ from brixa_flows.registry.journal.vouching import vouchers_for
 from brixa_flows.registry.reading.backends import Backends
 from brixa_flows.registry.reading.opening import other_digest
 from brixa_flows.registry.reading.reader import Reader, Standing
-from brixa_flows.registry.writing.mirroring import file_anew
+from brixa_flows.registry.writing.mirroring import (
+    file_anew,
+    listed,
+    not_deleted_here,
+)
 from brixa_flows.registry.writing.projecting import project
 from brixa_flows.registry.writing.recording import record_run, show_version
 from brixa_flows.serializers.manifest import (
     ArtifactManifest,
     parse_manifest,
 )
+from brixa_flows.tracking import tags
 from brixa_flows.versioning import ModelVersion
 
 __all__ = ["Rebuilder"]
@@ -69,6 +74,7 @@ class Rebuilder:
                 yield from self._version(standing, claim, seal)
             except (DamagedArtifactError, SerializationError) as err:
                 yield _aside(name, err, claim.core.version)
+        yield from self._undeleted(standing)
         try:
             if project(self._backends, self._reader, name, anew=True):
                 yield RecoveryAction(name=name, action="stages shown")
@@ -76,6 +82,25 @@ class Rebuilder:
             raise
         except (DamagedArtifactError, TrackingError) as err:
             yield _aside(name, err)
+
+    def _undeleted(self, standing: Standing) -> Iterator[RecoveryAction]:
+        """Set back the tag of versions that were not deleted here.
+
+        Where a record is lost, the tag may be all that tells of a deletion: it stays.
+        """
+        name, backends = standing.name, self._backends
+        there = listed(backends, standing)
+        lifecycle = backends.journal.lifecycle(name)  # never behind what is shown there
+        if lifecycle.is_patchy:
+            return
+        for version in not_deleted_here(lifecycle, standing.claimed, there):
+            backends.tracking.update_version(
+                there[version.core], facts={tags.STATE: standing.state(version)}
+            )
+            detail = f"the tag {tags.STATE} said that it was deleted"
+            yield RecoveryAction(
+                name=name, version=version, action="rebuilt", detail=detail
+            )
 
     def _missing(
         self, standing: Standing

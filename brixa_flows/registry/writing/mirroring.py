@@ -8,17 +8,18 @@ save; after a rebuild the backend has others, so it is always asked.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from brixa_flows.errors import TrackingError
 from brixa_flows.registry.facts.metadata import DatasetRef
 from brixa_flows.registry.facts.records import Claim, MetadataFile, Mutable, Seal
+from brixa_flows.registry.facts.stages import Lifecycle
 from brixa_flows.registry.facts.standing import Standing
 from brixa_flows.registry.journal.measuring import measured, with_data
 from brixa_flows.registry.journal.sealed import SealedFiles
 from brixa_flows.registry.reading.backends import Backends
 from brixa_flows.registry.reading.tracked_facts import mutable_of
-from brixa_flows.tracking import TrackedVersion
+from brixa_flows.tracking import TrackedVersion, tags
 from brixa_flows.versioning import ModelVersion
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "kept_of",
     "listed",
     "lost_of",
+    "not_deleted_here",
     "shown",
     "shown_or_lost",
     "untrusted_of",
@@ -69,6 +71,21 @@ def lost_of(
 ) -> list[ModelVersion]:
     """Saved versions that are not among those that the backend shows."""
     return [each for each in standing.listed_ready if each.core not in there]
+
+
+def not_deleted_here(
+    lifecycle: Lifecycle,
+    versions: Iterable[ModelVersion],
+    there: Mapping[str, TrackedVersion],
+) -> list[ModelVersion]:
+    """Those of some versions that only the backend's tag says are deleted."""
+    return [
+        version
+        for version in versions
+        if version not in lifecycle.deleted
+        and (tracked := there.get(version.core)) is not None
+        and tracked.facts.get(tags.STATE) == "deleted"
+    ]
 
 
 def untrusted_of(
