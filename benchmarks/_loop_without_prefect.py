@@ -15,6 +15,7 @@ from typing import Any
 
 from brixa_flows.deployment import ModelDeployer
 from brixa_flows.evaluation import Gate, GatePolicy, ModelEvaluator
+from brixa_flows.prediction import learn_performance
 from brixa_flows.registry import ModelRegistry
 from brixa_flows.storage import open_storage
 
@@ -68,6 +69,14 @@ def run(job: dict[str, Any]) -> dict[str, float]:
                 candidate=version,
                 **asked,
             )
+    learn_performance(
+        registry,
+        name,
+        version,
+        dataset["uri"],
+        target=target,
+        dataset_name=dataset["name"],
+    )
     lap("evaluate")
 
     registry.evaluations(name, version)
