@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any
 
+from brixa_flows.errors import InvalidMetadataError
+from brixa_flows.registry.facts.inputs import as_json_object
 from brixa_flows.registry.facts.metadata import DatasetRef, ModelMetadata
 from brixa_flows.registry.maintained import MaintainedRegistry
 from brixa_flows.registry.writing.describing import Describer
@@ -89,6 +91,20 @@ class DescribedRegistry(MaintainedRegistry):
     def record_estimator(
         self, name: str, version: ModelVersion | str, payload: Mapping[str, Any]
     ) -> dict[str, Any]:
-        """Append what estimates the version's performance (JSON); the last one counts."""
+        """Append what estimates the version's performance; the last one counts.
+
+        Args:
+            name: Model.
+            version: Exact version, saved.
+            payload: JSON with ``estimator``, a :class:`PerformanceEstimator` as a
+                mapping, and whatever else is to be known of it.
+
+        Raises:
+            InvalidMetadataError: If there is no estimator in it, or no JSON.
+        """
         found = self._claimed(name, version)
+        if not isinstance(as_json_object("estimators", payload).get("estimator"), dict):
+            raise InvalidMetadataError(
+                "estimators", "lacks 'estimator'; give PerformanceEstimator.to_dict()"
+            )
         return self._describer.record(name, found, "estimators", payload)

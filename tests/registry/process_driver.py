@@ -122,7 +122,7 @@ STAGE_POINTS = {
 REBUILD_POINTS = {
     "before-run": ("tracking", "open_run", False),
     "run-made": ("tracking", "open_run", True),
-    "measured": ("runs", "log_metrics", True),
+    "measured": ("runs", "log_measurement", True),
     "measured-all": ("tracking", "create_version", False),
     "shown": ("tracking", "create_version", True),
     "before-alias": ("tracking", "set_alias", False),

@@ -427,7 +427,8 @@ def test_a_person_sees_the_comparison_and_plots_in_a_browser_and_approves_there(
     require("Chromium", program is not None)
     with Browser(str(program)) as browser:
         page = f"{stack.ui_url}/v2/runs/flow-run/{promotion.id}"
-        browser.open(page, "Suspended")
+        browser.ask("Page.navigate", url=page)  # it never rests while a run waits
+        _wait_for_text(browser, "Suspended")
         browser.click("button", "Open menu")
         browser.click("[role=menuitem]", "Resume")
         browser.click("[role=dialog] button", "Resume")  # without an answer
@@ -454,7 +455,7 @@ def test_a_person_sees_the_comparison_and_plots_in_a_browser_and_approves_there(
 
 def _wait_for_text(browser: Browser, text: str) -> None:
     script = f"document.body.innerText.includes({json.dumps(text)})"
-    wait_until(lambda: bool(browser.run(script)), 30, f"the page to say {text}")
+    wait_until(lambda: bool(browser.run(script)), 60, f"the page to say {text}")
 
 
 def test_a_flow_that_a_script_calls_waits_in_its_own_process(

@@ -171,21 +171,21 @@ def test_a_database_file_that_was_replaced_is_opened_anew(
 ):
     file = tmp_path / "mlflow-test" / "mlflow.db"
     store = open_store(tracking_uri, storage_root=tmp_path)
-    store.open_run("flights", "1.0.0", digest="sha256:1", params={}, metrics={})
+    store.open_run("flights", "1.0.0", digest="sha256:1", params={})
     assert store.recorded_digest("flights", "1.0.0") == "sha256:1"
     away = file.rename(file.with_name("away.db"))
     with pytest.raises(TrackingUnavailableError, match="is gone"):
         store.ping()
     copy_template(mlflow_template_db, file)
     assert store.recorded_digest("flights", "1.0.0") is None
-    store.open_run("flights", "1.0.0", digest="sha256:2", params={}, metrics={})
+    store.open_run("flights", "1.0.0", digest="sha256:2", params={})
     assert store.recorded_digest("flights", "1.0.0") == "sha256:2"
     away.replace(file)
     assert store.recorded_digest("flights", "1.0.0") == "sha256:1"
     file.unlink()
     file.touch()
     assert store.recorded_digest("flights", "1.0.0") is None
-    store.open_run("flights", "1.0.0", digest="sha256:3", params={}, metrics={})
+    store.open_run("flights", "1.0.0", digest="sha256:3", params={})
     assert store.recorded_digest("flights", "1.0.0") == "sha256:3"
 
 
@@ -197,7 +197,7 @@ def test_a_registry_file_elsewhere_that_was_replaced_is_opened_anew(
     store = open_store(
         tracking_uri, registry_uri=f"sqlite:///{models}", storage_root=tmp_path
     )
-    run = store.open_run("flights", "1.0.0", digest=None, params={}, metrics={})
+    run = store.open_run("flights", "1.0.0", digest=None, params={})
     store.create_version("flights", "1.0.0", source="s3://b/m", run_id=run)
     assert store.get_version("flights", "1.0.0") is not None
     models.rename(tmp_path / "away.db")
