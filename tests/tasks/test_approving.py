@@ -454,7 +454,7 @@ def test_a_person_sees_the_comparison_and_plots_in_a_browser_and_approves_there(
 
 
 def _wait_for_text(browser: Browser, text: str) -> None:
-    script = f"document.body.innerText.includes({json.dumps(text)})"
+    script = f"!!document.body && document.body.innerText.includes({json.dumps(text)})"
     wait_until(lambda: bool(browser.run(script)), 60, f"the page to say {text}")
 
 
