@@ -328,6 +328,66 @@ def test_a_version_that_only_mlflow_calls_deleted_is_told_as_that_with_both_ways
     assert seen.check() == [] == seen.rebuild_tracking()
 
 
+@pytest.mark.parametrize("marker", [None, b"{", b'{"number": 1, "again": 1}'])
+def test_what_mlflow_alone_still_knows_is_left_where_the_last_changes_are_lost(
+    again: ModelRegistry, journal: Path, marker: bytes | None
+) -> None:
+    again.transition("a", "1.1.0", "production")
+    again.set_alias("a", "champion", "1.1.0")
+    shown = {"production": "1.1.0", "champion": "1.1.0"}
+    for file in ("changes/00000002.json", "changes/00000003.json", "projected.json"):
+        (journal / file).unlink()
+    if marker is not None:
+        (journal / "projected.json").write_bytes(marker)
+    seen = ModelRegistry(again.storage, tracking=again.tracking)
+
+    def told() -> list[str]:
+        return [each for each in seen.check() if "in MLflow" in each]
+
+    before = told()
+    assert (
+        "the alias 'champion' is on 1.1.0 in MLflow, and on no version by" in before[0]
+    )
+    assert "the alias 'production' is on 1.1.0 in MLflow, and on 1.0.0 by" in before[1]
+    assert "by hand, or later records of the journal are lost" in before[1]
+    seen.recover()
+    assert seen.tracking.aliases("a") == shown
+    stages = {x.version: x.stage for x in seen.tracking.list_versions("a")}
+    assert stages == {"1.0.0": "archived", "1.1.0": "production"}
+    assert told() == before
+    seen.transition("a", "1.1.0", "production", reason="as the doctor says")
+    seen.set_alias("a", "champion", "1.1.0")
+    assert seen.check() == [] == seen.recover()
+
+
+def test_the_next_change_leaves_what_mlflow_alone_knows_of_others(
+    again: ModelRegistry, journal: Path
+) -> None:
+    again.transition("a", "1.1.0", "production")
+    (journal / "changes" / "00000002.json").unlink()
+    (journal / "projected.json").unlink()
+    seen = ModelRegistry(again.storage, tracking=again.tracking)
+    seen.set_alias("a", "eu", "1.0.0")
+    assert seen.tracking.aliases("a") == {"production": "1.1.0", "eu": "1.0.0"}
+    assert [each for each in seen.check() if "'production' is on 1.1.0 in MLf" in each]
+
+
+def test_a_marker_that_is_gone_alone_is_written_anew_with_what_mlflow_lags_behind(
+    again: ModelRegistry, journal: Path
+) -> None:
+    again.transition("a", "1.1.0", "production")
+    (journal / "projected.json").unlink()
+    seen = ModelRegistry(again.storage, tracking=again.tracking)
+    [told] = seen.check()
+    assert "may not show the last changes, as there is no sound file" in told
+    seen.tracking.set_alias("a", "production", "1")
+    [told] = seen.check()
+    assert "MLflow does not show the last changes; run" in told
+    assert [each.action for each in seen.recover()] == ["stages shown"]
+    assert seen.tracking.aliases("a") == {"production": "1.1.0"}
+    assert seen.check() == [] == seen.recover()
+
+
 @pytest.mark.parametrize("file", ["_journal/seals/1.1.0.json", "1.1.0_meta.json"])
 def test_a_damaged_file_that_is_removed_is_written_anew_by_the_doctor(
     again: ModelRegistry, journal: Path, file: str

@@ -289,12 +289,15 @@ class Journal(NumberedRecords):
             anew,
         ).mutable
 
-    def projected(self, name: str) -> int:
-        """Number of the last change that the tracking backend was shown."""
+    def projected(self, name: str) -> int | None:
+        """Number of the last change that the tracking backend was shown.
+
+        ``None`` if nobody knows: it was shown none yet, or the marker is lost.
+        """
         try:
             shown, _ = self._read_shown(name)
         except (ObjectNotFoundError, UnsafeKeyError, DamagedArtifactError):
-            return 0  # costs one more projection
+            return None
         return shown.number
 
     def mark_projected(self, name: str, number: int) -> None:

@@ -111,7 +111,7 @@ class JournalFeed:
             stem = stored.key.rpartition("/")[2].removesuffix(".json")
             keys.setdefault(self._kind(name, stored.key), set()).add(stem)
         numbers = [int(each) for each in keys.get("changes", ()) if each.isdecimal()]
-        if numbers and self._backends.journal.projected(name) < max(numbers):
+        if numbers and (self._backends.journal.projected(name) or 0) < max(numbers):
             return True
         waiting = keys.get("claims", set()) - keys.get("seals", set())
         waiting -= keys.get("quarantine", set())

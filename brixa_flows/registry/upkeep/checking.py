@@ -24,6 +24,7 @@ from brixa_flows.registry.writing.mirroring import (
     not_deleted_here,
     untrusted_of,
 )
+from brixa_flows.registry.writing.projecting import knows_more
 from brixa_flows.serializers import check_source
 from brixa_flows.serializers.manifest import MANIFEST_NAME
 from brixa_flows.tracking import TrackedVersion, tags
@@ -207,13 +208,23 @@ class Checker:
         """Aliases that somebody moved, added or removed by hand in MLflow."""
         name, lifecycle = standing.name, standing.lifecycle
         marker = self._backends.layout.projected_key(name)
-        if self._backends.journal.projected(name) < lifecycle.number:
+        shown_last = self._backends.journal.projected(name)
+        if shown_last is None and lifecycle.number:
             if marker in in_the_way(self._backends, standing):
                 return []  # that is told, and hides whether they were shown
-            return [f"{name}: MLflow does not show the last changes; run {_FIX}"]
+            lags = not knows_more(self._backends, name)
+        else:
+            lags = (shown_last or 0) < lifecycle.number
         ours: dict[str, str] = {s: str(v) for s, v in lifecycle.last_holders.items()}
         ours |= {alias: str(each) for alias, each in lifecycle.aliases.items()}
         shown = self._backends.tracking.aliases(name)
+        if lags and shown_last is None and _cores(ours) == _cores(shown):
+            return [
+                f"{name}: MLflow may not show the last changes, as there is no sound "
+                f"file {marker!r}; {_FIX} shows them and writes it anew"
+            ]
+        if lags:
+            return [f"{name}: MLflow does not show the last changes; run {_FIX}"]
         foreign = self._backends.tracking.foreign_aliases(name)
         found = []
         for alias in sorted({*ours, *shown, *(foreign.keys() & set(SINGLE_HOLDER))}):
@@ -278,6 +289,10 @@ def _undead(standing: Standing, there: Mapping[str, TrackedVersion]) -> Iterator
         )
 
 
+def _cores(aliases: Mapping[str, str]) -> dict[str, str | None]:
+    return {alias: _core(version) for alias, version in aliases.items()}
+
+
 def _core(version: str | None) -> str | None:
     return None if version is None else version.partition("+")[0]
 
@@ -292,7 +307,8 @@ def _moved(
     return (
         f"{name}: the alias {alias!r} is on {shown or 'no version'} in MLflow, and on "
         f"{ours or 'no version'} by the journal, which decides here; somebody moved it "
-        f"by hand: {_adopting(lifecycle, alias, ours, shown)}, {undone}"
+        "by hand, or later records of the journal are lost: "
+        f"{_adopting(lifecycle, alias, ours, shown)}, {undone}"
     )
 
 

@@ -132,8 +132,8 @@ class Changer:
             change = _change(lifecycle, "alias", version, actor, reason)
             return change.model_copy(update={"alias": alias})
 
-        self._backends.journal.append_change(name, plan)
-        self._show(name)
+        change, _ = self._backends.journal.append_change(name, plan)
+        self._show(name, change.number)
 
     def delete(
         self,
@@ -179,8 +179,8 @@ class Changer:
             change = _change(lifecycle, "accept", None, actor, reason)
             return change.model_copy(update={"accepts": lost})
 
-        self._backends.journal.append_change(name, plan)
-        self._show(name, anew=True)
+        change, _ = self._backends.journal.append_change(name, plan)
+        self._show(name, change.number, anew=True)
 
     def _bury(
         self,
@@ -211,17 +211,17 @@ class Changer:
                 state = self._reader.standing(name).state(version)
                 if state != "registered":
                     raise VersionExistsError(name, version, f"is {state} by now")
-            self._backends.journal.append_change(name, plan)
-            self._show(name)
+            change, _ = self._backends.journal.append_change(name, plan)
+            self._show(name, change.number)
 
-    def _show(self, name: str, *, anew: bool = False) -> None:
+    def _show(self, name: str, written: int, *, anew: bool = False) -> None:
         """Show in MLflow what was decided; that it counts is told where it can't be."""
         with _told_that_it_counts(name):
-            project(self._backends, self._reader, name, anew=anew)
+            project(self._backends, self._reader, name, anew=anew, written=written)
 
     def _append(self, name: str, plan: Callable[[Lifecycle], Change]) -> StageRecord:
         change, lifecycle = self._backends.journal.append_change(name, plan)
-        self._show(name)
+        self._show(name, change.number)
         event_id = change.moves[-1].event_id
         return next(each for each in lifecycle.history if each.event_id == event_id)
 

@@ -19,11 +19,16 @@ from brixa_flows.registry.writing.mirroring import shown
 from brixa_flows.tracking import TrackedVersion, tags
 from brixa_flows.versioning import ModelVersion
 
-__all__ = ["project"]
+__all__ = ["knows_more", "project"]
 
 
 def project(
-    backends: Backends, reader: Reader, name: str, *, anew: bool = False
+    backends: Backends,
+    reader: Reader,
+    name: str,
+    *,
+    anew: bool = False,
+    written: int | None = None,
 ) -> bool:
     """Show the changes of a model that the tracking backend was not shown yet.
 
@@ -35,6 +40,9 @@ def project(
         reader: What is known.
         name: Model.
         anew: Show all changes, whatever the backend was shown before.
+        written: Number of a change that was decided right now. It is shown also where
+            the marker is lost and the backend knows more than the journal, which else
+            leaves everything there as it is: it may be right.
 
     Returns:
         Whether there was anything to show.
@@ -45,6 +53,11 @@ def project(
     """
     journal = backends.journal
     shown_before = 0 if anew else journal.projected(name)
+    if shown_before is None:
+        shown_before = 0
+        if written != 1 and knows_more(backends, name):
+            shown_before = (written or journal.lifecycle(name).number + 1) - 1
+            journal.mark_projected(name, shown_before)
     changes = journal.changes(name, shown_before)
     if not changes:
         return False
@@ -58,6 +71,35 @@ def project(
     if changed:
         update_index(backends, reader, name)
     return changed
+
+
+def knows_more(backends: Backends, name: str) -> bool:
+    """Whether the tracking backend shows what no record that can be read ever said.
+
+    What lags behind was said by a record once; else records are lost, or somebody
+    changed it by hand.
+    """
+    aliases = backends.tracking.aliases(name)
+    versions = backends.tracking.list_versions(name)
+    changes = backends.journal.changes(name)  # never behind what is shown
+    said: set[tuple[str, str | None]] = set()
+    for change in changes:
+        for move in change.moves:
+            stages = {move.source, move.target}
+            said |= {(move.version.core, stage) for stage in stages}
+            said |= {(stage, move.version.core) for stage in stages if stage}
+        if change.version is not None:
+            said.add((change.alias or change.kind, change.version.core))
+    shown_there: set[tuple[str, str | None]] = set()
+    for alias, text in aliases.items():
+        shown_there.add((alias, text.partition("+")[0]))
+    for tracked in versions:
+        core = tracked.version.partition("+")[0]
+        if tracked.stage:
+            shown_there.add((core, tracked.stage))
+        if tracked.facts.get(tags.STATE) == "deleted":
+            shown_there.add(("delete", core))
+    return not shown_there <= said
 
 
 class _Projection:
