@@ -68,6 +68,10 @@ def evaluate(
             for name, value in result.metrics.items()
         ),
     )
+    for warning in result.warnings:
+        click.echo(f"note: {warning}", err=True)
+    if result.slices:
+        _print_slices(result)
     if result.labels:
         names = list(dict.fromkeys(n for each in result.labels for n in each.metrics))
         print_table(
@@ -78,6 +82,25 @@ def evaluate(
                 for each in result.labels
             ),
         )
+
+
+def _print_slices(result: EvaluationResult) -> None:
+    names = list(result.metrics)
+    print_table(
+        "each slice",
+        ("slice", "rows", *names),
+        (
+            (
+                f"{part.column} = {part.value}",
+                part.rows,
+                *(
+                    f"{part.metrics[name]:.4f}" if name in part.metrics else "n/a"
+                    for name in names
+                ),
+            )
+            for part in result.slices
+        ),
+    )
 
 
 def _in_label(part: LabelResult, name: str) -> str:

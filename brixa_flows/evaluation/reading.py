@@ -33,6 +33,7 @@ class Reading:
         named: Whether the model said so; else they are those that occurred.
         one_hot: Whether labels are columns of which one is 1.
         counted: Whether labels are numbers of the model's named classes.
+        spelled: Whether labels are numbers and the classes texts of numbers.
         guessed: Whether only the values tell classes from numbers.
         unsure: Whether scores that went through a softmax look like probabilities.
     """
@@ -44,6 +45,7 @@ class Reading:
     named: bool = False
     one_hot: bool = False
     counted: bool = False
+    spelled: bool = False
     guessed: bool = False
     unsure: bool = False
 
@@ -75,6 +77,7 @@ class Reading:
                 named=True,
                 one_hot=one_hot,
                 counted=_are_counted(truth, prediction.classes or ()),
+                spelled=_are_spelled(truth, prediction.classes or ()),
                 unsure=_look_probable(scores),
             )
         if values.ndim != 1:
@@ -97,6 +100,7 @@ class Reading:
             named=bool(prediction.classes),
             one_hot=one_hot,
             counted=_are_counted(truth, classes),
+            spelled=_are_spelled(truth, classes),
             guessed=task is None and "classif" not in model_type.lower(),
         )
 
@@ -113,6 +117,10 @@ class Reading:
                 f"{at} is {label!r}" for at, label in enumerate(self.classes)
             )
             told.append(f"the labels are numbers of the model's classes: {shown}")
+        if self.spelled:
+            told.append(
+                "the labels are numbers, and the model's classes are their texts"
+            )
         if self.unsure:
             told.append(
                 "the scores of the classes are between 0 and 1 but do not sum to 1 in "
@@ -133,6 +141,8 @@ class Reading:
             return _regression(truth, prediction)
         if self.counted:
             truth = self._named_labels(truth)
+        if self.spelled and truth.dtype.kind in "iu":
+            truth = np.array([str(label) for label in truth], dtype=object)
         predicted, probabilities = self._answers(truth, prediction)
         codes, extended = _encode(truth, self.classes)
         answers, extended = _encode(predicted, extended)
@@ -221,12 +231,30 @@ def _look_probable(scores: NDArray[Any]) -> bool:
 
 
 def _are_counted(truth: NDArray[Any], classes: Iterable[Any]) -> bool:
-    """Whether labels are numbers of named classes."""
+    """Whether labels are numbers of named classes.
+
+    Where the names are numbers too ('1', '2'), a label never means a place among them.
+    """
     names = _plain(classes)
     named = bool(names) and all(isinstance(label, str) for label in names)
-    if not named or truth.dtype.kind not in "iu":
+    if not named or truth.dtype.kind not in "iu" or _are_spelled(truth, names):
         return False
     return bool(truth.min() >= 0 and truth.max() < len(names))
+
+
+def _are_spelled(truth: NDArray[Any], classes: Iterable[Any]) -> bool:
+    """Whether labels are numbers and the classes texts of numbers, as a CSV file has it."""
+    names = _plain(classes)
+    texts = bool(names) and all(isinstance(label, str) for label in names)
+    return texts and truth.dtype.kind in "iu" and all(map(_is_number, names))
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def infer_task(

@@ -50,7 +50,9 @@ def test_schemas_are_shown_as_columns_and_types(run: Run) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::brixa_flows.errors.InsecureSerializationWarning")
-def test_an_evaluation_is_printed_and_its_report_kept(run: Run, storage: Path) -> None:
+def test_an_evaluation_is_printed_and_its_report_kept(
+    run: Run, storage: Path, tmp_path: Path
+) -> None:
     labelled = str(storage / "labelled.parquet")
     code, out, _ = run(
         *("model", "evaluate", "delays", labelled, "--target", "late"),
@@ -71,6 +73,16 @@ def test_an_evaluation_is_printed_and_its_report_kept(run: Run, storage: Path) -
     code, out, _ = run("model", "report", "delays@1.0.0")
     assert code == 0
     assert "accuracy" in out
+    frame = pd.read_parquet(labelled)
+    frame["late"] = frame["late"] * 2 - 1  # -1 is no class of the model
+    frame.to_parquet(tmp_path / "other.parquet")
+    code, out, err = run(
+        *("model", "evaluate", "delays", str(tmp_path / "other.parquet")),
+        *("--target", "late", "--metric", "accuracy", "--slice", "side"),
+    )
+    assert code == 0
+    assert "labels the model does not know" in err
+    assert "side = left" in out and "side = right" in out
 
 
 @pytest.mark.filterwarnings("ignore::brixa_flows.errors.InsecureSerializationWarning")
