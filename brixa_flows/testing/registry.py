@@ -32,6 +32,7 @@ from brixa_flows.errors import (
     VersionNotFoundError,
 )
 from brixa_flows.registry import ModelMetadata, ModelRegistry
+from brixa_flows.testing.registry_measurements import RegistryMeasurements
 from brixa_flows.testing.registry_races import RegistryRaces
 from brixa_flows.testing.registry_refusals import RegistryRefusals
 
@@ -44,12 +45,6 @@ _JANUARY: dict[str, Any] = {
     "rows": 99,
     "columns": {"width": "double"},
 }
-_MARCH: dict[str, Any] = {
-    "name": "march",
-    "digest": "sha256:" + "b" * 64,
-    "role": "evaluation",
-}
-_MAY = {**_MARCH, "name": "may", "digest": "sha256:" + "c" * 64}
 _RECORD: dict[str, Any] = {
     "type": "object",
     "properties": {"width": {"type": "number"}},
@@ -97,7 +92,7 @@ Save = Callable[..., ModelMetadata]
     "ignore::brixa_flows.errors.InsecureSerializationWarning",
     "ignore::brixa_flows.errors.SchemaBumpWarning",
 )
-class RegistryContract(RegistryRaces, RegistryRefusals):
+class RegistryContract(RegistryMeasurements, RegistryRaces, RegistryRefusals):
     """Behaviour of a :class:`~brixa_flows.registry.ModelRegistry` on any backends.
 
     Subclasses give a fixture ``registry``.
@@ -212,22 +207,6 @@ class RegistryContract(RegistryRaces, RegistryRefusals):
         found = registry.get_metadata(name, "1.0.0")
         assert (found.owner, found.description) == (None, "")
         assert found.custom == {"y": "🦊"}
-
-    def test_metrics_are_tied_to_their_data_before_and_after_the_save(
-        self, registry: ModelRegistry, name: str
-    ) -> None:
-        registry.register_model(name, "rules", "pickle", metrics={"f1": 0.1})
-        registry.log_metrics(name, "1.0.0", {"f1": 0.2, "auc": 0.5}, _MARCH)
-        registry.save_model(name, "1.0.0", Threshold(0))
-        assert registry.get_metadata(name).metrics == {"f1": 0.2, "auc": 0.5}
-        registry.log_metrics(name, "1.0.0", {"auc": 0.75}, _MAY)
-        registry.log_metrics(name, "1.0.0", {"auc": 0.5}, _MARCH)
-        registry.log_metrics(name, "1.0.0", {"rows": 7})
-        expected = {"f1": 0.2, "auc": 0.5, "rows": 7.0}
-        assert registry.get_metadata(name).metrics == expected
-        registry.log_report(name, "1.0.0", "Bericht ü.md", "# fine\n")
-        registry.record_evaluation(name, "1.0.0", {"f1": 0.2, "on": "march"})
-        assert registry.evaluations(name, "1.0.0")[-1]["on"] == "march"
 
     def test_stages_have_one_holder_and_a_history(
         self, registry: ModelRegistry, name: str, save: Save

@@ -35,7 +35,8 @@ class TrackedDataset:
 
     Attributes:
         name: Its name.
-        digest: Its content digest; the backend keeps at most 36 characters.
+        digest: Its content digest; the backend keeps at most 36 characters. Empty if
+            nobody knows it.
         uri: Where it is.
         rows: Number of rows, if known.
         context: What it was used for: ``training``, ``evaluation`` ...

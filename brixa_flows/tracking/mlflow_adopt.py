@@ -16,7 +16,8 @@ from mlflow.utils.uri import is_local_uri
 from brixa_flows.errors import TrackingError, some_of
 from brixa_flows.tracking.base import AdoptableModel, LoggedModel
 from brixa_flows.tracking.mlflow_access import without_credentials
-from brixa_flows.tracking.mlflow_runs import datasets_of, error_code
+from brixa_flows.tracking.mlflow_datasets import datasets_of
+from brixa_flows.tracking.mlflow_runs import error_code
 from brixa_flows.tracking.mlflow_versions import MISSING
 
 __all__ = ["fetch_logged_model", "find_logged_models"]

@@ -12,9 +12,6 @@ from typing import Any
 
 from mlflow import MlflowClient
 from mlflow.entities import (
-    Dataset,
-    DatasetInput,
-    InputTag,
     LoggedModelOutput,
     Metric,
     Param,
@@ -27,18 +24,17 @@ from mlflow.exceptions import MlflowException
 from brixa_flows.tracking import tags as keys
 from brixa_flows.tracking.base import TrackedDataset, TrackedMeasurement
 from brixa_flows.tracking.limits import LONGEST_KEY, is_name
+from brixa_flows.tracking.mlflow_datasets import as_input, has_dataset
 
 __all__ = [
     "as_metrics",
     "as_params",
     "create",
-    "datasets_of",
     "ensure_experiment",
     "ensure_model_of",
     "error_code",
     "fill",
     "find_experiment",
-    "has_dataset",
     "link_models",
     "log_measurement",
     "log_to_run",
@@ -50,11 +46,6 @@ __all__ = [
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _LONGEST_PARAM = 500
-_LONGEST_DIGEST = 36
-_LONGEST_DATASET_NAME = 500
-_LONGEST_CONTEXT = 500
-_LONGEST_SOURCE_TYPE = 36
-_LONGEST_SOURCE = 60_000
 _PARAMS_A_CALL = 100
 _METRICS_A_CALL = 1000
 _RUNS_A_PAGE = 1000
@@ -62,7 +53,6 @@ _NO_LETTERS_OF_MODELS = re.compile("[/:.%\"']")
 _MODEL_VERSIONS_TAG = "mlflow.modelVersions"
 _KIND_TAG = {"mlflow.experimentKind": "custom_model_development"}
 """Else MLflow may take it for one with prompts and agents."""
-_CONTEXT_TAG = "mlflow.data.context"
 _USER_TAG = "mlflow.user"
 _ALLOWED_IN_KEYS = frozenset("_-. /")
 
@@ -199,7 +189,7 @@ def log_to_run(
         if not some_params and not some_metrics:
             break
         client.log_batch(run_id, metrics=some_metrics, params=some_params)
-    inputs = [_as_input(dataset) for dataset in datasets]
+    inputs = [as_input(dataset) for dataset in datasets]
     if inputs:
         client.log_inputs(run_id, inputs)
 
@@ -256,10 +246,8 @@ def as_metrics(
     """
     dataset, tied = measured.dataset, {}
     if dataset is not None:
-        tied = {
-            "dataset_name": dataset.name[:_LONGEST_DATASET_NAME],
-            "dataset_digest": dataset.digest[:_LONGEST_DIGEST],
-        }
+        shown = as_input(dataset).dataset
+        tied = {"dataset_name": shown.name, "dataset_digest": shown.digest}
     at = milliseconds(measured.at)
     return [
         Metric(name, float(value), at, 0, model_id=model_id, **tied)
@@ -309,63 +297,6 @@ def link_models(client: MlflowClient, run: Run, version: ModelVersion) -> None:
 def _versions_tag(registered: Iterable[ModelVersion]) -> dict[str, str]:
     shown = [{"name": each.name, "version": int(each.version)} for each in registered]
     return {_MODEL_VERSIONS_TAG: json.dumps(shown)}
-
-
-def has_dataset(run: Run, dataset: TrackedDataset) -> bool:
-    """The run has that dataset among its inputs already."""
-    wanted = (dataset.name, dataset.digest[:_LONGEST_DIGEST], dataset.context)
-    return any(
-        (each.name, each.digest, each.context) == wanted for each in datasets_of(run)
-    )
-
-
-def datasets_of(run: Run) -> tuple[TrackedDataset, ...]:
-    """The dataset inputs of a run in our words."""
-    inputs = run.inputs.dataset_inputs if run.inputs else ()
-    return tuple(_as_tracked(each) for each in inputs)
-
-
-def _as_input(tracked: TrackedDataset) -> DatasetInput:
-    profile = {} if tracked.rows is None else {"num_rows": tracked.rows}
-    dataset = Dataset(
-        name=tracked.name[:_LONGEST_DATASET_NAME],
-        digest=tracked.digest[:_LONGEST_DIGEST],
-        source_type=_source_type(tracked.uri),
-        source=json.dumps({"uri": tracked.uri[:_LONGEST_SOURCE]}),
-        profile=json.dumps(profile),
-    )
-    return DatasetInput(
-        dataset, [InputTag(_CONTEXT_TAG, tracked.context[:_LONGEST_CONTEXT])]
-    )
-
-
-def _source_type(uri: str) -> str:
-    scheme, found, _ = uri.partition("://")
-    return scheme[:_LONGEST_SOURCE_TYPE] if found else "code"
-
-
-def _as_tracked(given: DatasetInput) -> TrackedDataset:
-    contexts = [tag.value for tag in given.tags if tag.key == _CONTEXT_TAG]
-    source = _json_object(given.dataset.source)
-    profile = _json_object(given.dataset.profile)
-    rows = profile.get("num_rows")
-    if rows is None and isinstance(profile.get("features_shape"), list):
-        rows = profile["features_shape"][0]
-    return TrackedDataset(
-        name=given.dataset.name,
-        digest=given.dataset.digest,
-        uri=str(source.get("uri") or source.get("url") or source.get("path") or ""),
-        rows=rows if isinstance(rows, int) else None,
-        context=contexts[0] if contexts else "training",
-    )
-
-
-def _json_object(text: str | None) -> dict[str, Any]:
-    try:
-        value = json.loads(text or "{}")
-    except ValueError:
-        return {}
-    return value if isinstance(value, dict) else {}
 
 
 def _as_key(key: str) -> str:

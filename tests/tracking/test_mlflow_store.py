@@ -16,6 +16,7 @@ from brixa_flows.tracking import (
     open_store,
     tags,
 )
+from brixa_flows.tracking.mlflow_datasets import datasets_of
 
 DATASET = TrackedDataset("january", "sha256:" + "a" * 64, "file:///jan.csv", 99)
 MARCH = TrackedDataset("march", "sha256:" + "b" * 64, "file:///m.csv", 9, "evaluation")
@@ -85,6 +86,18 @@ def test_a_dataset_of_any_length_is_kept_as_far_as_the_backend_can(store, client
     data = TrackedDataset("n" * 600, "d" * 100, "u" * 100_000, context="c" * 600)
     (given,) = client.get_run(open_run(store, datasets=[data])).inputs.dataset_inputs
     assert given.dataset.name == "n" * 500
+
+
+def test_data_without_a_digest_is_marked_so_and_told_apart_by_its_place(store, client):
+    datasets = [TrackedDataset("january", "", uri) for uri in ("a.csv", "b.csv")]
+    run_id = open_run(store, datasets=datasets)
+    for _ in range(2):
+        store.log_metrics(run_id, {"auc": 0.5}, datasets[0])
+    run = client.get_run(run_id)
+    shown = {each.dataset.digest for each in run.inputs.dataset_inputs}
+    assert len(run.inputs.dataset_inputs) == len(shown) == 2
+    assert all(each.startswith("no-digest:") for each in shown)
+    assert sorted(datasets_of(run), key=lambda each: each.uri) == datasets
 
 
 def test_a_run_that_a_crash_left_half_filled_is_completed(store, client):
