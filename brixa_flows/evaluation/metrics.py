@@ -66,7 +66,8 @@ def metrics_for(
 
     Args:
         wanted: Names, metrics, or functions ``f(y_true, y_pred) -> float`` (more is
-            better; say otherwise by a ``Metric``); ``None`` for the usual ones.
+            better; say otherwise by a ``Metric``); ``None`` for the usual ones. A
+            function of scikit-learn that is here by name is the one by that name.
         outcomes: What they will be computed from.
 
     Raises:
@@ -110,14 +111,29 @@ def named_metrics(
 
 def _find(wanted: str | Metric | CustomMetric, task: Task) -> Metric:
     if isinstance(wanted, Metric):
-        return wanted
+        return _of_its_own_name(wanted)
     if callable(wanted):
         name = getattr(wanted, "__name__", type(wanted).__name__)
-        return Metric(name, (task,), function=wanted)
+        known = named_metric(name)
+        if known is not None and str(wanted.__module__).startswith("sklearn."):
+            return known  # which knows its direction, and when it needs probabilities
+        return _of_its_own_name(Metric(name, (task,), function=wanted))
     known = named_metric(wanted)
     if known is None:
         raise EvaluationError(no_such_metric(wanted, task), metric=wanted)
     return known
+
+
+def _of_its_own_name(metric: Metric) -> Metric:
+    known = named_metric(metric.name)
+    if known is None or metric == known:
+        return metric
+    raise EvaluationError(
+        f"{metric.name!r} is the name of a metric that is here already, so one of yours "
+        "would be taken for it; call yours otherwise: Metric('my_"
+        f"{metric.name}', tasks, function=...)",
+        metric=metric.name,
+    )
 
 
 def no_such_metric(name: str, task: Task) -> str:

@@ -17,6 +17,7 @@ from brixa_flows.evaluation.metrics import (
     Metric,
     canonical_metric,
     metrics_for,
+    named_metrics,
     obstacle,
 )
 from brixa_flows.evaluation.outcomes import Outcomes
@@ -338,3 +339,18 @@ def test_r2_of_equal_labels_is_refused() -> None:
     outcomes = Outcomes("regression", np.full(9, 2.0), np.arange(9.0))
     with pytest.raises(EvaluationError, match="r2 needs labels that differ"):
         metrics_for(["r2"], outcomes)
+
+
+def test_a_function_of_scikit_learn_is_the_metric_of_its_name() -> None:
+    found = named_metrics([sk.mean_absolute_error, sk.brier_score_loss], "binary")
+    assert found == [METRICS["mean_absolute_error"], METRICS["brier_score_loss"]]
+    assert found[0].sign == -1
+
+
+def test_a_function_may_not_take_the_name_of_another_metric() -> None:
+    def f1(truth: object, answers: object) -> float:
+        return 0.999
+
+    for given in (f1, Metric("accuracy", ("binary",), function=f1)):
+        with pytest.raises(EvaluationError, match="call yours otherwise"):
+            named_metrics([given], "binary")
