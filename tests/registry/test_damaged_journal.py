@@ -57,6 +57,23 @@ def set_aside(registry: ModelRegistry) -> list[str]:
     return [each.detail for each in registry.recover() if each.action == "set aside"]
 
 
+def test_a_claim_named_with_build_metadata_is_no_second_version(
+    again: ModelRegistry, journal: Path
+) -> None:
+    claims = journal / "claims"
+    (claims / "1.0.0+b.json").write_bytes((claims / "1.0.0.json").read_bytes())
+    assert [str(each.version) for each in again.list_versions("a")] == [
+        "1.0.0",
+        "1.1.0",
+    ]
+    assert len(again.search("name = 'a'")) == 2
+    [told] = again.check()
+    assert "claims/1.0.0+b.json" in told and "Remove it" in told
+    assert set_aside(again) == [told]
+    (claims / "1.0.0+b.json").unlink()
+    assert again.check() == []
+
+
 @pytest.mark.parametrize("garbage", _GARBAGE)
 @pytest.mark.parametrize("kind", ["claims", "seals"])
 def test_a_damaged_claim_or_seal_hides_no_other_version(

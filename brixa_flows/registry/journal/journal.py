@@ -341,7 +341,7 @@ class Journal(NumberedRecords):
 
     def damaged_records(self, name: str) -> list[DamagedArtifactError]:
         """What is wrong with the numbered records of a model, and its marker."""
-        found = super().damaged_records(name)
+        found = [*super().damaged_records(name), *self._numbers.foreign(name)]
         try:
             self._read_shown(name)
         except (ObjectNotFoundError, UnsafeKeyError):

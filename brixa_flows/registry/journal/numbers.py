@@ -12,15 +12,19 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import NamedTuple
 
-from brixa_flows.errors import InvalidVersionError
+from brixa_flows.errors import DamagedArtifactError, InvalidVersionError
 from brixa_flows.recent import Recent
-from brixa_flows.registry.facts.damage import warn_once
+from brixa_flows.registry.facts.damage import damaged_record, warn_once
 from brixa_flows.registry.journal.layout import Layout
 from brixa_flows.storage.base import QuickLooks, StorageNode
 from brixa_flows.versioning import ModelVersion
 
 __all__ = ["Listings", "NumberLists", "Numbers", "parsed_version"]
 
+_FOREIGN = (
+    "was not written by the registry, which leaves build metadata out of names of files, "
+    "so it counts for nothing"
+)
 _PARSED_AT_MOST = 100_000
 _KEPT_AT_MOST = 1_000_000
 
@@ -123,6 +127,16 @@ class NumberLists:
             self._kept.put(prefix, kept, 1 + len(names))
         return kept.numbers
 
+    def foreign(self, name: str) -> list[DamagedArtifactError]:
+        """What is wrong with entries that are named as the registry names none."""
+        return [
+            damaged_record(f"{prefix}/{each}", _FOREIGN, "Remove it")
+            for kind in ("claims", "seals", "quarantine")
+            for prefix in [self._layout.entries_prefix(name, kind)]
+            for each in self._listings.names(prefix)
+            if "+" in each
+        ]
+
 
 def _listed(prefix: str, names: tuple[str, ...], before: _Listed | None) -> _Listed:
     if before is not None and before.names == names:
@@ -161,8 +175,12 @@ def _versions(prefix: str, names: Iterable[str]) -> list[ModelVersion]:
     found = []
     for name in names:
         try:
-            found.append(parsed_version(name.removesuffix(".json")))
+            version = parsed_version(name.removesuffix(".json"))
         except InvalidVersionError:  # a file that somebody else put there
+            version = None
+        if version is not None and not version.build:  # no entry's name has that
+            found.append(version)
+        else:
             place = f"{prefix}/{name}"
             warn_once(place, f"set aside: {place} is no entry of the journal")
     return found
