@@ -254,19 +254,24 @@ class ModelSoaked(EventPayload):
     policy: _Policy = DEFAULT_POLICY
 
 
-class WindowClosed(EventPayload):
+class _OfWindow(EventPayload):
+    """What an event about a stretch of traffic carries."""
+
+    deployment: str = Field(description="Who served it.")
+    start: str = Field(description="Its begin, ISO 8601.")
+    end: str = Field(description="Its end, not included, ISO 8601.")
+    kind: str = Field(
+        description="hour, day, week, month or quarter; sample has no length."
+    )
+
+
+class WindowClosed(_OfWindow):
     """A stretch of traffic is over; whoever sent it says where its rows are."""
 
     event = "brixa.window.closed"
     says = "the {kind} from {start} to {end} of {deployment} is over"
     labels = {"brixa.deployment": "deployment", "brixa.window": "kind"}
 
-    deployment: str
-    start: str
-    end: str
-    kind: str = Field(
-        description="hour, day, week, month or quarter; sample has no length."
-    )
     data_uri: str = Field(
         "",
         description="Parquet of the inputs (and predictions); empty means the request "
@@ -274,7 +279,7 @@ class WindowClosed(EventPayload):
     )
 
 
-class WindowChecked(EventPayload):
+class WindowChecked(_OfWindow):
     """A window was compared with the reference and raises no alarm."""
 
     event = "brixa.window.checked"
@@ -286,15 +291,11 @@ class WindowChecked(EventPayload):
     }
 
     version: str
-    deployment: str
-    start: str
-    end: str
-    kind: str
     status: str
     rows: int
 
 
-class DriftDetected(EventPayload):
+class DriftDetected(_OfWindow):
     """A window differs from the reference more than the reference from itself."""
 
     event = "brixa.drift.detected"
@@ -302,10 +303,6 @@ class DriftDetected(EventPayload):
     labels = {**WindowChecked.labels, "brixa.response": "response"}
 
     version: str
-    deployment: str
-    start: str
-    end: str
-    kind: str
     rows: int
     columns: list[str]
     sentence: str
@@ -313,19 +310,13 @@ class DriftDetected(EventPayload):
     response: str = Field("retrain", description="What the drift policy asks for.")
 
 
-class LabelsArrived(EventPayload):
+class LabelsArrived(_OfWindow):
     """The labels of a stretch of traffic are known."""
 
     event = "brixa.labels.arrived"
     says = "the labels of the {kind} from {start} to {end} of {deployment} are here"
     labels = WindowClosed.labels
 
-    deployment: str
-    start: str
-    end: str
-    kind: str = Field(
-        description="hour, day, week, month or quarter; sample has no length."
-    )
     data_uri: str = Field(
         "", description="Parquet of the inputs; empty is the deployment's request log."
     )
@@ -338,7 +329,7 @@ class LabelsArrived(EventPayload):
     )
 
 
-class PerformanceChecked(EventPayload):
+class PerformanceChecked(_OfWindow):
     """A version was as good in a window as it was, or nobody can tell."""
 
     event = "brixa.performance.checked"
@@ -346,17 +337,13 @@ class PerformanceChecked(EventPayload):
     labels = {**WindowChecked.labels, "brixa.realised": "realised"}
 
     version: str
-    deployment: str
-    start: str
-    end: str
-    kind: str
     status: str
     realised: bool = Field(description="Measured with labels; else estimated.")
     rows: int
     sentence: str
 
 
-class PerformanceDegraded(EventPayload):
+class PerformanceDegraded(_OfWindow):
     """A version was worse in a window than its reference's own windows are."""
 
     event = "brixa.performance.degraded"
@@ -364,10 +351,6 @@ class PerformanceDegraded(EventPayload):
     labels = {**PerformanceChecked.labels, "brixa.response": "response"}
 
     version: str
-    deployment: str
-    start: str
-    end: str
-    kind: str
     realised: bool = Field(description="Measured with labels; else estimated.")
     rows: int
     metrics: list[str] = Field(description="Those that are worse than usual.")
