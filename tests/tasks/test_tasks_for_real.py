@@ -449,6 +449,18 @@ def _window(name: str, data: Path, rows: str, start: str, end: str) -> WindowClo
     )
 
 
+def _assert_heard_once(stack: PrefectStack, window: WindowClosed) -> None:
+    query = {"filter": {"resource": {"id": [f"brixa.model.{window.name}"]}}}
+
+    def heard() -> int:
+        answer = httpx.post(f"{stack.api.url}/events/filter", json=query, timeout=20)
+        names = [event["event"] for event in answer.json()["events"]]
+        return names.count(window.event)
+
+    stack_room.wait_until(lambda: heard() > 0, 30, "the window")
+    assert heard() == 1
+
+
 def test_a_window_is_quiet_or_an_alarm_and_either_is_recorded(
     registry: ModelRegistry, name: str, data: Path, tmp_path: Path
 ) -> None:
@@ -511,15 +523,7 @@ def test_each_window_that_a_production_deployment_logged_is_announced_once(
     [window] = over(later + timedelta(minutes=15))
     for _ in range(2):
         announce_window_closed(window, BLOCK)
-    query = {"filter": {"resource": {"id": [f"brixa.model.{name}"]}}}
-
-    def heard() -> int:
-        answer = httpx.post(f"{stack.api.url}/events/filter", json=query, timeout=20)
-        names = [event["event"] for event in answer.json()["events"]]
-        return names.count(window.event)
-
-    stack_room.wait_until(lambda: heard() > 0, 30, "the window")
-    assert heard() == 1
+    _assert_heard_once(stack, window)
     assert learn_estimator.fn(BLOCK, name, "1.0.0", held_out, "late")
     asked = LabelsArrived(**window.model_dump())
     judged = judge_window_performance.fn(BLOCK, "1.0.0", asked)
@@ -666,15 +670,7 @@ def test_a_window_that_closed_while_the_server_was_away_is_told_later_and_once(
     done = reconcile_registry.fn(BLOCK, 0, 24)
     assert window in done.delivered
     announce_window_closed(window, BLOCK)
-    query = {"filter": {"resource": {"id": [f"brixa.model.{name}"]}}}
-
-    def heard() -> int:
-        answer = httpx.post(f"{stack.api.url}/events/filter", json=query, timeout=20)
-        names = [event["event"] for event in answer.json()["events"]]
-        return names.count(window.event)
-
-    stack_room.wait_until(lambda: heard() > 0, 30, "the window")
-    assert heard() == 1
+    _assert_heard_once(stack, window)
 
 
 def test_an_announced_change_is_marked_when_the_server_has_it_and_not_before(
