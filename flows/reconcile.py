@@ -8,7 +8,7 @@ from __future__ import annotations
 from prefect import flow
 from pydantic import Field
 
-from brixa_flows.tasks.notifying import tell_of_dead_runs
+from brixa_flows.tasks.notifying import tell_of_dead_runs, tell_of_unheeded
 from brixa_flows.tasks.reconciling import reconcile_registry
 from brixa_flows.tasks.remedies import links_remedy
 from brixa_flows.tasks.reporting import publish_reconciliation
@@ -22,6 +22,12 @@ class ReconcileRequest(FlowRequest):
     registry: str = Field("brixa", description="Brixa Registry block.")
     older_than_seconds: int = Field(
         120, ge=0, description="Younger changes are left to the run that made them."
+    )
+    unheeded_after_seconds: int = Field(
+        300,
+        ge=60,
+        description="An event whose automation started no run for so long is sent "
+        "again, three times.",
     )
     recover_every_hours: float = Field(
         24,
@@ -48,6 +54,10 @@ def reconcile(request: ReconcileRequest) -> None:
     restarted = restart_dead_runs(request.silent_for_seconds)
     tell_of_dead_runs(restarted)
     done = reconcile_registry(
-        request.registry, request.older_than_seconds, request.recover_every_hours
+        request.registry,
+        request.older_than_seconds,
+        request.recover_every_hours,
+        request.unheeded_after_seconds,
     )
+    tell_of_unheeded(done.unheeded)
     publish_reconciliation(request.registry, done, restarted)

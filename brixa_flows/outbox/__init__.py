@@ -5,6 +5,7 @@ delivery is marked; so whoever compares the two knows what was never heard of. N
 Prefect here: who delivers is given.
 """
 
+from brixa_flows.outbox.heeding import Taken
 from brixa_flows.outbox.judgements import (
     concluded_alike,
     evaluated,
@@ -23,13 +24,15 @@ from brixa_flows.outbox.owed import (
     promoted,
     registered,
 )
-from brixa_flows.outbox.reconciler import Reconciled, Reconciler
+from brixa_flows.outbox.reconciler import Reconciled, Reconciler, Unheeded
 
 __all__ = [
     "Outbox",
     "Owed",
     "Reconciled",
     "Reconciler",
+    "Taken",
+    "Unheeded",
     "announces",
     "concluded_alike",
     "deployed",

@@ -3,13 +3,14 @@
 ::
 
     models/_meta/outbox/started.json               since when changes are announced
-    models/_meta/outbox/pending/{event_id}.json    an event that no other record carries
+    models/_meta/outbox/pending/{event_id}.json    an event that is still looked after
     models/_meta/outbox/{event_id}.json            it was delivered, and when
     models/_meta/outbox/reconciled.json            how far was looked for lost ones
 
 A state change of the registry is its own record, so only what has none (a training, a
-refusal) is put under ``pending``; a delivery is marked for all of them. An orchestrator
-may lose what it took, so what is pending stays until it was seen there.
+refusal) is put under ``pending``, and what had to be sent late; a delivery is marked for
+all of them. An orchestrator may lose what it took, or die before it acts on it, so what
+is pending stays until both were seen.
 """
 
 from __future__ import annotations
@@ -64,8 +65,11 @@ class Outbox:
 
     def put(self, event_id: UUID, payload: EventPayload) -> None:
         """Keep an event before it is emitted; putting it again changes nothing."""
-        if self.is_delivered(event_id):
-            return
+        if not self.is_delivered(event_id):
+            self.keep(event_id, payload)
+
+    def keep(self, event_id: UUID, payload: EventPayload) -> None:
+        """Keep an event until it is settled, whether it was delivered or not."""
         record = {
             "event_id": str(event_id),
             "event": payload.event,
@@ -94,7 +98,7 @@ class Outbox:
             return datetime.min.replace(tzinfo=UTC)  # a mark all the same
 
     def settle(self, event_id: UUID) -> None:
-        """Forget what is pending: the orchestrator was seen to have it."""
+        """Forget what is pending: the orchestrator has it and acted on it."""
         self._storage.delete(self._pending_key(event_id))
 
     def pending(self) -> Iterator[Owed]:

@@ -6,16 +6,17 @@ import logging
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from brixa_flows.deployment import ModelDeployer
 from brixa_flows.errors import BrixaError
 from brixa_flows.events import EventPayload
+from brixa_flows.outbox.heeding import Heeding, Taken, ids_of
 from brixa_flows.outbox.outbox import Outbox, Progress
 from brixa_flows.outbox.owed import Owed, deployed, owed_by
 from brixa_flows.registry import ModelRegistry, RecoveryAction
 
-__all__ = ["Reconciled", "Reconciler"]
+__all__ = ["Reconciled", "Reconciler", "Unheeded"]
 
 _LOG = logging.getLogger(__name__)
 # Clocks of storage and of this machine differ, and a record may show a while late.
@@ -23,7 +24,21 @@ _OVERLAP = timedelta(minutes=15)
 OLDER_THAN = timedelta(minutes=2)
 # Prefect writes what it took within 5 s by default.
 WRITTEN_WITHIN = timedelta(seconds=30)
+UNHEEDED_AFTER = timedelta(minutes=5)
 RECOVER_EVERY = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Unheeded:
+    """An event that was sent again and again, and on which nobody acted.
+
+    Attributes:
+        payload: What happened.
+        waits_for: What should have started a run.
+    """
+
+    payload: EventPayload
+    waits_for: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -31,12 +46,15 @@ class Reconciled:
     """What was made good.
 
     Attributes:
-        delivered: Events that the orchestrator did not have, oldest first.
+        delivered: Events that the orchestrator did not have, or did not act on, oldest
+            first.
         repaired: What ``recover()`` did.
+        unheeded: Events that will not be sent again, as that did not help.
     """
 
     delivered: tuple[EventPayload, ...]
     repaired: tuple[RecoveryAction, ...]
+    unheeded: tuple[Unheeded, ...] = ()
 
 
 class Reconciler:
@@ -47,15 +65,17 @@ class Reconciler:
 
     An orchestrator that answers may still lose what it took: Prefect's keeps events in
     memory for seconds before it writes them. So recent ones are looked for there, and
-    sent again under their id if they are not.
+    sent again under their id if they are not; or under another one, if they are there and
+    nobody acted on them (see :mod:`~brixa_flows.outbox.heeding`).
 
     Args:
         registry: The registry.
         deliver: Sends an event, and returns when the orchestrator took it.
-        arrived: Which of some events the orchestrator has; without it what was
-            delivered is believed to be there.
+        look_up: Those of some events that the orchestrator has; without it what was
+            delivered is believed to be there, and heeded.
         older_than: Age from which an event counts as lost; after a delivery, if that is
             longer than the orchestrator may take to write it.
+        unheeded_after: How long after it was sent an event may still be acted on.
         recover_every: How often ``recover()`` runs though nothing asks for it.
     """
 
@@ -63,15 +83,17 @@ class Reconciler:
         self,
         registry: ModelRegistry,
         deliver: Callable[[EventPayload, UUID], object],
-        arrived: Callable[[Collection[UUID]], Collection[UUID]] | None = None,
+        look_up: Callable[[Collection[UUID]], Mapping[UUID, Taken]] | None = None,
         *,
         older_than: timedelta = OLDER_THAN,
+        unheeded_after: timedelta = UNHEEDED_AFTER,
         recover_every: timedelta = RECOVER_EVERY,
     ) -> None:
         self._registry = registry
         self._deliver = deliver
-        self._arrived = arrived or (lambda event_ids: event_ids)
+        self._look_up = look_up or _believed
         self._older_than = older_than
+        self._unheeded_after = unheeded_after
         self._recover_every = recover_every
         self._outbox = Outbox(registry)
 
@@ -86,34 +108,80 @@ class Reconciler:
         started, progress = self._outbox.begin(), self._outbox.progress()
         since = (progress.through or started) - _OVERLAP
         found = {owed.event_id: owed for owed in self._announced(started, since)}
-        late = sorted(self._missing(found, begun), key=lambda each: each.at)
-        for each in late:
-            self._deliver(each.payload, each.event_id)
-            self._outbox.mark_delivered(each.event_id)
+        marks = {each: self._outbox.delivered_at(each) for each in found}
+        taken = self._taken([each for each, at in marks.items() if at is not None])
+        late = {each: each for each in self._missing(found, marks, taken, begun)}
+        again, unheeded = self._heed(found, taken, begun)
+        late |= again
+        oldest_first = sorted(late, key=lambda each: found[each].at)
+        for event_id in oldest_first:
+            self._send(found[event_id], late[event_id])
         self._outbox.keep_progress(Progress(begun, progress.recovered))
         repaired: list[RecoveryAction] = []
         if self._needs_repair(begun, progress):
             repaired = self._registry.recover()
             self._outbox.keep_progress(Progress(begun, begun))
-        return Reconciled(tuple(each.payload for each in late), tuple(repaired))
+        delivered = tuple(found[each].payload for each in oldest_first)
+        return Reconciled(delivered, tuple(repaired), tuple(unheeded))
 
-    def _missing(self, found: Mapping[UUID, Owed], now: datetime) -> list[Owed]:
+    def _taken(self, sent: Collection[UUID]) -> dict[UUID, Taken]:
+        """What the orchestrator has of some events, under all the ids that matter."""
+        taken = dict(self._look_up(sent)) if sent else {}
+        waiting = [each for each, there in taken.items() if there.waits_for]
+        again = [other for each in waiting for other in ids_of(each)[1:]]
+        return {**taken, **self._look_up(again)} if again else taken
+
+    def _missing(
+        self,
+        found: Mapping[UUID, Owed],
+        marks: Mapping[UUID, datetime | None],
+        taken: Collection[UUID],
+        now: datetime,
+    ) -> Iterator[UUID]:
         """What was not delivered, or was and did not arrive, each in its time."""
-        marks = {each: self._outbox.delivered_at(each) for each in found}
-        sent = [each for each, at in marks.items() if at is not None]
-        there = set(self._arrived(sent)) if sent else set()
-        for event_id in there:
-            self._outbox.settle(event_id)
-        missing = []
-        for event_id in found.keys() - there:
-            owed, delivered_at = found[event_id], marks[event_id]
+        for event_id in found.keys() - taken:
+            delivered_at = marks[event_id]
             if delivered_at is None:
-                is_late = now - owed.at >= self._older_than
+                is_late = now - found[event_id].at >= self._older_than
             else:
                 patience = max(self._older_than, WRITTEN_WITHIN)
                 is_late = now - delivered_at >= patience
-            missing += [owed] * is_late
-        return missing
+            if is_late:
+                yield event_id
+
+    def _heed(
+        self, found: Mapping[UUID, Owed], taken: Mapping[UUID, Taken], now: datetime
+    ) -> tuple[dict[UUID, UUID], list[Unheeded]]:
+        """What is to be sent again, under which id, and what has been often enough."""
+        again: dict[UUID, UUID] = {}
+        given_up = []
+        for event_id in found.keys() & taken.keys():
+            heeding = Heeding.of(event_id, taken)
+            if not heeding.waits_for:
+                self._outbox.settle(event_id)
+            elif now - heeding.last_sent < self._unheeded_after:
+                continue
+            elif heeding.next_id is not None:
+                again[event_id] = heeding.next_id
+            elif self._give_up(event_id):
+                waits_for = tuple(sorted(heeding.waits_for))
+                given_up.append(Unheeded(found[event_id].payload, waits_for))
+        return again, given_up
+
+    def _give_up(self, event_id: UUID) -> bool:
+        """Whether that is news."""
+        self._outbox.settle(event_id)
+        mark = uuid5(event_id, "given up")
+        if self._outbox.is_delivered(mark):
+            return False
+        self._outbox.mark_delivered(mark)
+        return True
+
+    def _send(self, owed: Owed, event_id: UUID) -> None:
+        # Its record is old, and only recent ones are looked at: this one stays in sight.
+        self._outbox.keep(owed.event_id, owed.payload)
+        self._deliver(owed.payload, event_id)
+        self._outbox.mark_delivered(owed.event_id)
 
     def _announced(self, started: datetime, since: datetime) -> Iterator[Owed]:
         """What owes an event and is pending, recent, or not marked."""
@@ -150,3 +218,9 @@ class Reconciler:
         due = progress.recovered is None
         due = due or begun - (progress.recovered or begun) >= self._recover_every
         return due or self._registry.feed.is_interrupted()
+
+
+def _believed(event_ids: Collection[UUID]) -> dict[UUID, Taken]:
+    """As of an orchestrator that has all of them and acted on them."""
+    now = datetime.now(UTC)
+    return {event_id: Taken(now) for event_id in event_ids}

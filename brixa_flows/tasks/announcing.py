@@ -7,8 +7,8 @@ delivery is marked in the outbox, or the task fails and is retried.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from logging import Logger, LoggerAdapter
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,6 @@ from brixa_flows.outbox import Outbox, Owed
 from brixa_flows.refs import check_model_name, check_policy_name
 from brixa_flows.registry import DatasetRef, ModelRegistry, git_state
 from brixa_flows.serializers import environment_of
-from brixa_flows.tasks.asking import asking_prefect
 from brixa_flows.tasks.opening import open_registry
 from brixa_flows.tasks.remote import remote_task
 
@@ -44,19 +43,17 @@ __all__ = [
     "announce_training_complete",
     "announce_whole",
     "announce_window_closed",
-    "arrived",
     "commit_here",
     "deliver",
     "deliver_kept",
 ]
 
-_PAGE = 50  # of the server's answer, at most
-
 
 def deliver(payload: EventPayload, event_id: UUID | None = None) -> UUID:
     """Send an event to Prefect and return when the server took it.
 
-    It may lose it in the seconds until it writes it; see :func:`arrived`.
+    It may lose it in the seconds until it writes it and acts on it; see
+    :func:`~brixa_flows.tasks.event_feed.look_up`.
 
     Inside a flow run the event is tied to it, so that the UI shows both together.
 
@@ -86,28 +83,6 @@ def deliver(payload: EventPayload, event_id: UUID | None = None) -> UUID:
         url = get_current_settings().api.url or "(no PREFECT_API_URL)"
         raise PrefectUnavailableError(url, str(err) or type(err).__name__) from err
     return event_id
-
-
-def arrived(event_ids: Collection[UUID]) -> set[UUID]:
-    """Which of some events Prefect has written down.
-
-    Args:
-        event_ids: Their ids.
-
-    Raises:
-        PrefectUnavailableError: If the server does not answer.
-    """
-    wanted, found = [str(event_id) for event_id in event_ids], set()
-    # By default it hides what a clock that runs ahead dated.
-    until = datetime.now(UTC) + timedelta(days=1)
-    with asking_prefect() as client:
-        for begin in range(0, len(wanted), _PAGE):
-            ids = wanted[begin : begin + _PAGE]
-            query = {"id": {"id": ids}, "occurred": {"until": until.isoformat()}}
-            content = {"filter": query, "limit": _PAGE}
-            answer = client.request("POST", "/events/filter", json=content)
-            found |= {UUID(event["id"]) for event in answer.json()["events"]}
-    return found
 
 
 def commit_here() -> str:

@@ -20,6 +20,7 @@ from prefect.utilities.urls import url_for
 
 from brixa_flows.errors import OrchestrationError
 from brixa_flows.events import DriftDetected, GateRefused, PerformanceDegraded
+from brixa_flows.outbox import Unheeded
 from brixa_flows.settings import BrixaSettings
 from brixa_flows.tasks.remote import remote_task
 from brixa_flows.tasks.restarting import DeadRun
@@ -32,6 +33,7 @@ __all__ = [
     "tell_of_dead_runs",
     "tell_of_degradation",
     "tell_of_refusal",
+    "tell_of_unheeded",
     "tell_of_waiting_approval",
 ]
 
@@ -142,6 +144,15 @@ def tell_of_dead_runs(dead: Iterable[DeadRun]) -> bool:
         return False
     text = "\n- ".join(["look for the cause in their logs, then choose Retry:", *left])
     return tell("Runs died again and again", text)
+
+
+def tell_of_unheeded(events: Iterable[Unheeded]) -> bool:
+    """Tell of events that no automation acted on, however often they were sent."""
+    said = [f"{', '.join(each.waits_for)}: {each.payload.message}" for each in events]
+    if not said or not somebody_listens():
+        return False
+    advice = "look at these automations in Prefect, then start their flows by hand:"
+    return tell("Prefect does not act on events", "\n- ".join([advice, *said]))
 
 
 def tell_of_refusal(event: GateRefused) -> bool:

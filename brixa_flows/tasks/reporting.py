@@ -218,6 +218,6 @@ def publish_reconciliation(
         done: What was.
         dead: Runs whose process had died.
     """
-    if done.delivered or done.repaired or dead:
+    if done.delivered or done.repaired or done.unheeded or dead:
         text = reports.reconciliation_report(done, dead)
         publish("reconciled", registry, text, f"made good in the registry {registry}")

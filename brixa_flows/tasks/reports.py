@@ -325,6 +325,12 @@ def reconciliation_report(done: Reconciled, dead: Sequence[DeadRun] = ()) -> str
     if done.delivered:
         told = [(each.event, each.message) for each in done.delivered]
         parts.append(table(("delivered late", "what happened"), told))
+    if done.unheeded:
+        stuck = [
+            (each.payload.message, ", ".join(each.waits_for)) for each in done.unheeded
+        ]
+        header = ("sent four times in vain", "automation that starts no run")
+        parts.append(table(header, stuck))
     if done.repaired:
         parts.append(table(("repaired",), [(str(each),) for each in done.repaired]))
     return "\n\n".join(parts)

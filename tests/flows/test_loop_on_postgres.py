@@ -39,7 +39,8 @@ from brixa_flows.deployment import ModelDeployer
 from brixa_flows.outbox import Outbox, Reconciler
 from brixa_flows.registry import ModelRegistry
 from brixa_flows.storage import open_storage
-from brixa_flows.tasks.announcing import arrived, deliver
+from brixa_flows.tasks.announcing import deliver
+from brixa_flows.tasks.event_feed import look_up
 from brixa_flows.tasks.restarting import restart_dead_runs
 from tests.backends import copy_template
 from tests.postgres import empty_database
@@ -157,7 +158,7 @@ class Loop:
                     dead = restart_dead_runs.fn(SILENT_SECONDS)
                 client.delete_flow_run(me.id)
             reconciler = Reconciler(
-                self.registry, deliver, arrived, older_than=timedelta(seconds=10)
+                self.registry, deliver, look_up, older_than=timedelta(seconds=10)
             )
             return len(dead) + len(reconciler.run().delivered)
 

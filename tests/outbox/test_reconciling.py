@@ -29,10 +29,13 @@ from brixa_flows.outbox import (
     Outbox,
     Reconciled,
     Reconciler,
+    Taken,
+    Unheeded,
     announces,
     reconciler,
     registered,
 )
+from brixa_flows.outbox.outbox import Progress
 from brixa_flows.registry import ModelRegistry
 from brixa_flows.storage.local import LocalStorageNode
 from brixa_flows.tracking import AdoptableModel
@@ -68,23 +71,34 @@ pytestmark = pytest.mark.filterwarnings(
 class Feed:
     """Takes events as the orchestrator does; ``away`` refuses them.
 
-    What it ``forgot`` it does not have.
+    What it ``forgot`` it does not have; what it has ``ignored`` started nothing, though
+    an automation was to.
     """
 
     def __init__(self) -> None:
         self.heard: list[tuple[EventPayload, UUID]] = []
+        self.begun = datetime.now(UTC)
         self.away = False
         self.forgot: set[UUID] = set()
+        self.ignored: set[UUID] = set()
+        self.ignores = False
 
     def __call__(self, payload: EventPayload, event_id: UUID) -> None:
         if self.away:
             raise PrefectUnavailableError("http://nowhere", "refused")
         self.heard.append((payload, event_id))
         self.forgot.discard(event_id)
+        if self.ignores:
+            self.ignored.add(event_id)
 
-    def arrived(self, event_ids: Collection[UUID]) -> set[UUID]:
+    def look_up(self, event_ids: Collection[UUID]) -> dict[UUID, Taken]:
         """Those of them that it has."""
-        return {*event_ids} - self.forgot
+        heard = {event_id for _, event_id in self.heard}
+        waits_for = frozenset({"Judge it"})
+        return {
+            each: Taken(self.begun, waits_for if each in self.ignored else frozenset())
+            for each in (heard & {*event_ids}) - self.forgot
+        }
 
 
 @pytest.fixture
@@ -106,9 +120,18 @@ def save(registry: ModelRegistry, name: str = "m") -> str:
 
 
 def reconcile(
-    registry: ModelRegistry, feed: Feed, older_than: timedelta = AT_ONCE
+    registry: ModelRegistry,
+    feed: Feed,
+    older_than: timedelta = AT_ONCE,
+    unheeded_after: timedelta = AT_ONCE,
 ) -> Reconciled:
-    return Reconciler(registry, feed, feed.arrived, older_than=older_than).run()
+    return Reconciler(
+        registry,
+        feed,
+        feed.look_up,
+        older_than=older_than,
+        unheeded_after=unheeded_after,
+    ).run()
 
 
 def test_a_change_that_nobody_announced_is_delivered_once(
@@ -187,6 +210,7 @@ def test_what_was_announced_in_time_is_not_delivered_again(
 ) -> None:
     Outbox(registry).begin()
     owed = registered(registry, "m", save(registry))
+    feed(owed.payload, owed.event_id)
     Outbox(registry).mark_delivered(owed.event_id)
     assert reconcile(registry, feed).delivered == ()
 
@@ -204,14 +228,71 @@ def test_what_the_orchestrator_took_and_lost_is_sent_again_under_its_id(
     outbox.put(whole, refused)
     for event_id in (kept.event_id, lost.event_id, whole):
         outbox.mark_delivered(event_id)
-    feed.forgot = {lost.event_id, whole}
+    feed(kept.payload, kept.event_id)
     assert reconcile(registry, feed).delivered == ()  # it may be about to write them
     monkeypatch.setattr(reconciler, "WRITTEN_WITHIN", AT_ONCE)
     reconcile(registry, feed)
-    assert {event_id for _, event_id in feed.heard} == {lost.event_id, whole}
-    assert len([*outbox.pending()]) == 1
+    assert {event_id for _, event_id in feed.heard[1:]} == {lost.event_id, whole}
+    assert len([*outbox.pending()]) == 2
     assert reconcile(registry, feed).delivered == ()
     assert [*outbox.pending()] == []
+
+
+def test_what_is_there_and_started_nothing_is_sent_again_three_times_and_then_told(
+    registry: ModelRegistry, feed: Feed
+) -> None:
+    outbox = Outbox(registry)
+    outbox.begin()
+    owed = registered(registry, "m", save(registry))
+    feed.ignores = True
+    assert len(reconcile(registry, feed).delivered) == 1
+    _forget_what_is_recent(registry)
+    later = timedelta(hours=1)
+    assert reconcile(registry, feed, unheeded_after=later) == Reconciled((), ())
+    for _ in range(3):
+        assert reconcile(registry, feed).delivered == (owed.payload,)
+        assert [each.event_id for each in outbox.pending()] == [owed.event_id]
+    [(_, first), *again] = feed.heard
+    assert (
+        first == owed.event_id
+        and len({event_id for _, event_id in again} | {first}) == 4
+    )
+    [stuck] = reconcile(registry, feed).unheeded
+    assert stuck == Unheeded(owed.payload, ("Judge it",))
+    assert reconcile(registry, feed) == Reconciled((), ())
+    assert [*outbox.pending()] == []
+
+
+def test_what_started_its_run_under_another_id_is_not_sent_again(
+    registry: ModelRegistry, feed: Feed
+) -> None:
+    Outbox(registry).begin()
+    owed = registered(registry, "m", save(registry))
+    feed.ignores = True
+    reconcile(registry, feed)
+    feed.ignores = False
+    assert reconcile(registry, feed).delivered == (owed.payload,)
+    assert reconcile(registry, feed) == Reconciled((), ())
+    assert [*Outbox(registry).pending()] == []
+
+
+def test_an_event_that_could_not_be_sent_for_long_is_looked_after_when_it_was(
+    registry: ModelRegistry, feed: Feed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Outbox(registry).begin()
+    save(registry)
+    assert len(reconcile(registry, feed).delivered) == 1
+    _forget_what_is_recent(registry)
+    feed.heard.clear()  # the server died before it wrote it
+    monkeypatch.setattr(reconciler, "WRITTEN_WITHIN", AT_ONCE)
+    assert len(reconcile(registry, feed).delivered) == 1
+
+
+def _forget_what_is_recent(registry: ModelRegistry) -> None:
+    """As if reconciliation had got so far that the journal is not read again."""
+    Outbox(registry).keep_progress(
+        Progress(datetime.now(UTC) + timedelta(hours=1), datetime.now(UTC))
+    )
 
 
 def test_an_absent_server_loses_nothing(registry: ModelRegistry, feed: Feed) -> None:
@@ -333,7 +414,8 @@ def test_nothing_to_do_reads_nothing_old(
     Outbox(registry).begin()
     for _ in range(3):
         registry.transition("m", save(registry), "production")
-    reconcile(registry, feed)
+    for _ in range(2):
+        reconcile(registry, feed)
     _age(registry, timedelta(hours=1))
     read: list[str] = []
     original = LocalStorageNode.read

@@ -44,6 +44,7 @@ def stack(
         try:
             stack.start_server()
             stack.wait_for_server()
+            patch.undo()  # other stacks of this process are to find ports too
             yield stack
         finally:
             stack.close()

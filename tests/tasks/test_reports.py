@@ -12,8 +12,10 @@ from brixa_flows.drift import DriftDetector, DriftReport, DriftVerdict
 from brixa_flows.evaluation import EvaluationResult
 from brixa_flows.evaluation.results import DatasetFacts
 from brixa_flows.events import ModelDeployed, WindowClosed
+from brixa_flows.outbox import Reconciled, Unheeded
 from brixa_flows.registry import Lineage, LineageGraph, ModelMetadata
 from brixa_flows.tasks import reports
+from brixa_flows.tasks.restarting import DeadRun
 from brixa_flows.versioning import ModelVersion
 
 WINDOW = WindowClosed(
@@ -119,3 +121,12 @@ def test_a_ranking_has_the_best_first_whichever_way_its_metric_goes(
     text = reports.ranking_report(results, metric)
     assert text.startswith(f"# m {best} is best by ")
     assert text.index(f"| {best} |") < text.index(f"| {worst} |")
+
+
+def test_what_was_made_good_says_what_nobody_acted_on() -> None:
+    stuck = Unheeded(WINDOW, ("Watch every window that closes",))
+    dead = DeadRun("deploy m 1.0.1", "exited with -9", True)
+    text = reports.reconciliation_report(Reconciled((WINDOW,), (), (stuck,)), [dead])
+    assert "| deploy m 1.0.1 | exited with -9 | yes |" in text
+    assert f"| brixa.window.closed | {WINDOW.message} |" in text
+    assert f"| {WINDOW.message} | Watch every window that closes |" in text

@@ -36,10 +36,12 @@ from brixa_flows.blocks import BrixaRegistry, BrixaStorage
 from brixa_flows.demo.stack import PrefectStack, wait_until
 from brixa_flows.errors import SettingsError
 from brixa_flows.events import DriftDetected, GateRefused, PerformanceDegraded
+from brixa_flows.outbox import Unheeded
 from brixa_flows.registry import DatasetRef, Lineage, ModelMetadata, ParentRef
 from brixa_flows.settings import BrixaSettings
 from brixa_flows.tasks import notifying, reporting
 from brixa_flows.tasks.assets import materialize_version, version_asset
+from brixa_flows.tasks.restarting import DeadRun
 from brixa_flows.tasks.run_page import flow_run_link, progress
 from docs.browser import Browser
 from flows.adopt_training import adopt_training
@@ -142,15 +144,19 @@ def _all_that_people_are_told() -> list[bool]:
         policy="strict",
         reasons=["roc_auc is 0.5"],
     )
-    return [*told, notifying.tell_of_refusal(refused)]
+    told.append(notifying.tell_of_refusal(refused))
+    stuck = Unheeded(alarm, ("Retrain after an alarm on a month",))
+    told.append(notifying.tell_of_unheeded([stuck]))
+    dead = [DeadRun("deploy m 1.0.1", "exited with -9", left) for left in (True, False)]
+    return [*told, notifying.tell_of_dead_runs(dead)]
 
 
 def test_people_are_told_what_happened_and_where_to_look(
     chat: Chat, monkeypatch: pytest.MonkeyPatch, stack: PrefectStack
 ) -> None:
     monkeypatch.setenv(VARIABLE, "custom-webhook/team")
-    assert _all_that_people_are_told() == [True] * 4
-    approval, alarm, worse, refusal = chat.heard
+    assert _all_that_people_are_told() == [True] * 6
+    approval, alarm, worse, refusal, unheeded, died = chat.heard
     assert approval["subject"] == "Approval wanted: m 1.0.1 to production"
     assert "until noon; after that it is not promoted" in approval["text"]
     assert alarm["subject"] == "Drift alarm: m 1.0.0"
@@ -160,6 +166,11 @@ def test_people_are_told_what_happened_and_where_to_look(
     assert "f1 is 0.2." in worse["text"] and "9 rows" in worse["text"]
     assert refusal["subject"] == "Refused: m 1.0.1"
     assert "- roc_auc is 0.5" in refusal["text"]
+    assert unheeded["subject"] == "Prefect does not act on events"
+    wanted = "- Retrain after an alarm on a month: the month from 2013-04-01 to "
+    assert wanted in unheeded["text"]
+    assert died["subject"] == "Runs died again and again"
+    assert died["text"].count("- deploy m 1.0.1: exited with -9\n") == 1
     for message in chat.heard:
         assert message["text"].rpartition("\n")[2].startswith(f"{stack.ui_url}/runs/")
 
