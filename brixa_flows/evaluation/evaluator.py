@@ -14,13 +14,13 @@ from brixa_flows.evaluation.board_tests import (
 )
 from brixa_flows.evaluation.compare import Comparison, check_margin
 from brixa_flows.evaluation.kept import KeptResults
-from brixa_flows.evaluation.leaderboard import Leaderboard, rank
+from brixa_flows.evaluation.leaderboard import Leaderboard, rank, under
 from brixa_flows.evaluation.opening import Opener
 from brixa_flows.evaluation.outcomes import Task
 from brixa_flows.evaluation.pairing import compare_run
 from brixa_flows.evaluation.question import EXACT_ROWS, Question, Wanted
 from brixa_flows.evaluation.report import check_format, render
-from brixa_flows.evaluation.results import EvaluationResult
+from brixa_flows.evaluation.results import EvaluationResult, told_target
 from brixa_flows.evaluation.run import Run, result_of
 from brixa_flows.evaluation.thresholds import ThresholdChoice, choose
 from brixa_flows.prediction import LabelledBatches
@@ -240,6 +240,9 @@ class ModelEvaluator:
         by: str | None = None,
         target: str | Sequence[str] | None = None,
         dataset_name: str | None = None,
+        task: Task | None = None,
+        positive: Any = None,
+        threshold: float | None = None,
         against: ModelVersion | str | None = None,
         margin: float = 0.0,
     ) -> Leaderboard:
@@ -253,12 +256,15 @@ class ModelEvaluator:
             model_name: The model.
             dataset: Rows to judge every version on, in a form that can be read again;
                 what was judged on them before is not judged anew. ``None`` ranks by
-                what is kept of the rows that most versions were judged on.
+                what is kept of the question that most versions were asked.
             metrics: What to measure.
             versions: Which versions, as a constraint such as ``^1.2``.
             by: The metric that ranks; the first one if not given.
             target: Name of the label column.
             dataset_name: What people call the data.
+            task: As for :meth:`evaluate`, and so the two that follow.
+            positive: The positive label.
+            threshold: Of all versions.
             against: Version (or spec, such as ``production``) to test the others
                 against; ``None`` for the best.
             margin: How much worse still counts as not worse, in the metric's units.
@@ -268,28 +274,47 @@ class ModelEvaluator:
                 the rows change meanwhile.
         """
         check_margin(margin)
-        found = self._registry.list_versions(model_name, constraint=versions)
-        ready = [each.version for each in found if each.state == "ready"]
-        holder, _ = self._opener.production(model_name)
+        question = Question(metrics, (), task, positive, threshold, self._seed)
+        ready = self._opener.ready(model_name, versions)
         if dataset is None:
-            kept = {each: self._kept.of(model_name, each) for each in ready}
-            return untested(rank(model_name, kept, by, holder), _NO_ROWS)
-        asked: dict[str, Any] = {"target": target, "dataset_name": dataset_name}
+            return self._kept_board(model_name, ready, by, target, question)
+        asked = {"task": task, "positive": positive, "threshold": threshold}
+        named = {"target": target, "dataset_name": dataset_name}
         judged = each_judged(
             ready,
-            lambda version: self.evaluate(
-                model_name, version, dataset, metrics, **asked
+            lambda each: self.evaluate(
+                model_name, each, dataset, metrics, **named, **asked
             ),
         )
+        holder, _ = self._opener.production(model_name)
         board = rank(model_name, judged, by, holder)
-        named = None if against is None else self._registry.resolve(model_name, against)
+        rival = None if against is None else self._registry.resolve(model_name, against)
         return against_reference(
             board,
-            named,
+            rival,
             lambda versions: self._opener.together(board, versions, dataset, target),
-            Question(metrics, seed=self._seed),
+            question,
             margin,
         )
+
+    def _kept_board(
+        self,
+        model_name: str,
+        versions: Sequence[ModelVersion],
+        by: str | None,
+        target: str | Sequence[str] | None,
+        question: Question,
+    ) -> Leaderboard:
+        """Of what is kept, under the conditions that were said."""
+        said = {
+            "target": target if target is None else told_target(target),
+            "task": question.task,
+            "positive": question.positive,
+            "threshold": question.threshold,
+        }
+        kept = {each: under(self._kept.of(model_name, each), said) for each in versions}
+        holder, _ = self._opener.production(model_name)
+        return untested(rank(model_name, kept, by, holder), _NO_ROWS)
 
     def generate_report(
         self,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from brixa_flows.errors import EvaluationError
 from brixa_flows.evaluation.compare import Comparison
+from brixa_flows.evaluation.conditions import Conditions
 from brixa_flows.evaluation.question import Question
 from brixa_flows.evaluation.report import render
 from brixa_flows.evaluation.report_html import render_comparison_html
@@ -93,9 +94,9 @@ class KeptResults:
         if not candidates:  # so that no digest is computed in vain
             return None
         facts = DatasetFacts.of(batches)
-        wanted = facts.digest, facts.target
+        wanted = Conditions(facts.digest, facts.target)
         for each in reversed(candidates):
-            if (each.dataset.digest, each.dataset.target) == wanted:
+            if each.conditions.are_of_the_rows_of(wanted):
                 return replace(each, dataset=facts)
         return None
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from brixa_flows.errors import EvaluationError
 from brixa_flows.evaluation.compare import MetricComparison
+from brixa_flows.evaluation.conditions import Conditions
 from brixa_flows.evaluation.metrics import (
     canonical_metric,
     direction_sign,
@@ -17,7 +18,7 @@ from brixa_flows.evaluation.metrics import (
 from brixa_flows.evaluation.results import DatasetFacts, EvaluationResult
 from brixa_flows.versioning import ModelVersion
 
-__all__ = ["Leaderboard", "rank"]
+__all__ = ["Leaderboard", "rank", "under"]
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,11 @@ class Leaderboard:
     untested: tuple[str, ...] = ()
 
     @property
+    def conditions(self) -> Conditions:
+        """What all numbers are of."""
+        return self.results[0].conditions
+
+    @property
     def metrics(self) -> list[str]:
         """Metrics that all have, the one that ranks first."""
         shared = [
@@ -62,7 +68,10 @@ class Leaderboard:
         return {
             "model_name": self.model_name,
             "by": self.by,
-            "dataset": vars(self.dataset) | {"columns": dict(self.dataset.columns)},
+            "dataset": self.dataset.to_dict(),
+            "task": self.conditions.task,
+            "positive": self.conditions.positive,
+            "threshold": self.conditions.threshold,
             "versions": [
                 {
                     "rank": place,
@@ -105,7 +114,7 @@ class Leaderboard:
             f"## {self.model_name}: {len(self.results)} versions by {self.by}",
             "",
             f"{self.dataset.rows} rows of {self.dataset.name} (digest "
-            f"{self.dataset.digest}), 95 % intervals.",
+            f"{self.dataset.digest}), {self.conditions}, 95 % intervals.",
             "",
             "| | version | " + " | ".join(heads) + " |",
             "|---:|---|" + "---|" * len(heads),
@@ -141,7 +150,10 @@ def rank(
     by: str | None = None,
     production: ModelVersion | None = None,
 ) -> Leaderboard:
-    """Rank versions by their newest results on the rows that most were judged on.
+    """Rank versions by their newest results to the question that most were asked.
+
+    That is of the same rows, label, task, positive class and threshold: a number that
+    is of anything else means something else.
 
     Args:
         model_name: The model.
@@ -161,34 +173,81 @@ def rank(
             if whys
             else f"no version of {model_name} was ever evaluated; give a dataset"
         )
-    digest = _shared_digest(known)
-    chosen: list[EvaluationResult] = []
+    shared = _shared_conditions(known)
+    alike: dict[ModelVersion, list[EvaluationResult]] = {}
     for version, results in known.items():
-        on_it = [each for each in results if each.dataset_digest == digest]
-        if on_it:
-            chosen.append(on_it[-1])
-        else:
-            left_out[str(version)] = f"not judged on the rows {digest[:8]}"
-    name = canonical_metric(by or next(iter(chosen[-1].metrics)))
-    able = [each for each in chosen if name in each.metrics]
-    for each in chosen:
-        if name not in each.metrics:
-            left_out[str(each.version)] = f"{name} was not measured"
+        alike[version] = [r for r in results if not r.conditions.unlike(shared)]
+        if not alike[version]:
+            left_out[str(version)] = _not_alike(results[-1:], shared)
+    usual = [results[-1] for results in alike.values() if results]
+    name = canonical_metric(by or next(iter(usual[-1].metrics)))
+    able = []
+    for version, results in alike.items():
+        measured = [each for each in results if name in each.metrics]
+        able += measured[-1:]
+        if results and not measured:
+            left_out[str(version)] = f"{name} was not measured"
     if not able:
-        raise EvaluationError(no_such_metric(name, chosen[0].task), metric=name)
-    sign = direction_sign(name)
-    able.sort(key=lambda each: (-sign * each.metrics[name], each.version))
+        raise EvaluationError(no_such_metric(name, usual[0].task), metric=name)
+    able.sort(key=lambda each: each.version)
+    able.sort(key=lambda each: each.metrics[name], reverse=_is_more_better(name, able))
     board = Leaderboard(model_name, name, able[0].dataset, tuple(able), left_out)
     return replace(board, production=production)
 
 
-def _shared_digest(known: Mapping[ModelVersion, Sequence[EvaluationResult]]) -> str:
-    """Of the rows that most versions were judged on; of equals the newest."""
-    newest: dict[str, Any] = {}
-    counts: Counter[str] = Counter()
+def under(
+    results: Sequence[EvaluationResult], said: Mapping[str, Any]
+) -> list[EvaluationResult]:
+    """The results that were found under the conditions that are said.
+
+    Args:
+        results: Of one version.
+        said: Of :class:`Conditions`, by name; ``None`` is not said.
+    """
+    wanted = {name: value for name, value in said.items() if value is not None}
+    return [
+        each
+        for each in results
+        if all(getattr(each.conditions, name) == wanted[name] for name in wanted)
+    ]
+
+
+def _not_alike(last: Sequence[EvaluationResult], shared: Conditions) -> str:
+    if not last:
+        return "never evaluated"
+    why = f"judged {last[0].conditions.unlike(shared)} as the others"
+    if {last[0].task, shared.task} == {"binary", "multiclass"}:
+        why += "; task='multiclass' ranks both, by means over their classes"
+    return why
+
+
+def _is_more_better(name: str, results: Sequence[EvaluationResult]) -> bool:
+    """The direction of a metric of which all results have a number.
+
+    Raises:
+        EvaluationError: If they do not agree on it.
+    """
+    more = {
+        each.higher_is_better.get(name, direction_sign(name) > 0) for each in results
+    }
+    if len(more) > 1:
+        raise EvaluationError(
+            f"{name} was kept by some versions as better when it is higher and by "
+            "others when it is lower; rank by another metric, or give the dataset",
+            metric=name,
+        )
+    return more.pop()
+
+
+def _shared_conditions(
+    known: Mapping[ModelVersion, Sequence[EvaluationResult]],
+) -> Conditions:
+    """Those that most versions were judged under; of equals the newest."""
+    newest: dict[Conditions, Any] = {}
+    counts: Counter[Conditions] = Counter()
     for results in known.values():
-        counts.update({each.dataset_digest for each in results})
+        counts.update({each.conditions for each in results})
         for each in results:
-            moment = newest.get(each.dataset_digest, each.evaluated_at)
-            newest[each.dataset_digest] = max(moment, each.evaluated_at)
-    return max(counts, key=lambda digest: (counts[digest], newest[digest]))
+            moment = newest.get(each.conditions, each.evaluated_at)
+            newest[each.conditions] = max(moment, each.evaluated_at)
+    return max(counts, key=lambda each: (counts[each], newest[each]))

@@ -69,6 +69,11 @@ class Opener:
             self.registry, model_name, spec, device=self.device
         )
 
+    def ready(self, model_name: str, constraint: str) -> list[ModelVersion]:
+        """Versions that can be asked."""
+        found = self.registry.list_versions(model_name, constraint=constraint)
+        return [each.version for each in found if each.state == "ready"]
+
     def together(
         self,
         board: Leaderboard,

@@ -105,8 +105,8 @@ def render_leaderboard_html(board: Leaderboard) -> str:
         [
             f"<h1>{escape(title)}</h1>",
             f'<p class="facts">All on the same {dataset.rows:,} rows of '
-            f"{escape(dataset.name)}, digest {escape(dataset.digest)}; 95 % intervals."
-            "</p>",
+            f"{escape(dataset.name)}, digest {escape(dataset.digest)}; "
+            f"{escape(str(board.conditions))}; 95 % intervals.</p>",
             *(f'<p class="note">{escape(note)}</p>' for note in board.notes),
             f"<section><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody>"
             "</table></section>",

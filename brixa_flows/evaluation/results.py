@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal, get_args
 
 from brixa_flows.errors import EvaluationError
+from brixa_flows.evaluation.conditions import Conditions
 from brixa_flows.evaluation.intervals import Interval
 from brixa_flows.evaluation.metrics import MetricValues
 from brixa_flows.evaluation.outcomes import Task
@@ -21,9 +22,15 @@ __all__ = [
     "EvaluationResult",
     "LabelResult",
     "SliceResult",
+    "told_target",
 ]
 
 PROTOCOL = 1
+
+
+def told_target(names: str | Sequence[str]) -> str:
+    """One label column or several, for people."""
+    return names if isinstance(names, str) else ", ".join(names)
 
 
 @dataclass(frozen=True)
@@ -35,8 +42,9 @@ class DatasetFacts:
         digest: Of its content, 32 hexadecimal digits; equal data, equal digest.
         rows: Number of rows.
         columns: Type name by column name.
-        target: Name of the label column.
+        target: Name of the label column; of several, with commas.
         uri: Where it was read from, if it has a place.
+        targets: The same, one by one.
     """
 
     name: str
@@ -45,6 +53,7 @@ class DatasetFacts:
     columns: dict[str, str] = field(default_factory=dict)
     target: str = ""
     uri: str = ""
+    targets: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, batches: LabelledBatches) -> DatasetFacts:
@@ -56,7 +65,27 @@ class DatasetFacts:
             columns=batches.columns,
             target=batches.target or "",
             uri=batches.uri,
+            targets=batches.targets,
         )
+
+    @classmethod
+    def from_dict(cls, payload: Mapping[str, Any]) -> DatasetFacts:
+        """Read what :meth:`to_dict` wrote."""
+        return cls(**{**payload, "targets": tuple(payload.get("targets", ()))})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return vars(self) | {
+            "columns": dict(self.columns),
+            "targets": list(self.targets),
+        }
+
+    @property
+    def asked_target(self) -> str | list[str] | None:
+        """The label column, or several, as one asks for them; ``None`` if unnamed."""
+        if len(self.targets) > 1:
+            return list(self.targets)
+        return (self.targets[0] if self.targets else self.target) or None
 
     def reference(self) -> DatasetRef:
         """The same as lineage knows it."""
@@ -146,6 +175,9 @@ class EvaluationResult:
         method: ``exact``, or ``streamed`` where the rows were too many to keep.
         bounds: How far a value can be from that of the rows, by metric; a metric that
             is not in it has no error.
+        threshold: Probability from which on a row was called positive; ``None`` for
+            the model's own labels.
+        higher_is_better: Direction by metric.
     """
 
     model_name: str
@@ -169,11 +201,19 @@ class EvaluationResult:
     asked: dict[str, Any] = field(default_factory=dict)
     method: Literal["exact", "streamed"] = "exact"
     bounds: dict[str, float] = field(default_factory=MetricValues)
+    threshold: float | None = None
+    higher_is_better: dict[str, bool] = field(default_factory=MetricValues)
 
     @property
     def rows(self) -> int:
         """Number of rows judged."""
         return self.dataset.rows
+
+    @property
+    def conditions(self) -> Conditions:
+        """What its numbers are of."""
+        rows = self.dataset.digest, self.dataset.target
+        return Conditions(*rows, self.task, self.positive, self.threshold)
 
     @property
     def rival(self) -> str:
@@ -206,7 +246,7 @@ class EvaluationResult:
             "task": self.task,
             "metrics": dict(self.metrics),
             "intervals": _plain(self.intervals),
-            "dataset": vars(self.dataset) | {"columns": dict(self.dataset.columns)},
+            "dataset": self.dataset.to_dict(),
             "evaluated_at": self.evaluated_at.isoformat(),
             "classes": list(self.classes),
             "positive": self.positive,
@@ -222,6 +262,8 @@ class EvaluationResult:
             "asked": self.asked,
             "method": self.method,
             "bounds": dict(self.bounds),
+            "threshold": self.threshold,
+            "higher_is_better": dict(self.higher_is_better),
         }
 
     @classmethod
@@ -246,13 +288,16 @@ class EvaluationResult:
                 f"release reads {PROTOCOL}: upgrade brixa-flows"
             )
         assert payload["task"] in get_args(Task)
+        dataset = DatasetFacts.from_dict(payload["dataset"])
+        if payload["task"] == "multilabel" and not dataset.targets:  # before 0.2
+            dataset = replace(dataset, targets=tuple(dataset.target.split(", ")))
         return cls(
             model_name=payload["model_name"],
             version=ModelVersion.parse(payload["version"]),
             task=payload["task"],
             metrics=MetricValues(payload["metrics"]),
             intervals=_intervals(payload["intervals"]),
-            dataset=DatasetFacts(**payload["dataset"]),
+            dataset=dataset,
             evaluated_at=datetime.fromisoformat(payload["evaluated_at"]),
             classes=tuple(payload["classes"]),
             positive=payload["positive"],
@@ -268,6 +313,10 @@ class EvaluationResult:
             asked=payload.get("asked", {}),
             method=payload.get("method", "exact"),
             bounds=MetricValues(payload.get("bounds", {})),
+            threshold=payload.get(
+                "threshold", payload.get("asked", {}).get("threshold")
+            ),
+            higher_is_better=MetricValues(payload.get("higher_is_better", {})),
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -12,7 +12,8 @@ from brixa_flows.errors import EvaluationError
 from brixa_flows.evaluation.answering import Answered, Answerer, answer
 from brixa_flows.evaluation.judging import judge
 from brixa_flows.evaluation.measuring import Found, found_in
-from brixa_flows.evaluation.outcomes import Judged, Outcomes
+from brixa_flows.evaluation.metrics import MetricValues, named_metrics
+from brixa_flows.evaluation.outcomes import Judged, Outcomes, Task
 from brixa_flows.evaluation.question import Question
 from brixa_flows.evaluation.results import DatasetFacts, EvaluationResult
 from brixa_flows.evaluation.streaming.stream import Stream
@@ -115,7 +116,7 @@ def _result(
 ) -> EvaluationResult:
     judged = found.judged
     binary = judged.task == "binary"
-    named = _label_names(judged, facts.target)
+    named = _label_names(judged, facts.targets)
     return EvaluationResult(
         model_name=metadata.name,
         version=metadata.version,
@@ -137,12 +138,20 @@ def _result(
         asked=question.asked or {},
         method=found.method,
         bounds=found.bounds,
+        threshold=question.threshold,
+        higher_is_better=_directions(question, judged.task, found.values),
     )
 
 
-def _label_names(judged: Judged, target: str) -> tuple[Any, ...]:
+def _directions(
+    question: Question, task: Task, measured: Iterable[str]
+) -> MetricValues:
+    known = {each.name: each for each in named_metrics(question.metrics, task)}
+    return MetricValues((name, known[name].higher_is_better) for name in measured)
+
+
+def _label_names(judged: Judged, columns: tuple[str, ...]) -> tuple[Any, ...]:
     """The classes; of several labels that the model only counts, their columns."""
-    columns = tuple(target.split(", "))
     counted = judged.classes == tuple(range(len(judged.classes)))
     if judged.task == "multilabel" and counted and len(columns) == len(judged.classes):
         return columns

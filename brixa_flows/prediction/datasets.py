@@ -128,6 +128,11 @@ class LabelledBatches:
         return ", ".join(self._found) or None
 
     @property
+    def targets(self) -> tuple[str, ...]:
+        """Names of the label columns, once they are known."""
+        return self._found
+
+    @property
     def digest(self) -> str:
         """SHA-256 of the content, its first 32 hexadecimal digits."""
         return self._read_facts()[0]
