@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -147,12 +148,20 @@ def _from_probabilities(metric: Metric, outcomes: Outcomes) -> Any:
             labels=np.arange(outcomes.known),
         )
     if name in _LOSSES:
-        labels = np.arange(outcomes.known)
-        return _LOSSES[name](outcomes.truth, probabilities, labels=labels)
+        return _loss(name, outcomes, probabilities)
     if outcomes.task == "multiclass":
         return _of_many(name, outcomes, probabilities)
     hits = outcomes.truth == outcomes.positive
     return _RANKINGS[name](hits, probabilities[:, outcomes.positive])
+
+
+def _loss(name: str, outcomes: Outcomes, probabilities: NDArray[np.float64]) -> Any:
+    """In the type that the model gave: what is nearer to 0 than it can tell is 0."""
+    given = probabilities.astype(outcomes.scores_type)
+    with warnings.catch_warnings():
+        # Rounded shares sum to 1 as nearly as Reading asks; more scikit-learn only warns.
+        warnings.filterwarnings("ignore", "The y_prob values do not sum to one")
+        return _LOSSES[name](outcomes.truth, given, labels=np.arange(outcomes.known))
 
 
 _LOSSES: dict[str, Callable[..., Any]] = {
@@ -182,6 +191,8 @@ def _of_many(name: str, outcomes: Outcomes, probabilities: NDArray[np.float64]) 
         return sk.average_precision_score(truth, probabilities, average="macro")
     kind = "ovo" if name == "roc_auc_ovo" else "ovr"
     average = "weighted" if name == "roc_auc_ovr_weighted" else "macro"
+    if not np.allclose(probabilities.sum(axis=1), 1):  # which scikit-learn refuses
+        probabilities = probabilities / probabilities.sum(axis=1, keepdims=True)
     return sk.roc_auc_score(truth, probabilities, multi_class=kind, average=average)
 
 

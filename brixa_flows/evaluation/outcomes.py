@@ -156,6 +156,8 @@ class Outcomes:
         positive: Code of the positive class of a binary task.
         warnings: What a reader of the numbers must know.
         costs: What the predictions cost, if it was measured.
+        scores_type: Type in which the model gave its probabilities: losses are cut off
+            at its precision, as scikit-learn does.
     """
 
     task: Task
@@ -167,6 +169,7 @@ class Outcomes:
     positive: int = 1
     warnings: tuple[str, ...] = ()
     costs: Costs | None = None
+    scores_type: Literal["float16", "float32", "float64"] = "float64"
 
     @property
     def rows(self) -> int:

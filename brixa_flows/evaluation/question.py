@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from brixa_flows.evaluation.metric import CustomMetric, Metric
+from brixa_flows.evaluation.metric_catalog import named_metric
 from brixa_flows.evaluation.metrics import canonical_metric
 from brixa_flows.evaluation.outcomes import Task
 
@@ -39,6 +40,28 @@ class Question:
     threshold: float | None = None
     seed: int = 0
     exact_rows: int = EXACT_ROWS
+
+    @property
+    def kind(self) -> str:
+        """``regression`` or ``classification`` where the question itself says so.
+
+        What is asked tells more than what the owner called the model.
+        """
+        if self.threshold is not None or self.positive is not None:
+            return "classification"
+        named = [
+            named_metric(each) if isinstance(each, str) else each
+            for each in self.metrics or ()
+        ]
+        tasks = [
+            each.tasks
+            for each in named
+            if isinstance(each, Metric) and each.needs != "run"
+        ]
+        if tasks and all(each == ("regression",) for each in tasks):
+            return "regression"
+        classes = tasks and not any("regression" in each for each in tasks)
+        return "classification" if classes else ""
 
     @property
     def asked(self) -> dict[str, Any] | None:

@@ -18,6 +18,7 @@ from brixa_flows.serializers.base import Prediction
 __all__ = ["Reading", "are_whole", "infer_task"]
 
 _FEW_CLASSES = 50
+_OFF_BY = 3e-2  # that probabilities of 16 bits, or rounded ones, may be off 1 together
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,10 @@ class Reading:
         one_hot = are_one_hot(labels, prediction, task)
         truth = one_label_a_row(labels.argmax(axis=1) if one_hot else labels)
         kind = task or infer_task(truth, prediction, model_type)
+        words = model_type.lower()
+        guessed = task is None and not _say_classes(words) and not _say_numbers(words)
         if kind == "regression":
-            return cls(regression=True)
+            return cls(regression=True, guessed=guessed and are_whole(truth))
         values, scores = _column(prediction.values), prediction.scores
         scores = values if scores is None and values.ndim == 2 else scores
         if scores is not None:
@@ -85,7 +88,7 @@ class Reading:
                 f"the predictions have shape {values.shape}; a classification needs "
                 "(n_samples,) labels or (n_samples, n_classes) scores"
             )
-        if values.dtype.kind == "f" and not are_whole(values):
+        if _are_one_score(truth, values):
             within = bool(((values >= 0) & (values <= 1)).all())
             return cls(
                 form="score",
@@ -101,13 +104,23 @@ class Reading:
             one_hot=one_hot,
             counted=_are_counted(truth, classes),
             spelled=_are_spelled(truth, classes),
-            guessed=task is None and "classif" not in model_type.lower(),
+            guessed=guessed,
         )
 
     @property
     def told(self) -> tuple[str, ...]:
         """What a reader of the numbers must know of it."""
         told = []
+        if self.guessed and self.regression:
+            told.append(
+                "the labels are whole numbers, and were taken for numbers (regression); "
+                "if they are classes, say task='multiclass'"
+            )
+        elif self.guessed and not self.named and not set(self.classes) <= {0, 1}:
+            told.append(
+                "the labels are whole numbers of few values, and were taken for classes; "
+                "if they are numbers, say task='regression'"
+            )
         if self.one_hot:
             told.append(
                 "labels are one-hot; the class of a row is its column with the 1"
@@ -144,6 +157,9 @@ class Reading:
         if self.spelled and truth.dtype.kind in "iu":
             truth = np.array([str(label) for label in truth], dtype=object)
         predicted, probabilities = self._answers(truth, prediction)
+        given = np.asarray(
+            prediction.values if prediction.scores is None else prediction.scores
+        )
         codes, extended = _encode(truth, self.classes)
         answers, extended = _encode(predicted, extended)
         return Outcomes(
@@ -153,7 +169,15 @@ class Reading:
             probabilities,
             extended,
             known=len(self.classes),
+            scores_type=self._type_of(given),
         )
+
+    def _type_of(
+        self, scores: NDArray[Any]
+    ) -> Literal["float16", "float32", "float64"]:
+        if self.link != "identity" or scores.dtype not in (np.float16, np.float32):
+            return "float64"
+        return "float16" if scores.dtype == np.float16 else "float32"
 
     def _named_labels(self, truth: NDArray[Any]) -> NDArray[Any]:
         if not _are_counted(truth, self.classes):
@@ -206,10 +230,9 @@ class Reading:
             raise EvaluationError(
                 "scores of the classes are no probabilities, as the first ones are"
             )
-        if scores.dtype == np.float64:
-            return rows
-        shares: NDArray[np.float64] = rows / rows.sum(axis=1, keepdims=True)
-        return shares
+        return (
+            rows  # as they are: to divide by the sums would put rows in another order
+        )
 
 
 def _column(values: Any) -> NDArray[Any]:
@@ -221,7 +244,7 @@ def _column(values: Any) -> NDArray[Any]:
 def _are_probabilities(scores: NDArray[Any]) -> bool:
     rows = np.asarray(scores).astype(np.float64)
     sums = rows.sum(axis=1)
-    return bool((rows >= 0).all() and (np.abs(sums - 1) <= 1e-3).all())
+    return bool((rows >= 0).all() and (np.abs(sums - 1) <= _OFF_BY).all())
 
 
 def _look_probable(scores: NDArray[Any]) -> bool:
@@ -262,22 +285,48 @@ def infer_task(
 ) -> Task:
     """Tell classification (as ``multiclass``) from ``regression``.
 
-    In this order: class probabilities, several outputs a row, labels that are no
-    numbers, the model's type if it says regression or classification, scores of 0/1
-    labels, and at last whether both are whole numbers of few different values.
+    In this order: class probabilities, several outputs a row, labels or answers that
+    are no numbers, the words if they say regression or classification (which numbers
+    that can't be classes overrule), scores of 0/1 labels, and at last whether both are
+    whole numbers of few different values.
     """
-    values = np.asarray(prediction.values)
-    several = values.ndim == 2 and values.shape[1] > 1
+    values = _column(prediction.values)
     words = model_type.lower()
-    if prediction.scores is not None or several or truth.dtype.kind in "OUSb":
+    if prediction.scores is not None or values.ndim == 2:
         return "multiclass"
-    if "regress" in words or "forecast" in words:
+    if any(each.dtype.kind in "OUSb" for each in (truth, values)):
+        return "multiclass"
+    if _say_numbers(words):
         return "regression"
-    if "classif" in words or values.dtype.kind in "OUSb" or _are_scores(truth, values):
+    if _say_classes(words) and _may_be_classes(truth, values):
+        return "multiclass"
+    if _are_scores(truth, values):
         return "multiclass"
     whole = are_whole(truth) and are_whole(values)
     few = np.unique(truth).size <= _FEW_CLASSES
     return "multiclass" if whole and few else "regression"
+
+
+def _say_numbers(words: str) -> bool:
+    return "regress" in words or "forecast" in words
+
+
+def _say_classes(words: str) -> bool:
+    return "classif" in words
+
+
+def _are_one_score(truth: NDArray[Any], values: NDArray[Any]) -> bool:
+    """Whether answers are fractions, and not those that are the labels."""
+    if values.dtype.kind != "f" or are_whole(values):
+        return False
+    return truth.dtype.kind not in "fiu" or not np.isin(values, truth).all()
+
+
+def _may_be_classes(truth: NDArray[Any], values: NDArray[Any]) -> bool:
+    """Whether answers can be the labels of rows, or scores of the class 1."""
+    if np.isin(truth, (0, 1)).all() or np.isin(values, truth).all():
+        return True
+    return are_whole(truth) and are_whole(values)
 
 
 def are_whole(values: NDArray[Any]) -> bool:

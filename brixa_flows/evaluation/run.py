@@ -83,7 +83,7 @@ def result_of(
         EvaluationError: If labels, predictions or metrics don't fit.
     """
     metadata = answerer.metadata
-    stream = Stream(question, metadata.model_type)
+    stream = Stream(question, question.kind or metadata.model_type)
     with _naming(metadata), _progress([metadata], batches) as advance:
         answered = answer([answerer], batches, question.slices, advance, stream)
     if answered.streamed:
@@ -103,7 +103,7 @@ def _outcomes(
         answered.labels,
         answered.predictions[place],
         task=question.task,
-        model_type=metadata.model_type,
+        model_type=question.kind or metadata.model_type,
         positive=question.positive,
     )
     if question.threshold is not None:

@@ -44,7 +44,7 @@ def _log_loss_terms(outcomes: Outcomes) -> Floats:
     probabilities = outcomes.probabilities
     assert probabilities is not None
     given = probabilities[np.arange(outcomes.rows), outcomes.truth]
-    tiny = np.finfo(np.float64).eps
+    tiny = np.finfo(outcomes.scores_type).eps
     losses: Floats = -np.log(np.clip(given, tiny, 1 - tiny))[:, None]
     return losses
 

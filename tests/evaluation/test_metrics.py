@@ -354,3 +354,53 @@ def test_a_function_may_not_take_the_name_of_another_metric() -> None:
     for given in (f1, Metric("accuracy", ("binary",), function=f1)):
         with pytest.raises(EvaluationError, match="call yours otherwise"):
             named_metrics([given], "binary")
+
+
+@pytest.mark.parametrize("kind", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("classes", [2, 3])
+def test_losses_of_saturated_probabilities_are_cut_off_as_scikit_learn_does(
+    kind: str, classes: int
+) -> None:
+    """Shares nearer to 0 than the model's type can tell, and sums that round off 1."""
+    generator = np.random.default_rng(0)
+    truth = generator.integers(classes, size=500)
+    raw = 30 * (generator.normal(size=(500, classes)) + np.eye(classes)[truth])
+    shares = np.exp(raw - raw.max(axis=1, keepdims=True))
+    shares = (shares / shares.sum(axis=1, keepdims=True)).astype(kind)
+    labels = tuple(range(classes))
+    outcomes = judge(truth, Prediction(shares.argmax(axis=1), shares, labels))
+    score: Any = shares[:, 1] if classes == 2 else shares.astype(np.float64)
+    expected = {
+        "log_loss": sk.log_loss(truth, shares),
+        "d2_log_loss": sk.d2_log_loss_score(truth, shares),
+        "brier_score_loss": sk.brier_score_loss(truth, shares),
+        "average_precision": sk.average_precision_score(truth, score),
+    }
+    if kind != "float16" or classes == 2:  # else scikit-learn refuses what sums to .999
+        expected["roc_auc"] = sk.roc_auc_score(truth, score, multi_class="ovr")
+    found = values_of(outcomes, [*expected, "roc_auc"])
+    assert 0 < found.pop("roc_auc") < 1 or "roc_auc" in expected
+    assert values_of(outcomes, list(expected)) == pytest.approx(expected, **EXACTLY)
+    terms, mean = terms_of(METRICS["log_loss"])
+    summed = mean(terms(outcomes).mean(axis=0)[None, :])[0]
+    assert summed == pytest.approx(
+        expected["log_loss"], rel=2e-3 if kind == "float16" else 1e-6
+    )
+    if classes == 2:
+        one = judge(truth, Prediction(shares[:, 1]))
+        assert values_of(one, ["log_loss"])["log_loss"] == pytest.approx(
+            sk.log_loss(truth, shares[:, 1]), **EXACTLY
+        )
+
+
+def test_shares_that_were_rounded_are_judged_as_they_are() -> None:
+    """scikit-learn refuses their area and warns of their loss."""
+    generator = np.random.default_rng(1)
+    truth = generator.integers(3, size=300)
+    shares = generator.dirichlet(np.ones(3), size=300).round(3)
+    outcomes = judge(truth, Prediction(shares.argmax(axis=1), shares, (0, 1, 2)))
+    found = values_of(outcomes, ["roc_auc", "log_loss"])
+    exact = shares / shares.sum(axis=1, keepdims=True)
+    assert found["roc_auc"] == sk.roc_auc_score(truth, exact, multi_class="ovr")
+    with pytest.warns(UserWarning, match="do not sum to one"):
+        assert found["log_loss"] == sk.log_loss(truth, shares)

@@ -210,3 +210,28 @@ def test_numbers_are_the_names_of_a_model_that_names_its_classes() -> None:
     assert outcomes.warnings == (told,)
     with pytest.raises(EvaluationError, match="no label of the dataset .5, 6."):
         judge(np.array([5, 6]), prediction)
+
+
+def test_what_the_owner_calls_a_model_never_blocks() -> None:
+    """The data and the question say more than ``model_type``."""
+    shares = np.linspace(0.3, 9.7, 60)
+    numbers = judge(shares, Prediction(shares + 0.1), model_type="classification")
+    assert numbers.task == "regression", "no label is answered, and none is whole"
+    counts = np.arange(60) % 7
+    numbers = judge(counts, Prediction(counts + 0.4), model_type="classification")
+    assert numbers.task == "regression"
+    texts = np.array(["a", "b"] * 30)
+    assert judge(texts, Prediction(texts), model_type="regression").task == "binary"
+    grades = np.array([0.5, 1.0] * 30)
+    assert judge(grades, Prediction(grades), model_type="classification").classifies
+
+
+def test_a_task_that_only_the_numbers_tell_is_told() -> None:
+    many = np.arange(200)
+    assert "taken for numbers" in judge(many, Prediction(many)).warnings[0]
+    few = np.arange(200) % 5
+    assert "taken for classes" in judge(few, Prediction(few)).warnings[0]
+    assert judge(many, Prediction(many), task="regression").warnings == ()
+    assert judge(few, Prediction(few), model_type="classification").warnings == ()
+    assert judge(few % 2, Prediction(few % 2)).warnings == ()
+    assert judge(many + 0.5, Prediction(many)).warnings == ()

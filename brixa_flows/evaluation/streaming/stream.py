@@ -128,7 +128,7 @@ class Stream:
     def _read(self, labels: NDArray[Any], prediction: Prediction) -> Outcomes:
         assert self._reading is not None and self._first is not None
         given = checked(labels, prediction)
-        if self._reading.guessed and not are_whole(given):
+        if self._guesses_classes and not are_whole(given):
             raise EvaluationError(
                 "the labels are not whole, as the first ones are, so they may be "
                 "numbers and no classes; say task='regression' or task='multiclass'"
@@ -137,6 +137,12 @@ class Stream:
         if not read.classifies:
             return self._as_asked(read)
         return self._as_asked(self._recoded(read))
+
+    @property
+    def _guesses_classes(self) -> bool:
+        reading = self._reading
+        guessed = reading is not None and reading.guessed
+        return guessed and not getattr(reading, "regression", False)
 
     def _recoded(self, read: Outcomes) -> Outcomes:
         """In the coding of all rows so far."""
@@ -161,7 +167,7 @@ class Stream:
                 f"the first rows have two classes, but here is {some_of(map(repr, new))}"
                 "; say task='multiclass', or raise exact_rows so that all rows decide"
             )
-        if self._reading.guessed and len(known) > _GUESSED_CLASSES:
+        if self._guesses_classes and len(known) > _GUESSED_CLASSES:
             raise EvaluationError(
                 f"there are more than {_GUESSED_CLASSES} different labels, which may "
                 "be numbers; say task='regression' or task='multiclass'"
