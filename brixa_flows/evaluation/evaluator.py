@@ -7,20 +7,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from brixa_flows.evaluation.answering import Answerer, Elsewhere
-from brixa_flows.evaluation.board_tests import (
-    against_reference,
-    each_judged,
-    untested,
-)
-from brixa_flows.evaluation.compare import Comparison, check_margin
+from brixa_flows.evaluation.boards import Contest, judged_board, kept_board
+from brixa_flows.evaluation.compare import Comparison
 from brixa_flows.evaluation.kept import KeptResults
-from brixa_flows.evaluation.leaderboard import Leaderboard, rank, under
+from brixa_flows.evaluation.leaderboard import Leaderboard
 from brixa_flows.evaluation.opening import Opener
 from brixa_flows.evaluation.outcomes import Task
 from brixa_flows.evaluation.pairing import compare_run
 from brixa_flows.evaluation.question import EXACT_ROWS, Question, Wanted
 from brixa_flows.evaluation.report import check_format, render
-from brixa_flows.evaluation.results import EvaluationResult, told_target
+from brixa_flows.evaluation.results import EvaluationResult
 from brixa_flows.evaluation.run import Run, result_of
 from brixa_flows.evaluation.thresholds import ThresholdChoice, choose
 from brixa_flows.prediction import LabelledBatches
@@ -32,8 +28,6 @@ if TYPE_CHECKING:
     from brixa_flows.registry import ModelRegistry
 
 __all__ = ["ModelEvaluator"]
-
-_NO_ROWS = "versions are not tested against the best without the rows: give the dataset"
 
 
 class ModelEvaluator:
@@ -262,9 +256,9 @@ class ModelEvaluator:
             by: The metric that ranks; the first one if not given.
             target: Name of the label column.
             dataset_name: What people call the data.
-            task: As for :meth:`evaluate`, and so the two that follow.
-            positive: The positive label.
-            threshold: Of all versions.
+            task: As for :meth:`evaluate`.
+            positive: The same.
+            threshold: The same.
             against: Version (or spec, such as ``production``) to test the others
                 against; ``None`` for the best.
             margin: How much worse still counts as not worse, in the metric's units.
@@ -273,48 +267,22 @@ class ModelEvaluator:
             EvaluationError: If no version could be judged, by an unknown metric, or if
                 the rows change meanwhile.
         """
-        check_margin(margin)
         question = Question(metrics, (), task, positive, threshold, self._seed)
-        ready = self._opener.ready(model_name, versions)
+        contest = Contest(model_name, versions, question, by, target, against, margin)
         if dataset is None:
-            return self._kept_board(model_name, ready, by, target, question)
-        asked = {"task": task, "positive": positive, "threshold": threshold}
-        named = {"target": target, "dataset_name": dataset_name}
-        judged = each_judged(
-            ready,
-            lambda each: self.evaluate(
-                model_name, each, dataset, metrics, **named, **asked
-            ),
-        )
-        holder, _ = self._opener.production(model_name)
-        board = rank(model_name, judged, by, holder)
-        rival = None if against is None else self._registry.resolve(model_name, against)
-        return against_reference(
-            board,
-            rival,
-            lambda versions: self._opener.together(board, versions, dataset, target),
-            question,
-            margin,
-        )
+            return kept_board(self._opener, self._kept, contest)
 
-    def _kept_board(
-        self,
-        model_name: str,
-        versions: Sequence[ModelVersion],
-        by: str | None,
-        target: str | Sequence[str] | None,
-        question: Question,
-    ) -> Leaderboard:
-        """Of what is kept, under the conditions that were said."""
-        said = {
-            "target": target if target is None else told_target(target),
-            "task": question.task,
-            "positive": question.positive,
-            "threshold": question.threshold,
-        }
-        kept = {each: under(self._kept.of(model_name, each), said) for each in versions}
-        holder, _ = self._opener.production(model_name)
-        return untested(rank(model_name, kept, by, holder), _NO_ROWS)
+        def judge(version: ModelVersion) -> EvaluationResult:
+            return self.evaluate(
+                *(model_name, version, dataset, metrics),
+                target=target,
+                dataset_name=dataset_name,
+                task=task,
+                positive=positive,
+                threshold=threshold,
+            )
+
+        return judged_board(self._opener, contest, dataset, judge)
 
     def generate_report(
         self,

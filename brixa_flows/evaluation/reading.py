@@ -13,11 +13,18 @@ from brixa_flows.errors import EvaluationError, some_of
 from brixa_flows.evaluation.checking import one_label_a_row, refuse_nan
 from brixa_flows.evaluation.multilabel import are_one_hot
 from brixa_flows.evaluation.outcomes import Outcomes, Task
+from brixa_flows.evaluation.telling import (
+    are_one_score,
+    are_whole,
+    column_of,
+    infer_task,
+    say_classes,
+    say_numbers,
+)
 from brixa_flows.serializers.base import Prediction
 
-__all__ = ["Reading", "are_whole", "infer_task"]
+__all__ = ["Reading"]
 
-_FEW_CLASSES = 50
 _OFF_BY = 3e-2  # that probabilities of 16 bits, or rounded ones, may be off 1 together
 
 
@@ -67,10 +74,10 @@ class Reading:
         truth = one_label_a_row(labels.argmax(axis=1) if one_hot else labels)
         kind = task or infer_task(truth, prediction, model_type)
         words = model_type.lower()
-        guessed = task is None and not _say_classes(words) and not _say_numbers(words)
+        guessed = task is None and not say_classes(words) and not say_numbers(words)
         if kind == "regression":
             return cls(regression=True, guessed=guessed and are_whole(truth))
-        values, scores = _column(prediction.values), prediction.scores
+        values, scores = column_of(prediction.values), prediction.scores
         scores = values if scores is None and values.ndim == 2 else scores
         if scores is not None:
             return cls(
@@ -88,7 +95,7 @@ class Reading:
                 f"the predictions have shape {values.shape}; a classification needs "
                 "(n_samples,) labels or (n_samples, n_classes) scores"
             )
-        if _are_one_score(truth, values):
+        if are_one_score(truth, values):
             within = bool(((values >= 0) & (values <= 1)).all())
             return cls(
                 form="score",
@@ -191,7 +198,7 @@ class Reading:
     def _answers(
         self, truth: NDArray[Any], prediction: Prediction
     ) -> tuple[NDArray[Any], NDArray[np.float64] | None]:
-        values = _column(prediction.values)
+        values = column_of(prediction.values)
         if self.form == "labels":
             return values, None
         if self.form == "score":
@@ -235,12 +242,6 @@ class Reading:
         )
 
 
-def _column(values: Any) -> NDArray[Any]:
-    """An array, of one dimension if it has one column."""
-    array = np.asarray(values)
-    return array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
-
-
 def _are_probabilities(scores: NDArray[Any]) -> bool:
     rows = np.asarray(scores).astype(np.float64)
     sums = rows.sum(axis=1)
@@ -278,69 +279,6 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def infer_task(
-    truth: NDArray[Any], prediction: Prediction, model_type: str = ""
-) -> Task:
-    """Tell classification (as ``multiclass``) from ``regression``.
-
-    In this order: class probabilities, several outputs a row, labels or answers that
-    are no numbers, the words if they say regression or classification (which numbers
-    that can't be classes overrule), scores of 0/1 labels, and at last whether both are
-    whole numbers of few different values.
-    """
-    values = _column(prediction.values)
-    words = model_type.lower()
-    if prediction.scores is not None or values.ndim == 2:
-        return "multiclass"
-    if any(each.dtype.kind in "OUSb" for each in (truth, values)):
-        return "multiclass"
-    if _say_numbers(words):
-        return "regression"
-    if _say_classes(words) and _may_be_classes(truth, values):
-        return "multiclass"
-    if _are_scores(truth, values):
-        return "multiclass"
-    whole = are_whole(truth) and are_whole(values)
-    few = np.unique(truth).size <= _FEW_CLASSES
-    return "multiclass" if whole and few else "regression"
-
-
-def _say_numbers(words: str) -> bool:
-    return "regress" in words or "forecast" in words
-
-
-def _say_classes(words: str) -> bool:
-    return "classif" in words
-
-
-def _are_one_score(truth: NDArray[Any], values: NDArray[Any]) -> bool:
-    """Whether answers are fractions, and not those that are the labels."""
-    if values.dtype.kind != "f" or are_whole(values):
-        return False
-    return truth.dtype.kind not in "fiu" or not np.isin(values, truth).all()
-
-
-def _may_be_classes(truth: NDArray[Any], values: NDArray[Any]) -> bool:
-    """Whether answers can be the labels of rows, or scores of the class 1."""
-    if np.isin(truth, (0, 1)).all() or np.isin(values, truth).all():
-        return True
-    return are_whole(truth) and are_whole(values)
-
-
-def are_whole(values: NDArray[Any]) -> bool:
-    """Whether all are integers, of whichever type."""
-    return values.dtype.kind in "iub" or bool(np.all(np.mod(values, 1) == 0))
-
-
-def _are_scores(truth: NDArray[Any], values: NDArray[Any]) -> bool:
-    """Whether 0/1 labels meet numbers between 0 and 1."""
-    return (
-        bool(np.isin(truth, (0, 1)).all())
-        and values.dtype.kind == "f"
-        and bool(((values >= 0) & (values <= 1)).all())
-    )
 
 
 def _regression(truth: NDArray[Any], prediction: Prediction) -> Outcomes:

@@ -27,12 +27,13 @@ from brixa_flows.evaluation.metrics import metrics_for, named_metrics
 from brixa_flows.evaluation.multilabel import SeveralReading
 from brixa_flows.evaluation.outcomes import Costs, Outcomes
 from brixa_flows.evaluation.question import Question
-from brixa_flows.evaluation.reading import Reading, are_whole
+from brixa_flows.evaluation.reading import Reading
 from brixa_flows.evaluation.streaming.summary import Summary
 from brixa_flows.evaluation.streaming.summed_metrics import (
     found_in_summary,
     slice_of_summary,
 )
+from brixa_flows.evaluation.telling import are_whole
 from brixa_flows.evaluation.thresholds import at_threshold
 from brixa_flows.serializers.base import Prediction
 

@@ -1,0 +1,93 @@
+"""Tells classes from numbers, by the labels, the answers and what the owner says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from brixa_flows.evaluation.outcomes import Task
+from brixa_flows.serializers.base import Prediction
+
+__all__ = [
+    "are_one_score",
+    "are_whole",
+    "column_of",
+    "infer_task",
+    "say_classes",
+    "say_numbers",
+]
+
+_FEW_CLASSES = 50
+
+
+def infer_task(
+    truth: NDArray[Any], prediction: Prediction, model_type: str = ""
+) -> Task:
+    """Tell classification (as ``multiclass``) from ``regression``.
+
+    In this order: class probabilities, several outputs a row, labels or answers that
+    are no numbers, the words if they say regression or classification (which numbers
+    that can't be classes overrule), scores of 0/1 labels, and at last whether both are
+    whole numbers of few different values.
+    """
+    values = column_of(prediction.values)
+    words = model_type.lower()
+    if prediction.scores is not None or values.ndim == 2:
+        return "multiclass"
+    if any(each.dtype.kind in "OUSb" for each in (truth, values)):
+        return "multiclass"
+    if say_numbers(words):
+        return "regression"
+    if say_classes(words) and _may_be_classes(truth, values):
+        return "multiclass"
+    if _are_scores(truth, values):
+        return "multiclass"
+    whole = are_whole(truth) and are_whole(values)
+    few = np.unique(truth).size <= _FEW_CLASSES
+    return "multiclass" if whole and few else "regression"
+
+
+def say_numbers(words: str) -> bool:
+    """Whether words on a model call it a regression."""
+    return "regress" in words or "forecast" in words
+
+
+def say_classes(words: str) -> bool:
+    """Whether words on a model call it a classifier."""
+    return "classif" in words
+
+
+def are_one_score(truth: NDArray[Any], values: NDArray[Any]) -> bool:
+    """Whether answers are fractions, and not those that are the labels."""
+    if values.dtype.kind != "f" or are_whole(values):
+        return False
+    return truth.dtype.kind not in "fiu" or not np.isin(values, truth).all()
+
+
+def _may_be_classes(truth: NDArray[Any], values: NDArray[Any]) -> bool:
+    """Whether answers can be the labels of rows, or scores of the class 1."""
+    if np.isin(truth, (0, 1)).all() or np.isin(values, truth).all():
+        return True
+    return are_whole(truth) and are_whole(values)
+
+
+def are_whole(values: NDArray[Any]) -> bool:
+    """Whether all are integers, of whichever type."""
+    return values.dtype.kind in "iub" or bool(np.all(np.mod(values, 1) == 0))
+
+
+def _are_scores(truth: NDArray[Any], values: NDArray[Any]) -> bool:
+    """Whether 0/1 labels meet numbers between 0 and 1."""
+    return (
+        bool(np.isin(truth, (0, 1)).all())
+        and values.dtype.kind == "f"
+        and bool(((values >= 0) & (values <= 1)).all())
+    )
+
+
+def column_of(values: Any) -> NDArray[Any]:
+    """An array, of one dimension if it has one column."""
+    array = np.asarray(values)
+    return array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
