@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from brixa_flows.cli.judging_options import question_options
 from brixa_flows.cli.workspace import (
     MODEL_REF,
     Workspace,
@@ -26,7 +27,7 @@ __all__ = ["compare", "evaluate", "leaderboard", "report"]
 @click.command("evaluate")
 @click.argument("ref", type=MODEL_REF)
 @click.argument("dataset")
-@click.option("--target", help="Name of the label column.")
+@question_options
 @click.option("--metric", "metrics", multiple=True, help="Repeat for several.")
 @click.option("--slice", "slices", multiple=True, help="Column to judge by its values.")
 @click.option("--again", is_flag=True, help="Also if it is known from before.")
@@ -37,7 +38,7 @@ def evaluate(
     workspace: Workspace,
     ref: ModelRef,
     dataset: str,
-    target: str | None,
+    asked: dict[str, Any],
     metrics: tuple[str, ...],
     slices: tuple[str, ...],
     again: bool,
@@ -53,7 +54,7 @@ def evaluate(
         version=registry.resolve(ref.name, ref.spec),
         dataset=dataset,
         metrics=list(metrics) or None,
-        target=target,
+        **asked,
         slices=slices,
         again=again,
     )
@@ -61,7 +62,7 @@ def evaluate(
         as_json(result.to_dict())
         return
     print_table(
-        f"{ref.name} {result.version} on {result.rows} rows",
+        f"{ref.name} {result.version} on {result.rows} rows, {result.conditions}",
         ("metric", "value", "95 % interval"),
         (
             (name, f"{value:.4f}", _interval(result.intervals.get(name)))
@@ -118,7 +119,7 @@ def _interval(bounds: tuple[float, float] | None) -> str:
 @click.argument("baseline")
 @click.argument("candidate")
 @click.argument("dataset")
-@click.option("--target", help="Name of the label column.")
+@question_options
 @click.option("--metric", "metrics", multiple=True, help="Repeat for several.")
 @click.option("--slice", "slices", multiple=True, help="Column; repeat for several.")
 @click.option("--margin", default=0.0, help="How much worse is still not worse.")
@@ -134,7 +135,7 @@ def compare(
     baseline: str,
     candidate: str,
     dataset: str,
-    target: str | None,
+    asked: dict[str, Any],
     metrics: tuple[str, ...],
     slices: tuple[str, ...],
     margin: float,
@@ -155,7 +156,7 @@ def compare(
         candidate,
         dataset,
         list(metrics) or None,
-        target=target,
+        **asked,
         slices=slices,
         margin=margin,
         record=record,
@@ -171,7 +172,7 @@ def compare(
 @click.command("leaderboard")
 @click.argument("name")
 @click.argument("dataset", required=False)
-@click.option("--target", help="Name of the label column.")
+@question_options
 @click.option("--metric", "metrics", multiple=True, help="Repeat; the first one ranks.")
 @click.option("--constraint", default="*", help="Only versions such as ^1.2.")
 @click.option("--against", help="Test the others against this one, not the best.")
@@ -184,7 +185,7 @@ def leaderboard(
     workspace: Workspace,
     name: str,
     dataset: str | None,
-    target: str | None,
+    asked: dict[str, Any],
     metrics: tuple[str, ...],
     constraint: str,
     against: str | None,
@@ -206,7 +207,7 @@ def leaderboard(
         list(metrics) or None,
         versions=constraint,
         by=metrics[0] if metrics else None,
-        target=target,
+        **asked,
         against=against,
         margin=margin,
     )
@@ -217,7 +218,8 @@ def leaderboard(
         return
     tested = [f"{board.by} against {board.reference}"] if board.tests else []
     print_table(
-        f"{name} on {board.dataset.rows} rows of {board.dataset.name}",
+        f"{name} on {board.dataset.rows} rows of {board.dataset.name}, "
+        f"{board.conditions}",
         ("", "version", *board.metrics, *tested),
         (
             (

@@ -1,6 +1,6 @@
 """Metrics with intervals, paired comparison, gates and reports."""
 
-from brixa_flows.evaluation.compare import (
+from brixa_flows.evaluation.comparison import (
     Comparison,
     MetricComparison,
     SliceComparison,

@@ -17,7 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from brixa_flows.evaluation.compare import Comparison, MetricComparison
+from brixa_flows.evaluation.comparison import Comparison, MetricComparison
 from brixa_flows.evaluation.leaderboard import Leaderboard
 from brixa_flows.evaluation.metric_catalog import METRICS
 from brixa_flows.evaluation.results import EvaluationResult

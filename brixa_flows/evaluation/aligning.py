@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from brixa_flows.errors import EvaluationError
+from brixa_flows.errors import EvaluationError, some_of
 from brixa_flows.evaluation.outcomes import Outcomes
 
 __all__ = ["align"]
@@ -37,12 +37,12 @@ def align(
         return candidate, baseline, tuple(dict.fromkeys(warnings))
     classes = tuple(dict.fromkeys(candidate.classes + baseline.classes))
     knows = [set(each.classes[: each.known]) for each in (candidate, baseline)]
-    if knows[0] != knows[1] and _has_probabilities(candidate, baseline):
-        warnings.append(
-            "the two know different classes; metrics of probabilities are left out"
-        )
     keep = knows[0] == knows[1]
+    if not keep:
+        warnings.append(different_classes(*knows))
     recoded = [_recode(each, classes, keep) for each in (candidate, baseline)]
+    if recoded[0].task == "binary":  # of one class for both, whatever their orders
+        recoded[1] = replace(recoded[1], positive=recoded[0].positive)
     return recoded[0], recoded[1], tuple(warnings)
 
 
@@ -50,8 +50,17 @@ def _same_coding(candidate: Outcomes, baseline: Outcomes) -> bool:
     return (candidate.classes, candidate.known) == (baseline.classes, baseline.known)
 
 
-def _has_probabilities(candidate: Outcomes, baseline: Outcomes) -> bool:
-    return candidate.probabilities is not None or baseline.probabilities is not None
+def different_classes(ours: set[Any], theirs: set[Any]) -> str:
+    """That two models know different classes, and what it does to the numbers."""
+    extra = [
+        f"only the {who} knows {some_of(map(repr, sorted(more, key=str)))}"
+        for who, more in (("candidate", ours - theirs), ("baseline", theirs - ours))
+        if more
+    ]
+    return (
+        f"the two know different classes ({', '.join(extra)}); metrics of probabilities "
+        "are left out, and precision, recall, F and Jaccard are means over the classes"
+    )
 
 
 def _recode(outcomes: Outcomes, classes: tuple[Any, ...], keep: bool) -> Outcomes:

@@ -15,12 +15,8 @@ from functools import partial
 
 from brixa_flows.errors import EvaluationError
 from brixa_flows.evaluation.aligning import align
-from brixa_flows.evaluation.compare import (
-    Difference,
-    MetricComparison,
-    difference_of,
-    with_verdicts,
-)
+from brixa_flows.evaluation.compare import Difference, difference_of, with_verdicts
+from brixa_flows.evaluation.comparison import MetricComparison
 from brixa_flows.evaluation.intervals import holm_p_values
 from brixa_flows.evaluation.leaderboard import Leaderboard
 from brixa_flows.evaluation.measuring import open_sklearn

@@ -30,7 +30,7 @@ class Conditions(NamedTuple):
     def __str__(self) -> str:
         """The task, and what its labels depend on, for people."""
         if self.task != "binary":
-            return self.task or "task unknown"
+            return self.task or "task not recorded"
         threshold = "the model's own" if self.threshold is None else self.threshold
         return f"binary, positive class {self.positive!r}, threshold {threshold}"
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from brixa_flows.evaluation.answering import Answerer, Elsewhere
 from brixa_flows.evaluation.boards import Contest, judged_board, kept_board
-from brixa_flows.evaluation.compare import Comparison
+from brixa_flows.evaluation.comparison import Comparison
 from brixa_flows.evaluation.kept import KeptResults
 from brixa_flows.evaluation.leaderboard import Leaderboard
 from brixa_flows.evaluation.opening import Opener

@@ -5,9 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from brixa_flows.errors import EvaluationError
 
@@ -18,6 +25,7 @@ __all__ = [
     "PolicyData",
     "Required",
     "as_evaluation_error",
+    "refuse_odd_keys",
 ]
 
 Required = Literal["signature", "no_drift"]
@@ -29,8 +37,34 @@ def as_evaluation_error(where: str) -> Iterator[None]:
     try:
         yield
     except ValidationError as err:
-        faults = "; ".join(_fault(fault) for fault in err.errors())
+        found = err.errors()
+        nested = [fault for fault in found if len(fault["loc"]) > 1]
+        faults = "; ".join(_fault(fault) for fault in nested or found)
         raise EvaluationError(f"{where} {faults}") from err
+
+
+def refuse_odd_keys(where: str, given: Mapping[Any, Any]) -> None:
+    """Refuse keys that are no texts, such as the 1 of ``{min: 0,1}`` in YAML.
+
+    Raises:
+        EvaluationError: If there is one; names it.
+    """
+    odd = [key for key in given if not isinstance(key, str)]
+    if odd:
+        raise EvaluationError(
+            f"{where} has the key {odd[0]!r}, which is no text; a number with a comma "
+            "is two things in YAML: write 0.1, not 0,1"
+        )
+
+
+def _no_flag(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError(f"{str(value).lower()} is no number; write one such as 0.8")
+    return value
+
+
+Number = Annotated[float, BeforeValidator(_no_flag)]
+Count = Annotated[int, BeforeValidator(_no_flag)]
 
 
 def _fault(fault: Mapping[str, Any]) -> str:
@@ -64,7 +98,7 @@ class ApprovalRule(PolicyData):
         EvaluationError: If a field is none; says which.
     """
 
-    hours: float = Field(
+    hours: Number = Field(
         24.0,
         gt=0,
         le=24 * 365,
@@ -102,21 +136,21 @@ class Gate(PolicyData):
         "inputs and outputs), or the rows it was judged on have not drifted from its "
         "training rows.",
     )
-    min: float | None = Field(None, description="The value must be at least this.")
-    max: float | None = Field(None, description="The value must be at most this.")
+    min: Number | None = Field(None, description="The value must be at least this.")
+    max: Number | None = Field(None, description="The value must be at most this.")
     not_worse_than: Literal["production"] | None = Field(
         None, description="The loss against it is surely at most the margin."
     )
     better_than: Literal["production"] | None = Field(
         None, description="The gain over it is surely more than the margin."
     )
-    margin: float = Field(0.0, ge=0, description="In units of the metric.")
+    margin: Number = Field(0.0, ge=0, description="In units of the metric.")
     slice: str | None = Field(
         None,
         min_length=1,
         description="Column; each condition must hold for the rows of each value.",
     )
-    min_rows: int = Field(
+    min_rows: Count = Field(
         30, ge=1, description="Values with fewer rows are told and not judged (slice)."
     )
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from brixa_flows.errors import some_of
-from brixa_flows.evaluation.compare import (
+from brixa_flows.evaluation.comparison import (
     Comparison,
     MetricComparison,
     SliceComparison,
@@ -18,11 +18,16 @@ from brixa_flows.evaluation.results import EvaluationResult, SliceResult
 
 __all__ = ["judge_gate"]
 
+_SHUT = "a gate without its number stays shut"
+
 _Part = TypeVar("_Part", SliceResult, SliceComparison)
 
 
 def judge_gate(
-    gate: Gate, result: EvaluationResult, comparison: Comparison | None
+    gate: Gate,
+    result: EvaluationResult,
+    comparison: Comparison | None,
+    missing: Mapping[str, str],
 ) -> GateOutcome:
     """What a gate says about a version.
 
@@ -30,6 +35,7 @@ def judge_gate(
         gate: The gate.
         result: Evaluation of the version.
         comparison: Of it with production, if there is one.
+        missing: Why a metric has no number, by its name.
     """
     if gate.require is not None:
         passed, sentence = _FACTS[gate.require](result)
@@ -40,17 +46,19 @@ def judge_gate(
     parts = []
     if gate.min is not None or gate.max is not None:
         judge_values = _judge_value if gate.slice is None else _judge_slices
-        parts.append(judge_values(gate, result))
+        parts.append(judge_values(gate, result, missing))
     if gate.is_relative:
-        parts.append(_judge_difference(gate, result, comparison))
+        parts.append(_judge_difference(gate, result, comparison, missing))
     passed = all(part for part, _ in parts)
     return GateOutcome(gate, passed, "; ".join(sentence for _, sentence in parts))
 
 
-def _judge_value(gate: Gate, result: EvaluationResult) -> tuple[bool, str]:
+def _judge_value(
+    gate: Gate, result: EvaluationResult, missing: Mapping[str, str]
+) -> tuple[bool, str]:
     name = canonical_metric(gate.metric)
     if name not in result.metrics:
-        return False, _not_measured(gate.metric, "evaluated", result.metrics)
+        return False, _not_measured(gate.metric, "evaluated", result.metrics, missing)
     value = result.metrics[name]
     facts = f"{gate.metric} is {value:.4f} on {result.rows} rows"
     fault = _fault(gate, value)
@@ -75,8 +83,12 @@ def _limits(gate: Gate) -> str:
     return " and ".join(filter(None, limits))
 
 
-def _judge_slices(gate: Gate, result: EvaluationResult) -> tuple[bool, str]:
+def _judge_slices(
+    gate: Gate, result: EvaluationResult, missing: Mapping[str, str]
+) -> tuple[bool, str]:
     name = canonical_metric(gate.metric)
+    if name in missing and name not in result.metrics:
+        return False, _not_measured(gate.metric, "evaluated", result.metrics, missing)
     parts = [part for part in result.slices if part.column == gate.slice]
     if not parts:
         known = sorted({part.column for part in result.slices})
@@ -164,25 +176,48 @@ _FACTS: dict[str, Callable[[EvaluationResult], tuple[bool, str]]] = {
 
 
 def _judge_difference(
-    gate: Gate, result: EvaluationResult, comparison: Comparison | None
+    gate: Gate,
+    result: EvaluationResult,
+    comparison: Comparison | None,
+    missing: Mapping[str, str],
 ) -> tuple[bool, str]:
+    name = canonical_metric(gate.metric)
     if result.doubt:
         return False, f"{gate.metric} can't be compared with production: {result.doubt}"
     if comparison is None:
-        return _without_comparison(gate, result)
+        passed, sentence = _without_comparison(gate, result)
+        why = "" if passed else missing.get(name, "")
+        return passed, f"{why}; {_SHUT}" if why else sentence
+    apart = _apart(result, comparison)
+    if apart:
+        return False, (
+            f"{gate.metric} was compared {apart} as the version was evaluated: "
+            "evaluate and compare it on the same rows, and ask both the same"
+        )
     if result.production not in (None, str(comparison.baseline)):
         return False, (
             f"{gate.metric} was compared with {comparison.baseline}, but "
             f"{result.production} is in production: compare with that one"
         )
-    name = canonical_metric(gate.metric)
     if name not in comparison.metrics:
-        return False, _not_measured(gate.metric, "compared", comparison.metrics)
+        known = comparison.metrics
+        return False, _not_measured(gate.metric, "compared", known, missing)
     stage = "" if result.production is None else " in production"
     rival = f"{comparison.baseline}{stage}"
     if gate.slice is not None:
         return _judge_slice_gains(gate, name, comparison, rival)
     return _judge_gain(gate, comparison.metrics[name], rival, comparison.dataset.rows)
+
+
+def _apart(result: EvaluationResult, comparison: Comparison) -> str:
+    """In what the two were not asked the same.
+
+    Where production knows more classes the comparison is of all of them, and says so.
+    """
+    ours, theirs = result.conditions, comparison.conditions
+    if (ours.task, theirs.task) == ("binary", "multiclass") and not ours.threshold:
+        theirs = theirs._replace(task=None)
+    return theirs.unlike(ours)
 
 
 def _without_comparison(gate: Gate, result: EvaluationResult) -> tuple[bool, str]:
@@ -258,11 +293,13 @@ def _gain_fault(gate: Gate, name: str, part: SliceComparison) -> str:
 def _unknown(metric: str, result: EvaluationResult, measured: Iterable[str]) -> str:
     own = [name for name in measured if name not in METRICS]
     also = f"; measured beside them: {some_of(own)}" if own else ""
-    return f"{no_such_metric(metric, result.task)}{also}; the gate stays shut"
+    return f"{no_such_metric(metric, result.task)}{also}; {_SHUT}"
 
 
-def _not_measured(metric: str, done: str, known: Iterable[str]) -> str:
-    return (
-        f"{metric} was not {done} (only {some_of(known)}); a gate without its number "
-        "stays shut"
-    )
+def _not_measured(
+    metric: str, done: str, known: Iterable[str], missing: Mapping[str, str]
+) -> str:
+    why = missing.get(canonical_metric(metric))
+    if why is not None:
+        return f"{why}; {_SHUT}"
+    return f"{metric} was not {done} (only {some_of(known) or 'nothing was'}); {_SHUT}"

@@ -8,29 +8,30 @@ there is nothing to be worse than: these two pass, and say so.
 
 from __future__ import annotations
 
-import json
-import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, Field
 
 from brixa_flows.errors import EvaluationError
-from brixa_flows.evaluation.compare import Comparison
+from brixa_flows.evaluation.comparison import Comparison
+from brixa_flows.evaluation.conditions import Conditions
 from brixa_flows.evaluation.gate import (
     ApprovalRule,
     Gate,
     GateOutcome,
     PolicyData,
     as_evaluation_error,
+    refuse_odd_keys,
 )
 from brixa_flows.evaluation.gate_judging import judge_gate
 from brixa_flows.evaluation.junit import junit_suite
 from brixa_flows.evaluation.metrics import canonical_metric
-from brixa_flows.evaluation.results import EvaluationResult
+from brixa_flows.evaluation.policy_files import read_data
+from brixa_flows.evaluation.results import DatasetFacts, EvaluationResult
+from brixa_flows.evaluation.tables import cell
 
 __all__ = [
     "ApprovalRule",
@@ -56,6 +57,8 @@ class GateDecision:
         production: Who was in production then, ``None`` for nobody.
         approval: Who is asked besides, if the policy asks a person.
         warnings: What a reader of the numbers must know.
+        dataset: The rows that the version was judged on, ``None`` if it was not.
+        conditions: What the numbers are of.
     """
 
     policy: str
@@ -65,6 +68,8 @@ class GateDecision:
     production: str | None = None
     approval: ApprovalRule | None = None
     warnings: tuple[str, ...] = ()
+    dataset: DatasetFacts | None = None
+    conditions: Conditions | None = None
 
     @property
     def verdict(self) -> Verdict:
@@ -101,7 +106,21 @@ class GateDecision:
                 for outcome in self.gates
             ],
             "warnings": list(self.warnings),
+            "dataset": self.dataset.to_dict() if self.dataset else None,
+            "task": self.conditions.task if self.conditions else None,
+            "positive": self.conditions.positive if self.conditions else None,
+            "threshold": self.conditions.threshold if self.conditions else None,
         }
+
+    @property
+    def judged_on(self) -> str:
+        """The rows and the question, for people; empty if there are none."""
+        if self.dataset is None:
+            return ""
+        return (
+            f"{self.dataset.rows:,} rows of {self.dataset.name} (digest "
+            f"{self.dataset.digest}), {self.conditions}"
+        )
 
     def to_markdown(self) -> str:
         """A heading with the decision and a table of the gates."""
@@ -111,12 +130,13 @@ class GateDecision:
         lines = [
             f"## {self.model_name} {self.version}: {words}",
             "",
+            *([f"Judged on {self.judged_on}.", ""] if self.dataset else []),
             "| gate | passed | why |",
             "|---|---|---|",
         ]
         lines += [
-            f"| {outcome.gate} | {'yes' if outcome.passed else 'no'} "
-            f"| {outcome.sentence} |"
+            f"| {cell(outcome.gate)} | {'yes' if outcome.passed else 'no'} "
+            f"| {cell(outcome.sentence)} |"
             for outcome in self.gates
         ]
         lines += [f"\n> {warning}" for warning in self.warnings]
@@ -128,7 +148,12 @@ class GateDecision:
             (str(outcome.gate), outcome.sentence, outcome.passed)
             for outcome in self.gates
         ]
-        return junit_suite(f"{self.model_name} {self.version}: {self.policy}", cases)
+        return junit_suite(
+            f"{self.model_name} {self.version}: {self.policy}",
+            cases,
+            properties={"judged_on": self.judged_on} if self.dataset else None,
+            notes=self.warnings,
+        )
 
 
 class GatePolicy(PolicyData):
@@ -154,6 +179,11 @@ class GatePolicy(PolicyData):
         approval: ApprovalRule | Mapping[str, Any] | None = None,
         **unknown: Any,
     ) -> None:
+        if isinstance(gates, Iterable) and not isinstance(gates, str | Mapping):
+            gates = list(gates)
+            for place, each in enumerate(gates):
+                if isinstance(each, Mapping):
+                    refuse_odd_keys(f"the gate policy {name!r}: gates.{place}", each)
         given = {"gates": gates, "name": name, "approval": approval, **unknown}
         with as_evaluation_error(f"the gate policy {name!r}"):
             BaseModel.__init__(self, **given)
@@ -174,6 +204,12 @@ class GatePolicy(PolicyData):
         """Those of them by which it compares with production."""
         relative = (gate.slice for gate in self.gates if gate.is_relative)
         return list(dict.fromkeys(filter(None, relative)))
+
+    @property
+    def compared_metrics(self) -> list[str]:
+        """Names of the metrics that it compares with production, each once."""
+        relative = (gate.metric for gate in self.gates if gate.is_relative)
+        return list(dict.fromkeys(map(canonical_metric, relative)))
 
     @property
     def needs_drift(self) -> bool:
@@ -197,6 +233,7 @@ class GatePolicy(PolicyData):
                 "a gate policy is a mapping with a list 'gates', such as "
                 "{'name': 'promotion', 'gates': [{'metric': 'f1', 'min': 0.8}]}"
             )
+        refuse_odd_keys("the gate policy", payload)
         if payload.get("approval", ...) is None:  # in YAML: the key with nothing below
             raise EvaluationError(
                 "the approval is empty; say how long a person has, such as hours: 24, "
@@ -212,15 +249,9 @@ class GatePolicy(PolicyData):
             EvaluationError: If it can't be read; names the file and the place.
         """
         file = Path(path)
-        read = _READERS.get(file.suffix.lower())
-        if read is None:
-            raise EvaluationError(
-                f"{file} is no gate policy: its name must end in "
-                f"{', '.join(sorted(_READERS))}"
-            )
         try:
-            return cls.from_dict(read(file.read_text(encoding="utf-8")))
-        except (OSError, ValueError, yaml.YAMLError) as err:
+            return cls.from_dict(read_data(file))
+        except (OSError, ValueError) as err:
             raise EvaluationError(f"{file} can't be read as a policy: {err}") from err
 
     def to_dict(self) -> dict[str, Any]:
@@ -230,14 +261,18 @@ class GatePolicy(PolicyData):
         return {"name": self.name, "gates": gates, **asked}
 
     def decide(
-        self, result: EvaluationResult, comparison: Comparison | None = None
+        self,
+        result: EvaluationResult,
+        comparison: Comparison | None = None,
+        missing: Mapping[str, str] | None = None,
     ) -> GateDecision:
         """Judge a version.
 
         Args:
             result: Its evaluation.
-            comparison: Of it as the candidate with production as the baseline;
-                ``None`` while nothing is in production.
+            comparison: Of it as the candidate with production as the baseline, on the
+                same rows; ``None`` while nothing is in production.
+            missing: Why a metric has no number, by its name; for the sentences.
 
         Raises:
             EvaluationError: If the comparison is of another candidate.
@@ -251,7 +286,8 @@ class GatePolicy(PolicyData):
                 f"comparison of {comparison.model_name} {comparison.candidate}; give "
                 "both of one version"
             )
-        outcomes = (judge_gate(gate, result, comparison) for gate in self.gates)
+        why = {canonical_metric(name): told for name, told in (missing or {}).items()}
+        outcomes = (judge_gate(gate, result, comparison, why) for gate in self.gates)
         return GateDecision(
             self.name,
             result.model_name,
@@ -259,13 +295,28 @@ class GatePolicy(PolicyData):
             tuple(outcomes),
             result.production,
             self.approval,
-            result.warnings,
+            _warnings(result, comparison),
+            result.dataset,
+            result.conditions,
         )
 
+    def refuse(self, model_name: str, version: str, why: str) -> GateDecision:
+        """The decision about a version that could not be judged: every gate is shut.
 
-_READERS: dict[str, Callable[[str], Any]] = {
-    ".json": json.loads,
-    ".toml": tomllib.loads,
-    ".yaml": yaml.safe_load,
-    ".yml": yaml.safe_load,
-}
+        Args:
+            model_name: The model.
+            version: Its version.
+            why: A sentence.
+        """
+        said = f"can't be judged: {why}"
+        gates = tuple(GateOutcome(gate, False, said) for gate in self.gates)
+        return GateDecision(self.name, model_name, version, gates)
+
+
+def _warnings(
+    result: EvaluationResult, comparison: Comparison | None
+) -> tuple[str, ...]:
+    """Of both, each once."""
+    known = {f"candidate: {warning}" for warning in result.warnings}
+    compared = comparison.warnings if comparison else ()
+    return result.warnings + tuple(each for each in compared if each not in known)

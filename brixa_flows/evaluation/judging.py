@@ -48,7 +48,7 @@ def judge(
     check_task(task)
     given = checked(labels, prediction)
     if are_several(given, prediction, task):
-        return judge_several(given, prediction)
+        return with_task(judge_several(given, prediction), task, positive)
     reading = Reading.of(given, prediction, task, model_type)
     outcomes = with_task(reading.read(given, prediction), task, positive)
     return replace(outcomes, warnings=reading.told + class_warnings(outcomes))
@@ -82,6 +82,11 @@ def with_task(outcomes: Outcomes, task: Task | None, positive: Any) -> Outcomes:
         EvaluationError: If the classes don't fit the task.
     """
     if not outcomes.classifies:
+        if positive is not None:
+            raise EvaluationError(
+                f"positive={positive!r} is for a binary task, but this is a "
+                f"{outcomes.task} task; leave it out"
+            )
         return outcomes
     told: Task = "binary" if len(outcomes.classes) <= 2 else "multiclass"
     return _with_positive(replace(outcomes, task=task or told), positive)
@@ -128,6 +133,12 @@ def _single_class_warnings(outcomes: Judged) -> tuple[str, ...]:
 
 def _with_positive(outcomes: Outcomes, positive: Any) -> Outcomes:
     if outcomes.task != "binary":
+        if positive is not None:
+            raise EvaluationError(
+                f"positive={positive!r} is for a binary task, but this is a "
+                f"{outcomes.task} task of the classes "
+                f"{some_of(map(repr, outcomes.classes))}; leave it out"
+            )
         return outcomes
     if len(outcomes.classes) > 2:
         raise EvaluationError(
@@ -137,6 +148,9 @@ def _with_positive(outcomes: Outcomes, positive: Any) -> Outcomes:
     if positive is None:
         return replace(outcomes, positive=len(outcomes.classes) - 1)
     if positive not in outcomes.classes:
+        spelled = [label for label in outcomes.classes if str(label) == positive]
+        if len(spelled) == 1:  # as a command line gives it
+            return replace(outcomes, positive=outcomes.classes.index(spelled[0]))
         raise EvaluationError(
             f"the positive label {positive!r} is none of the classes "
             f"({some_of(map(repr, outcomes.classes))})"

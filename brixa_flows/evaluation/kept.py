@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from brixa_flows.errors import EvaluationError
-from brixa_flows.evaluation.compare import Comparison
+from brixa_flows.evaluation.comparison import Comparison
 from brixa_flows.evaluation.conditions import Conditions
 from brixa_flows.evaluation.question import Question
 from brixa_flows.evaluation.report import render

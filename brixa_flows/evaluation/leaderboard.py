@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from brixa_flows.errors import EvaluationError
-from brixa_flows.evaluation.compare import MetricComparison
+from brixa_flows.evaluation.comparison import MetricComparison
 from brixa_flows.evaluation.conditions import Conditions
 from brixa_flows.evaluation.metrics import (
     canonical_metric,

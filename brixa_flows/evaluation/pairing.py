@@ -8,19 +8,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from brixa_flows.errors import EvaluationError
 from brixa_flows.evaluation.aligning import align
 from brixa_flows.evaluation.compare import (
-    Comparison,
     Difference,
-    SliceComparison,
     compare_outcomes,
     difference_of,
     with_verdicts,
 )
+from brixa_flows.evaluation.comparison import Comparison, SliceComparison
 from brixa_flows.evaluation.measuring import open_sklearn, slice_rows
 from brixa_flows.evaluation.metric import Metric
-from brixa_flows.evaluation.metrics import MetricValues, metrics_for, obstacle
-from brixa_flows.evaluation.outcomes import Outcomes
+from brixa_flows.evaluation.metrics import (
+    MetricValues,
+    metrics_for,
+    named_metrics,
+    obstacle,
+)
+from brixa_flows.evaluation.outcomes import Outcomes, Task
 from brixa_flows.evaluation.question import Question
 from brixa_flows.evaluation.run import Run
 
@@ -40,7 +45,10 @@ def compare_run(run: Run, question: Question, margin: float = 0.0) -> Comparison
     Raises:
         EvaluationError: If the two can't be compared on these metrics.
     """
-    ours, theirs, warnings = align(*map(run.outcomes, (question,) * 2, (0, 1)))
+    both = run.outcomes(question), run.outcomes(question, 1)
+    ours, theirs, warnings = align(*both)
+    if ours.probabilities is None and all(each.has_probabilities for each in both):
+        _refuse_probabilities(question, ours.task, warnings[-1])
     usable = {metric.name for metric in metrics_for(question.metrics, theirs)}
     chosen = metrics_for(question.metrics, ours)
     metrics = [metric for metric in chosen if metric.name in usable]
@@ -63,7 +71,21 @@ def compare_run(run: Run, question: Question, margin: float = 0.0) -> Comparison
         slices=compare_slices(
             run.columns, (theirs, ours), metrics, margin=margin, seed=question.seed
         ),
+        task=ours.task,
+        positive=ours.classes[ours.positive] if ours.task == "binary" else None,
+        threshold=question.threshold,
     )
+
+
+def _refuse_probabilities(question: Question, task: Task, why: str) -> None:
+    """Of models that know different classes, whose probabilities were left out."""
+    if question.metrics is None:
+        return
+    for metric in named_metrics(question.metrics, task):
+        if metric.needs == "probability":
+            raise EvaluationError(
+                f"{metric.name} can't be compared: {why}", metric=metric.name
+            )
 
 
 def compare_slices(

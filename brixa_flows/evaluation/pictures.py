@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from brixa_flows.evaluation.compare import Comparison
+from brixa_flows.evaluation.comparison import Comparison
 from brixa_flows.evaluation.leaderboard import Leaderboard
 from brixa_flows.evaluation.results import EvaluationResult
 from brixa_flows.plugins import import_adapter

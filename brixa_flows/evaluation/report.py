@@ -9,6 +9,7 @@ from brixa_flows.errors import EvaluationError
 from brixa_flows.evaluation.junit import junit_suite
 from brixa_flows.evaluation.report_html import render_html
 from brixa_flows.evaluation.results import EvaluationResult, LabelResult, SliceResult
+from brixa_flows.evaluation.tables import cell
 
 __all__ = ["FORMATS", "check_format", "render"]
 
@@ -61,8 +62,7 @@ def _facts(result: EvaluationResult) -> str:
     dataset = result.dataset
     lines = [
         f"- Data: {dataset.name}, {dataset.rows:,} rows, digest `{dataset.digest}`",
-        f"- Task: {result.task}"
-        + (f", positive class {result.positive!r}" if result.task == "binary" else ""),
+        f"- Task: {result.conditions}",
         f"- Evaluated: {result.evaluated_at:%Y-%m-%d %H:%M} UTC",
         f"- In production at that time: {result.rival}",
     ]
@@ -80,12 +80,8 @@ def _metrics_table(result: EvaluationResult) -> str:
     return "\n".join(lines)
 
 
-def _cell(value: object) -> str:
-    return str(value).replace("|", "\\|").replace("\n", " ")
-
-
 def _confusion_table(result: EvaluationResult) -> str:
-    labels = [_cell(label) for label in result.classes]
+    labels = [cell(label) for label in result.classes]
     lines = [
         "| label \\\\ predicted | " + " | ".join(labels) + " |",
         "|---" + "|---:" * len(labels) + "|",
@@ -104,7 +100,7 @@ def _labels_table(result: EvaluationResult) -> str:
         "|---|---:" + "|---:" * len(names) + "|",
     ]
     lines += [
-        f"| {_cell(part.label)} | {part.rows:,} | "
+        f"| {cell(part.label)} | {part.rows:,} | "
         + " | ".join(_slice_cell(part, name) for name in names)
         + " |"
         for part in result.labels
@@ -116,11 +112,11 @@ def _labels_table(result: EvaluationResult) -> str:
 def _slices_table(result: EvaluationResult, column: str) -> str:
     names = list(result.metrics)
     lines = [
-        f"| {_cell(column)} | rows | " + " | ".join(names) + " |",
+        f"| {cell(column)} | rows | " + " | ".join(names) + " |",
         "|---|---:" + "|---:" * len(names) + "|",
     ]
     lines += [
-        f"| {_cell(part.value) or '(missing)'} | {part.rows:,} | "
+        f"| {cell(part.value) or '(missing)'} | {part.rows:,} | "
         + " | ".join(_slice_cell(part, name) for name in names)
         + " |"
         for part in result.slices
@@ -150,6 +146,7 @@ def render_junit(result: EvaluationResult) -> str:
         "dataset": result.dataset.name,
         "dataset_digest": result.dataset.digest,
         "rows": str(result.rows),
+        "task": str(result.conditions),
         "method": result.method,
         **{f"metric.{metric}": repr(value) for metric, value in result.metrics.items()},
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from html import escape
 
-from brixa_flows.evaluation.compare import Comparison, MetricComparison
+from brixa_flows.evaluation.comparison import Comparison, MetricComparison
 from brixa_flows.evaluation.leaderboard import Leaderboard
 from brixa_flows.evaluation.pictures import board_pictures, gains_pictures, pictures_of
 from brixa_flows.evaluation.results import EvaluationResult, LabelResult, SliceResult
@@ -73,7 +73,8 @@ def render_comparison_html(comparison: Comparison) -> str:
     body = [
         f"<h1>{escape(title)} against {comparison.baseline}</h1>",
         f'<p class="facts">Both on the same {dataset.rows:,} rows of '
-        f"{escape(dataset.name)}, digest {escape(dataset.digest)}"
+        f"{escape(dataset.name)}, digest {escape(dataset.digest)}; "
+        f"{escape(str(comparison.conditions))}"
         + f"; worse by less than {comparison.margin:g} counts as not worse"
         * (comparison.margin > 0)
         + ".</p>",
@@ -170,9 +171,8 @@ def _page(title: str, body: list[str]) -> str:
 
 def _facts(result: EvaluationResult) -> str:
     dataset = result.dataset
-    positive = f", positive class {result.positive!r}" * (result.task == "binary")
     return (
-        f"{escape(result.task)}{escape(positive)} on {dataset.rows:,} rows of "
+        f"{escape(str(result.conditions))}, on {dataset.rows:,} rows of "
         f"{escape(dataset.name)}, digest {escape(dataset.digest)}. In production at "
         f"that time: {escape(result.rival)}."
         + (f" Precision: {escape(result.precision)}." if result.precision else "")

@@ -216,6 +216,20 @@ class EvaluationResult:
         return Conditions(*rows, self.task, self.positive, self.threshold)
 
     @property
+    def question(self) -> dict[str, Any]:
+        """Arguments that ask another version the same, where it can be asked so.
+
+        A task and a positive class that nobody had to say are left to be told: the
+        other version may know more classes.
+        """
+        usual = self.classes[-1:] == (self.positive,)
+        return {
+            "task": None if self.task == "binary" else self.task,
+            "positive": None if usual else self.positive,
+            "threshold": self.threshold,
+        }
+
+    @property
     def rival(self) -> str:
         """Who was in production, for people."""
         return self.production or ("unknown" if self.doubt else "no version")

@@ -186,7 +186,7 @@ def soak(
         )
     result = recorded_evaluation(opened, name, version, "")
     rows = _rows_of(opened, result, rules.requests * _ROWS_A_REQUEST)
-    inputs = rows.drop(columns=result.dataset.target)
+    inputs = rows.drop(columns=result.dataset.asked_target)
     settings = opened.settings
     with EndpointClient(
         status.predict_endpoint,
@@ -216,7 +216,7 @@ def _rows_of(registry: ModelRegistry, result: EvaluationResult, rows: int) -> An
         )
     batches = as_batches(
         dataset.uri,
-        target=dataset.target,
+        target=dataset.asked_target,
         metadata=registry.get_metadata(name, version),
         batch_rows=rows,
     )
@@ -226,7 +226,10 @@ def _rows_of(registry: ModelRegistry, result: EvaluationResult, rows: int) -> An
             f"{name} {version} takes no table but {type(batch.inputs).__name__}, and "
             "only tables are sent to an endpoint; promote it without a soak"
         )
-    return batch.inputs.assign(**{dataset.target: batch.labels}).head(rows)
+    assert batch.labels is not None  # rows without labels are refused
+    names = dataset.targets or (dataset.target,)
+    labels = batch.labels.T if len(names) > 1 else [batch.labels]
+    return batch.inputs.assign(**dict(zip(names, labels, strict=True))).head(rows)
 
 
 def _judge(
@@ -246,10 +249,11 @@ def _judge(
             result.version,
             rows,
             gates.metrics or None,
-            target=result.dataset.target,
+            target=result.dataset.asked_target,
             dataset_name=f"{result.dataset.name}, through the endpoint",
             task=result.task,
             positive=result.positive,
+            threshold=result.threshold,
             slices=gates.slices,
             drift=result.drift,
             record=False,
@@ -278,11 +282,10 @@ def _compare(
         result.version,
         rows,
         gates.metrics or None,
-        target=result.dataset.target,
+        target=result.dataset.asked_target,
         dataset_name=result.dataset.name,
         slices=gates.compared_slices,
-        task=result.task,
-        positive=result.positive,
+        **result.question,
     )
 
 

@@ -9,11 +9,8 @@ import pytest
 from brixa_flows.errors import EvaluationError
 from brixa_flows.evaluation._sklearn import value_of
 from brixa_flows.evaluation.aligning import align
-from brixa_flows.evaluation.compare import (
-    Comparison,
-    MetricComparison,
-    compare_outcomes,
-)
+from brixa_flows.evaluation.compare import compare_outcomes
+from brixa_flows.evaluation.comparison import Comparison, MetricComparison
 from brixa_flows.evaluation.metrics import metrics_for
 from brixa_flows.evaluation.outcomes import Outcomes
 from brixa_flows.evaluation.pairing import compare_slices

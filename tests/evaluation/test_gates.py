@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import html
 import json
 import re
 from dataclasses import replace
@@ -14,7 +15,7 @@ from pydantic import BaseModel
 
 from brixa_flows.blocks import BrixaGatePolicy
 from brixa_flows.errors import EvaluationError
-from brixa_flows.evaluation.compare import (
+from brixa_flows.evaluation.comparison import (
     Comparison,
     MetricComparison,
     SliceComparison,
@@ -491,3 +492,135 @@ def test_an_approval_that_is_none_is_never_left_out_in_silence(
     file.write_text(f"gates: [{{metric: f1, min: 0.8}}]\napproval: {approval}\n")
     with pytest.raises(EvaluationError, match=re.escape(words)):
         GatePolicy.from_file(file)
+
+
+@pytest.mark.parametrize(
+    ("apart", "sentence"),
+    [
+        ({"dataset": replace(DATA, digest="b" * 32)}, "on the rows bbbbbbbb, not aaaa"),
+        ({"dataset": replace(DATA, target="late")}, "by the label 'late', not ''"),
+        ({"threshold": 0.3}, "positive class 'yes', threshold 0.3, not binary"),
+        ({"positive": "no"}, "as binary, positive class 'no'.* not .*'yes'"),
+    ],
+)
+def test_a_comparison_on_other_rows_or_of_another_question_shuts_the_gate(
+    apart: dict[str, Any], sentence: str
+) -> None:
+    gates = GatePolicy([Gate("f1", min=0.5), Gate("f1", not_worse_than="production")])
+    judged = replace(result("1.0.0", f1=0.8), positive="yes", classes=("no", "yes"))
+    alike = {"task": "binary", "positive": "yes"}
+    found = replace(comparison(f1=(0.01, 0.03)), **alike)
+    assert gates.decide(judged, found).allowed
+    decision = gates.decide(judged, replace(found, **apart))
+    assert [each.passed for each in decision.gates] == [True, False]
+    assert re.search(sentence, decision.gates[1].sentence)
+    assert gates.decide(judged, replace(found, task=None)).allowed, "of an old record"
+
+
+def test_production_that_knows_more_classes_is_compared_and_told() -> None:
+    judged = replace(result("1.0.0", f1=0.8), positive="yes", classes=("no", "yes"))
+    found = replace(
+        comparison(f1=(0.01, 0.03)), task="multiclass", warnings=("means over 3",)
+    )
+    decision = GatePolicy([Gate("f1", not_worse_than="production")]).decide(
+        judged, found
+    )
+    assert decision.allowed and "means over 3" in decision.warnings
+
+
+def test_a_decision_names_the_rows_and_the_question() -> None:
+    judged = replace(result(f1=0.8), positive="yes", threshold=0.3)
+    decision = GatePolicy([Gate("f1", min=0.5)]).decide(judged)
+    told = "500 rows of test rows (digest " + "a" * 32 + "), binary, positive class "
+    told += "'yes', threshold 0.3"
+    assert told in decision.to_markdown()
+    assert told in html.unescape(decision.to_junit())
+    plain = json.loads(json.dumps(decision.to_dict()))
+    assert (plain["dataset"]["name"], plain["dataset"]["digest"]) == (
+        "test rows",
+        "a" * 32,
+    )
+    assert (plain["task"], plain["positive"], plain["threshold"]) == (
+        "binary",
+        "yes",
+        0.3,
+    )
+
+
+def test_why_a_number_is_missing_stands_in_the_gate() -> None:
+    gates = GatePolicy([Gate("auc", min=0.5), Gate("auc", not_worse_than="production")])
+    why = {"roc_auc": "roc_auc needs rows of every class"}
+    decision = gates.decide(result("1.0.0", f1=0.8), None, why)
+    for outcome in decision.gates:
+        assert (
+            outcome.sentence
+            == f"{why['roc_auc']}; a gate without its number stays shut"
+        )
+    refused = gates.refuse("flowers", "1.1.0", "the model answers nothing")
+    assert refused.verdict == "refused" and refused.dataset is None
+    assert refused.to_junit().count("be judged: the model answers nothing") == 2
+    assert json.loads(json.dumps(refused.to_dict()))["dataset"] is None
+    assert "Judged on" not in refused.to_markdown()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "sentence"),
+    [
+        (
+            "p.yaml",
+            "gates:\n  - metric: f1\n    min: 0.8\n    min: 0.1\n",
+            "p.yaml .*the key 'min' is there twice in the mapping .* line 2",
+        ),
+        (
+            "p.yml",
+            "gates: []\ngates: [{metric: f1, min: 1}]",
+            "key 'gates' is there twice",
+        ),
+        (
+            "p.json",
+            '{"gates": [{"metric": "f1", "min": 1, "min": 0}]}',
+            "'min' is there",
+        ),
+        (
+            "p.yaml",
+            "gates: [{metric: f1, min: 0,1}]",
+            "gates.0 has the key 1, .*write 0.1",
+        ),
+        ("p.yaml", "1: 2\ngates: []", "the gate policy has the key 1"),
+        ("p.yaml", "gates: [{metric: f1, min: true}]", "min: true is no number"),
+        (
+            "p.yaml",
+            "gates: [{metric: f1, min: .5, min_rows: yes}]",
+            "true is no number",
+        ),
+        ("p.yaml", "gates: [{metric: f1, min: '0,8'}]", "'f1' min: .*number"),
+    ],
+)
+def test_what_would_silently_mean_another_gate_is_refused(
+    tmp_path: Path, name: str, text: str, sentence: str
+) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(EvaluationError, match=sentence) as told:
+        GatePolicy.from_file(tmp_path / name)
+    assert "at least one gate" not in str(told.value)
+
+
+def test_a_key_that_was_merged_in_may_be_said_again(tmp_path: Path) -> None:
+    text = "gates: [&f {metric: f1, min: 0.1}, {<<: *f, min: 0.2}]"
+    (tmp_path / "p.yaml").write_text(text)
+    assert [each.min for each in GatePolicy.from_file(tmp_path / "p.yaml").gates] == [
+        0.1,
+        0.2,
+    ]
+
+
+def test_a_bar_in_a_value_stays_in_its_cell() -> None:
+    part = SliceComparison("a|b", "x|y", 50, comparison(f1=(0.01, 0.03)).metrics)
+    told = replace(comparison(f1=(0.01, 0.03)), slices=(part,)).to_markdown()
+    assert "a\\|b = x\\|y" in told
+    few = SliceResult("a|b", "x|y", 50, {"f1": 0.1}, {"f1": Interval(0, 1)})
+    decision = GatePolicy([Gate("f1", min=0.5, slice="a|b")]).decide(
+        replace(result(f1=0.8), slices=(few,))
+    )
+    row = next(line for line in decision.to_markdown().splitlines() if "x" in line)
+    assert len(re.findall(r"(?<!\\)\|", row)) == 4
