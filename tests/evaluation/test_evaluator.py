@@ -208,6 +208,9 @@ def test_production_is_compared_on_the_same_rows_and_a_gate_decides(
     assert each.metrics["auc"].interval == comparison.metrics["auc"].interval
     gate = Gate("auc", better_than="production", slice="size")
     [outcome] = GatePolicy([gate]).decide(second, each).gates
+    assert not outcome.passed and "was compared on the rows" in outcome.sentence
+    same = evaluator.evaluate("flowers", "2.0.0", rows, target="kind", record=False)
+    [outcome] = GatePolicy([gate]).decide(same, each).gates
     assert outcome.passed and "not judged: 'few' (20)" in outcome.sentence
     assert "where it is 'many' (380 rows)" in outcome.sentence
     page = render_comparison_html(each)
