@@ -1,12 +1,13 @@
 """What the life of a deployment costs its clients: failed requests, and seconds.
 
-    python benchmarks/deployment_life.py                    # about three minutes
+    python benchmarks/deployment_life.py                    # about six minutes
     python benchmarks/deployment_life.py --requests 2000    # a short look
 
 Two logistic regressions behind one endpoint, and 32 keep-alive clients in a process of
 their own that never ask twice (``_load.py``). Each line is one kind of change, repeated
 until so many requests were answered; a failed request is one that got no 200. ``kill -9``
-may cost what the killed replica was holding: at most its connections.
+may cost what the killed replica was holding: at most its connections. The same over gRPC
+for what exchanges nothing but versions, and for ``kill -9``.
 """
 
 from __future__ import annotations
@@ -78,13 +79,16 @@ class Clients:
 
 
 @contextlib.contextmanager
-def clients(endpoint: str, connections: int = CLIENTS) -> Iterator[Clients]:
+def clients(
+    endpoint: str, connections: int = CLIENTS, body: str = BODY, *path: str
+) -> Iterator[Clients]:
     """Clients at an endpoint, asking already."""
-    place = urlsplit(endpoint)
-    program = Path(__file__).with_name("_load.py")
-    command = [sys.executable, str(program), str(place.hostname), str(place.port)]
+    place = urlsplit(endpoint if "://" in endpoint else f"grpc://{endpoint}")
+    program = "_load_grpc.py" if place.scheme == "grpc" else "_load.py"
+    command = [sys.executable, str(Path(__file__).with_name(program))]
+    command += [str(place.hostname), str(place.port), str(connections), body, *path]
     process = subprocess.Popen(
-        [*command, str(connections), BODY],
+        command,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -99,11 +103,15 @@ def clients(endpoint: str, connections: int = CLIENTS) -> Iterator[Clients]:
 
 
 def under_load(
-    title: str, deployer: ModelDeployer, requests: int, change: Callable[[int], Any]
+    title: str,
+    deployer: ModelDeployer,
+    requests: int,
+    change: Callable[[int], Any],
+    protocol: str = "rest",
 ) -> None:
     """Make a change again and again while so many requests are answered."""
     times = []
-    with clients(deployer.get_endpoint(NAME)) as load:
+    with clients(deployer.get_endpoint(NAME, protocol)) as load:
         began = time.monotonic()
         while load.answered < requests or not times:
             started = time.monotonic()
@@ -131,7 +139,7 @@ def done(outcome: tuple[bool, str]) -> None:
         sys.exit(f"a change failed: {outcome[1]}")
 
 
-def upgrades(deployer: ModelDeployer, requests: int) -> None:
+def upgrades(deployer: ModelDeployer, requests: int, protocol: str = "rest") -> None:
     """There by deploy, back by rollback."""
 
     def change(number: int) -> None:
@@ -140,7 +148,8 @@ def upgrades(deployer: ModelDeployer, requests: int) -> None:
         else:
             done(deployer.deploy("lr", "2.0.0", NAME))
 
-    under_load("upgrade, rollback", deployer, requests, change)
+    title = f"upgrade, rollback ({protocol})"
+    under_load(title, deployer, requests, change, protocol)
 
 
 def environments(deployer: ModelDeployer, requests: int) -> None:
@@ -186,10 +195,10 @@ def connections_of(process: psutil.Process) -> int:
     return sum(each.status == psutil.CONN_ESTABLISHED for each in connections)
 
 
-def kills(deployer: ModelDeployer, requests: int) -> None:
+def kills(deployer: ModelDeployer, requests: int, protocol: str = "rest") -> None:
     """The one of two replicas with more clients, by SIGKILL."""
     times, held = [], 0
-    with clients(deployer.get_endpoint(NAME)) as load:
+    with clients(deployer.get_endpoint(NAME, protocol)) as load:
         began = time.monotonic()
         while load.answered < requests or not times:
             pids = [each.pid for each in deployer.status(NAME).replicas]
@@ -204,7 +213,7 @@ def kills(deployer: ModelDeployer, requests: int) -> None:
                 time.sleep(0.02)
             times.append(time.monotonic() - started)
         seconds = time.monotonic() - began
-    say("kill -9 of a replica", load, times, seconds)
+    say(f"kill -9 of a replica ({protocol})", load, times, seconds)
     verdict = "within" if load.failed <= held else "OVER"
     print(f"    the killed held {held} connections: {load.failed} failed, {verdict}")
 
@@ -260,10 +269,12 @@ def main() -> None:
     requests = parser.parse_args().requests
     with tempfile.TemporaryDirectory() as folder:
         deployer = ModelDeployer(saved(Path(folder)))
-        done(deployer.deploy("lr", "1.0.0", NAME, replicas=2))
+        done(deployer.deploy("lr", "1.0.0", NAME, replicas=2, protocol="both"))
         try:
             for part in (upgrades, environments, scales, canaries, kills):
                 part(deployer, requests)
+            for part in (upgrades, kills):
+                part(deployer, requests, "grpc")
             autoscaling(deployer)
         finally:
             deployer.delete(NAME)

@@ -27,7 +27,6 @@ from numpy.typing import NDArray
 from brixa_flows.deployment.request_log import Logged
 from brixa_flows.deployment.served import ServedModel
 from brixa_flows.errors import ObjectNotFoundError
-from brixa_flows.serializers.base import Prediction
 from brixa_flows.storage.base import StorageNode
 
 __all__ = ["OURS", "RequestFiles", "read_requests"]
@@ -67,8 +66,9 @@ class _Part:
 
     def append(self, table: pa.Table, entries: Sequence[Logged]) -> None:
         """Add rows."""
-        self.first = self.first or entries[0].at_seconds
-        self.last = entries[-1].at_seconds
+        moments = [entry.at_seconds for entry in entries]
+        self.first = min(self.first or moments[0], *moments)
+        self.last = max(self.last, *moments)
         self.rows += table.num_rows
         self._tables.append(table)
         self._gathered += table.num_rows
@@ -108,9 +108,11 @@ class RequestFiles:
         self._max_size_bytes = max_size_bytes
         self._open: list[_Part] = []
 
-    def append(self, entries: Sequence[Logged]) -> None:
-        """Add requests of one form."""
-        table = _table(entries)
+    def append(self, batches: Sequence[Sequence[Logged]]) -> None:
+        """Add requests of one form, those of a batch together."""
+        pieces = [_Piece(batch) for batch in batches]
+        entries = [entry for piece in pieces for entry in piece.entries]
+        table = _table(pieces, entries)
         part = next((each for each in self._open if each.schema == table.schema), None)
         if part is None:
             part = _Part(table.schema)
@@ -152,11 +154,35 @@ class RequestFiles:
             surplus -= each.size_bytes
 
 
-def _table(entries: Sequence[Logged]) -> pa.Table:
+class _Piece:
+    """Requests of one batch.
+
+    Args:
+        entries: All of its requests, or some.
+    """
+
+    def __init__(self, entries: Sequence[Logged]) -> None:
+        self.entries = sorted(entries, key=lambda entry: entry.first)
+        self.inputs, self.prediction = entries[0].batch
+        columns = self.inputs if isinstance(self.inputs, dict) else {"": self.inputs}
+        whole = len(next(iter(columns.values())))
+        is_whole = sum(entry.rows for entry in entries) == whole
+        self._rows = None if is_whole else self._places()
+
+    def _places(self) -> NDArray[np.int64]:
+        spans = [np.arange(e.first, e.first + e.rows) for e in self.entries]
+        return np.concatenate(spans)
+
+    def of(self, values: NDArray[Any]) -> NDArray[Any]:
+        """The rows of these requests."""
+        return values if self._rows is None else values[self._rows]
+
+
+def _table(pieces: Sequence[_Piece], entries: Sequence[Logged]) -> pa.Table:
     served = entries[0].served
-    columns = _inputs(entries, served)
+    columns = _inputs(pieces, served)
     inputs = list(columns)
-    ours = {**_answers([entry.prediction for entry in entries]), **_facts(entries)}
+    ours = {**_answers(pieces), **_facts(entries)}
     # A model may have an input of the name of one of ours.
     columns = {f"input.{n}" if n in ours else n: a for n, a in columns.items()}
     described = {
@@ -170,33 +196,30 @@ def _table(entries: Sequence[Logged]) -> pa.Table:
     return table.replace_schema_metadata({_KEY: json.dumps(described).encode()})
 
 
-def _inputs(entries: Sequence[Logged], served: ServedModel) -> dict[str, pa.Array]:
+def _inputs(pieces: Sequence[_Piece], served: ServedModel) -> dict[str, pa.Array]:
     columns = served.signature.columns
     if columns is None:
         single = served.signature.single
-        merged = np.concatenate([entry.inputs for entry in entries])
+        merged = np.concatenate([piece.of(piece.inputs) for piece in pieces])
         return {single.name: _array(merged, single.kind)}
     kinds = {column.name: column.kind for column in columns}
-    first = entries[0].inputs
-    assert isinstance(first, dict)
     return {
         name: _array(
-            np.concatenate([entry.inputs[name] for entry in entries]),
+            np.concatenate([piece.of(piece.inputs[name]) for piece in pieces]),
             kinds.get(name, "any"),
         )
-        for name in first
+        for name in pieces[0].inputs
     }
 
 
-def _answers(given: Sequence[Prediction]) -> dict[str, pa.Array]:
-    values = np.concatenate([each.values for each in given])
+def _answers(pieces: Sequence[_Piece]) -> dict[str, pa.Array]:
+    values = np.concatenate([piece.of(piece.prediction.values) for piece in pieces])
     if values.ndim > 1 and values.shape[1:] == (1,) * (values.ndim - 1):
         values = values.reshape(-1)
     ours = {"prediction": _array(values, "any")}
-    scores = [each.scores for each in given if each.scores is not None]
-    if scores:
-        merged = np.concatenate(scores)
-        labels = given[0].classes or tuple(range(merged.shape[1]))
+    if pieces[0].prediction.scores is not None:
+        merged = np.concatenate([piece.of(piece.prediction.scores) for piece in pieces])
+        labels = pieces[0].prediction.classes or tuple(range(merged.shape[1]))
         for place, label in enumerate(labels):
             ours[f"probability_{label}"] = pa.array(merged[:, place])
     return ours
@@ -207,7 +230,7 @@ def _facts(entries: Sequence[Logged]) -> dict[str, pa.Array]:
     moments = [int(entry.at_seconds * 1e6) for entry in entries]
     latencies = [entry.latency_seconds * 1e3 for entry in entries]
     of_row = np.repeat(np.arange(len(entries)), rows)
-    ids = pa.array([entry.request_id for entry in entries], pa.string())
+    ids = pa.array([_text(entry.request_id) for entry in entries], pa.string())
     version = pa.scalar(entries[0].served.version, pa.string())
     return {
         "model_version": pa.repeat(version, len(of_row)),
@@ -230,16 +253,21 @@ def _array(values: NDArray[Any], kind: str) -> pa.Array:
     if kind == "boolean":
         return pa.array(values.tolist(), pa.bool_(), from_pandas=True)
     if kind == "any":
-        with contextlib.suppress(pa.ArrowException):
+        with contextlib.suppress(pa.ArrowException, OverflowError, UnicodeError):
             inferred = pa.array(values.tolist(), from_pandas=True)
             return (
                 inferred.cast(pa.string())
                 if inferred.null_count == len(inferred)
                 else inferred
             )
-    return pa.array(
-        [None if v is None else str(v) for v in values.tolist()], pa.string()
-    )
+    return pa.array([_text(value) for value in values.tolist()], pa.string())
+
+
+def _text(value: Any) -> str | None:
+    """What is neither of one type nor can be told as such; JSON's texts may be no UTF-8."""
+    if value is None or isinstance(value, bytes):
+        return value and value.decode("utf-8", "backslashreplace")
+    return str(value).encode("utf-8", "backslashreplace").decode()
 
 
 def read_requests(

@@ -13,24 +13,51 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
 from brixa_flows.deployment.signature import Inputs
 from brixa_flows.serializers.base import Prediction
 
-__all__ = ["BatchQueue", "QueueFullError"]
+__all__ = ["Answered", "Batch", "BatchQueue", "QueueFullError"]
 
 
 class QueueFullError(Exception):
     """More requests wait than the queue holds; the caller should come back later."""
 
 
+class Batch(NamedTuple):
+    """What the model was called with at once, and what it gave.
+
+    Attributes:
+        inputs: Of all rows.
+        prediction: Of all rows.
+    """
+
+    inputs: Inputs
+    prediction: Prediction
+
+
+class Answered(NamedTuple):
+    """What the model gave for one request.
+
+    Attributes:
+        prediction: Its own.
+        batch: That it was part of.
+        first: The first of its rows there.
+    """
+
+    prediction: Prediction
+    batch: Batch
+    first: int
+
+
 @dataclass
 class _Waiting:
     inputs: Inputs
     rows: int
-    future: asyncio.Future[Prediction] = field(repr=False)
+    future: asyncio.Future[Answered] = field(repr=False)
 
     def shape(self) -> object:
         """Requests of the same shape may be merged."""
@@ -62,7 +89,7 @@ class BatchQueue:
         self._busy = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
 
-    async def predict(self, inputs: Inputs, rows: int) -> Prediction:
+    async def predict(self, inputs: Inputs, rows: int) -> Answered:
         """Predict, alone or together with others.
 
         Raises:
@@ -105,29 +132,31 @@ class BatchQueue:
                 rows += first.rows
         return batch
 
-    def _run(self, batch: list[_Waiting]) -> list[Prediction | Exception]:
+    def _run(self, batch: list[_Waiting]) -> list[Answered | Exception]:
         if len(batch) == 1:
             return [self._one(batch[0])]
         try:
-            merged = self._predict(_merge([waiting.inputs for waiting in batch]))
-            return list(_split(merged, [waiting.rows for waiting in batch]))
+            inputs = _merge([waiting.inputs for waiting in batch])
+            merged = Batch(inputs, self._predict(inputs))
+            return _split(merged, [waiting.rows for waiting in batch])
         except Exception:  # noqa: B902 - one of them is to blame: ask each alone
             return [self._one(waiting) for waiting in batch]
 
-    def _one(self, waiting: _Waiting) -> Prediction | Exception:
+    def _one(self, waiting: _Waiting) -> Answered | Exception:
         try:
-            return self._predict(waiting.inputs)
+            prediction = self._predict(waiting.inputs)
+            return Answered(prediction, Batch(waiting.inputs, prediction), 0)
         except Exception as err:  # noqa: B902 - handed to the request that caused it
             return err
 
     def _finish(
         self,
         batch: list[_Waiting],
-        done: asyncio.Future[list[Prediction | Exception]],
+        done: asyncio.Future[list[Answered | Exception]],
     ) -> None:
         failed = None if done.cancelled() else done.exception()
         if done.cancelled() or failed is not None:
-            results: list[Prediction | BaseException] = [
+            results: list[Answered | BaseException] = [
                 failed or asyncio.CancelledError()
             ] * len(batch)
         else:
@@ -151,17 +180,17 @@ def _merge(inputs: list[Inputs]) -> Inputs:
     }
 
 
-def _split(merged: Prediction, rows: list[int]) -> list[Prediction]:
+def _split(batch: Batch, rows: list[int]) -> list[Answered]:
+    merged = batch.prediction
     if len(merged.values) != sum(rows):
         raise ValueError(
             f"the model answered {len(merged.values)} values for {sum(rows)} rows"
         )
-    edges = np.cumsum(rows)[:-1]
-    values = np.split(merged.values, edges)
-    if merged.scores is None:
-        return [Prediction(part, None, merged.classes) for part in values]
-    scores = np.split(merged.scores, edges)
-    return [
-        Prediction(value, score, merged.classes)
-        for value, score in zip(values, scores, strict=True)
-    ]
+    answers, first = [], 0
+    for count in rows:
+        own = slice(first, first + count)
+        scores = None if merged.scores is None else merged.scores[own]
+        prediction = Prediction(merged.values[own], scores, merged.classes)
+        answers.append(Answered(prediction, batch, first))
+        first += count
+    return answers

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, field_validator
 
+from brixa_flows.deployment.batching import Answered, Batch
 from brixa_flows.deployment.counters import CounterFile
 from brixa_flows.deployment.quantities import memory_bytes
 from brixa_flows.deployment.served import ServedModel
@@ -27,7 +28,6 @@ from brixa_flows.deployment.signature import Inputs
 from brixa_flows.deployment.values import Value
 from brixa_flows.errors import BrixaError
 from brixa_flows.plugins import import_adapter
-from brixa_flows.serializers.base import Prediction
 from brixa_flows.storage.base import StorageNode
 
 __all__ = [
@@ -77,31 +77,32 @@ class Logged(NamedTuple):
         at_seconds: When, since the epoch.
         latency_seconds: How long it took.
         request_id: The caller's own, if any.
+        batch: What the model got and gave, with requests of others if they were kept
+            too: whole arrays are put together far faster than many of one row.
+        first: The first row of this request there.
         rows: How many.
-        inputs: What the model got.
-        prediction: What it gave.
     """
 
     served: ServedModel
     at_seconds: float
     latency_seconds: float
     request_id: str | None
+    batch: Batch
+    first: int
     rows: int
-    inputs: Inputs
-    prediction: Prediction
 
-    @property
-    def form(self) -> tuple[object, ...]:
-        """Requests of the same form can be put together."""
-        inputs, given = self.inputs, self.prediction
-        columns = inputs if isinstance(inputs, dict) else {"": inputs}
-        return (
-            self.served.version,
-            tuple((name, a.dtype, a.shape[1:]) for name, a in columns.items()),
-            given.values.dtype.kind,
-            given.values.shape[1:],
-            None if given.scores is None else given.classes or given.scores.shape[1:],
-        )
+
+def _form(served: ServedModel, batch: Batch) -> tuple[object, ...]:
+    """Batches of the same form can be put together."""
+    inputs, given = batch
+    columns = inputs if isinstance(inputs, dict) else {"": inputs}
+    return (
+        served.version,
+        tuple((name, a.dtype, a.shape[1:]) for name, a in columns.items()),
+        given.values.dtype.kind,
+        given.values.shape[1:],
+        None if given.scores is None else given.classes or given.scores.shape[1:],
+    )
 
 
 def log_counters(folder: Path) -> CounterFile:
@@ -166,7 +167,7 @@ class RequestLog:
         self,
         served: ServedModel,
         inputs: Inputs,
-        prediction: Prediction,
+        answered: Answered,
         rows: int,
         *,
         latency_seconds: float,
@@ -179,9 +180,11 @@ class RequestLog:
         if self._offered_bytes - self._taken_bytes + size > _MOST_WAITING_BYTES:
             self._counters.add(self._slot, dropped=rows)
             return
+        prediction, batch, first = answered
+        if self._share < 1:  # a batch of which most is not kept would fill the memory
+            batch, first = Batch(inputs, prediction), 0
         entry = Logged(
-            *(served, time.time(), latency_seconds, request_id),
-            *(rows, inputs, prediction),
+            served, time.time(), latency_seconds, request_id, batch, first, rows
         )
         self._offered_bytes += size
         self._counters.add(self._slot, accepted=rows)
@@ -207,16 +210,20 @@ class RequestLog:
 
     def _step(self) -> None:
         """Put what waits into open files, and show those that are due."""
-        taken: dict[tuple[object, ...], list[Logged]] = {}
+        batches: dict[int, list[Logged]] = {}
         while self._waiting:
             entry, size = self._waiting.popleft()
-            taken.setdefault(entry.form, []).append(entry)
+            batches.setdefault(id(entry.batch), []).append(entry)
             self._taken_bytes += size
-        for entries in taken.values():
+        alike: dict[tuple[object, ...], list[list[Logged]]] = {}
+        for entries in batches.values():
+            form = _form(entries[0].served, entries[0].batch)
+            alike.setdefault(form, []).append(entries)
+        for each in alike.values():
             try:
-                self._files.append(entries)
+                self._files.append(each)
             except Exception as err:  # noqa: B902 - of any model's answers; counted
-                self._lose(sum(entry.rows for entry in entries), err)
+                self._lose(sum(entry.rows for part in each for entry in part), err)
         rules = self._rules
         self._publish(memory_bytes(rules.max_file_size), rules.max_file_seconds)
 

@@ -107,7 +107,8 @@ class RunningModel:
         """
         started = time.perf_counter()
         request, inputs, rows = await self._aside(size_bytes > _LARGE_BODY_BYTES, read)
-        prediction = await self._queue.predict(inputs, rows)
+        answered = await self._queue.predict(inputs, rows)
+        prediction = answered.prediction
         answer = await self._aside(
             rows > _LARGE_ROWS, lambda: write(request, prediction, rows)
         )
@@ -115,7 +116,7 @@ class RunningModel:
             self._log.offer(
                 self.served,
                 inputs,
-                prediction,
+                answered,
                 rows,
                 latency_seconds=time.perf_counter() - started,
                 request_id=id_of(request),

@@ -18,6 +18,7 @@ from deployment_world import save_version, wait_until
 from sklearn.linear_model import LogisticRegression
 
 from brixa_flows.deployment import ModelDeployer, predict_frame, request_log
+from brixa_flows.deployment.batching import Answered, Batch
 from brixa_flows.deployment.config import make_spec
 from brixa_flows.deployment.counters import CounterFile
 from brixa_flows.deployment.grpc_messages import MESSAGES, SERVICE
@@ -249,11 +250,19 @@ def some_rows(count: int, first: int = 0) -> dict[str, np.ndarray]:
 
 
 def offer(log: RequestLog, count: int, first: int = 0) -> None:
+    offer_alone(log, some_rows(count, first), Prediction(np.full(count, 7)), count)
+
+
+def offer_alone(log: RequestLog, inputs, prediction, count: int, served=None) -> None:
+    """A request that no other one was predicted with."""
+    answered = Answered(prediction, Batch(inputs, prediction), 0)
+    offer_part(log, inputs, answered, count, served)
+
+
+def offer_part(log: RequestLog, inputs, answered, count: int, served=None) -> None:
+    first = next(iter(inputs.values()))[0] if isinstance(inputs, dict) else ""
     log.offer(
-        served_model(),
-        some_rows(count, first),
-        Prediction(np.full(count, 7)),
-        count,
+        *(served or served_model(), inputs, answered, count),
         latency_seconds=0.002,
         request_id=f"r{first}",
     )
@@ -308,6 +317,60 @@ def test_columns_keep_their_types_and_names_that_are_taken_are_told_apart(
     }
 
 
+@pytest.mark.parametrize("share", [1, 1 - 1e-12])
+@pytest.mark.parametrize("places", [(0, 1, 2), (2, 0), (1,)])
+def test_each_request_of_a_batch_has_its_own_rows(tmp_path, counters, places, share):
+    spans = ((0, 2), (2, 1), (3, 3))
+    rows = some_rows(6)
+    batch = Batch(rows, Prediction(np.arange(6), np.arange(12).reshape(6, 2) / 12))
+    log = log_of(tmp_path, counters, share=share)
+    for place in places:
+        first, count = spans[place]
+        own = slice(first, first + count)
+        inputs = {name: values[own] for name, values in rows.items()}
+        values, scores = batch.prediction.values, batch.prediction.scores
+        prediction = Prediction(values[own], scores[own])
+        offer_part(log, inputs, Answered(prediction, batch, first), count)
+    log.close(10)
+    [table] = tables(LocalStorageNode(tmp_path / "store"))
+    got = table.to_pylist()
+    chosen = sorted(spans[place] for place in places)
+    expected = [row for first, count in chosen for row in range(first, first + count)]
+    got.sort(key=lambda row: row["age"])
+    assert [row["age"] for row in got] == expected
+    assert [row["prediction"] for row in got] == expected
+    assert [row["probability_1"] * 12 for row in got] == [2 * n + 1 for n in expected]
+    assert [row["request_id"] for row in got] == [
+        f"r{first}" for first, count in chosen for _ in range(count)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        (["\ud800", "b"], ["\\ud800", "b"]),
+        (["a", b"\xff"], [b"a", b"\xff"]),
+        ([b"\xff", 2.5], ["\\xff", "2.5"]),
+        ([2**70, None], [str(2**70), None]),
+    ],
+)
+def test_a_column_that_mixes_types_is_kept(tmp_path, counters, sent, kept):
+    log = log_of(tmp_path, counters)
+    open_schema = {"type": "object", "properties": {"any": {}}}
+    served = ServedModel(
+        **{"deployment": NAME, "name": "open", "version": "1.0.0", "platform": ""},
+        input_schema=open_schema,
+        predict=lambda inputs: Prediction(inputs["any"]),
+    )
+    for value in sent:
+        values = np.array([value], dtype=object)
+        offer_alone(log, {"any": values}, Prediction(np.zeros(1)), 1, served)
+    log.close(10)
+    [table] = tables(LocalStorageNode(tmp_path / "store"))
+    assert table["any"].to_pylist() == kept
+    assert counters.totals()["lost"] == 0
+
+
 def test_all_files_of_two_replicas_keep_to_their_room_and_the_newest_stay(
     tmp_path, counters
 ):
@@ -346,16 +409,12 @@ def test_what_can_not_be_kept_up_with_is_dropped_counted_and_waited_for_by_nobod
     node = StuckNode(tmp_path / "store")
     log = log_of(tmp_path, counters, node, max_file_size="1Ki")
     large = Prediction(np.zeros(1))
-    served, pixels = served_model(), np.zeros((1, 125), dtype=np.float64)
+    pixels = np.zeros((1, 125), dtype=np.float64)
     offer(log, 1)
     wait_until(lambda: log._taken_bytes > 0)
     started = time.monotonic()
     for _ in range(10):
-        log.offer(
-            *(served, {"pixels": pixels}, large, 1),
-            latency_seconds=0.1,
-            request_id=None,
-        )
+        offer_alone(log, {"pixels": pixels}, large, 1)
     assert time.monotonic() - started < 1
     assert counters.totals()["dropped"] == 7
     node.may.set()
