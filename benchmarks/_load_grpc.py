@@ -3,7 +3,8 @@
     python benchmarks/_load_grpc.py HOST PORT CONNECTIONS BODY < stops-at-end-of-file
 
 As ``_load.py``: each client has a connection of its own, makes one call after another, and
-its retries are off. BODY is the JSON of a request to ``/predict``, of numbers.
+has no retry policy: grpc itself asks again only where no server saw a call. BODY is the
+JSON of a request to ``/predict``, of numbers.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from _load import Load, run
 
 from brixa_flows.deployment.grpc_messages import MESSAGES, SERVICE
 
-_OPTIONS = (("grpc.use_local_subchannel_pool", 1), ("grpc.enable_retries", 0))
+_OPTIONS = (("grpc.use_local_subchannel_pool", 1),)
 _PAUSE_SECONDS = 0.005  # after a failure, as nobody asks a dead address in a tight loop
 
 

@@ -95,7 +95,10 @@ def clients(
     )
     running = Clients(process)
     try:
+        deadline = time.monotonic() + 60
         while running.answered < 10 * connections:
+            if time.monotonic() > deadline:
+                sys.exit(f"{endpoint} does not answer: {running.seen}")
             time.sleep(0.05)
         yield running
     finally:
@@ -203,7 +206,10 @@ def kills(deployer: ModelDeployer, requests: int, protocol: str = "rest") -> Non
         while load.answered < requests or not times:
             pids = [each.pid for each in deployer.status(NAME).replicas]
             victim = max(map(psutil.Process, pids), key=connections_of)
-            victim.suspend()  # it takes no connection while they are counted
+            if protocol == "rest":
+                # It takes no connection while they are counted. Clients of gRPC come
+                # by a new one all the time, and would queue at who answers nobody.
+                victim.suspend()
             held += connections_of(victim)
             started = time.monotonic()
             victim.kill()

@@ -163,9 +163,9 @@ class _Piece:
 
     def __init__(self, entries: Sequence[Logged]) -> None:
         self.entries = sorted(entries, key=lambda entry: entry.first)
-        self.inputs, self.prediction = entries[0].batch
-        columns = self.inputs if isinstance(self.inputs, dict) else {"": self.inputs}
-        whole = len(next(iter(columns.values())))
+        inputs, self.prediction = entries[0].batch
+        self.columns = inputs if isinstance(inputs, dict) else {"": inputs}
+        whole = len(next(iter(self.columns.values())))
         is_whole = sum(entry.rows for entry in entries) == whole
         self._rows = None if is_whole else self._places()
 
@@ -200,26 +200,29 @@ def _inputs(pieces: Sequence[_Piece], served: ServedModel) -> dict[str, pa.Array
     columns = served.signature.columns
     if columns is None:
         single = served.signature.single
-        merged = np.concatenate([piece.of(piece.inputs) for piece in pieces])
+        merged = np.concatenate([piece.of(piece.columns[""]) for piece in pieces])
         return {single.name: _array(merged, single.kind)}
     kinds = {column.name: column.kind for column in columns}
     return {
         name: _array(
-            np.concatenate([piece.of(piece.inputs[name]) for piece in pieces]),
+            np.concatenate([piece.of(piece.columns[name]) for piece in pieces]),
             kinds.get(name, "any"),
         )
-        for name in pieces[0].inputs
+        for name in pieces[0].columns
     }
 
 
 def _answers(pieces: Sequence[_Piece]) -> dict[str, pa.Array]:
-    values = np.concatenate([piece.of(piece.prediction.values) for piece in pieces])
+    given = [piece.prediction for piece in pieces]
+    chosen = list(zip(pieces, given, strict=True))
+    values = np.concatenate([piece.of(each.values) for piece, each in chosen])
     if values.ndim > 1 and values.shape[1:] == (1,) * (values.ndim - 1):
         values = values.reshape(-1)
     ours = {"prediction": _array(values, "any")}
-    if pieces[0].prediction.scores is not None:
-        merged = np.concatenate([piece.of(piece.prediction.scores) for piece in pieces])
-        labels = pieces[0].prediction.classes or tuple(range(merged.shape[1]))
+    scores = [piece.of(p.scores) for piece, p in chosen if p.scores is not None]
+    if scores:
+        merged = np.concatenate(scores)
+        labels = given[0].classes or tuple(range(merged.shape[1]))
         for place, label in enumerate(labels):
             ours[f"probability_{label}"] = pa.array(merged[:, place])
     return ours
@@ -265,8 +268,10 @@ def _array(values: NDArray[Any], kind: str) -> pa.Array:
 
 def _text(value: Any) -> str | None:
     """What is neither of one type nor can be told as such; JSON's texts may be no UTF-8."""
-    if value is None or isinstance(value, bytes):
-        return value and value.decode("utf-8", "backslashreplace")
+    if value is None:
+        return None
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "backslashreplace")
     return str(value).encode("utf-8", "backslashreplace").decode()
 
 

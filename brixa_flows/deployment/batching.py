@@ -138,7 +138,7 @@ class BatchQueue:
         try:
             inputs = _merge([waiting.inputs for waiting in batch])
             merged = Batch(inputs, self._predict(inputs))
-            return _split(merged, [waiting.rows for waiting in batch])
+            return list(_split(merged, [waiting.rows for waiting in batch]))
         except Exception:  # noqa: B902 - one of them is to blame: ask each alone
             return [self._one(waiting) for waiting in batch]
 

@@ -81,7 +81,10 @@ class InferenceService(grpc.GenericRpcHandler):  # type: ignore[misc]
             return handler
         shown = dict(handler_call_details.invocation_metadata or ())
         sentence = access.refusal(shown.get("authorization"))
-        return handler if sentence is None else _shut(sentence)
+        if sentence is None:
+            return handler
+        self._switch.main.running.note_refusal()
+        return _shut(sentence)
 
     async def _server_live(self, _: bytes) -> Any:
         return MESSAGES["ServerLiveResponse"](live=True)

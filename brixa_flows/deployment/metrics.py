@@ -34,7 +34,9 @@ _ROWS = len(CODES)
 _SECONDS = _ROWS + 1
 _BUCKETS = _SECONDS + 1
 _WIDTH = 32
-assert _BUCKETS + len(BUCKETS_SECONDS) + 1 <= _WIDTH
+# At the end, so that replicas of a newer release count where an older supervisor reads.
+_REFUSED = _WIDTH - 1
+assert _BUCKETS + len(BUCKETS_SECONDS) + 1 <= _REFUSED
 
 
 class MetricsFile:
@@ -68,6 +70,10 @@ class MetricsFile:
         mine[_ROWS] += rows
         mine[_SECONDS] += seconds
         mine[_BUCKETS + bisect_left(BUCKETS_SECONDS, seconds)] += 1
+
+    def refuse(self, slot: int) -> None:
+        """Count one request of somebody without a key; nothing was measured."""
+        self._all[slot, _REFUSED] += 1
 
     def totals(self) -> NDArray[np.float64]:
         """Sums over all replicas, of shape (32,); see the functions below."""
@@ -145,10 +151,10 @@ def prometheus_text(
         "# HELP brixa_model_info The model that is served.",
         "# TYPE brixa_model_info gauge",
         f"brixa_model_info{info} 1",
-        "# HELP brixa_requests_total Requests to predict by HTTP status.",
+        "# HELP brixa_requests_total Requests to predict by HTTP status, and any 401.",
         "# TYPE brixa_requests_total counter",
     ]
-    for place, code in enumerate(CODES):
+    for place, code in (*enumerate(CODES), (_REFUSED, 401)):
         labels = _labels({**common, "code": str(code)})
         lines.append(f"brixa_requests_total{labels} {int(totals[place])}")
     lines += [

@@ -137,6 +137,10 @@ class RunningModel:
             told = "%s answered %d for %d rows in %.1f ms"
             logger.debug(told, version, status, rows, 1000 * seconds)
 
+    def note_refusal(self) -> None:
+        """Count a request of somebody without a key."""
+        self.metrics.refuse(self._slot)
+
     def note_failure(self) -> tuple[str, str]:
         """Log the exception that is handled right now.
 

@@ -106,6 +106,7 @@ class Switch:
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
         elif (refused := self._refusal(scope)) is not None:
+            self.main.running.note_refusal()
             await self.main.reply(refused, send)
         elif self.canary is None or scope["type"] != "http":
             await self.main(scope, receive, send)

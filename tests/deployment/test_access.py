@@ -70,9 +70,20 @@ def status_of(deployer, path="/predict", key=None, header=None) -> httpx.Respons
     )
 
 
+def refusals(deployer, key: str) -> int:
+    """How many requests without a key the deployment counted."""
+    told = status_of(deployer, "/metrics", key=key).text
+    start = f'brixa_requests_total{{deployment="{NAME}",code="401"}} '
+    [line] = [each for each in told.splitlines() if each.startswith(start)]
+    return int(line.removeprefix(start))
+
+
 def test_only_who_shows_a_key_is_answered_and_probes_are_without(
     guarded, deployer, key
 ):
+    asked, refused_before = deployer.status(NAME).requests_total, refusals(
+        deployer, key
+    )
     assert status_of(deployer, key=key).json()["predictions"] == [1.0]
     for path in ("/predict", "/metrics", "/v2", "/docs", "/v2/models/secret-numbers"):
         refused = status_of(deployer, path)
@@ -85,6 +96,8 @@ def test_only_who_shows_a_key_is_answered_and_probes_are_without(
     assert status_of(deployer, header=f"Basic {key}").status_code == 401
     for path in ("/v2/health/live", "/v2/health/ready"):
         assert status_of(deployer, path).status_code == 200
+    assert refusals(deployer, key) == refused_before + 7
+    assert deployer.status(NAME).requests_total == asked + 1
 
 
 def test_keys_come_and_go_with_no_restart(guarded, deployer, key):

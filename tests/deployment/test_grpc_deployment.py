@@ -190,6 +190,8 @@ def test_grpc_alone_is_asked_by_our_client_with_a_key_over_tls(
         pages = ssl.create_default_context(cafile=files["certificate"])
         with httpx.Client(base_url=status.endpoint, verify=pages) as http:
             assert http.get("/v2/health/ready").json() == {"ready": True}
+            shown = {"authorization": f"Bearer {key}"}
+            assert 'code="401"} 2' in http.get("/metrics", headers=shown).text
             refused = http.post("/predict", json={})
         assert refused.status_code == 404 and "over gRPC" in refused.json()["error"]
         with pytest.raises(DeploymentError, match="does not answer|UNAVAILABLE"):
