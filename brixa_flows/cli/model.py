@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -16,6 +15,7 @@ from brixa_flows.cli.workspace import (
     print_folded,
     print_table,
 )
+from brixa_flows.errors import DamagedArtifactError
 from brixa_flows.refs import ModelRef
 from brixa_flows.registry.facts.metadata import ModelMetadata, Stage
 from brixa_flows.registry.writing.registering import Bump
@@ -46,12 +46,15 @@ def list_command(
 ) -> None:
     """List the models, or the versions of the model NAME."""
     registry = workspace.registry
-    found: Sequence[ModelMetadata] = [
-        version
-        for each in (registry.list_models() if name is None else [name])
-        for version in registry.list_versions(each, constraint=constraint, stage=stage)
-    ]
-    found = workspace.answered(found)
+    listed: list[ModelMetadata] = []
+    for each in registry.list_models() if name is None else [name]:
+        try:
+            listed += registry.list_versions(each, constraint=constraint, stage=stage)
+        except DamagedArtifactError as err:
+            if name is not None:
+                raise
+            click.echo(f"set aside: {err}", err=True)
+    found = workspace.answered(listed)
     if not found:
         asked = name or constraint or stage
         workspace.say_none("versions like that" if asked else "models")

@@ -202,17 +202,26 @@ class SerializationError(BrixaError, TypeError):
 class DamagedArtifactError(BrixaError, ValueError):
     """Stored bytes that are not the ones that were saved."""
 
-    def __init__(self, where: str, file: str, reason: str, remedy: str = "") -> None:
+    def __init__(
+        self,
+        where: str,
+        file: str,
+        reason: str,
+        remedy: str = "",
+        *,
+        kind: str = "file",
+    ) -> None:
         remedy = remedy or (
             "nothing of the version is loaded. Restore the file from a backup, or use "
             "another version"
         )
         super().__init__(
-            f"{where}: the file {file!r} {reason}; {remedy}",
+            f"{where}: the {kind} {file!r} {reason}; {remedy}",
             where=where,
             file=file,
             reason=reason,
             remedy=remedy,
+            kind=kind,
         )
 
 

@@ -157,6 +157,9 @@ class QuickLooks(Protocol):
 
         The very same tuple is returned for as long as no name came or went, as far as
         the node can tell; so who is given another one looks for what is new.
+
+        Raises:
+            StorageError: If something is there that is no directory.
         """
         ...
 

@@ -75,6 +75,9 @@ class KnownNames:
         """Names of the objects right in a directory, sorted; of none if it is missing.
 
         The very same tuple is returned until a name comes or goes.
+
+        Raises:
+            NotADirectoryError: If something else is there.
         """
         try:
             with self._tree.directory(directory) as parent:
@@ -85,7 +88,7 @@ class KnownNames:
                 settled = is_settled(mark.mtime_ns, mark.ctime_ns)
                 settled = settled and self._disks.has(mark.device, parent)
                 names = _read(directory, parent, known.names)
-        except (FileNotFoundError, NotADirectoryError):
+        except FileNotFoundError:
             self._known.drop(directory)
             return ()
         self._remember(directory, _Known(mark if settled else None, names))

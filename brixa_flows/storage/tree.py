@@ -155,7 +155,7 @@ class Tree:
         return sorted(found, key=lambda one: one.name + "/" * one.is_directory)
 
     def holds_object(self, key: str) -> bool:
-        """Whether there is an object somewhere below a directory."""
+        """Whether there is, or may be, an object somewhere below a directory."""
         below: list[str] = []
         try:
             with self.directory(key) as parent, os.scandir(parent) as entries:
@@ -168,6 +168,8 @@ class Tree:
                         below.append(f"{key}/{each.name}")
         except (FileNotFoundError, NotADirectoryError):
             return False
+        except PermissionError:  # nobody can say that there is none
+            return True
         return any(map(self.holds_object, below))
 
 

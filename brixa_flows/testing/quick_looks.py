@@ -23,6 +23,7 @@ from typing import Protocol
 
 import pytest
 
+from brixa_flows.errors import StorageError
 from brixa_flows.storage.base import QuickLooks, StorageNode
 
 __all__ = ["QuickLooksContract", "QuickNode"]
@@ -63,6 +64,8 @@ class QuickLooksContract:
             node.create(key, b"")
         assert node.names("a") == ("1", "2")
         assert node.names("") == ("c",)
+        with pytest.raises(StorageError):
+            node.names("c")
 
     def test_the_tuple_is_the_same_until_a_name_comes_or_goes(
         self, node: QuickNode, other: QuickNode, settle: Callable[[], None]

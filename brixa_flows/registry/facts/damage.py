@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import logging
 
-from brixa_flows.errors import DamagedArtifactError
+from brixa_flows.errors import DamagedArtifactError, StorageError, UnsafeKeyError
 from brixa_flows.recent import Recent
+from brixa_flows.registry.facts.numbered_records import KINDS
 
-__all__ = ["LINK", "damaged_record", "kind_of", "warn_once"]
+__all__ = [
+    "LINK",
+    "NO_FOLDER",
+    "damaged_folder",
+    "damaged_record",
+    "kind_of",
+    "warn_once",
+]
 
 LINK = "is, or lies behind, a symbolic link, which is never followed"
+NO_FOLDER = "is a {}, where a folder belongs"
 _LOG = logging.getLogger(__name__)
 _WARNED: Recent[tuple[str, str], bool] = Recent(10_000)
 _RESTORE = "Restore the file from a backup"
@@ -50,6 +59,20 @@ _MEANING = {
     "adoptions": "it says which version a logged model became, so that one is not "
     f"adopted again. {_RESTORE}, or remove it and adopt the model again",
 }
+_RESTORE_FOLDER = "Put the folder itself there, with what was in it (what a link leads to, or a backup)"
+_UNKNOWN = (
+    "without it nobody knows what is right of the model, so nothing of it is looked up, "
+    f"loaded or changed. {_RESTORE_FOLDER}"
+)
+_FOLDER_MEANING = {
+    "saves": "nobody can save a version of the model. Remove it",
+    "adoptions": "no logged model becomes a version of the model once. "
+    f"{_RESTORE_FOLDER}, or remove it",
+}
+_OF_RECORDS = (
+    "what is in it of the model's versions is told without it, none is added, and no "
+    f"number is given. {_RESTORE_FOLDER}, or remove it"
+)
 
 
 def kind_of(key: str) -> str:
@@ -83,6 +106,31 @@ def damaged_record(key: str, reason: str, remedy: str = "") -> DamagedArtifactEr
         return DamagedArtifactError(name, key, reason, remedy)
     remedy = remedy.replace("NAME@VERSION", f"{name}@{version}")
     return DamagedArtifactError(f"{name} {version}", key, reason, remedy)
+
+
+def damaged_folder(key: str, reason: str) -> DamagedArtifactError:
+    """The error of a folder of records that can't be listed.
+
+    Args:
+        key: Of the folder: a model's, its journal, or one in it.
+        reason: What is wrong with it.
+    """
+    before, found, inner = f"{key}/".partition(f"/{_JOURNAL}/")
+    kind = inner.partition("/")[0]
+    meaning = _FOLDER_MEANING.get(kind, _OF_RECORDS if kind in KINDS else _UNKNOWN)
+    name = before.rstrip("/").rpartition("/")[2]
+    return DamagedArtifactError(name, key, reason, meaning, kind="folder")
+
+
+def why_unreadable(err: StorageError) -> str | None:
+    """What keeps a file or folder from being read for good; ``None`` if nothing does.
+
+    A storage that is out of reach, say, damages nothing.
+    """
+    if isinstance(err, UnsafeKeyError):
+        return LINK
+    refused = err.facts.get("errno_name") in ("EACCES", "EPERM")
+    return "can't be read by this user" if refused else None
 
 
 def warn_once(place: str, said: str) -> None:

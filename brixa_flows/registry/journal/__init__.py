@@ -6,6 +6,7 @@
     changes     numbered stage changes             numbered   numbered records of a version
     numbers     which versions have an entry       leases     one save at a time
     sealed      our files in a version's folder    stored     read, checked and remembered
-    measuring   metrics by dataset                 trust_records   who vouched, when and why
+    listings    what lies in a folder              measuring  metrics by dataset
+    trust_records   who vouched, when and why
     signatures  who signed files                   vouching   which trusted keys speak for them
 """

@@ -16,7 +16,7 @@ from brixa_flows.registry.facts.damage import damaged_record, warn_once
 from brixa_flows.registry.facts.records import Change, LostChange
 from brixa_flows.registry.facts.stages import Lifecycle, advance
 from brixa_flows.registry.journal.layout import Layout
-from brixa_flows.registry.journal.numbers import Listings
+from brixa_flows.registry.journal.listings import Listings
 
 __all__ = ["StageChanges", "number_of"]
 

@@ -37,7 +37,7 @@ from brixa_flows.registry.facts.stages import Lifecycle
 from brixa_flows.registry.journal.changes import StageChanges
 from brixa_flows.registry.journal.layout import Layout
 from brixa_flows.registry.journal.numbered import NumberedRecords
-from brixa_flows.registry.journal.numbers import Listings, NumberLists, Numbers
+from brixa_flows.registry.journal.numbers import NumberLists, Numbers
 from brixa_flows.registry.journal.traces import Traces
 from brixa_flows.storage.base import StorageNode
 from brixa_flows.versioning import ModelVersion
@@ -62,7 +62,6 @@ class Journal(NumberedRecords):
 
     def __init__(self, storage: StorageNode, layout: Layout) -> None:
         super().__init__(storage, layout)
-        self.listings = Listings(storage)
         self._numbers = NumberLists(self.listings, layout)
         self._changes = StageChanges(
             self.listings, layout, self.read_change, self.place, self._surely_shown
@@ -296,7 +295,7 @@ class Journal(NumberedRecords):
         """
         try:
             shown, _ = self._read_shown(name)
-        except (ObjectNotFoundError, UnsafeKeyError, DamagedArtifactError):
+        except (ObjectNotFoundError, DamagedArtifactError):
             return None
         return shown.number
 
@@ -333,7 +332,7 @@ class Journal(NumberedRecords):
         try:
             shown, _ = self._read_shown(name)
             number = shown.number if shown.number == shown.again else 0
-        except (ObjectNotFoundError, UnsafeKeyError, DamagedArtifactError):
+        except (ObjectNotFoundError, DamagedArtifactError):
             number = 0
         if mark is not None:
             self._shown.put(name, (mark, number))
@@ -342,18 +341,25 @@ class Journal(NumberedRecords):
     def damaged_records(self, name: str) -> list[DamagedArtifactError]:
         """What is wrong with the numbered records of a model, and its marker."""
         found = [*super().damaged_records(name), *self._numbers.foreign(name)]
+        for kind in ("saves", "adoptions"):
+            try:
+                self.listings.names(self._layout.entries_prefix(name, kind))
+            except DamagedArtifactError as err:
+                found.append(err)
         try:
             self._read_shown(name)
-        except (ObjectNotFoundError, UnsafeKeyError):
+        except ObjectNotFoundError:
             pass
         except DamagedArtifactError as err:
-            found.append(err)
+            if err.facts["reason"] != LINK:  # one is told of where it is in the way
+                found.append(err)
         return found
 
     def _read_shown(self, name: str) -> tuple[Shown, str]:
         """What the marker says, and its etag; raises where it says nothing."""
         key = self._layout.projected_key(name)
-        data, etag = self._storage.read(key)
+        with self._readable(key):
+            data, etag = self._storage.read(key)
         return parse_record(key, data, Shown), etag
 
     def _key(self, kind: str, name: str, version: ModelVersion) -> str:
@@ -361,11 +367,10 @@ class Journal(NumberedRecords):
 
     def _read(self, key: str, kind: type[_Entry]) -> _Entry | None:
         try:
-            data, _ = self._storage.read(key)
+            with self._readable(key):
+                data, _ = self._storage.read(key)
         except ObjectNotFoundError:
             return None
-        except UnsafeKeyError as err:
-            raise damaged_record(key, LINK) from err
         return parse_record(key, data, kind)
 
     def _must_read(self, key: str, kind: type[_Entry]) -> _Entry:

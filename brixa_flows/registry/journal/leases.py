@@ -26,10 +26,13 @@ from brixa_flows.errors import (
     ObjectNotFoundError,
     StaleWriteError,
     StorageError,
+    UnsafeKeyError,
     VersionExistsError,
 )
+from brixa_flows.registry.facts.damage import LINK, damaged_record
 from brixa_flows.registry.facts.records import Lease, new_id, now, parse_record
 from brixa_flows.registry.journal.layout import Layout
+from brixa_flows.registry.journal.listings import Listings
 from brixa_flows.storage.base import StorageNode
 from brixa_flows.versioning import ModelVersion
 
@@ -124,6 +127,7 @@ class Leases:
     def __init__(self, storage: StorageNode, layout: Layout) -> None:
         self._storage = storage
         self._layout = layout
+        self._listings = Listings(storage)
 
     @contextmanager
     def hold(self, name: str, version: ModelVersion) -> Iterator[HeldLease]:
@@ -147,11 +151,9 @@ class Leases:
     def dead(self, name: str) -> list[tuple[ModelVersion, Lease | None]]:
         """Leases of a model that nobody holds any more; ``None`` for a damaged one."""
         found = []
-        prefix = self._layout.entries_prefix(name, "saves")
-        for stored in self._storage.list(prefix, recursive=False):
-            stem = stored.key.rpartition("/")[2].removesuffix(".json")
+        for file in self._listings.names(self._layout.entries_prefix(name, "saves")):
             with suppress(InvalidVersionError):
-                version = ModelVersion.parse(stem)
+                version = ModelVersion.parse(file.removesuffix(".json"))
                 lease, etag = self._read(name, version)
                 if etag is not None and (lease is None or not _is_alive(lease)):
                     found.append((version, lease))
@@ -194,6 +196,8 @@ class Leases:
             data, etag = self._storage.read(self._key(name, version))
         except ObjectNotFoundError:
             return None, None
+        except UnsafeKeyError as err:
+            raise damaged_record(self._key(name, version), LINK) from err
         try:
             return parse_record(self._key(name, version), data, Lease), etag
         except DamagedArtifactError:  # a power cut took a part of it, and its process

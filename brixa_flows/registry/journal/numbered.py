@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
@@ -10,10 +12,18 @@ from brixa_flows.errors import (
     DamagedArtifactError,
     InvalidMetadataError,
     ObjectExistsError,
+    ObjectNotFoundError,
     StorageError,
     some_of,
 )
-from brixa_flows.registry.facts.damage import damaged_record, kind_of, warn_once
+from brixa_flows.registry.facts.damage import (
+    NO_FOLDER,
+    damaged_folder,
+    damaged_record,
+    kind_of,
+    warn_once,
+    why_unreadable,
+)
 from brixa_flows.registry.facts.numbered_records import KINDS
 from brixa_flows.registry.facts.records import (
     new_id,
@@ -25,6 +35,7 @@ from brixa_flows.registry.facts.records import (
 )
 from brixa_flows.registry.journal.changes import number_of
 from brixa_flows.registry.journal.layout import Layout
+from brixa_flows.registry.journal.listings import FOLDER, Listings
 from brixa_flows.storage.base import StorageNode
 from brixa_flows.versioning import ModelVersion
 
@@ -42,12 +53,14 @@ class NumberedRecords:
 
     Attributes:
         place: Address of the storage.
+        listings: Of the storage.
     """
 
     def __init__(self, storage: StorageNode, layout: Layout) -> None:
         self._storage = storage
         self._layout = layout
         self.place = storage.uri
+        self.listings = Listings(storage)
 
     def add_record(
         self,
@@ -80,7 +93,7 @@ class NumberedRecords:
         prefix = self._layout.records_prefix(name, kind, version)
         when, event_id = (at or now()).isoformat(), new_id()
         for _ in range(_ATTEMPTS):
-            there = self._storage.list(prefix, recursive=False)
+            there = self.listings.objects(prefix)
             number = 1 + max((number_of(each.key) for each in there), default=0)
             record = {"number": number, "at": when, "event_id": event_id, **payload}
             data = summed(json.dumps(record, indent=2, allow_nan=False))
@@ -97,7 +110,8 @@ class NumberedRecords:
         Raises:
             DamagedArtifactError: If it is none of its kind; names what is wrong.
         """
-        data = self._storage.read(key)[0]
+        with self._readable(key):
+            data = self._storage.read(key)[0]
         entry = parse_record(key, data, KINDS[kind_of(key)])
         if entry.number != number_of(key):
             reason = f"belongs to number {entry.number}"
@@ -119,25 +133,70 @@ class NumberedRecords:
 
         One that can't be read is passed over, with a warning in the log.
         """
-        prefix = self._layout.records_prefix(name, kind, version)
         found = []
-        for stored in self._storage.list(prefix, recursive=False):
+        for key in self._keys_of(self._layout.records_prefix(name, kind, version)):
             try:
-                record = self.read_record(stored.key)
+                record = self.read_record(key)
             except DamagedArtifactError as err:
                 warn_once(self.place, f"set aside: {err}")
                 continue
             found.append(record)
         return found
 
+    def _keys_of(self, prefix: str) -> list[str]:
+        """Keys of records; none of a folder that can't be listed, with a warning."""
+        try:
+            return [stored.key for stored in self.listings.objects(prefix)]
+        except DamagedArtifactError as err:
+            warn_once(self.place, f"set aside: {err}")
+            return []
+
     def damaged_records(self, name: str) -> list[DamagedArtifactError]:
         """What is wrong with the numbered records of a model."""
-        found = []
+        found: list[DamagedArtifactError] = []
         for kind in KINDS:
             prefix = self._layout.entries_prefix(name, kind)
-            for stored in self._storage.list(prefix):
+            try:
+                stored = self.listings.objects(prefix, recursive=True)
+            except DamagedArtifactError as err:
+                found += self._shut_in(prefix) or [err]
+                continue
+            for each in stored:
                 try:
-                    self.read_record(stored.key)
+                    self.read_record(each.key)
                 except DamagedArtifactError as err:
                     found.append(err)
+            found += [
+                damaged_folder(f"{prefix}/{version}", NO_FOLDER.format(what))
+                for version, what in self.listings.others(prefix).items()
+                if what != FOLDER and not version.endswith(".json")
+            ]
         return found
+
+    def _shut_in(self, prefix: str) -> list[DamagedArtifactError]:
+        """Folders in a folder that can't be listed; none if it can't be itself."""
+        found = []
+        try:
+            inner = self.listings.others(prefix)
+        except DamagedArtifactError:
+            return []
+        for version in inner:
+            try:
+                self.listings.names(f"{prefix}/{version}")
+            except DamagedArtifactError as err:
+                found.append(err)
+        return found
+
+    @contextmanager
+    def _readable(self, key: str) -> Iterator[None]:
+        """While a record is read: what keeps it from that for good is told as damage."""
+        try:
+            yield
+        except ObjectNotFoundError:
+            raise
+        except StorageError as err:
+            reason = why_unreadable(err)
+            if reason is None:
+                raise
+            self.listings.names(key.rpartition("/")[0])  # it may be the whole folder
+            raise damaged_record(key, reason) from err

@@ -16,10 +16,10 @@ from brixa_flows.errors import DamagedArtifactError, InvalidVersionError
 from brixa_flows.recent import Recent
 from brixa_flows.registry.facts.damage import damaged_record, warn_once
 from brixa_flows.registry.journal.layout import Layout
-from brixa_flows.storage.base import QuickLooks, StorageNode
+from brixa_flows.registry.journal.listings import Listings
 from brixa_flows.versioning import ModelVersion
 
-__all__ = ["Listings", "NumberLists", "Numbers", "parsed_version"]
+__all__ = ["NumberLists", "Numbers", "parsed_version"]
 
 _FOREIGN = (
     "was not written by the registry, which leaves build metadata out of names of files, "
@@ -27,29 +27,6 @@ _FOREIGN = (
 )
 _PARSED_AT_MOST = 100_000
 _KEPT_AT_MOST = 1_000_000
-
-
-class Listings:
-    """Names of the objects in directories.
-
-    Args:
-        storage: Where they are.
-    """
-
-    def __init__(self, storage: StorageNode) -> None:
-        self._storage = storage
-        self._quick = storage if isinstance(storage, QuickLooks) else None
-
-    def names(self, prefix: str) -> tuple[str, ...]:
-        """Sorted; the very same tuple only if nothing came or went."""
-        if self._quick is not None:
-            return self._quick.names(prefix)
-        listed = self._storage.list(prefix, recursive=False)
-        return tuple(stored.key.rpartition("/")[2] for stored in listed)
-
-    def mark(self, keys: tuple[str, ...]) -> bytes | None:
-        """Stays the same until one of the objects changes; ``None`` if unknown."""
-        return None if self._quick is None else self._quick.mark(keys)
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,10 @@ from pydantic import ValidationError
 from brixa_flows.errors import (
     DamagedArtifactError,
     ObjectNotFoundError,
-    UnsafeKeyError,
+    StorageError,
     some_of,
 )
-from brixa_flows.registry.facts.damage import LINK, damaged_record
+from brixa_flows.registry.facts.damage import damaged_record, why_unreadable
 from brixa_flows.registry.facts.metadata import Lineage
 from brixa_flows.registry.facts.records import (
     Claim,
@@ -137,10 +137,18 @@ class SealedFiles:
             DamagedArtifactError: If not; names the first one.
         """
         prefix = self._prefix(claim)
-        found = {
-            stored.key.removeprefix(f"{prefix}/"): stored.size_bytes
-            for stored in self._storage.list(prefix)
-        }
+        try:
+            found = {
+                stored.key.removeprefix(f"{prefix}/"): stored.size_bytes
+                for stored in self._storage.list(prefix)
+            }
+        except StorageError as err:
+            reason = why_unreadable(err)
+            if reason is None:
+                raise
+            raise self._damaged(
+                claim, MANIFEST_NAME, f"or a file beside it {reason}"
+            ) from err
         for file, record in sorted(listed.files.items()):
             size, actual = record["size_bytes"], found.get(file)
             if actual is None:
@@ -186,8 +194,11 @@ class SealedFiles:
             return self._storage.read(key)[0]
         except ObjectNotFoundError as err:
             raise self._damaged(claim, file, "is missing") from err
-        except UnsafeKeyError as err:
-            raise self._damaged(claim, file, LINK) from err
+        except StorageError as err:
+            reason = why_unreadable(err)
+            if reason is None:
+                raise
+            raise self._damaged(claim, file, reason) from err
 
 
 def _sha256(data: bytes) -> str:

@@ -9,11 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
-from brixa_flows.errors import InvalidVersionError, UnsafeKeyError
+from brixa_flows.errors import (
+    DamagedArtifactError,
+    InvalidVersionError,
+    UnsafeKeyError,
+)
 from brixa_flows.registry.facts.numbered_records import KINDS
 from brixa_flows.registry.facts.stages import Lifecycle
 from brixa_flows.registry.journal.layout import Layout
-from brixa_flows.registry.journal.numbers import Listings, parsed_version
+from brixa_flows.registry.journal.listings import Listings
+from brixa_flows.registry.journal.numbers import parsed_version
 from brixa_flows.storage.base import StorageNode
 from brixa_flows.versioning import ModelVersion
 
@@ -55,9 +60,8 @@ class Traces:
             layout.entry_key(name, "quarantine", version),
         )
         return any(map(self._is_there, keys)) or any(
-            next(iter(self._storage.list(prefix, recursive=False)), None) is not None
+            self._listings.holds_object(layout.records_prefix(name, kind, version))
             for kind in KINDS
-            for prefix in [layout.records_prefix(name, kind, version)]
         )
 
     def all(self, name: str, lifecycle: Lifecycle) -> set[ModelVersion]:
@@ -70,8 +74,9 @@ class Traces:
         found = _named(lifecycle)
         found |= _versions(self._files(name))
         for kind in KINDS:
-            prefix = self._layout.entries_prefix(name, kind)
-            found |= _versions(self._storage.list_directories(prefix))
+            with suppress(DamagedArtifactError):  # told with the damaged records
+                prefix = self._layout.entries_prefix(name, kind)
+                found |= _versions(self._listings.folders(prefix))
         return found
 
     def _files(self, name: str) -> Iterator[str]:
@@ -86,6 +91,7 @@ class Traces:
         try:
             return self._storage.stat(key) is not None
         except UnsafeKeyError:
+            self._listings.names(key.rpartition("/")[0])  # it may be the whole folder
             return True
 
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from brixa_flows.errors import BrixaError
-from brixa_flows.registry.facts.damage import damaged_record
+from brixa_flows.errors import BrixaError, DamagedArtifactError
+from brixa_flows.registry.facts.damage import damaged_record, warn_once
 from brixa_flows.registry.facts.records import Change
 from brixa_flows.registry.facts.stages import SINGLE_HOLDER
 from brixa_flows.registry.reading.adoptions import Adoptions
@@ -129,7 +129,12 @@ class JournalFeed:
         return self._backends.storage.stat(f"{prefix}/{MANIFEST_NAME}") is not None
 
     def _listed(self, name: str) -> Iterator[StoredObject]:
-        return self._backends.storage.list(self._backends.layout.journal_prefix(name))
+        """Every entry; none of a journal that can't be listed, with a warning."""
+        prefix = self._backends.layout.journal_prefix(name)
+        try:
+            yield from self._backends.journal.listings.objects(prefix, recursive=True)
+        except DamagedArtifactError as err:
+            warn_once(self._backends.storage.uri, f"set aside: {err}")
 
     def _kind(self, name: str, key: str) -> str:
         """Kind of an entry by its key; empty for what lies right in the journal."""

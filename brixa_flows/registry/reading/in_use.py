@@ -17,7 +17,9 @@ from brixa_flows.errors import (
     VersionNotFoundError,
     some_of,
 )
+from brixa_flows.registry.facts.damage import NO_FOLDER, damaged_folder
 from brixa_flows.registry.facts.resolving import resolve
+from brixa_flows.registry.journal.listings import FOLDER
 from brixa_flows.registry.reading.backends import Backends
 from brixa_flows.registry.reading.dependencies import models_needed
 from brixa_flows.registry.reading.reader import Reader, Standing
@@ -53,7 +55,7 @@ def deployed(backends: Backends) -> dict[tuple[str, str], list[Use]]:
     """
     found: dict[tuple[str, str], list[Use]] = {}
     prefix = backends.layout.deployments_prefix
-    for name in backends.storage.list_directories(prefix):
+    for name in _names(backends, prefix):
         for file in _FILES:
             content = _read(backends, f"{prefix}/{name}/{file}")
             for spec, serves in _named(content, _is_up(content)):
@@ -114,6 +116,27 @@ def refuse_if_needed(
         )
 
 
+def _names(backends: Backends, prefix: str) -> list[str]:
+    """Of all deployments; none may hide behind what can't be listed."""
+    listings = backends.journal.listings
+    try:
+        found = dict.fromkeys(listings.names(prefix), "file")
+        for name, what in {**found, **listings.others(prefix)}.items():
+            if what != FOLDER:
+                raise damaged_folder(f"{prefix}/{name}", NO_FOLDER.format(what))
+        return listings.folders(prefix)
+    except DamagedArtifactError as err:
+        key, reason = str(err.facts["file"]), err.facts["reason"]
+        raise DamagedArtifactError(
+            "deployments",
+            key,
+            f"{reason}, so nobody knows which versions are needed",
+            "until then no version is deleted and no garbage removed. Put the folder "
+            "itself there (what a link leads to, or a backup), or remove it",
+            kind="folder",
+        ) from err
+
+
 def _read(backends: Backends, key: str) -> Any:
     try:
         return json.loads(backends.storage.read(key)[0])
@@ -157,17 +180,15 @@ def _needing(
     """Ready versions of other models that only this version satisfies."""
     shut = standing.quarantined | {version}
     without = replace(standing, quarantined=shut)
-    for other in reader.models():
-        for each in (
-            reader.standing(other).listed_ready if other != standing.name else ()
-        ):
+    for other in reader.standings():
+        for each in other.listed_ready if other.name != standing.name else ():
             with suppress(DamagedArtifactError):
-                needed = models_needed(reader.claim(other, each).core.dependencies)
+                needed = models_needed(reader.claim(other.name, each).core.dependencies)
                 constraint = needed.get(standing.name)
                 if constraint is None or not _resolves(standing, constraint):
                     continue
                 if not _resolves(without, constraint):
-                    yield f"{other} {each} ({standing.name}@{constraint})"
+                    yield f"{other.name} {each} ({standing.name}@{constraint})"
 
 
 def _resolves(standing: Standing, constraint: str) -> bool:

@@ -7,7 +7,7 @@ tracking backend once the version is saved, else from ``{version}_meta.json``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -28,6 +28,7 @@ from brixa_flows.registry.facts.metadata import (
 from brixa_flows.registry.facts.records import Claim, Core, Seal
 from brixa_flows.registry.facts.stages import Lifecycle
 from brixa_flows.registry.facts.standing import Standing
+from brixa_flows.registry.journal.listings import SYMBOLIC_LINK
 from brixa_flows.registry.journal.sealed import LINEAGE_NAME
 from brixa_flows.registry.journal.stored import StoredVersion, StoredVersions
 from brixa_flows.registry.reading.backends import Backends
@@ -62,17 +63,32 @@ class Reader:
         self._standings: Recent[str, Standing] = Recent(_STANDINGS_AT_MOST)
 
     def models(self) -> list[str]:
-        """Names of all models, sorted."""
-        backends = self._backends
+        """Names of all models, sorted; those that can't be read, too."""
+        layout, listings = self._backends.layout, self._backends.journal.listings
+        found = set(listings.folders(layout.root))
+        found |= {
+            k for k, v in listings.others(layout.root).items() if v == SYMBOLIC_LINK
+        }
         return [
             name
-            for name in backends.storage.list_directories(backends.layout.root)
-            if backends.layout.is_model_directory(name)
-            and (
-                backends.journal.claimed(name).ascending
-                or backends.journal.lost_claims(name)
-            )
+            for name in sorted(found)
+            if layout.is_model_directory(name) and self._has_versions(name)
         ]
+
+    def _has_versions(self, name: str) -> bool:
+        journal = self._backends.journal
+        try:
+            return bool(journal.claimed(name).ascending or journal.lost_claims(name))
+        except DamagedArtifactError:
+            return True
+
+    def standings(self) -> Iterator[Standing]:
+        """Of all models; one that can't be read is passed over, with a warning."""
+        for name in self.models():
+            try:
+                yield self.standing(name)
+            except DamagedArtifactError as err:
+                warn_once(self._backends.storage.uri, f"set aside: {err}")
 
     def standing(self, name: str, *, thorough: bool = False) -> Standing:
         """Where all versions of a model stand.
@@ -84,6 +100,8 @@ class Reader:
 
         Raises:
             ModelNotFoundError: If no number of it was ever taken.
+            DamagedArtifactError: If a folder of it can't be listed, so that nobody
+                knows.
         """
         journal = self._backends.journal
         claimed = journal.claimed(name).ascending

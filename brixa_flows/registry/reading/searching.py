@@ -104,17 +104,16 @@ class Searcher:
         listed = [each for each in clauses if _told_by_listings(each)]
         others = [each for each in clauses if not _told_by_listings(each)]
         names = [each for each in listed if each.field == _NAME]
-        for name in self._reader.models():
-            if not all(each.holds(name, each.value) for each in names):
+        for standing in self._reader.standings():
+            if not all(each.holds(standing.name, each.value) for each in names):
                 continue
-            standing = self._reader.standing(name)
             versions = [
                 version
                 for version in standing.claimed
                 if _is_shown(standing, version, listed)
                 and all(_stands(standing, version, each) for each in listed)
             ]
-            for known in self._reader.all_metadata(name, versions, standing):
+            for known in self._reader.all_metadata(standing.name, versions, standing):
                 if all(self._holds(known, each) for each in others):
                     yield known
 

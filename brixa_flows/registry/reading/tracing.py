@@ -58,6 +58,7 @@ class Tracer:
 
         Of the other versions' lives only those that come from this one are read.
         """
+        self._reader.standing(name)  # or it can't be read, and nothing is known of it
         root = model_id(name, version)
         versions = {model_id(s.name, k.version): (s, k) for s, k in self._versions()}
         parts = [part for each in versions.values() for part in self._birth(*each)]
@@ -71,9 +72,9 @@ class Tracer:
 
     def _versions(self) -> Iterator[tuple[Standing, ModelMetadata]]:
         """Every version that is not deleted; a damaged one as far as it can be read."""
-        for name in self._reader.models():
-            standing = self._reader.standing(name)
-            for known in self._reader.all_metadata(name, standing.claimed, standing):
+        for standing in self._reader.standings():
+            every = standing.claimed
+            for known in self._reader.all_metadata(standing.name, every, standing):
                 if known.state != "deleted":
                     yield standing, known
 

@@ -9,6 +9,7 @@ from itertools import starmap
 from brixa_flows.errors import (
     DamagedArtifactError,
     MissingExtraError,
+    StorageError,
     TrackingError,
     some_of,
 )
@@ -17,7 +18,7 @@ from brixa_flows.registry.facts.stages import SINGLE_HOLDER, TRANSITIONS, Lifecy
 from brixa_flows.registry.reading.backends import Backends
 from brixa_flows.registry.reading.opening import Opener
 from brixa_flows.registry.reading.reader import Reader, Standing
-from brixa_flows.registry.upkeep.obstacles import in_the_way, told
+from brixa_flows.registry.upkeep.obstacles import in_the_way, strays, told
 from brixa_flows.registry.writing.mirroring import (
     listed,
     lost_of,
@@ -62,22 +63,32 @@ class Checker:
         models = self._reader.models()
         away = self._why_away() if models else None  # nothing is made where nothing is
         for name in models:
-            standing = self._reader.standing(name, thorough=True)
-            found += self._damaged(standing)
-            found += self._without_file(standing)
-            found += self._referenced(standing)
-            found += map(str, self._backends.journal.damaged_records(name))
-            found += self._unfinished(standing)
-            if standing.sealed and away is None:
-                try:
+            try:
+                standing = self._reader.standing(name, thorough=True)
+                found += self._of_storage(standing)
+                if standing.sealed and away is None:
                     found += self._compared(standing)
-                except TrackingError as err:
-                    away = err
+            except TrackingError as err:
+                away = err
+            except (DamagedArtifactError, StorageError) as err:
+                found.append(str(err))
+        found += strays(self._backends)
         found += starmap(told, in_the_way(self._backends, None).items())
         found += self._staging()
         if away is not None:
             found.append(f"what MLflow shows was not compared: {away}")
         return found
+
+    def _of_storage(self, standing: Standing) -> list[str]:
+        """What storage tells of a model, one finding for each thing."""
+        damaged = self._backends.journal.damaged_records(standing.name)
+        return [
+            *self._damaged(standing),
+            *self._without_file(standing),
+            *self._referenced(standing),
+            *map(str, damaged),
+            *self._unfinished(standing),
+        ]
 
     def _damaged(self, standing: Standing) -> list[str]:
         """What of a model can't be read, or is in the way of what should be written."""
@@ -170,8 +181,11 @@ class Checker:
     def _unfinished(self, standing: Standing) -> list[str]:
         """Saves that ended before they were complete."""
         name, backends = standing.name, self._backends
-        dead = dict(backends.leases.dead(name))
-        found = []
+        found: list[str] = []
+        try:
+            dead = dict(backends.leases.dead(name))
+        except DamagedArtifactError:  # told with the damaged records
+            return found
         for version in standing.claimed:
             if standing.state(version) != "registered":
                 continue

@@ -16,6 +16,7 @@ from brixa_flows.errors import (
     InvalidMetadataError,
     InvalidVersionError,
     ModelNotFoundError,
+    StorageError,
     VersionExistsError,
     some_of,
 )
@@ -122,7 +123,7 @@ class Collector:
         for name in self._reader.models():
             try:
                 found += self._model(name)
-            except (DamagedArtifactError, ModelNotFoundError) as err:
+            except (DamagedArtifactError, StorageError, ModelNotFoundError) as err:
                 _LOG.warning("left alone: %s", err)
         return found
 

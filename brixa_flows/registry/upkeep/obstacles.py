@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from brixa_flows.errors import UnsafeKeyError
+from brixa_flows.errors import DamagedArtifactError
 from brixa_flows.registry.facts.damage import damaged_record
 from brixa_flows.registry.facts.numbered_records import KINDS
 from brixa_flows.registry.facts.standing import Standing
+from brixa_flows.registry.journal.listings import FOLDER, SYMBOLIC_LINK
 from brixa_flows.registry.reading.backends import Backends
 
-__all__ = ["in_the_way", "told"]
+__all__ = ["in_the_way", "strays", "told"]
 
 _RECORD = ".json"
 _OF_VERSIONS = ("_meta.json", "_sig.json")
@@ -42,13 +43,32 @@ def _of_model(backends: Backends, name: str) -> dict[str, str]:
     found |= _below(backends, journal, _RECORD)
     for kind, what in _others(backends, journal).items():
         prefix = f"{journal}/{kind}"
-        if what != "folder" or kind.endswith(_RECORD):
+        if what != FOLDER or kind.endswith(_RECORD):
             continue
         found |= _below(backends, prefix, _RECORD)
         for version in _others(backends, prefix) if kind in KINDS else ():
             if not version.endswith(_RECORD):
                 found |= _below(backends, f"{prefix}/{version}", _RECORD)
     return found
+
+
+def strays(backends: Backends) -> list[str]:
+    """A sentence for what lies between the models and is no folder.
+
+    A link with the name of a model is told as that model.
+    """
+    layout, listings = backends.layout, backends.journal.listings
+    found = dict.fromkeys(listings.names(layout.root), "file")
+    found |= listings.others(layout.root)
+    ours = (layout.meta_prefix, layout.deployments_prefix)
+    return [
+        f"{key} is a {what}, where a folder belongs: put the folder itself there (what a "
+        "link leads to, or a backup), or move it elsewhere if it is nothing of yours"
+        for name, what in sorted(found.items())
+        for key in [f"{layout.root}/{name}"]
+        if what != FOLDER
+        and (key in ours or (layout.is_model_directory(name) and what != SYMBOLIC_LINK))
+    ]
 
 
 def told(key: str, what: str) -> str:
@@ -71,12 +91,7 @@ def _below(
 
 def _others(backends: Backends, prefix: str) -> Mapping[str, str]:
     """What is right below and no file; a file system has more of it than other nodes."""
-    storage = backends.storage
     try:
-        others = getattr(storage, "others", None)
-        if others is not None:
-            found: Mapping[str, str] = others(prefix)
-            return found
-        return dict.fromkeys(storage.list_directories(prefix), "folder")
-    except UnsafeKeyError:  # the folder is a link, which is told by all who look there
+        return backends.journal.listings.others(prefix)
+    except DamagedArtifactError:  # told with the damaged records, or instead of all
         return {}

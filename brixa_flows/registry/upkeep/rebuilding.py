@@ -15,6 +15,7 @@ from brixa_flows.errors import (
     DamagedArtifactError,
     ObjectNotFoundError,
     SerializationError,
+    StorageError,
     TrackingError,
     TrackingUnavailableError,
     VersionExistsError,
@@ -60,9 +61,13 @@ class Rebuilder:
     def run(self) -> list[RecoveryAction]:
         """Make everything anew that the backend lacks; see the registry."""
         self._backends.tracking.ping()
-        return [
-            action for name in self._reader.models() for action in self._model(name)
-        ]
+        actions: list[RecoveryAction] = []
+        for name in self._reader.models():
+            try:
+                actions.extend(self._model(name))
+            except (DamagedArtifactError, StorageError) as err:
+                actions.append(_aside(name, err))
+        return actions
 
     def _model(self, name: str) -> Iterator[RecoveryAction]:
         """Show one model; what is damaged is told of and hides nothing else."""

@@ -87,7 +87,12 @@ class Recovery:
         """
         actions: list[RecoveryAction] = []
         for name in self._reader.models():
-            actions.extend(self._model(name))
+            try:
+                actions.extend(self._model(name))
+            except DamagedArtifactError as err:
+                actions.append(_set_aside(name, err))
+            except StorageError as err:
+                actions.append(_left(name, err))
         actions.extend(self._discard_staging())
         key = self._backends.layout.index_key
         try:
@@ -100,11 +105,10 @@ class Recovery:
     @cached_property
     def _forgetful(self) -> str:
         """The sentence about versions that the backend lost, if it lost any."""
-        for name in self._reader.models():
-            standing = self._reader.standing(name)
+        for standing in self._reader.standings():
             lost = lost_of(standing, listed(self._backends, standing))
             if lost:
-                return self._backends.lost(name, lost)
+                return self._backends.lost(standing.name, lost)
         return ""
 
     def _model(self, name: str) -> Iterator[RecoveryAction]:

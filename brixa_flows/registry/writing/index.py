@@ -65,7 +65,7 @@ def rebuild_index(backends: Backends, reader: Reader) -> bool:
     key = backends.layout.index_key
     for _ in range(_ATTEMPTS):
         old, etag = _read(backends, key)
-        models = {name: _entry(_standing(reader, name)) for name in reader.models()}
+        models = {each.name: _entry(each) for each in reader.standings()}
         new = {"protocol": INDEX_PROTOCOL, "models": models}
         if new == old:
             return False

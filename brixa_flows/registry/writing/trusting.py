@@ -109,9 +109,9 @@ class Truster:
     def untrusted(self) -> list[tuple[str, ModelVersion]]:
         """Ready versions that the tracking backend has no digest of."""
         return [
-            (name, version)
-            for name in self._reader.models()
-            for version in untrusted_of(self._backends, self._reader.standing(name))
+            (standing.name, version)
+            for standing in self._reader.standings()
+            for version in untrusted_of(self._backends, standing)
         ]
 
     def records(self) -> list[TrustRecord]:
@@ -119,9 +119,9 @@ class Truster:
         kept = TrustRecords(self._backends.journal, self._backends.keys)
         return [
             record
-            for name in self._reader.models()
-            for version in self._reader.standing(name).claimed
-            for record in kept.of(name, version)
+            for standing in self._reader.standings()
+            for version in standing.claimed
+            for record in kept.of(standing.name, version)
         ]
 
     def _signer(self, word: Word) -> Signer | None:
