@@ -134,6 +134,32 @@ def test_what_the_page_of_the_registry_shows_runs(
     )
 
 
+def test_what_the_page_of_judging_shows_runs(
+    tmp_path: Path,
+    mlflow_template_db: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    meta = tmp_path / "model_storage" / "models" / "_meta"
+    meta.mkdir(parents=True)
+    shutil.copy(mlflow_template_db, meta / "mlflow.db")
+    text = (ROOT / "docs" / "judging.md").read_text()
+    [code] = re.findall(r"```python\n(.*?)```", text, re.S)
+    names: dict[str, Any] = {}
+    with warnings.catch_warnings(action="ignore"):
+        exec(code, names)
+    result, board = names["result"], names["board"]
+    assert [part.value for part in result.slices] == ["large", "small"]
+    assert 0 <= result.metrics["missed"] < 0.3
+    assert [str(each.version) for each in board.results] == [
+        str(names["version"]),
+        "1.0.0",
+    ]
+    assert names["page"].startswith("<!doctype html>")
+    assert "## tumours" in capsys.readouterr().out
+
+
 _SNIPPETS = [
     code
     for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))

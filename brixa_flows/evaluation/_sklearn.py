@@ -5,12 +5,14 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from functools import partial
+from numbers import Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn import metrics as sk
 
+from brixa_flows.errors import EvaluationError
 from brixa_flows.evaluation.calibration import confidence, expected_calibration_error
 from brixa_flows.evaluation.costs import cost_of
 from brixa_flows.evaluation.metric import Metric
@@ -61,14 +63,41 @@ def value_of(metric: Metric, outcomes: Outcomes) -> float:
     Raises:
         EvaluationError: If it is no finite number.
     """
+    if metric.function is not None:
+        return finite(metric, _of_ones_own(metric, outcomes), outcomes.rows)
     return finite(metric, float(_compute(metric, outcomes)), outcomes.rows)
+
+
+def _of_ones_own(metric: Metric, outcomes: Outcomes) -> float:
+    """What a custom metric gives.
+
+    Raises:
+        EvaluationError: If it raises, or gives something else than a number.
+    """
+    assert metric.function is not None
+    try:
+        given: Any = metric.function(*_decoded(metric, outcomes))
+    except Exception as err:
+        raise EvaluationError(
+            f"the function of the metric {metric.name} raised {type(err).__name__} for "
+            f"{outcomes.rows} rows: {err}",
+            metric=metric.name,
+        ) from err
+    if isinstance(given, Real | np.bool_) or (
+        isinstance(given, np.ndarray) and given.ndim == 0 and given.dtype.kind in "fiub"
+    ):
+        return float(given)
+    shape = f" of shape {np.shape(given)}" if hasattr(given, "__len__") else ""
+    raise EvaluationError(
+        f"the function of the metric {metric.name} gave a {type(given).__qualname__}"
+        f"{shape}; it has to give one number",
+        metric=metric.name,
+    )
 
 
 def _compute(metric: Metric, outcomes: Outcomes) -> Any:
     if metric.needs == "run":
         return cost_of(metric.name, outcomes)
-    if metric.function is not None:
-        return metric.function(*_decoded(metric, outcomes))
     if metric.needs == "probability":
         return _from_probabilities(metric, outcomes)
     name, _, average = metric.name.partition("_")

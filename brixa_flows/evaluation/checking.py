@@ -73,7 +73,8 @@ def one_label_a_row(labels: NDArray[Any]) -> NDArray[Any]:
     if missing.any():
         raise EvaluationError(
             f"{int(missing.sum())} of {truth.size} rows have no label (the first is "
-            f"row {int(missing.argmax())}); drop these rows or fill in their labels"
+            f"row {int(missing.argmax())}); drop these rows or fill in their labels "
+            "(in a CSV file a field such as NA or null is missing too)"
         )
     return truth
 

@@ -89,8 +89,12 @@ def check_margin(margin: float) -> None:
     Raises:
         EvaluationError: If it is negative or not finite.
     """
-    if not (math.isfinite(margin) and margin >= 0):
-        raise EvaluationError(f"margin must be 0 or more, not {margin}")
+    if not (
+        isinstance(margin, int | float | np.number)
+        and math.isfinite(margin)
+        and margin >= 0
+    ):
+        raise EvaluationError(f"margin must be 0 or more, not {margin!r}")
 
 
 Difference = tuple[float, float, Interval, float, str]

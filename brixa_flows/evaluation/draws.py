@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from brixa_flows.errors import EvaluationError
 from brixa_flows.evaluation.calibration import calibration_draws
 from brixa_flows.evaluation.confusion import confusion_draws
 from brixa_flows.evaluation.costs import cost_draws
@@ -38,6 +39,7 @@ _Counted: TypeAlias = Callable[[Outcomes, NDArray[Any]], Floats]
 _BOOTSTRAP_DRAWS = 500
 _BOOTSTRAP_ROWS = 5_000
 _LARGEST = 50
+_DRAWS_WITH_A_NUMBER = 0.95
 
 
 def draws_of(
@@ -129,11 +131,26 @@ def _bootstrap_draws(
 def _resampled_values(
     metric: Metric, models: Sequence[Outcomes], value_of: Valuer, counts: NDArray[Any]
 ) -> Floats:
+    """Of the draws that give a number: few may give none (of one class only, say).
+
+    Raises:
+        EvaluationError: If more than a few give none; says the last reason.
+    """
     every = np.arange(counts.shape[1])
-    picks = (np.repeat(every, row) for row in counts)
-    return np.array(
-        [[value_of(metric, m.take(pick)) for m in models] for pick in picks]
-    )
+    found, why = [], ""
+    for row in counts:
+        pick = np.repeat(every, row)
+        try:
+            found.append([value_of(metric, m.take(pick)) for m in models])
+        except EvaluationError as err:
+            why = err.message
+    if len(found) < _DRAWS_WITH_A_NUMBER * len(counts):
+        raise EvaluationError(
+            f"{metric.name} has a number for only {len(found)} of {len(counts)} draws "
+            f"of the rows, too few for an interval ({why})",
+            metric=metric.name,
+        )
+    return np.array(found)
 
 
 def counted(metric: Metric, task: Task) -> _Counted | None:

@@ -109,7 +109,8 @@ class ModelEvaluator:
         question = Question(
             metrics, slices, task, positive, threshold, self._seed, self._exact_rows
         )
-        batches = self._opener.batches(dataset, target, metadata, dataset_name, slices)
+        columns = question.slices
+        batches = self._opener.batches(dataset, target, metadata, dataset_name, columns)
         anew = again or answers is not None
         known = None if anew else self._kept.alike(metadata, batches, question)
         result = known or self._ask(metadata, batches, question, answers)
@@ -173,11 +174,13 @@ class ModelEvaluator:
         before = self._opener.predictor(model_name, baseline)
         after = self._opener.predictor(model_name, candidate)
         question = Question(metrics, slices, task, positive, threshold, self._seed)
-        known = (*InputForm.of(before.metadata).columns, *slices)
+        known = (*InputForm.of(before.metadata).columns, *question.slices)
         batches = self._opener.batches(
             dataset, target, after.metadata, dataset_name, known
         )
-        found = compare_run(Run([after, before], batches, slices), question, margin)
+        found = compare_run(
+            Run([after, before], batches, question.slices), question, margin
+        )
         if record:
             self._kept.add_comparison(found)
         return found

@@ -63,8 +63,12 @@ def evaluate_function(
         model_type="",
         created_at=datetime.now(UTC),
     )
-    batches = as_batches(
-        dataset, target=target, metadata=metadata, name=dataset_name, besides=slices
-    )
     question = Question(metrics, slices, task, positive, threshold, seed, exact_rows)
+    batches = as_batches(
+        dataset,
+        target=target,
+        metadata=metadata,
+        name=dataset_name,
+        besides=question.slices,
+    )
     return result_of(Elsewhere(metadata, function), batches, question)

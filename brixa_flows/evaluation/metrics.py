@@ -118,9 +118,10 @@ def _find(wanted: str | Metric | CustomMetric, task: Task) -> Metric:
         if known is not None and str(wanted.__module__).startswith("sklearn."):
             return known  # which knows its direction, and when it needs probabilities
         return _of_its_own_name(Metric(name, (task,), function=wanted))
-    known = named_metric(wanted)
+    known = named_metric(wanted) if isinstance(wanted, str) else None
     if known is None:
-        raise EvaluationError(no_such_metric(wanted, task), metric=wanted)
+        name = str(wanted)
+        raise EvaluationError(no_such_metric(name, task), metric=name)
     return known
 
 

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from brixa_flows.errors import EvaluationError
 from brixa_flows.evaluation.metric import CustomMetric, Metric
 from brixa_flows.evaluation.metric_catalog import named_metric
 from brixa_flows.evaluation.metrics import canonical_metric
 from brixa_flows.evaluation.outcomes import Task
 
-__all__ = ["EXACT_ROWS", "Question", "Wanted"]
+__all__ = ["EXACT_ROWS", "Question", "Wanted", "column_names"]
 
 Wanted: TypeAlias = Sequence[str | Metric | CustomMetric]
 
 EXACT_ROWS = 1_000_000
+
+
+def column_names(given: str | Sequence[Any]) -> tuple[str, ...]:
+    """Names of columns; one alone is no list of letters, and a number is a name."""
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        return (str(given),)
+    return tuple(map(str, given))
 
 
 @dataclass(frozen=True)
@@ -40,6 +48,24 @@ class Question:
     threshold: float | None = None
     seed: int = 0
     exact_rows: int = EXACT_ROWS
+
+    def __post_init__(self) -> None:
+        """Names as texts.
+
+        Raises:
+            EvaluationError: If the metrics are no list.
+        """
+        object.__setattr__(self, "slices", column_names(self.slices))
+        if self.metrics is None:
+            return
+        if isinstance(self.metrics, str | bytes) or not isinstance(
+            self.metrics, Iterable
+        ):
+            raise EvaluationError(
+                "metrics= takes a list of names such as ['accuracy', 'f1'], or None for "
+                f"the usual ones of the task, not {self.metrics!r}"
+            )
+        object.__setattr__(self, "metrics", tuple(self.metrics))
 
     @property
     def kind(self) -> str:

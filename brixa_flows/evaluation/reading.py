@@ -331,7 +331,7 @@ def _distinct(*arrays: NDArray[Any]) -> tuple[Any, ...]:
 
 def _label_order(label: Any) -> tuple[int, float, str]:
     if isinstance(label, bool | int | float):
-        return 0, float(label), ""
+        return 0, label, ""  # as it is: a float can't tell large whole numbers apart
     return 1, 0.0, str(label)
 
 

@@ -30,7 +30,8 @@ PROTOCOL = 1
 
 def told_target(names: str | Sequence[str]) -> str:
     """One label column or several, for people."""
-    return names if isinstance(names, str) else ", ".join(names)
+    several = isinstance(names, Iterable) and not isinstance(names, str)
+    return ", ".join(map(str, names)) if several else str(names)
 
 
 @dataclass(frozen=True)

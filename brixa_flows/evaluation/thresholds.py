@@ -51,8 +51,8 @@ def at_threshold(outcomes: Outcomes, threshold: float) -> Outcomes:
     Raises:
         EvaluationError: If the task is not binary or there are no probabilities.
     """
-    if not 0 <= threshold <= 1:
-        raise EvaluationError(f"a threshold is between 0 and 1, not {threshold}")
+    if not isinstance(threshold, int | float | np.number) or not 0 <= threshold <= 1:
+        raise EvaluationError(f"a threshold is between 0 and 1, not {threshold!r}")
     called = _scores(outcomes) >= threshold
     code = outcomes.positive
     return replace(outcomes, predicted=np.where(called, code, 1 - code))

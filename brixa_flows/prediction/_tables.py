@@ -38,6 +38,7 @@ _PARQUET = pads.ParquetFileFormat(
 _INDEX_COLUMN = "__index_level_"
 _EXACT_UP_TO = 2**53
 _CSV_BLOCK_BYTES = 4 * 2**20
+_DIGITS_OF_INT64 = 18
 
 
 def as_table(data: Any) -> pa.Table:
@@ -50,7 +51,7 @@ def as_table(data: Any) -> pa.Table:
         table = _convert(data)
     except DatasetError:
         raise
-    except (pa.ArrowInvalid, pa.ArrowTypeError, TypeError, ValueError) as err:
+    except (pa.ArrowException, TypeError, ValueError) as err:
         raise DatasetError(
             f"the {type(data).__qualname__} can't be read as a table: {err}"
         ) from err
@@ -136,7 +137,7 @@ def read_files(
         for table in tables:
             for start in range(0, table.num_rows, rows):
                 yield without_index(table.slice(start, rows))
-    except (pa.ArrowInvalid, pa.ArrowTypeError, OSError) as err:
+    except (pa.ArrowException, OSError) as err:
         raise DatasetError(
             f"{paths[0]} (of {len(paths)} files) can't be read: {err}"
         ) from err
@@ -144,6 +145,7 @@ def read_files(
 
 def _parquet_tables(paths: Sequence[str], rows: int) -> Iterator[pa.Table]:
     """A few row groups at a time: a scanner reads up to 1 GiB ahead of a slow reader."""
+    refuse_repeated(pq.read_schema(paths[0]).names)
     dataset = pads.dataset(paths, format=_PARQUET)
     for fragment in dataset.get_fragments():
         for groups in _grouped([group.num_rows for group in fragment.row_groups], rows):
@@ -183,6 +185,7 @@ def _csv_tables(paths: Sequence[str], texts: Collection[str]) -> Iterator[pa.Tab
         read = pacsv.ReadOptions(block_size=_CSV_BLOCK_BYTES)
         with pacsv.open_csv(path, read_options=read, convert_options=options) as reader:
             names = reader.schema.names
+            refuse_repeated(names)
             types = {f.name: f.type for f in reader.schema if f.type != pa.null()}
             for batch in reader:
                 yield pa.Table.from_batches([batch])
@@ -211,7 +214,15 @@ def column_values(table: pa.Table, name: str) -> NDArray[Any]:
 def _decoded(column: Any) -> Any:
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
+    if pa.types.is_decimal(column.type):
+        column = column.cast(_number_type(column.type))
     return column.cast(pa.string()) if pa.types.is_string_view(column.type) else column
+
+
+def _number_type(decimal: Any) -> Any:
+    """Whole decimals are counts or classes, whose digits all matter."""
+    whole = decimal.scale == 0 and decimal.precision <= _DIGITS_OF_INT64
+    return pa.int64() if whole else pa.float64()
 
 
 def frame_of(table: pa.Table, dtypes: dict[str, str]) -> Any:
@@ -286,7 +297,10 @@ def _as_array(values: Any) -> Any:
             return pa.chunked_array([pa.array(values, from_pandas=True)])
         except (pa.ArrowInvalid, pa.ArrowTypeError):
             values = np.array([None if v is None else repr(v) for v in values])
-    return pa.chunked_array([pa.array(values)])
+    try:
+        return pa.chunked_array([pa.array(values)])
+    except pa.ArrowNotImplementedError:  # complex numbers, say, which nobody can judge
+        return pa.chunked_array([pa.array([repr(v) for v in values])])
 
 
 def _is_number(kind: Any) -> bool:

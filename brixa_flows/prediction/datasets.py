@@ -9,7 +9,7 @@ of their classes: none of those libraries is imported here.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -264,7 +264,9 @@ def as_batches(
 def _names(target: str | Sequence[str] | None) -> tuple[str, ...]:
     if target is None:
         return ()
-    return (target,) if isinstance(target, str) else tuple(target)
+    if isinstance(target, str) or not isinstance(target, Iterable):
+        return (str(target),)  # a number is the name of a column too
+    return tuple(map(str, target))
 
 
 def _inputs(chunk: Chunk, form: InputForm, targets: Sequence[str]) -> Any:

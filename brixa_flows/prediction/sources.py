@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
@@ -280,8 +281,20 @@ def _as_labels(labels: Any) -> NDArray[Any]:
         table = _tables().as_table(labels)
         columns = [_tables().column_values(table, name) for name in table.column_names]
         return columns[0] if len(columns) == 1 else np.stack(columns, axis=1)
-    array = _as_numpy(labels)
+    array = _without_decimals(_as_numpy(labels))
     return array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
+
+
+def _without_decimals(array: NDArray[Any]) -> NDArray[Any]:
+    """Decimals as the numbers they are: whole ones as whole numbers."""
+    if array.dtype != object or not isinstance(next(iter(array.flat), None), Decimal):
+        return array
+    if not all(
+        isinstance(value, Decimal) and value.is_finite() for value in array.flat
+    ):
+        return array
+    whole = all(value == int(value) for value in array.flat)
+    return array.astype(np.int64 if whole else np.float64)
 
 
 def _slices(chunk: Chunk, rows: int) -> Iterator[Chunk]:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import warnings
+from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from brixa_flows.errors import DatasetError, EvaluationError
 from brixa_flows.evaluation import (
     Gate,
     GatePolicy,
+    Metric,
     ModelEvaluator,
     evaluate_function,
 )
@@ -107,3 +113,112 @@ def test_one_class_and_unknown_labels_are_told_wherever_numbers_are(
         "flowers", only, ["recall"], versions="<3", target="kind"
     )
     assert any("labels are 'yes': nothing is known" in note for note in board.notes)
+
+
+def test_columns_of_one_name_are_refused_in_files_too(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("x,kind,x\n1,yes,2\n0,no,1\n")
+    table = pa.table([[1.0], ["a"], ["b"]], names=["x", "kind", "kind"])
+    pq.write_table(table, tmp_path / "a.parquet")
+    for name, column in (("a.csv", "x"), ("a.parquet", "kind")):
+        with pytest.raises(DatasetError, match=f"two columns are called '{column}'"):
+            evaluate_function(lambda rows: HALF, str(tmp_path / name), target="kind")
+
+
+def test_numbers_are_names_of_columns_too() -> None:
+    frame = pd.DataFrame({0: HALF, 1: np.where(HALF > 0, "|", "b"), 2: 1.0})
+
+    def rule(rows: pd.DataFrame) -> Any:
+        return (rows["2"] > 0).astype(int)
+
+    for slices in ([1], 1, "1"):
+        found = evaluate_function(rule, frame, ["accuracy"], target=0, slices=slices)
+        assert [(part.column, part.value) for part in found.slices] == [
+            ("1", "b"),
+            ("1", "|"),
+        ]
+    assert found.dataset.target == "0"
+
+
+def test_decimals_are_numbers() -> None:
+    classes = [Decimal(int(each)) for each in HALF]
+    prices = [Decimal("1.5") + each for each in classes]
+    for labels, task in ((classes, "binary"), (prices, "regression")):
+        answers = np.array([float(each) for each in labels])
+        frame = pd.DataFrame({"x": 0.0, "y": labels})
+        for data in (frame, (X, labels), (X, np.array(labels, dtype=object))):
+            found = evaluate_function(lambda rows, a=answers: a, data, target="y")
+            assert found.task == task, type(data)
+
+
+def test_whole_numbers_beyond_those_of_a_float_are_classes_of_their_own() -> None:
+    big = np.where(HALF > 0, 2**53 + 1, 2**53)
+    result = judged(big, np.full(100, 2**53))
+    assert (result.classes, result.positive) == ((2**53, 2**53 + 1), 2**53 + 1)
+    assert result.metrics["accuracy"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        (lambda t, p: 1 / 0, "metric cost raised ZeroDivisionError for 100 rows: div"),
+        (lambda t, p: None, "metric cost gave a NoneType; it has to give one number"),
+        (lambda t, p: np.ones(3), r"cost gave a ndarray of shape \(3,\); it has to"),
+        (lambda t, p: "0.5", "cost gave a str"),
+        (lambda t, p: float("nan"), "cost of 100 rows is nan, which is no number"),
+        (
+            lambda t, p: 1 if t[0] == 0 and t[1] == 1 else 1 / 0,
+            r"cost has a number for only \d+ of 500 draws of the rows",
+        ),
+    ],
+)
+def test_a_metric_of_ones_own_that_gives_no_number_is_named(
+    given: Any, sentence: str
+) -> None:
+    cost = Metric("cost", ("binary",), function=given)
+    answers = Prediction(HALF)
+    with pytest.raises(EvaluationError, match=sentence):
+        evaluate_function(lambda rows: answers, (X, HALF), [cost])
+
+
+def test_a_metric_of_ones_own_that_few_draws_can_not_give_has_an_interval() -> None:
+    rare = np.zeros(100, dtype=int)
+    rare[:5] = 1
+
+    def found_share(truth: Any, answers: Any) -> float:
+        return float(answers[truth == 1].mean())  # NaN where no row is positive
+
+    answers = Prediction(np.where(np.arange(100) < 3, 1, 0))
+    with warnings.catch_warnings(action="ignore"):
+        found = evaluate_function(lambda rows: answers, (X, rare), [found_share])
+    low, high = found.intervals["found_share"]
+    assert 0 <= low < 0.6 < high <= 1
+
+
+@pytest.mark.parametrize(
+    ("asked", "sentence"),
+    [
+        ({"metrics": "f1"}, "metrics= takes a list of names"),
+        ({"metrics": 3}, "metrics= takes a list of names.*not 3"),
+        ({"metrics": [3]}, "no metric called '3'"),
+        ({"threshold": "0.3"}, "a threshold is between 0 and 1, not '0.3'"),
+        ({"positive": 7}, "the positive label 7 is none of the classes"),
+        ({"task": "regression", "positive": 1}, "positive=1 is for a binary task"),
+        ({"task": "multiclass", "positive": 1}, "positive=1 is for a binary task"),
+        ({"slices": ["x"]}, "no column 'x' to slice by"),
+    ],
+)
+def test_a_question_that_is_none_is_refused(
+    asked: dict[str, Any], sentence: str
+) -> None:
+    frame = pd.DataFrame({"a": 0.0, "y": HALF})
+    scores = (
+        Prediction(HALF, SHARES, (0, 1)) if "task" not in asked else Prediction(HALF)
+    )
+    with pytest.raises((EvaluationError, DatasetError), match=sentence):
+        evaluate_function(lambda rows: scores, frame, target="y", **asked)
+
+
+def test_labels_of_a_type_that_is_no_label_are_refused_in_every_form() -> None:
+    for data in (pd.DataFrame({"x": 0.0, "y": HALF * 1j}), (X, HALF * 1j)):
+        with pytest.raises((EvaluationError, DatasetError), match="complex128"):
+            evaluate_function(lambda rows: HALF, data, target="y")
