@@ -63,6 +63,11 @@ def make_keys(
     Raises:
         InvalidDeploymentError: If a name or key can't be one. The key is not told.
     """
+    if not isinstance(given, Mapping):
+        raise InvalidDeploymentError(
+            f"api_keys is a {type(given).__name__}; give keys by whose they are, such as "
+            "{'clinic': new_api_key()}"
+        )
     keys = {key.name: key for key in kept}
     for name, text in given.items():
         digest = _digest_of(_checked(name, text))

@@ -1,14 +1,19 @@
 """Adaptive micro-batching: requests that arrive while the model is busy go together.
 
-The model is called by one thread, one batch at a time. A request that finds it idle is
-predicted at once and alone, so a single client never waits for others; requests that
-come meanwhile are merged, up to ``max_batch_rows`` rows. A single request of more rows
-is predicted whole.
+The model is called by one thread, one batch at a time. Requests that come meanwhile are
+merged, up to ``max_batch_rows`` rows. A single request of more rows is predicted whole.
+
+Clients that were answered together ask again one after the other. Who starts with the
+first of them would predict it alone, for the price of all; so a batch waits for as many
+rows as were there at the end of the last one, while they keep coming, and for half of the
+last one's time at most. A single client finds all rows there with its own, and waits for
+nobody.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +26,12 @@ from brixa_flows.deployment.signature import Inputs
 from brixa_flows.serializers.base import Prediction
 
 __all__ = ["Answered", "Batch", "BatchQueue", "QueueFullError"]
+
+
+_WAITED_SHARE = 0.5
+# A loop's timers know milliseconds; below, its next rounds are waited for, but not for long.
+_TIMER_SECONDS = 0.001
+_ROUNDS_SECONDS = 0.0002
 
 
 class QueueFullError(Exception):
@@ -86,7 +97,13 @@ class BatchQueue:
         self._max_batch_rows = max_batch_rows
         self._max_waiting = max_waiting
         self._waiting: deque[_Waiting] = deque()
+        self._waiting_rows = 0
         self._busy = False
+        self._starting: asyncio.Handle | None = None
+        self._on_timer = False
+        # Of the last batch: rows in it and behind it at its end, and how long it took.
+        self._rows_before = 0
+        self._seconds_before = 0.0
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
 
     async def predict(self, inputs: Inputs, rows: int) -> Answered:
@@ -101,22 +118,59 @@ class BatchQueue:
         loop = asyncio.get_running_loop()
         waiting = _Waiting(inputs, rows, loop.create_future())
         self._waiting.append(waiting)
-        if not self._busy:
-            self._start_next()
+        self._waiting_rows += rows
+        self._consider()
         return await waiting.future
 
     def close(self) -> None:
         """End the model's thread."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
+    def _consider(self) -> None:
+        """Have the next batch started: now, when enough rows are there, or later."""
+        if self._busy or not self._waiting:
+            return
+        loop = asyncio.get_running_loop()
+        if self._starting is None:
+            # What else arrived in this round of the loop comes along.
+            deadline = time.monotonic() + self._patience()
+            self._starting = loop.call_soon(self._await_others, deadline, 0)
+        elif self._on_timer and self._is_enough():
+            self._starting.cancel()
+            self._on_timer = False
+            self._starting = loop.call_soon(self._start_next)
+
+    def _patience(self) -> float:
+        seconds = _WAITED_SHARE * self._seconds_before
+        return seconds if seconds >= _TIMER_SECONDS else min(seconds, _ROUNDS_SECONDS)
+
+    def _is_enough(self) -> bool:
+        wanted = min(self._rows_before, self._max_batch_rows)
+        return self._waiting_rows >= wanted
+
+    def _await_others(self, deadline: float, rows_seen: int) -> None:
+        left = deadline - time.monotonic()
+        rows, loop = self._waiting_rows, asyncio.get_running_loop()
+        nobody_came = self._on_timer and rows == rows_seen
+        if self._is_enough() or left <= 0 or nobody_came:
+            self._start_next()
+        elif left > _ROUNDS_SECONDS:
+            self._on_timer = True
+            pause = max(_TIMER_SECONDS, self._patience() / 5)
+            self._starting = loop.call_later(pause, self._await_others, deadline, rows)
+        else:
+            self._starting = loop.call_soon(self._await_others, deadline, rows)
+
     def _start_next(self) -> None:
+        self._starting, self._on_timer = None, False
         batch = self._take()
         self._busy = bool(batch)
         if batch:
+            began = time.monotonic()
             running = asyncio.get_running_loop().run_in_executor(
                 self._thread, self._run, batch
             )
-            running.add_done_callback(lambda done: self._finish(batch, done))
+            running.add_done_callback(lambda done: self._finish(batch, began, done))
 
     def _take(self) -> list[_Waiting]:
         batch: list[_Waiting] = []
@@ -127,6 +181,7 @@ class BatchQueue:
             if batch and not (fits and first.shape() == batch[0].shape()):
                 break
             self._waiting.popleft()
+            self._waiting_rows -= first.rows
             if not first.future.cancelled():
                 batch.append(first)
                 rows += first.rows
@@ -152,6 +207,7 @@ class BatchQueue:
     def _finish(
         self,
         batch: list[_Waiting],
+        began: float,
         done: asyncio.Future[list[Answered | Exception]],
     ) -> None:
         failed = None if done.cancelled() else done.exception()
@@ -168,7 +224,10 @@ class BatchQueue:
                 waiting.future.set_exception(result)
             else:
                 waiting.future.set_result(result)
-        self._start_next()
+        self._busy = False
+        self._rows_before = sum(each.rows for each in batch) + self._waiting_rows
+        self._seconds_before = time.monotonic() - began
+        self._consider()
 
 
 def _merge(inputs: list[Inputs]) -> Inputs:

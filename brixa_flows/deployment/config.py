@@ -124,6 +124,8 @@ class DeploymentSpec(Value):
                 raise ValueError(f"{name[:40]!r} can't be an environment variable")
             if "\0" in text:
                 raise ValueError(f"the value of {name} holds a zero byte")
+            if text != text.encode(errors="replace").decode():
+                raise ValueError(f"the value of {name} is no text in UTF-8")
         return value
 
     @model_validator(mode="after")

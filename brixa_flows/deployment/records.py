@@ -98,6 +98,14 @@ def _column(column: Column, records: list[dict[str, Any]]) -> NDArray[Any]:
                 f"records[{position}]", f"the column {column.name!r} is missing"
             )
         values = [None if value is _MISSING else value for value in values]
+    if column.element and column.nullable and None in values:
+        if values.count(None) == len(values):
+            return column.absent(len(values))
+        raise BadRequestError(
+            f"records[{values.index(None)}]",
+            f"the column {column.name!r} has no list here, but in other records of this "
+            "request; send those that have none in a request of their own",
+        )
     return column.from_json(values, f"records, column {column.name!r}")
 
 

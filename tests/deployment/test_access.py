@@ -175,6 +175,7 @@ def test_what_others_reach_needs_a_key_before_anything_is_started(
         ({"ada": "password"}, "can be guessed"),
         ({"ada": f"{key} and more"}, "can't be sent"),
         ({"../ada": key}, "can't be the name of a key"),
+        (["ada"], "api_keys is a list; give keys by whose they are"),
     ]
     for keys, words in bad:
         done, message = reachable.deploy("secret-numbers", name="open", api_keys=keys)

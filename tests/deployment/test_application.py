@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import threading
+import time
 from pathlib import Path
 
 import httpx
@@ -321,6 +322,27 @@ def test_a_model_of_arrays_checks_their_shape(tmp_path):
     assert short.status_code == 400
 
 
+def test_a_list_that_need_not_be_sent_may_be_left_out(tmp_path):
+    vector = {"type": "array", "items": {"type": "number"}}
+    properties = {
+        "a": {"type": "number"},
+        "v": {**vector, "minItems": 2, "maxItems": 2},
+    }
+    schema = {"type": "object", "properties": properties, "required": ["a"]}
+
+    def predict(inputs):
+        assert inputs["v"].shape in ((1,), (1, 2))
+        return Prediction(inputs["a"] + np.nansum(inputs["v"]))
+
+    app = application(tmp_path, predict, schema=schema)
+    for sent, sums in (({"a": 1}, 1.0), ({"a": 1, "v": [2, 3]}, 6.0)):
+        answer = ask(app, "POST", "/predict", json={"records": [sent]})
+        assert answer.json()["predictions"] == [sums]
+    mixed = ask(app, "POST", "/predict", json=[{"a": 1, "v": [2, 3]}, {"a": 1}])
+    assert mixed.status_code == 400
+    assert "records[1]: the column 'v' has no list here" in mixed.json()["error"]
+
+
 def test_unknown_paths_models_and_methods_are_told_apart(tmp_path):
     app = application(tmp_path)
     wrong = ask(app, "POST", "/v2/models/other/infer", json={})
@@ -400,6 +422,30 @@ def test_requests_that_come_while_the_model_is_busy_go_together(tmp_path):
         [age * 10] for age in range(7)
     ]
     assert sizes == [1, 4, 2]
+
+
+def test_clients_that_were_answered_together_are_predicted_together_again(tmp_path):
+    sizes = []
+
+    def predict(inputs):
+        sizes.append(len(inputs["age"]))
+        time.sleep(0.05)
+        return Prediction(inputs["age"])
+
+    async def client(http: httpx.AsyncClient, requests: int) -> None:
+        for _ in range(requests):
+            await http.post("/predict", json={"records": [ROW]})
+
+    async def conversation(clients: int, requests: int) -> list[int]:
+        sizes.clear()
+        async with client_of(app) as http:
+            await asyncio.gather(*(client(http, requests) for _ in range(clients)))
+        return list(sizes)
+
+    app = application(tmp_path, predict)
+    assert asyncio.run(conversation(1, 3)) == [1, 1, 1]
+    app = application(tmp_path, predict)
+    assert len(asyncio.run(conversation(8, 6))) < 10  # 12 if it waited for nobody
 
 
 def test_one_bad_row_does_not_spoil_the_others_of_its_batch(tmp_path):

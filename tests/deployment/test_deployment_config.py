@@ -89,6 +89,7 @@ def test_what_is_not_asked_for_comes_from_the_settings():
         ({"env_vars": {"A": 1}}, "env_vars.A = '1'"),
         ({"env_vars": {"A=B": "1"}}, "'A=B' can't be an environment variable"),
         ({"env_vars": {"A": "\0"}}, "zero byte"),
+        ({"env_vars": {"A": "\ud800"}}, "the value of A is no text in UTF-8"),
         ({"env_vars": 5}, "env_vars = '5'"),
         (
             {"env_vars": {"LOG_LEVEL": "loud"}},
