@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container
+from collections.abc import Container, Hashable
 from typing import Any
 
 import numpy as np
@@ -24,11 +24,24 @@ def checked(labels: NDArray[Any], prediction: Prediction) -> NDArray[Any]:
     _check_lengths(labels, prediction)
     for what, values in ("labels", labels), ("predictions", prediction.values):
         _refuse_type(what, np.asarray(values))
+    shape = np.asarray(prediction.values).shape
+    if 0 in shape[1:]:
+        raise EvaluationError(
+            f"the predictions have shape {shape}, which is no answer; one a row is needed"
+        )
     refuse_nan("predictions", prediction.values)
     if prediction.scores is not None:
+        _refuse_texts(np.asarray(prediction.scores))
         refuse_nan("class probabilities", prediction.scores)
         _check_scores(prediction)
     return np.asarray(labels)
+
+
+def _refuse_texts(scores: NDArray[Any]) -> None:
+    if scores.dtype.kind not in "fiubO":
+        raise EvaluationError(
+            f"the class probabilities are of type {scores.dtype}, which is no number"
+        )
 
 
 def _check_scores(prediction: Prediction) -> None:
@@ -44,6 +57,12 @@ def _check_scores(prediction: Prediction) -> None:
         raise EvaluationError(
             f"the model names {len(classes)} classes ({some_of(map(repr, classes))}), "
             f"but its class probabilities have {scores.shape[1]} columns"
+        )
+    unfit = [label for label in classes if not isinstance(label, Hashable)]
+    if unfit:
+        raise EvaluationError(
+            f"the model names a class {unfit[0]!r}, a {type(unfit[0]).__qualname__}; a "
+            "class is a text, a number or a bool"
         )
     repeated = [label for label, count in Counter(classes).items() if count > 1]
     if repeated:

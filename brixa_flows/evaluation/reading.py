@@ -74,7 +74,8 @@ class Reading:
         truth = one_label_a_row(labels.argmax(axis=1) if one_hot else labels)
         kind = task or infer_task(truth, prediction, model_type)
         words = model_type.lower()
-        guessed = task is None and not say_classes(words) and not say_numbers(words)
+        open_question = truth.dtype.kind in "fiu" and task is None
+        guessed = open_question and not (say_classes(words) or say_numbers(words))
         if kind == "regression":
             return cls(regression=True, guessed=guessed and are_whole(truth))
         values, scores = column_of(prediction.values), prediction.scores

@@ -222,3 +222,27 @@ def test_labels_of_a_type_that_is_no_label_are_refused_in_every_form() -> None:
     for data in (pd.DataFrame({"x": 0.0, "y": HALF * 1j}), (X, HALF * 1j)):
         with pytest.raises((EvaluationError, DatasetError), match="complex128"):
             evaluate_function(lambda rows: HALF, data, target="y")
+
+
+@pytest.mark.parametrize(
+    ("answer", "sentence"),
+    [
+        (
+            (np.zeros((100, 0)),),
+            r"predictions have shape \(100, 0\), which is no answer",
+        ),
+        ((HALF, SHARES.astype(str), (0, 1)), "probabilities are of type <U"),
+        ((HALF, SHARES, ([0], [1])), r"names a class \[0\], a list; a class is"),
+    ],
+)
+def test_answers_that_are_none_are_refused(answer: Any, sentence: str) -> None:
+    with pytest.raises(EvaluationError, match=sentence):
+        judged(HALF, *answer)
+
+
+def test_texts_of_a_model_that_names_no_classes_are_summed_up() -> None:
+    texts = np.where(HALF > 0, "a", "b")
+    found = evaluate_function(lambda rows: texts, (X, texts), ["f1"], exact_rows=10)
+    usual = evaluate_function(lambda rows: texts, (X, texts), exact_rows=10)
+    assert (found.method, found.metrics["f1"]) == ("streamed", 1.0)
+    assert (usual.method, usual.metrics["f1"]) == ("streamed", 1.0)
