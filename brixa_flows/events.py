@@ -306,7 +306,7 @@ class DriftDetected(_OfWindow):
     rows: int
     columns: list[str]
     sentence: str
-    report_uri: str = ""
+    report_uri: str = Field("", description="MLflow's address of the whole report.")
     response: str = Field("retrain", description="What the drift policy asks for.")
 
 

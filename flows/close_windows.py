@@ -38,7 +38,7 @@ class CloseRequest(FlowRequest):
     name="close_windows",
     flow_run_name="close the windows of {request.registry}",
     description="Announces each window that every production deployment logged, once; "
-    "monitor_drift and monitor_performance do the rest.",
+    "monitor_drift does the rest.",
 )
 @links_remedy
 def close_windows(request: CloseRequest) -> None:

@@ -5,12 +5,10 @@ from __future__ import annotations
 from prefect import flow
 from pydantic import Field
 
-from brixa_flows.tasks.announcing import announce
-from brixa_flows.tasks.drift import judge_window
 from brixa_flows.tasks.remedies import links_remedy
-from brixa_flows.tasks.reporting import publish_drift
 from brixa_flows.tasks.requests import FlowRequest
 from brixa_flows.tasks.scoring import predict_rows, publish_scoring, window_of
+from brixa_flows.tasks.watching import watch_scored
 
 
 class PredictRequest(FlowRequest):
@@ -32,7 +30,7 @@ class PredictRequest(FlowRequest):
     ids: list[str] = Field([], description="Columns to keep; all if there are none.")
     overwrite: bool = Field(False, description="Replace an output that is there.")
     start: str = Field(
-        "", description="Begin of the rows, ISO 8601; empty looks for no drift."
+        "", description="Begin of the rows, ISO 8601; empty judges nothing."
     )
     end: str = Field("", description="Their end, not included, ISO 8601.")
     kind: str = Field(
@@ -47,11 +45,12 @@ class PredictRequest(FlowRequest):
 @flow(
     name="predict_batch",
     flow_run_name="predict many rows by {request.name}",
-    description="Predicts files or a query, writes them, and looks for drift in them.",
+    description="Predicts files or a query, writes them, and watches them: how good "
+    "the version was, and whether the rows drifted.",
 )
 @links_remedy
 def predict_batch(request: PredictRequest) -> None:
-    """Predict, show; judge the rows where their time and a reference are known."""
+    """Predict, show; watch the rows if it is known of which time they are."""
     report = predict_rows(
         request.registry,
         request.name,
@@ -62,11 +61,9 @@ def predict_batch(request: PredictRequest) -> None:
         table=request.table or None,
         ids=request.ids,
         overwrite=request.overwrite,
+        judge=bool(request.start),
     )
     publish_scoring(report)
-    if not (request.start and report.profile):
-        return
-    window = window_of(report, request.start, request.end, request.kind)
-    found = judge_window(request.registry, report.version, window, request.policy)
-    publish_drift(window, report.version, found.report, found.verdict, found.page)
-    announce(request.registry, found.owed)
+    if request.start:
+        window = window_of(report, request.start, request.end, request.kind)
+        watch_scored(request.registry, report, window, request.policy)

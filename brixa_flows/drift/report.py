@@ -163,6 +163,28 @@ class DriftReport(_Value):
         """JSON values; :meth:`from_dict` reads them back."""
         return self.model_dump(mode="json")
 
+    @property
+    def drift_share(self) -> float:
+        """Share of the columns that drifted or have an alarm, 0 to 1."""
+        known = {*self.columns, *self.drifted}
+        return len(self.drifted) / len(known) if known else 0.0
+
+    @property
+    def drift_score(self) -> float:
+        """The largest effect of a column that was judged, over its limit: 1 is large.
+
+        A column without such an effect, as one that is gone, counts in
+        :attr:`drift_share` alone.
+        """
+        return max(
+            (
+                each.effect_size / each.effect_threshold
+                for each in self.columns.values()
+                if each.effect_size is not None and each.effect_threshold
+            ),
+            default=0.0,
+        )
+
     @classmethod
     def from_dict(cls, payload: dict[str, Any]) -> DriftReport:
         """Read what :meth:`to_dict` wrote."""

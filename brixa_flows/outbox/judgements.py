@@ -36,8 +36,18 @@ def judged_window(
     report: DriftReport,
     verdict: DriftVerdict,
     response: str = "retrain",
+    page: str = "",
 ) -> EventPayload:
-    """The event of a window of traffic: an alarm, or that there is none."""
+    """The event of a window of traffic: an alarm, or that there is none.
+
+    Args:
+        window: The window.
+        version: The version that served it.
+        report: What was found.
+        verdict: Whether it is an alarm.
+        response: What an alarm leads to.
+        page: MLflow's address of the whole report, if it is kept.
+    """
     facts = {
         **window.model_dump(exclude={"data_uri"}),
         "version": version,
@@ -45,7 +55,7 @@ def judged_window(
     }
     if not verdict.alarm:
         return WindowChecked(**facts, status=report.status)
-    told = {"sentence": report.sentence, "response": response}
+    told = {"sentence": report.sentence, "response": response, "report_uri": page}
     return DriftDetected(**facts, columns=report.drifted, **told)
 
 

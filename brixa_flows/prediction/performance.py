@@ -7,7 +7,7 @@ no registry and no models.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,13 +20,20 @@ from brixa_flows.errors import DriftError
 from brixa_flows.prediction.datasets import Batch, LabelledBatches, as_batches
 from brixa_flows.prediction.forms import InputForm
 from brixa_flows.prediction.predictor import ModelPredictor
+from brixa_flows.prediction.sources import Chunk
+from brixa_flows.serializers.base import Prediction
 from brixa_flows.serializers.progress import progress_of_rows
 
 if TYPE_CHECKING:
     from brixa_flows.registry import ModelRegistry
     from brixa_flows.versioning import ModelVersion
 
-__all__ = ["WindowPerformance", "judge_performance", "learn_performance"]
+__all__ = [
+    "SeenAnswers",
+    "WindowPerformance",
+    "judge_performance",
+    "learn_performance",
+]
 
 Columns = dict[str, NDArray[Any]]
 
@@ -141,19 +148,74 @@ def judge_performance(
     """
     if labels is not None and row_id is None:
         raise DriftError("labels are joined by row id: name its column as row_id=")
-    kept = registry.estimators(name, version)
-    if not kept:
+    estimator = _kept_estimator(registry, name, version)
+    if estimator is None:
         return None
-    estimator = PerformanceEstimator.from_dict(kept[-1]["estimator"])
     predictor = ModelPredictor.from_registry(registry, name, version)
     inside = labels is None and row_id is None
     batches = as_batches(rows, metadata=predictor.metadata, labelled=False)
     beside = [estimator.target] if inside else [row_id] if row_id else []
     columns = _Answers(predictor).collect(batches, beside)
-    total = len(columns[_PREDICTION])
     if labels is not None and row_id is not None:
         known = _known_labels(labels, row_id, estimator.target)
         columns[estimator.target] = _looked_up(columns, row_id, known, name)
+    return _told_by(estimator, columns, inside=inside)
+
+
+class SeenAnswers:
+    """Answers that a version gives anyway, kept to tell how good it is on those rows.
+
+    Args:
+        estimator: What was learned for the version.
+        predictor: The version.
+    """
+
+    def __init__(
+        self, estimator: PerformanceEstimator, predictor: ModelPredictor
+    ) -> None:
+        self._estimator = estimator
+        self._answers = _Answers(predictor)
+        self._sample = _Sample(_MOST_ROWS)
+
+    @classmethod
+    def of(
+        cls, registry: ModelRegistry, predictor: ModelPredictor
+    ) -> SeenAnswers | None:
+        """For a version; ``None`` if no estimator was learned for it."""
+        metadata = predictor.metadata
+        kept = _kept_estimator(registry, metadata.name, metadata.version)
+        return None if kept is None else cls(kept, predictor)
+
+    def add(self, chunk: Chunk, answer: Prediction) -> None:
+        """Take more rows, with what the version answered.
+
+        Raises:
+            DriftError: If it answers several values a row.
+        """
+        beside = {self._estimator.target} & set(chunk.names)
+        self._sample.add(self._answers.beside(answer, chunk.column, beside))
+
+    def tell(self) -> WindowPerformance:
+        """How good it is: measured if the rows have their labels, else estimated.
+
+        Raises:
+            DriftError: If there were no rows, or they can't be judged.
+        """
+        return _told_by(self._estimator, self._sample.columns(), inside=True)
+
+
+def _kept_estimator(
+    registry: ModelRegistry, name: str, version: ModelVersion | str
+) -> PerformanceEstimator | None:
+    kept = registry.estimators(name, version)
+    return PerformanceEstimator.from_dict(kept[-1]["estimator"]) if kept else None
+
+
+def _told_by(
+    estimator: PerformanceEstimator, columns: Columns, *, inside: bool
+) -> WindowPerformance:
+    """Measured on the rows whose label is known, or estimated."""
+    total = len(columns[_PREDICTION])
     if estimator.target not in columns:
         return WindowPerformance(estimator.estimate(columns), total)
     told = _are_known(columns[estimator.target])
@@ -199,6 +261,28 @@ class _Answers:
 
     def _answered(self, batch: Batch, beside: Iterable[str]) -> Columns:
         answer = self._predictor.predict(batch.inputs)
+        there = [name for name in beside if name in batch.chunk.names]
+        columns = self.beside(answer, batch.column, there)
+        if batch.labels is not None and len(batch.targets) == 1:
+            columns[batch.targets[0]] = batch.labels
+        return columns
+
+    def beside(
+        self,
+        answer: Prediction,
+        column: Callable[[str], NDArray[Any]],
+        names: Iterable[str] = (),
+    ) -> Columns:
+        """Answers, and beside them the features and other columns of their rows.
+
+        Args:
+            answer: Of the version.
+            column: Values of a column, by its name.
+            names: Columns that are kept beside the features.
+
+        Raises:
+            DriftError: If the version answers several values a row.
+        """
         values = np.asarray(answer.values)
         if values.ndim != 1 and values.size != len(values):
             raise DriftError(
@@ -212,11 +296,8 @@ class _Answers:
             self._classes = tuple(np.asarray(each).item() for each in classes)
             for place, label in zip(places, self._classes, strict=True):
                 columns[_SCORE.format(label)] = answer.scores[:, place]
-        if batch.labels is not None and len(batch.targets) == 1:
-            columns[batch.targets[0]] = batch.labels
-        there = [name for name in beside if name in batch.chunk.names]
-        for each in [*self.features, *there]:
-            columns[each] = batch.column(each)
+        for each in [*self.features, *names]:
+            columns[each] = column(each)
         return columns
 
     def estimator(self) -> PerformanceEstimator:

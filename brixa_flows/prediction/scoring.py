@@ -11,17 +11,19 @@ import glob
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from brixa_flows.drift import DriftProfile
-from brixa_flows.errors import DatasetError, some_of
+from brixa_flows.errors import DatasetError, DriftError, some_of
 from brixa_flows.plugins import import_adapter
 from brixa_flows.prediction.forms import InputForm
+from brixa_flows.prediction.performance import SeenAnswers, WindowPerformance
 from brixa_flows.prediction.predictor import ModelPredictor
 from brixa_flows.prediction.sources import Chunk, Source, open_source
+from brixa_flows.serializers.base import Prediction
 from brixa_flows.serializers.progress import progress_of_rows
 
 if TYPE_CHECKING:
@@ -44,6 +46,9 @@ class ScoringReport:
         seconds: How long it took.
         output: Where they are, without passwords.
         profile: Their drift profile; empty if the version has none to compare with.
+        performance: How good the version was on them, if that was asked and something
+            was learned that tells it.
+        unknown: Why that could not be told, if so.
     """
 
     model_name: str
@@ -52,10 +57,17 @@ class ScoringReport:
     seconds: float
     output: str
     profile: str = ""
+    performance: WindowPerformance | None = None
+    unknown: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """The same as JSON knows it."""
-        return asdict(self)
+        """The same as JSON knows it, without the performance."""
+        told = replace(self, performance=None)
+        return {
+            name: value
+            for name, value in asdict(told).items()
+            if name not in ("performance", "unknown")
+        }
 
 
 def is_database(text: str) -> bool:
@@ -78,6 +90,7 @@ def score(
     batch_rows: int | None = None,
     trust: Literal["code"] | None = None,
     resume: bool = False,
+    judge: bool = False,
 ) -> ScoringReport:
     """Predict every row of a source and write it with its prediction.
 
@@ -101,6 +114,8 @@ def score(
         trust: As in ``registry.load_model``.
         resume: Keep finished rows beside the output until it is whole; when this call
             was killed, the same one goes on behind them. From files to a file only.
+        judge: Tell how good the version was on these rows, by what was learned of it
+            (:func:`learn_performance`); not with ``resume``.
 
     Raises:
         DatasetError: If the input does not fit the model or can't be read, or the
@@ -116,14 +131,19 @@ def score(
     version = str(predictor.metadata.version)
     reference = registry.reference_profile_path(name, version)
     window = _Window(DriftProfile.load(reference) if reference else None)
-    run = _Run(predictor, form, tuple(ids), datetime.now(UTC), window)
+    seen = SeenAnswers.of(registry, predictor) if judge and not resume else None
+    judged = _Judged(seen)
+    run = _Run(predictor, form, tuple(ids), datetime.now(UTC), window, judged)
     opened = _open(source, query, rows, form.texts)
     plan = _plan_of(name, version, str(source), ids, rows) if resume else None
     run.write_all(opened, _output(str(output), table, overwrite), str(output), plan)
     profile = window.save(Path(output)) if table is None else ""
     seconds = time.monotonic() - started
     where = str(output) if table is None else f"{table} in {_sql().shown(str(output))}"
-    return ScoringReport(name, version, run.rows, seconds, where, profile)
+    performance = judged.tell()
+    return ScoringReport(
+        name, version, run.rows, seconds, where, profile, performance, judged.unknown
+    )
 
 
 class _Window:
@@ -154,6 +174,34 @@ class _Window:
         return str(path)
 
 
+class _Judged:
+    """How good the version is on the rows so far; what can't be told spoils no output.
+
+    Args:
+        seen: Keeps its answers; ``None`` if nobody asked or nothing was learned.
+    """
+
+    def __init__(self, seen: SeenAnswers | None) -> None:
+        self._seen = seen
+        self.unknown = ""
+
+    def add(self, chunk: Chunk, answer: Prediction) -> None:
+        """Take more rows."""
+        try:
+            if self._seen is not None:
+                self._seen.add(chunk, answer)
+        except DriftError as err:
+            self._seen, self.unknown = None, str(err)
+
+    def tell(self) -> WindowPerformance | None:
+        """What is known."""
+        try:
+            return None if self._seen is None else self._seen.tell()
+        except DriftError as err:
+            self.unknown = str(err)
+            return None
+
+
 class _Run:
     """One pass over the rows.
 
@@ -163,6 +211,7 @@ class _Run:
         ids: Columns to keep; all if there are none.
         moment: When it is asked.
         window: Counts the rows for drift.
+        judged: Keeps the answers to tell how good they are.
     """
 
     def __init__(
@@ -172,12 +221,14 @@ class _Run:
         ids: tuple[str, ...],
         moment: datetime,
         window: _Window,
+        judged: _Judged,
     ) -> None:
         self._predictor = predictor
         self._form = form
         self._ids = ids
         self._moment = moment
         self._window = window
+        self._judged = judged
         self.rows = 0
 
     def write_all(
@@ -223,7 +274,7 @@ class _Run:
                 if self.rows == 0:
                     self._check(chunk.table)
                 if self.rows >= skip_rows:
-                    output.write(self._scored(chunk.table))
+                    output.write(self._scored(chunk))
                 else:
                     self._window.add(chunk.table)
                 self.rows += chunk.table.num_rows
@@ -243,7 +294,8 @@ class _Run:
         form.features(names, self._ids)
         _outputs().check_types(table, form.dtypes, form.texts, form.model)
 
-    def _scored(self, table: Any) -> Any:
+    def _scored(self, chunk: Chunk) -> Any:
+        table = chunk.table
         prediction = self._predictor.predict(self._form.from_table(table, self._ids))
         if len(prediction.values) != table.num_rows:
             raise DatasetError(
@@ -251,6 +303,7 @@ class _Run:
                 f"{table.num_rows} rows"
             )
         self._window.add(table)
+        self._judged.add(chunk, prediction)
         kept = table.select(self._ids) if self._ids else table
         version = str(self._predictor.metadata.version)
         return _outputs().scored_table(kept, prediction, version, self._moment)

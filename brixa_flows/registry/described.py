@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
@@ -50,10 +51,23 @@ class DescribedRegistry(MaintainedRegistry):
         version: ModelVersion | str,
         metrics: Mapping[str, float],
         dataset: DatasetRef | Mapping[str, Any] | None = None,
+        at: datetime | None = None,
     ) -> None:
-        """Add metrics (finite numbers), tied to the data they were measured on."""
+        """Add metrics (finite numbers), tied to the data they were measured on.
+
+        Args:
+            name: Model.
+            version: Exact version.
+            metrics: By name.
+            dataset: What they were measured on, if that is known.
+            at: The moment that they are about, if it is not now; without a zone it is
+                UTC.
+
+        Raises:
+            InvalidMetadataError: If one is no finite number, or its name can't be.
+        """
         self._describer.log_metrics(
-            name, self._claimed(name, version), metrics, dataset
+            name, self._claimed(name, version), metrics, dataset, at
         )
 
     def log_report(

@@ -13,6 +13,7 @@ from brixa_flows.drift import (
     DriftProfile,
     DriftReport,
     DriftVerdict,
+    Finding,
     JudgedWindow,
     PerformanceReport,
     advised,
@@ -30,7 +31,7 @@ from brixa_flows.outbox import (
 from brixa_flows.registry import ModelRegistry
 from brixa_flows.tasks.opening import load_drift_policy, open_registry
 from brixa_flows.tasks.remote import remote_task
-from brixa_flows.tasks.windows import logged_rows
+from brixa_flows.tasks.windows import log_window, logged_rows
 
 __all__ = ["SAMPLE", "WindowFindings", "judge_window", "served_version"]
 
@@ -53,7 +54,11 @@ class WindowFindings(NamedTuple):
 
 @remote_task("judge the {window.kind} from {window.start}", timeout_seconds=None)
 def judge_window(
-    registry: str, version: str, window: WindowClosed, policy: str = ""
+    registry: str,
+    version: str,
+    window: WindowClosed,
+    policy: str = "",
+    unknown: str = "",
 ) -> WindowFindings:
     """Compare a window with the version's reference profile and record the report.
 
@@ -67,6 +72,7 @@ def judge_window(
             against the spread of the reference's own windows; ``sample`` has no
             length, so it is not.
         policy: Name of the drift policy's block; without one every drift is an alarm.
+        unknown: Why nobody could tell how good the version was, if so.
 
     Raises:
         DriftError: If the version has no reference profile or the times are none.
@@ -82,9 +88,12 @@ def judge_window(
     reference = DriftProfile.load(path)
     rows = window.data_uri or logged_rows(opened, version, window, reference.columns)
     report = rules.detector().detect(reference, rows, kind=kind, ignore=rules.ignore)
-    report = _with_advice(opened, version, window, report)
+    report = _with_advice(opened, version, window, _told(report, unknown))
     verdict = _judge(opened, version, window, report, rules)
-    event = announces(judged_window(window, version, report, verdict, rules.response))
+    page = _keep_page(opened, version, window, report)
+    event = announces(
+        judged_window(window, version, report, verdict, rules.response, page)
+    )
     record = find_record(opened.drift_reports(window.name, version), event)
     if record is None:
         facts = {
@@ -95,6 +104,16 @@ def judge_window(
             **window.model_dump(include={"deployment", "start", "end", "data_uri"}),
             **event,
         }
+        log_window(
+            opened,
+            version,
+            window,
+            {
+                "drift_share": report.drift_share,
+                "drift_score": report.drift_score,
+                "drift_alarm": float(verdict.alarm),
+            },
+        )
         record = opened.record_drift(window.name, version, facts)
     get_run_logger().info(
         "%s: %s It is %s.",
@@ -102,12 +121,32 @@ def judge_window(
         report.sentence,
         verdict.sentence,
     )
-    page = ""
-    if report.status == "drift":
-        file = f"drift {window.deployment} {window.kind} {window.start}.html"
-        name = _UNFIT.sub("-", file)
-        page = opened.log_report(window.name, version, name, report.to_html())
     return WindowFindings(report, verdict, owed_by_record(record), page)
+
+
+def _told(report: DriftReport, unknown: str) -> DriftReport:
+    """The report with a note that what the drift costs is not known."""
+    if not unknown:
+        return report
+    note = Finding(
+        column=None,
+        kind="not_estimated",
+        severity="note",
+        sentence="How good the version was in this window could not be estimated: "
+        f"{unknown}",
+    )
+    return report.model_copy(update={"findings": (*report.findings, note)})
+
+
+def _keep_page(
+    registry: ModelRegistry, version: str, window: WindowClosed, report: DriftReport
+) -> str:
+    """MLflow's address of the whole report; empty if the window is quiet."""
+    if report.status != "drift":
+        return ""
+    file = f"drift {window.deployment} {window.kind} {window.start}.html"
+    name = _UNFIT.sub("-", file)
+    return registry.log_report(window.name, version, name, report.to_html())
 
 
 def _with_advice(

@@ -16,11 +16,15 @@ from brixa_flows.outbox import (
     judged_performance,
     owed_by_record,
 )
-from brixa_flows.prediction import judge_performance, learn_performance
+from brixa_flows.prediction import (
+    WindowPerformance,
+    judge_performance,
+    learn_performance,
+)
 from brixa_flows.registry import ModelRegistry
 from brixa_flows.tasks.opening import load_drift_policy, open_registry
 from brixa_flows.tasks.remote import remote_task
-from brixa_flows.tasks.windows import logged_rows
+from brixa_flows.tasks.windows import log_window, logged_rows
 
 __all__ = ["PerformanceFindings", "judge_window_performance", "learn_estimator"]
 
@@ -70,7 +74,11 @@ def learn_estimator(
     "judge {version} in the {window.kind} from {window.start}", timeout_seconds=None
 )
 def judge_window_performance(
-    registry: str, version: str, window: LabelsArrived, policy: str = ""
+    registry: str,
+    version: str,
+    window: LabelsArrived,
+    policy: str = "",
+    seen: WindowPerformance | None = None,
 ) -> PerformanceFindings | None:
     """Say how good a version was in a window and record it.
 
@@ -82,6 +90,7 @@ def judge_window_performance(
         window: Its rows and times, and its labels if they are known.
         policy: Name of the drift policy's block, whose windows, cooldown and response
             count here too; without one every degraded window is an alarm.
+        seen: How good it was, if whoever asked it has told already.
 
     Returns:
         ``None`` if no estimator was learned for the version.
@@ -91,15 +100,7 @@ def judge_window_performance(
         DriftError: If a column is absent, or the times are none.
     """
     opened, rules = open_registry(registry), load_drift_policy(policy)
-    ids = [window.row_id] if window.row_id else []
-    found = judge_performance(
-        opened,
-        window.name,
-        version,
-        window.data_uri or logged_rows(opened, version, window, ids),
-        labels=window.labels_uri or None,
-        row_id=window.row_id or None,
-    )
+    found = seen or _judged(opened, version, window)
     if found is None:
         get_run_logger().warning(
             "nobody learned how good %s %s is, so nothing is judged; run evaluate_model, "
@@ -126,9 +127,26 @@ def judge_window_performance(
             **window.model_dump(include=keys),
             **event,
         }
+        how = "measured" if report.realised else "estimated"
+        values = {f"{how}/{n}": each.value for n, each in report.metrics.items()}
+        log_window(opened, version, window, values)
         record = opened.record_performance(window.name, version, facts)
     get_run_logger().info("%s It is %s.", report.sentence, verdict.sentence)
     return PerformanceFindings(report, verdict, owed_by_record(record))
+
+
+def _judged(
+    registry: ModelRegistry, version: str, window: LabelsArrived
+) -> WindowPerformance | None:
+    ids = [window.row_id] if window.row_id else []
+    return judge_performance(
+        registry,
+        window.name,
+        version,
+        window.data_uri or logged_rows(registry, version, window, ids),
+        labels=window.labels_uri or None,
+        row_id=window.row_id or None,
+    )
 
 
 def _judge(

@@ -66,7 +66,12 @@ def publish_scoring(report: ScoringReport) -> None:
         ("rows", report.rows),
         ("seconds", f"{report.seconds:.1f}"),
         ("output", report.output),
-        ("drift profile", report.profile or "none: the version has no reference"),
+        (
+            "drift profile",
+            report.profile
+            or "none: the version has no reference, or there is no file "
+            "that it could stand beside",
+        ),
     ]
     what = f"{report.model_name} {report.version} predicted {report.rows} rows"
     text = f"# {what}\n\n{table(('fact', 'value'), facts)}"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from math import isfinite
 from typing import Any
 
 from prefect import get_run_logger
@@ -17,7 +18,7 @@ from brixa_flows.registry import ModelRegistry
 from brixa_flows.tasks.opening import open_registry
 from brixa_flows.tasks.remote import remote_task
 
-__all__ = ["find_closed_windows", "logged_rows"]
+__all__ = ["find_closed_windows", "log_window", "logged_rows"]
 
 
 @remote_task("look for windows that are over", timeout_seconds=None)
@@ -90,6 +91,29 @@ def _logged(
             start=start.isoformat(),
             end=end.isoformat(),
         )
+
+
+def log_window(
+    registry: ModelRegistry,
+    version: str,
+    window: WindowClosed | LabelsArrived,
+    measured: Mapping[str, float],
+) -> None:
+    """Log what was measured of a window as metrics of the version, at the window's end.
+
+    Args:
+        registry: The registry.
+        version: The version that served the window.
+        window: Of when and of whom.
+        measured: Numbers by name, to which the deployment and the kind are added; one
+            that is not finite is no metric, and stands in the window's record alone.
+    """
+    place = f"windows/{window.deployment}/{window.kind}"
+    metrics = {
+        f"{place}/{name}": value for name, value in measured.items() if isfinite(value)
+    }
+    if metrics:
+        registry.log_metrics(window.name, version, metrics, at=moment_of(window.end))
 
 
 def logged_rows(

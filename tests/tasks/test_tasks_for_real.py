@@ -12,6 +12,7 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
+from prefect import flow
 from prefect.logging import disable_run_logger
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from pydantic import SecretStr
@@ -73,6 +74,7 @@ from brixa_flows.tasks.registration import (
 )
 from brixa_flows.tasks.retraining import claim_retraining
 from brixa_flows.tasks.task_runners import RunnerName
+from brixa_flows.tasks.watching import watch_window
 from brixa_flows.tasks.windows import find_closed_windows
 from flows.evaluate_model import EvaluateRequest, evaluate_model
 from flows.evaluate_versions import EvaluateVersionsRequest, evaluate_versions
@@ -361,8 +363,14 @@ def test_many_versions_are_judged_side_by_side_and_ranked(
 
 
 def test_many_rows_are_predicted_into_a_file_and_watched_for_drift(
-    registry: ModelRegistry, stack: PrefectStack, name: str, data: Path, tmp_path: Path
+    registry: ModelRegistry,
+    stack: PrefectStack,
+    name: str,
+    held_out: EvaluationDataset,
+    data: Path,
+    tmp_path: Path,
 ) -> None:
+    assert learn_estimator.fn(BLOCK, name, "1.0.0", held_out, "late")
     request = PredictRequest(
         name=name,
         source=str(data / "warm.parquet"),
@@ -378,6 +386,9 @@ def test_many_rows_are_predicted_into_a_file_and_watched_for_drift(
     [found] = registry.drift_reports(name, "1.0.0")
     assert (found["status"], found["alarm"], found["rows"]) == ("drift", True, ROWS)
     assert found["data_uri"] == f"{request.output}.profile.parquet"
+    [judged] = registry.performance_reports(name, "1.0.0")
+    assert (judged["realised"], judged["labelled"]) == (True, ROWS)
+    assert judged["status"] == "degraded" and judged["start"] == request.start
     query = {"artifacts": {"key": {"any_": [f"scored-{name}"]}}}
     url = f"{stack.api.url}/artifacts/filter"
     [report] = httpx.post(url, json=query, timeout=20).raise_for_status().json()
@@ -484,8 +495,62 @@ def test_a_window_is_quiet_or_an_alarm_and_either_is_recorded(
         found["warm"].page, tracking_uri=registry.tracking.uri, dst_path=str(tmp_path)
     )
     assert "What to do" in Path(page).read_text()
+    told = found["warm"].owed.payload.to_payload()
+    assert told["report_uri"] == found["warm"].page
     recorded = [record["event_id"] for record in registry.drift_reports(name, "1.0.0")]
     assert recorded == [str(judged.owed.event_id) for judged in found.values()]
+
+
+def test_mlflow_shows_each_window_at_its_own_moment(
+    registry: ModelRegistry, name: str, data: Path
+) -> None:
+    for rows, end in (("test", "2013-04-01"), ("warm", "2013-05-01")):
+        window = _window(name, data, rows, f"2013-0{int(end[6]) - 1}-01", end)
+        judge_window.fn(BLOCK, "1.0.0", window)
+    client = mlflow.MlflowClient(registry.tracking.uri)
+    [version] = client.search_model_versions(f"name = '{name}'")
+    place = f"windows/{name}/sample"
+    kept = {
+        what: client.get_metric_history(version.run_id, f"{place}/drift_{what}")
+        for what in ("share", "score", "alarm")
+    }
+    ends = [datetime(2013, month, 1, tzinfo=UTC).timestamp() * 1000 for month in (4, 5)]
+    assert all([x.timestamp for x in each] == ends for each in kept.values())
+    assert [x.value for x in kept["share"]] == [0, 0.5]
+    assert [x.value for x in kept["alarm"]] == [0, 1]
+    quiet, warm = (x.value for x in kept["score"])
+    assert 1 < warm and quiet < warm
+
+
+def test_a_watched_window_knows_what_its_drift_costs_and_what_nobody_can_tell(
+    registry: ModelRegistry,
+    stack: PrefectStack,
+    name: str,
+    held_out: EvaluationDataset,
+    data: Path,
+    tmp_path: Path,
+) -> None:
+    @flow
+    def watch(window: WindowClosed) -> None:
+        watch_window(BLOCK, "1.0.0", window)
+
+    asked = pd.read_parquet(data / "warm.parquet").drop(columns="late")
+    asked.to_parquet(tmp_path / "warm.parquet")
+    asked.drop(columns="b").to_parquet(tmp_path / "less.parquet")
+    assert learn_estimator.fn(BLOCK, name, "1.0.0", held_out, "late")
+    spans = [("2013-03-01", "2013-04-01"), ("2013-04-01", "2013-05-01")]
+    for rows, span in zip(("warm", "less"), spans, strict=True):
+        watch(_window(name, tmp_path, rows, *span))
+    [judged] = registry.performance_reports(name, "1.0.0")
+    assert not judged["realised"]
+    warm, less = registry.drift_reports(name, "1.0.0")
+    assert warm["findings"] == []
+    [cost] = [each for each in warm["advice"] if each["column"] is None]
+    assert "roc_auc " in cost["matters"]
+    kinds = {each["kind"]: each["sentence"] for each in less["findings"]}
+    assert "b: the column is gone" in kinds["gone"]
+    assert "could not be estimated: " in kinds["not_estimated"]
+    assert "'b'" in kinds["not_estimated"]
 
 
 def test_a_window_without_data_is_judged_by_what_its_deployment_was_asked(

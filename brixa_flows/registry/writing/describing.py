@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,7 @@ class Describer:
         version: ModelVersion,
         metrics: Mapping[str, float],
         dataset: DatasetRef | Mapping[str, Any] | None,
+        at: datetime | None = None,
     ) -> None:
         """Add metrics; see the registry."""
         claim, seal = self._present(name, version)
@@ -108,7 +110,7 @@ class Describer:
         data = None
         if dataset is not None:
             [data] = as_refs("dataset", DatasetRef, [dataset])
-        at, journal = now(), self._backends.journal
+        at, journal = _aware(at) if at else now(), self._backends.journal
         if seal is not None:
             shown = None if data is None else tracked_dataset(data)
             run_id = self._run_id(claim, seal)
@@ -171,6 +173,10 @@ class Describer:
     def _run_id(self, claim: Claim, seal: Seal) -> str:
         """The version's own run, as the tracking backend has it now."""
         return shown_or_lost(self._backends, claim, seal).run_id or ""
+
+
+def _aware(moment: datetime) -> datetime:
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _check_filename(filename: object) -> None:
