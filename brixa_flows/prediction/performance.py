@@ -7,7 +7,7 @@ no registry and no models.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +17,17 @@ from numpy.typing import NDArray
 from brixa_flows.drift import PerformanceEstimator, PerformanceReport
 from brixa_flows.drift.performance.columns import as_texts, read_columns
 from brixa_flows.errors import DriftError
-from brixa_flows.prediction.datasets import Batch, LabelledBatches, as_batches
-from brixa_flows.prediction.forms import InputForm
+from brixa_flows.prediction.answers import (
+    MOST_ROWS,
+    PREDICTION,
+    Answers,
+    AnswerSample,
+    Columns,
+)
+from brixa_flows.prediction.datasets import as_batches
 from brixa_flows.prediction.predictor import ModelPredictor
 from brixa_flows.prediction.sources import Chunk
 from brixa_flows.serializers.base import Prediction
-from brixa_flows.serializers.progress import progress_of_rows
 
 if TYPE_CHECKING:
     from brixa_flows.registry import ModelRegistry
@@ -34,13 +39,6 @@ __all__ = [
     "judge_performance",
     "learn_performance",
 ]
-
-Columns = dict[str, NDArray[Any]]
-
-_PREDICTION = "(prediction)"
-_SCORE = "(score of {})"
-_MOST_ROWS = 1_000_000
-_MOST_CLASSES = 20
 
 
 @dataclass(frozen=True)
@@ -97,7 +95,7 @@ def learn_performance(
         for record in reversed(registry.estimators(name, found)):
             if _is_of(record, batches.digest, target):
                 return dict(record)
-    answers = _Answers(predictor)
+    answers = Answers(predictor)
     columns = answers.collect(batches)
     label = batches.target or ""
     if label not in columns:
@@ -107,7 +105,7 @@ def learn_performance(
     estimator = answers.estimator().fit(
         columns,
         target_column=label,
-        prediction_column=_PREDICTION,
+        prediction_column=PREDICTION,
         score_column=answers.score_column(columns, label),
         feature_columns=answers.features,
     )
@@ -155,7 +153,7 @@ def judge_performance(
     inside = labels is None and row_id is None
     batches = as_batches(rows, metadata=predictor.metadata, labelled=False)
     beside = [estimator.target] if inside else [row_id] if row_id else []
-    columns = _Answers(predictor).collect(batches, beside)
+    columns = Answers(predictor).collect(batches, beside)
     if labels is not None and row_id is not None:
         known = _known_labels(labels, row_id, estimator.target)
         columns[estimator.target] = _looked_up(columns, row_id, known, name)
@@ -174,8 +172,8 @@ class SeenAnswers:
         self, estimator: PerformanceEstimator, predictor: ModelPredictor
     ) -> None:
         self._estimator = estimator
-        self._answers = _Answers(predictor)
-        self._sample = _Sample(_MOST_ROWS)
+        self._answers = Answers(predictor)
+        self._sample = AnswerSample(MOST_ROWS)
 
     @classmethod
     def of(
@@ -215,7 +213,7 @@ def _told_by(
     estimator: PerformanceEstimator, columns: Columns, *, inside: bool
 ) -> WindowPerformance:
     """Measured on the rows whose label is known, or estimated."""
-    total = len(columns[_PREDICTION])
+    total = len(columns[PREDICTION])
     if estimator.target not in columns:
         return WindowPerformance(estimator.estimate(columns), total)
     told = _are_known(columns[estimator.target])
@@ -228,148 +226,6 @@ def _told_by(
 def _is_of(record: Mapping[str, Any], digest: str, target: str | None) -> bool:
     dataset = record.get("dataset") or {}
     return dataset.get("digest") == digest and record.get("target") == target
-
-
-class _Answers:
-    """Rows with a version's answers, as columns.
-
-    Args:
-        predictor: The version.
-    """
-
-    def __init__(self, predictor: ModelPredictor) -> None:
-        self._predictor = predictor
-        form = InputForm.of(predictor.metadata)
-        self._who = form.model
-        self.features = list(form.columns) if form.kind == "named" else []
-        self._classes: tuple[Any, ...] = ()
-
-    def collect(self, batches: LabelledBatches, beside: Iterable[str] = ()) -> Columns:
-        """Ask for every row; of very many a random million is kept.
-
-        Args:
-            batches: The rows.
-            beside: Columns that are kept too, where they are there.
-        """
-        sample = _Sample(_MOST_ROWS)
-        what = f"asking {self._who}"
-        with progress_of_rows(what, batches.expected_rows) as advance:
-            for batch in batches:
-                sample.add(self._answered(batch, beside))
-                advance(batch.chunk.rows)
-        return sample.columns()
-
-    def _answered(self, batch: Batch, beside: Iterable[str]) -> Columns:
-        answer = self._predictor.predict(batch.inputs)
-        there = [name for name in beside if name in batch.chunk.names]
-        columns = self.beside(answer, batch.column, there)
-        if batch.labels is not None and len(batch.targets) == 1:
-            columns[batch.targets[0]] = batch.labels
-        return columns
-
-    def beside(
-        self,
-        answer: Prediction,
-        column: Callable[[str], NDArray[Any]],
-        names: Iterable[str] = (),
-    ) -> Columns:
-        """Answers, and beside them the features and other columns of their rows.
-
-        Args:
-            answer: Of the version.
-            column: Values of a column, by its name.
-            names: Columns that are kept beside the features.
-
-        Raises:
-            DriftError: If the version answers several values a row.
-        """
-        values = np.asarray(answer.values)
-        if values.ndim != 1 and values.size != len(values):
-            raise DriftError(
-                f"{self._who} answers {values.shape[1:]} values a row; performance is "
-                "told of models with one label or number a row"
-            )
-        columns = {_PREDICTION: values.reshape(len(values))}
-        if answer.scores is not None:
-            places = range(answer.scores.shape[1])
-            classes = answer.classes or tuple(places)
-            self._classes = tuple(np.asarray(each).item() for each in classes)
-            for place, label in zip(places, self._classes, strict=True):
-                columns[_SCORE.format(label)] = answer.scores[:, place]
-        for each in [*self.features, *names]:
-            columns[each] = column(each)
-        return columns
-
-    def estimator(self) -> PerformanceEstimator:
-        """An estimator of the version's task, that has learned nothing yet."""
-        if not self._classes:
-            return PerformanceEstimator("regression")
-        if len(self._classes) == 2:
-            return PerformanceEstimator("binary", positive=max(self._classes))
-        return PerformanceEstimator("multiclass")
-
-    def score_column(self, columns: Columns, label: str) -> Any:
-        """Where the estimator finds the scores: a column, or one for each class.
-
-        Raises:
-            DriftError: If the version answers with classes but no probabilities.
-        """
-        if self._classes:
-            named = {label: _SCORE.format(label) for label in self._classes}
-            return named[max(named)] if len(named) == 2 else named
-        if _are_classes(columns[label]) or _are_classes(columns[_PREDICTION]):
-            raise DriftError(
-                f"{self._who} answers with classes but no probabilities, so nothing "
-                "tells how sure it is; wait for labels, or save a model with "
-                "predict_proba"
-            )
-        return None
-
-
-class _Sample:
-    """Columns of all rows, or of a random part where they are very many.
-
-    Args:
-        most: From twice as many on every second one goes.
-    """
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._random = np.random.default_rng(0)
-        self._share = 1.0
-        self._parts: list[tuple[NDArray[np.float64], Columns]] = []
-        self._rows = 0
-
-    def add(self, columns: Columns) -> None:
-        """Take more rows; all parts have the same columns."""
-        drawn = self._random.random(len(next(iter(columns.values()))))
-        self._keep(drawn, columns)
-        if self._rows > 2 * self._most:
-            self._share /= 2
-            before, self._parts, self._rows = self._parts, [], 0
-            for each in before:
-                self._keep(*each)
-
-    def _keep(self, drawn: NDArray[np.float64], columns: Columns) -> None:
-        chosen = drawn < self._share
-        kept = {name: values[chosen] for name, values in columns.items()}
-        self._parts.append((drawn[chosen], kept))
-        self._rows += int(chosen.sum())
-
-    def columns(self) -> Columns:
-        """What was kept, in the order of the rows."""
-        names = self._parts[0][1]
-        return {
-            name: np.concatenate([part[name] for _, part in self._parts])
-            for name in names
-        }
-
-
-def _are_classes(values: NDArray[Any]) -> bool:
-    """Are these names or a few whole numbers, rather than amounts?"""
-    if values.dtype.kind in "iub":
-        return len(np.unique(values)) <= _MOST_CLASSES
-    return values.dtype.kind != "f"
 
 
 def _known_labels(labels: Any, row_id: str, target: str) -> dict[str, Any]:

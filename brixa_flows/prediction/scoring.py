@@ -16,14 +16,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from brixa_flows.drift import DriftProfile
-from brixa_flows.errors import DatasetError, DriftError, some_of
+from brixa_flows.errors import DatasetError, some_of
 from brixa_flows.plugins import import_adapter
 from brixa_flows.prediction.forms import InputForm
-from brixa_flows.prediction.performance import SeenAnswers, WindowPerformance
+from brixa_flows.prediction.performance import WindowPerformance
 from brixa_flows.prediction.predictor import ModelPredictor
+from brixa_flows.prediction.scored import JudgedAnswers, WindowRows
 from brixa_flows.prediction.sources import Chunk, Source, open_source
-from brixa_flows.serializers.base import Prediction
 from brixa_flows.serializers.progress import progress_of_rows
 
 if TYPE_CHECKING:
@@ -107,15 +106,13 @@ def score(
         output: ``.csv`` or ``.parquet`` file; or a database's address.
         query: What to read from a database.
         table: What to write into a database.
-        ids: Columns of the input to keep; all by default. They are no inputs of a model
-            that was trained on unnamed columns.
+        ids: Columns to keep, all by default; no inputs of models of unnamed columns.
         overwrite: Replace an output that is there, when the new one is whole.
         batch_rows: Rows at once, at most; ``None`` for what suits the model.
         trust: As in ``registry.load_model``.
         resume: Keep finished rows beside the output until it is whole; when this call
             was killed, the same one goes on behind them. From files to a file only.
-        judge: Tell how good the version was on these rows, by what was learned of it
-            (:func:`learn_performance`); not with ``resume``.
+        judge: Tell how good the version was, by what was learned; not with ``resume``.
 
     Raises:
         DatasetError: If the input does not fit the model or can't be read, or the
@@ -123,83 +120,21 @@ def score(
         VersionNotFoundError: If no ready version answers to ``spec``.
     """
     started = time.monotonic()
-    _check_places(str(source), str(output), query, table, overwrite)
-    _check_order(resume, query, table)
+    _check(str(source), str(output), query, table, overwrite, resume)
     predictor = ModelPredictor.from_registry(registry, name, spec, trust=trust)
     form = InputForm.of(predictor.metadata)
     rows = _rows_at_once(form, batch_rows)
     version = str(predictor.metadata.version)
-    reference = registry.reference_profile_path(name, version)
-    window = _Window(DriftProfile.load(reference) if reference else None)
-    seen = SeenAnswers.of(registry, predictor) if judge and not resume else None
-    judged = _Judged(seen)
-    run = _Run(predictor, form, tuple(ids), datetime.now(UTC), window, judged)
+    window = WindowRows.of(registry, name, version)
+    judged = JudgedAnswers.of(registry, predictor, asked=judge and not resume)
+    run = _Run(predictor, tuple(ids), window, judged)
     opened = _open(source, query, rows, form.texts)
     plan = _plan_of(name, version, str(source), ids, rows) if resume else None
     run.write_all(opened, _output(str(output), table, overwrite), str(output), plan)
-    profile = window.save(Path(output)) if table is None else ""
     seconds = time.monotonic() - started
-    where = str(output) if table is None else f"{table} in {_sql().shown(str(output))}"
-    performance = judged.tell()
-    return ScoringReport(
-        name, version, run.rows, seconds, where, profile, performance, judged.unknown
-    )
-
-
-class _Window:
-    """The drift profile of the rows so far.
-
-    Args:
-        reference: What they will be compared with, if anything.
-    """
-
-    def __init__(self, reference: DriftProfile | None) -> None:
-        self._reference = reference
-        self._profile: DriftProfile | None = None
-
-    def add(self, table: Any) -> None:
-        """Count more rows."""
-        if self._reference is None:
-            return
-        columns = [n for n in table.column_names if n in self._reference.columns]
-        part = DriftProfile.build(table, columns=columns, like=self._reference)
-        self._profile = part if self._profile is None else self._profile + part
-
-    def save(self, output: Path) -> str:
-        """Write it beside the output; returns where."""
-        if self._profile is None:
-            return ""
-        path = output.with_name(f"{output.name}.profile.parquet")
-        self._profile.save(path)
-        return str(path)
-
-
-class _Judged:
-    """How good the version is on the rows so far; what can't be told spoils no output.
-
-    Args:
-        seen: Keeps its answers; ``None`` if nobody asked or nothing was learned.
-    """
-
-    def __init__(self, seen: SeenAnswers | None) -> None:
-        self._seen = seen
-        self.unknown = ""
-
-    def add(self, chunk: Chunk, answer: Prediction) -> None:
-        """Take more rows."""
-        try:
-            if self._seen is not None:
-                self._seen.add(chunk, answer)
-        except DriftError as err:
-            self._seen, self.unknown = None, str(err)
-
-    def tell(self) -> WindowPerformance | None:
-        """What is known."""
-        try:
-            return None if self._seen is None else self._seen.tell()
-        except DriftError as err:
-            self.unknown = str(err)
-            return None
+    where, profile = _places(str(output), table, window)
+    told = judged.tell()
+    return ScoringReport(name, version, run.rows, seconds, where, profile, *told)
 
 
 class _Run:
@@ -207,9 +142,7 @@ class _Run:
 
     Args:
         predictor: The version.
-        form: How it takes its inputs.
         ids: Columns to keep; all if there are none.
-        moment: When it is asked.
         window: Counts the rows for drift.
         judged: Keeps the answers to tell how good they are.
     """
@@ -217,16 +150,14 @@ class _Run:
     def __init__(
         self,
         predictor: ModelPredictor,
-        form: InputForm,
         ids: tuple[str, ...],
-        moment: datetime,
-        window: _Window,
-        judged: _Judged,
+        window: WindowRows,
+        judged: JudgedAnswers,
     ) -> None:
         self._predictor = predictor
-        self._form = form
+        self._form = InputForm.of(predictor.metadata)
         self._ids = ids
-        self._moment = moment
+        self._moment = datetime.now(UTC)
         self._window = window
         self._judged = judged
         self.rows = 0
@@ -307,6 +238,25 @@ class _Run:
         kept = table.select(self._ids) if self._ids else table
         version = str(self._predictor.metadata.version)
         return _outputs().scored_table(kept, prediction, version, self._moment)
+
+
+def _places(output: str, table: str | None, window: WindowRows) -> tuple[str, str]:
+    """Where the rows are, without passwords, and where their profile is, if anywhere."""
+    if table is not None:
+        return f"{table} in {_sql().shown(output)}", ""
+    return output, window.save(Path(output))
+
+
+def _check(
+    source: str,
+    output: str,
+    query: str | None,
+    table: str | None,
+    overwrite: bool,
+    resume: bool,
+) -> None:
+    _check_places(source, output, query, table, overwrite)
+    _check_order(resume, query, table)
 
 
 def _check_places(

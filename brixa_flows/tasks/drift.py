@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from prefect import get_run_logger
 
@@ -78,16 +79,7 @@ def judge_window(
         DriftError: If the version has no reference profile or the times are none.
     """
     opened, rules = open_registry(registry), load_drift_policy(policy)
-    path = opened.reference_profile_path(window.name, version)
-    if path is None:
-        raise DriftError(
-            f"{window.name} {version} was saved without reference data, so nothing can "
-            "be compared with it; train with reference_uri= and register a new version"
-        )
-    kind = None if window.kind == SAMPLE else window.kind
-    reference = DriftProfile.load(path)
-    rows = window.data_uri or logged_rows(opened, version, window, reference.columns)
-    report = rules.detector().detect(reference, rows, kind=kind, ignore=rules.ignore)
+    report = _compared(opened, version, window, rules)
     report = _with_advice(opened, version, window, _told(report, unknown))
     verdict = _judge(opened, version, window, report, rules)
     page = _keep_page(opened, version, window, report)
@@ -96,25 +88,7 @@ def judge_window(
     )
     record = find_record(opened.drift_reports(window.name, version), event)
     if record is None:
-        facts = {
-            **report.to_dict(),
-            "alarm": verdict.alarm,
-            "verdict": verdict.sentence,
-            "window": window.kind,
-            **window.model_dump(include={"deployment", "start", "end", "data_uri"}),
-            **event,
-        }
-        log_window(
-            opened,
-            version,
-            window,
-            {
-                "drift_share": report.drift_share,
-                "drift_score": report.drift_score,
-                "drift_alarm": float(verdict.alarm),
-            },
-        )
-        record = opened.record_drift(window.name, version, facts)
+        record = _keep(opened, version, window, report, verdict, event)
     get_run_logger().info(
         "%s: %s It is %s.",
         window.data_uri or f"requests to {window.deployment}",
@@ -122,6 +96,48 @@ def judge_window(
         verdict.sentence,
     )
     return WindowFindings(report, verdict, owed_by_record(record), page)
+
+
+def _compared(
+    registry: ModelRegistry, version: str, window: WindowClosed, rules: DriftPolicy
+) -> DriftReport:
+    """The window against the version's reference profile."""
+    path = registry.reference_profile_path(window.name, version)
+    if path is None:
+        raise DriftError(
+            f"{window.name} {version} was saved without reference data, so nothing can "
+            "be compared with it; train with reference_uri= and register a new version"
+        )
+    kind = None if window.kind == SAMPLE else window.kind
+    reference = DriftProfile.load(path)
+    rows = window.data_uri or logged_rows(registry, version, window, reference.columns)
+    return rules.detector().detect(reference, rows, kind=kind, ignore=rules.ignore)
+
+
+def _keep(
+    registry: ModelRegistry,
+    version: str,
+    window: WindowClosed,
+    report: DriftReport,
+    verdict: DriftVerdict,
+    event: Mapping[str, Any],
+) -> Mapping[str, Any]:
+    """Record what was found, with the event that it owes, and show it in MLflow."""
+    measured = {
+        "drift_share": report.drift_share,
+        "drift_score": report.drift_score,
+        "drift_alarm": float(verdict.alarm),
+    }
+    log_window(registry, version, window, measured)
+    facts = {
+        **report.to_dict(),
+        "alarm": verdict.alarm,
+        "verdict": verdict.sentence,
+        "window": window.kind,
+        **window.model_dump(include={"deployment", "start", "end", "data_uri"}),
+        **event,
+    }
+    return registry.record_drift(window.name, version, facts)
 
 
 def _told(report: DriftReport, unknown: str) -> DriftReport:

@@ -20,7 +20,7 @@ from brixa.ai.registry import ModelRegistry
 from brixa.storage.local import LocalStorageNode
 from brixa_flows.errors import DatasetError, DriftError
 from brixa_flows.prediction import judge_performance, learn_performance
-from brixa_flows.prediction import performance as room
+from brixa_flows.prediction import answers
 from brixa_flows.tracking.memory_store import MemoryTrackingStore
 
 pytestmark = pytest.mark.filterwarnings(
@@ -217,7 +217,7 @@ def test_labels_without_a_row_id_or_a_column_of_it_are_refused(
 def test_of_very_many_rows_a_random_part_is_looked_at(
     registry: ModelRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(room, "_MOST_ROWS", 1000)
+    monkeypatch.setattr(answers, "MOST_ROWS", 1000)
     batches = [rows(seed, 900)[["a", "b", "when"]] for seed in range(10, 20)]
     found = judge_performance(registry, "when", "1.0.0", batches)
     assert found is not None
