@@ -56,6 +56,16 @@ class BrixaDriftPolicy(Block):
     judge_datetimes: bool = Field(
         False, description="Values of dates and times are judged too."
     )
+    season: Literal["", "month", "weekday", "hour"] = Field(
+        "",
+        description="Judge a window by the same month, weekday or hour of the reference, "
+        "if the reference was cut into those.",
+    )
+    learn_thresholds: bool = Field(
+        True,
+        description="A window of time must differ more than the reference's own windows "
+        "do.",
+    )
     ignore: list[str] = Field(
         [], description="Columns that are passed over: row ids, clocks, labels."
     )

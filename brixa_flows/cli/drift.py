@@ -42,6 +42,8 @@ def drift() -> None:
     type=click.Path(dir_okay=False),
     help="Rules (YAML, TOML or JSON) of what is judged and how.",
 )
+@click.option("--kind", help="Length of the window: week, month, 12h ...")
+@click.option("--begin", help="When DATA's window begins, for a policy with seasons.")
 @click.option("--html", type=click.Path(dir_okay=False), help="Write the full report.")
 @json_option
 @click.pass_obj
@@ -53,6 +55,8 @@ def check(
     since: str | None,
     until: str | None,
     policy: str | None,
+    kind: str | None,
+    begin: str | None,
     html: str | None,
     json_output: bool,
 ) -> None:
@@ -92,7 +96,7 @@ def check(
             inputs_only=True,
             besides=reference.columns,
         )
-    report = rules.detector().detect(reference, rows, ignore=rules.ignore)
+    report = rules.compare(path, rows, kind=kind, start=begin or since)
     if html:
         Path(html).write_text(report.to_html(), encoding="utf-8")
         click.echo(f"wrote {html}", err=True)

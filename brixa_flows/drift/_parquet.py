@@ -26,7 +26,7 @@ from brixa_flows.drift.radix import Histogram
 from brixa_flows.drift.spread import ReferenceSpread
 from brixa_flows.errors import DriftError
 
-__all__ = ["describe", "is_profile", "read", "write"]
+__all__ = ["describe", "dump", "is_profile", "parse", "read", "write"]
 
 _READ = (1, PROTOCOL)
 _KEY = b"brixa_drift_profile"
@@ -81,25 +81,31 @@ def _flat(profile: DriftProfile) -> Iterator[tuple[str, str | None, ColumnProfil
 
 def write(profile: DriftProfile, path: Path) -> None:
     """Write beside the target, then rename."""
-    table = _table(profile)
-    facts = json.dumps(describe(profile)).encode()
-    table = table.replace_schema_metadata({_KEY: facts})
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
-        pq.write_table(
-            table,
-            draft,
-            compression="zstd",
-            use_dictionary=["column", "category"],
-            column_encoding={
-                "bin": "DELTA_BINARY_PACKED",
-                "count": "DELTA_BINARY_PACKED",
-            },
-        )
+        draft.write_bytes(dump(profile))
         os.replace(draft, path)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def dump(profile: DriftProfile) -> bytes:
+    """The content of its file."""
+    facts = json.dumps(describe(profile)).encode()
+    table = _table(profile).replace_schema_metadata({_KEY: facts})
+    target = pa.BufferOutputStream()
+    pq.write_table(
+        table,
+        target,
+        compression="zstd",
+        use_dictionary=["column", "category"],
+        column_encoding={
+            "bin": "DELTA_BINARY_PACKED",
+            "count": "DELTA_BINARY_PACKED",
+        },
+    )
+    return bytes(target.getvalue())
 
 
 def is_profile(path: Path) -> bool:
@@ -122,11 +128,25 @@ def read(path: Path) -> DriftProfile:
         raise DriftError(
             f"{path} is no drift profile; write one with DriftProfile.save"
         )
-    table = pq.read_table(path)
+    return parse(path.read_bytes(), str(path))
+
+
+def parse(content: bytes, name: str = "it") -> DriftProfile:
+    """Read and check the content of a file.
+
+    Raises:
+        DriftError: If it is no drift profile, or of a newer protocol.
+    """
+    try:
+        table = pq.read_table(pa.BufferReader(content))
+    except (pa.ArrowInvalid, OSError) as err:
+        raise DriftError(f"{name} can't be read as a drift profile: {err}") from err
+    if _KEY not in (table.schema.metadata or {}):
+        raise DriftError(f"{name} is no drift profile")
     facts = json.loads(table.schema.metadata[_KEY])
     if facts.get("protocol") not in _READ:
         raise DriftError(
-            f"{path} has protocol {facts.get('protocol')} of drift profiles, this "
+            f"{name} has protocol {facts.get('protocol')} of drift profiles, this "
             f"brixa-flows reads {PROTOCOL}; upgrade brixa-flows or build it anew"
         )
     columns: dict[str, ColumnProfile] = {}
@@ -134,13 +154,14 @@ def read(path: Path) -> DriftProfile:
     for number, column_facts in enumerate(facts["columns"]):
         lower, upper = np.searchsorted(numbers, [number, number + 1])
         rows = table.slice(lower, upper - lower)
-        name, owner = column_facts.pop("name"), column_facts.pop("part_of", None)
+        column_name = column_facts.pop("name")
+        owner = column_facts.pop("part_of", None)
         column = _column(column_facts, rows)
         if owner is None:
-            columns[name] = column
+            columns[column_name] = column
         else:
             whole = columns[owner]
-            columns[owner] = replace(whole, parts={**whole.parts, name: column})
+            columns[owner] = replace(whole, parts={**whole.parts, column_name: column})
     spread = facts["spread"]
     return DriftProfile(
         facts["rows"],

@@ -2,28 +2,55 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
+from typing import Any, Protocol
 
 from brixa_flows.drift.profile import DriftProfile
-from brixa_flows.errors import DriftError
+from brixa_flows.errors import DriftError, StaleWriteError
 
-__all__ = ["KeptProfiles"]
+__all__ = ["KeptProfiles", "ProfileStore"]
 
 _TIME = "%Y%m%dT%H%M%SZ"
+_SUFFIX = ".parquet"
+_Span = tuple[datetime, datetime]
+
+
+class ProfileStore(Protocol):
+    """What is asked of the place that keeps profiles; any storage node is one."""
+
+    def stat(self, key: str) -> Any:
+        """Facts of an object, its ``etag`` among them; ``None`` if there is none."""
+        ...
+
+    def read(self, key: str) -> tuple[bytes, str]:
+        """Content and etag of an object."""
+        ...
+
+    def replace(
+        self, key: str, data: bytes, *, etag: str | None, durable: bool = True
+    ) -> str:
+        """Write an object, if it is still the one with that etag."""
+        ...
+
+    def list(self, prefix: str, *, recursive: bool = True) -> Iterator[Any]:
+        """Objects below a directory, each with its ``key``."""
+        ...
 
 
 class KeptProfiles:
-    """A folder with a profile a window; any longer window is a sum of them.
+    """A profile a window; any longer window is a sum of them.
 
     Args:
-        folder: Made when the first profile is kept.
+        store: Where they are, such as ``LocalStorageNode("windows")``.
+        prefix: Directory in it.
     """
 
-    def __init__(self, folder: str | Path) -> None:
-        self.folder = Path(folder)
+    def __init__(self, store: ProfileStore, prefix: str = "windows") -> None:
+        self._store = store
+        self._prefix = prefix
 
-    def keep(self, start: datetime, end: datetime, profile: DriftProfile) -> Path:
+    def keep(self, start: datetime, end: datetime, profile: DriftProfile) -> None:
         """Write one profile, whole or not at all; the same window again replaces it.
 
         Args:
@@ -37,54 +64,61 @@ class KeptProfiles:
         begin, stop = _utc(start), _utc(end)
         if stop <= begin:
             raise DriftError(f"the window ends at {end}, not after its start {start}")
-        path = self.folder / f"{begin:{_TIME}}_{stop:{_TIME}}.parquet"
-        profile.save(path)
-        return path
+        key = f"{self._prefix}/{begin:{_TIME}}_{stop:{_TIME}}{_SUFFIX}"
+        found = self._store.stat(key)
+        etag = None if found is None else found.etag
+        try:
+            self._store.replace(key, profile.to_bytes(), etag=etag, durable=False)
+        except StaleWriteError:
+            return  # another run keeps the same window
 
-    def windows(self) -> list[tuple[datetime, datetime]]:
+    def windows(self) -> list[_Span]:
         """Start and end of each, in order, UTC."""
-        return [(start, end) for start, end, _ in self._files()]
+        return sorted(self._keys())
 
-    def between(self, start: datetime, end: datetime) -> DriftProfile:
-        """The sum of the windows that lie within; stretches without any add nothing.
+    def at(self, start: datetime, end: datetime) -> DriftProfile | None:
+        """The profile of that very window, if it is kept."""
+        key = self._keys().get((_utc(start), _utc(end)))
+        return None if key is None else self._load(key)
 
-        Raises:
-            DriftError: If none does, or two of them overlap, so that rows would count
-                twice.
+    def summed(self, start: datetime, end: datetime) -> DriftProfile | None:
+        """The sum of shorter windows that lie end to end from start to end.
+
+        Returns:
+            ``None`` if they do not cover it: a stretch without a window may be one
+            without rows, or one that nobody looked at.
         """
-        begin, stop = _utc(start), _utc(end)
-        inside = [
-            each for each in self._files() if begin <= each[0] and each[1] <= stop
-        ]
-        if not inside:
-            raise DriftError(
-                f"{self.folder} keeps no window from {start} to {end}; it keeps "
-                f"{len(self._files())} others"
-            )
-        for (_, before, _), (after, _, path) in zip(inside, inside[1:], strict=False):
-            if after < before:
-                raise DriftError(
-                    f"the window of {path.name} begins before the one before it ends; "
-                    "remove one of them, or ask for other times"
-                )
-        whole = DriftProfile.load(inside[0][2])
-        for _, _, path in inside[1:]:
-            whole = whole + DriftProfile.load(path)
+        begin, stop, keys = _utc(start), _utc(end), self._keys()
+        # Chains of windows from the start; those of earlier begin are complete first.
+        chains: dict[datetime, list[str]] = {begin: []}
+        for first, last in sorted(keys):
+            within = last <= stop and (first, last) != (begin, stop)
+            if within and first in chains and last not in chains:
+                chains[last] = [*chains[first], keys[first, last]]
+        chain = chains.get(stop)
+        if not chain:
+            return None
+        whole = self._load(chain[0])
+        for key in chain[1:]:
+            whole = whole + self._load(key)
         return whole
 
-    def _files(self) -> list[tuple[datetime, datetime, Path]]:
-        found = []
-        for path in self.folder.glob("*Z_*Z.parquet"):
+    def _load(self, key: str) -> DriftProfile:
+        return DriftProfile.from_bytes(self._store.read(key)[0])
+
+    def _keys(self) -> dict[_Span, str]:
+        found = {}
+        for stored in self._store.list(self._prefix, recursive=False):
+            stem = stored.key.rpartition("/")[2].removesuffix(_SUFFIX)
             try:
-                times = [
+                first, last = (
                     datetime.strptime(text, _TIME).replace(tzinfo=UTC)
-                    for text in path.stem.split("_")
-                ]
+                    for text in stem.split("_")
+                )
             except ValueError:
                 continue  # a file of somebody else
-            if len(times) == 2:
-                found.append((times[0], times[1], path))
-        return sorted(found)
+            found[first, last] = stored.key
+        return found
 
 
 def _utc(moment: datetime) -> datetime:

@@ -21,6 +21,9 @@ from pydantic import (
 )
 
 from brixa_flows.drift.detector import DriftDetector
+from brixa_flows.drift.profile import DriftProfile
+from brixa_flows.drift.report import DriftReport, Finding
+from brixa_flows.drift.seasons import SeasonalReference
 from brixa_flows.errors import DriftError, some_of
 from brixa_flows.plugins import DRIFT_METHODS
 
@@ -124,6 +127,16 @@ class DriftPolicy(BaseModel):
         False,
         description="Values of dates and times are judged, not only missing ones.",
     )
+    season: Literal["", "month", "weekday", "hour"] = Field(
+        "",
+        description="Windows are judged by that season of the reference, if it was cut "
+        "into seasons; empty takes all of it.",
+    )
+    learn_thresholds: bool = Field(
+        True,
+        description="A window of time must differ more than the reference's own windows "
+        "do; without, it is judged like a random sample.",
+    )
     ignore: tuple[str, ...] = Field((), description="Columns that are passed over.")
     windows: tuple[str, ...] = Field(
         (), description="Kinds of windows that can be an alarm; none means all."
@@ -212,6 +225,63 @@ class DriftPolicy(BaseModel):
             judge_volume=self.judge_volume,
             judge_datetimes=self.judge_datetimes,
         )
+
+    def compare(
+        self,
+        reference: Path,
+        window: Any,
+        *,
+        kind: str | None = None,
+        start: str | None = None,
+    ) -> DriftReport:
+        """Compare a window with a version's reference by these rules.
+
+        Args:
+            reference: The profile that was saved with the version; its seasons lie
+                beside it.
+            window: Its profile, or rows.
+            kind: Its length, such as ``week``.
+            start: When it begins, ISO 8601; a season needs it.
+
+        Raises:
+            DriftError: If something can't be read, or ``start`` is no time.
+        """
+        expected, notes = self._reference(reference, start)
+        report = self.detector().detect(
+            expected,
+            window,
+            kind=kind if self.learn_thresholds else None,
+            ignore=self.ignore,
+        )
+        return report.model_copy(update={"findings": (*report.findings, *notes)})
+
+    def _reference(
+        self, path: Path, start: str | None
+    ) -> tuple[DriftProfile, list[Finding]]:
+        """That of the season, or that of all rows and why."""
+        if not self.season:
+            return DriftProfile.load(path), []
+        seasonal = SeasonalReference.beside(path)
+        if seasonal is None or seasonal.season != self.season:
+            kept = "none" if seasonal is None else f"those by {seasonal.season}"
+            why = (
+                f"the version keeps {kept}; register one whose reference is a "
+                "SeasonalReference"
+            )
+        elif start is None:
+            why = "nobody said when the window begins"
+        elif not seasonal.has(moment_of(start)):
+            why = f"the reference has no rows of the {self.season} of {start[:10]}"
+        else:
+            return seasonal.at(moment_of(start)), []
+        note = Finding(
+            column=None,
+            kind="no_season",
+            severity="note",
+            sentence=f"The policy asks for seasons by {self.season}, and {why}; the "
+            "window is compared with all of the reference.",
+        )
+        return DriftProfile.load(path), [note]
 
     @property
     def looks_back(self) -> bool:

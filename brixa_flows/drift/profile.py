@@ -202,6 +202,27 @@ class DriftProfile:
         profile: DriftProfile = _files().read(Path(path))
         return profile
 
+    @staticmethod
+    def is_in(path: str | Path) -> bool:
+        """Whether a file is what :meth:`save` wrote."""
+        found: bool = _files().is_profile(Path(path))
+        return found
+
+    def to_bytes(self) -> bytes:
+        """What :meth:`save` writes, for a place that is no folder."""
+        content: bytes = _files().dump(self)
+        return content
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> DriftProfile:
+        """Read what :meth:`to_bytes` wrote.
+
+        Raises:
+            DriftError: If it is no drift profile, or one of a newer protocol.
+        """
+        profile: DriftProfile = _files().parse(content)
+        return profile
+
     @classmethod
     def of(cls, data: Any, *, like: DriftProfile | None = None) -> DriftProfile:
         """``data`` as a profile: itself, loaded if it is the file of one, or built.
@@ -211,7 +232,7 @@ class DriftProfile:
         """
         if isinstance(data, DriftProfile):
             return data if like is None else data.about(like)
-        if isinstance(data, (str, Path)) and _files().is_profile(Path(data)):
+        if isinstance(data, (str, Path)) and cls.is_in(data):
             return cls.of(cls.load(data), like=like)
         return cls.build(data, like=like)
 

@@ -14,9 +14,10 @@ from brixa_flows.drift.profile import DriftProfile
 from brixa_flows.drift.spread import window_seconds
 from brixa_flows.errors import DriftError
 
-__all__ = ["SEASONS", "SeasonalReference"]
+__all__ = ["SEASONS", "SEASONS_FOLDER", "SeasonalReference"]
 
 SEASONS = ("month", "weekday", "hour")
+SEASONS_FOLDER = "drift_seasons"  # beside the profile of all rows, in a version
 _INDEX = "seasons.json"
 
 
@@ -80,6 +81,22 @@ class SeasonalReference:
         aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
         number = _season_of(self.season, aware.astimezone(UTC))
         return self.profiles.get(number, self.whole)
+
+    def has(self, moment: datetime) -> bool:
+        """Whether the reference has the season of a window that begins then."""
+        aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return _season_of(self.season, aware.astimezone(UTC)) in self.profiles
+
+    @classmethod
+    def beside(cls, profile: Path) -> SeasonalReference | None:
+        """What was saved beside the profile of all rows, if anything."""
+        folder = profile.with_name(SEASONS_FOLDER)
+        return cls.load(folder) if cls.is_in(folder) else None
+
+    @staticmethod
+    def is_in(folder: str | Path) -> bool:
+        """Whether a folder holds what :meth:`save` wrote."""
+        return (Path(folder) / _INDEX).is_file()
 
     def save(self, folder: str | Path) -> None:
         """Write one file a season, and an index last."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from prefect import get_run_logger
@@ -20,6 +21,7 @@ from brixa_flows.drift import (
     advised,
     column_histories,
 )
+from brixa_flows.drift.policy import moment_of
 from brixa_flows.errors import DriftError
 from brixa_flows.events import WindowClosed
 from brixa_flows.outbox import (
@@ -32,7 +34,7 @@ from brixa_flows.outbox import (
 from brixa_flows.registry import ModelRegistry
 from brixa_flows.tasks.opening import load_drift_policy, open_registry
 from brixa_flows.tasks.remote import remote_task
-from brixa_flows.tasks.windows import log_window, logged_rows
+from brixa_flows.tasks.windows import kept_profiles, log_window, logged_rows
 
 __all__ = ["SAMPLE", "WindowFindings", "judge_window", "served_version"]
 
@@ -109,9 +111,28 @@ def _compared(
             "be compared with it; train with reference_uri= and register a new version"
         )
     kind = None if window.kind == SAMPLE else window.kind
-    reference = DriftProfile.load(path)
-    rows = window.data_uri or logged_rows(registry, version, window, reference.columns)
-    return rules.detector().detect(reference, rows, kind=kind, ignore=rules.ignore)
+    profile = _profiled(registry, version, window, DriftProfile.load(path))
+    return rules.compare(path, profile, kind=kind, start=window.start)
+
+
+def _profiled(
+    registry: ModelRegistry,
+    version: str,
+    window: WindowClosed,
+    reference: DriftProfile,
+) -> DriftProfile:
+    """The window's profile, which is kept; of logged windows a sum of shorter ones."""
+    kept = kept_profiles(registry, version, window)
+    start, end = moment_of(window.start), moment_of(window.end)
+    profile = None if window.data_uri else kept.summed(start, end)
+    if profile is None:
+        rows = window.data_uri or logged_rows(
+            registry, version, window, reference.columns
+        )
+        profile = DriftProfile.of(rows, like=reference)
+    if end <= datetime.now(UTC):  # else more rows may come
+        kept.keep(start, end, profile)
+    return profile
 
 
 def _keep(

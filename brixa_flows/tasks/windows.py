@@ -10,6 +10,7 @@ from typing import Any
 from prefect import get_run_logger
 
 from brixa_flows.deployment import ModelDeployer
+from brixa_flows.drift import KeptProfiles
 from brixa_flows.drift.calendar import closed_windows
 from brixa_flows.drift.policy import moment_of
 from brixa_flows.errors import BrixaError, DeploymentError
@@ -18,7 +19,7 @@ from brixa_flows.registry import ModelRegistry
 from brixa_flows.tasks.opening import open_registry
 from brixa_flows.tasks.remote import remote_task
 
-__all__ = ["find_closed_windows", "log_window", "logged_rows"]
+__all__ = ["find_closed_windows", "kept_profiles", "log_window", "logged_rows"]
 
 
 @remote_task("look for windows that are over", timeout_seconds=None)
@@ -91,6 +92,14 @@ def _logged(
             start=start.isoformat(),
             end=end.isoformat(),
         )
+
+
+def kept_profiles(
+    registry: ModelRegistry, version: str, window: WindowClosed
+) -> KeptProfiles:
+    """The profiles of the windows of a deployment in which a version served."""
+    folder = f"{registry.layout.meta_prefix}/windows/{window.name}/{version}"
+    return KeptProfiles(registry.storage, f"{folder}/{window.deployment}")
 
 
 def log_window(

@@ -8,7 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from brixa_flows.drift import DriftDetector, DriftProfile, SeasonalReference
+from brixa_flows.drift import (
+    DriftDetector,
+    DriftPolicy,
+    DriftProfile,
+    SeasonalReference,
+)
 from brixa_flows.errors import DriftError
 
 
@@ -61,3 +66,45 @@ def test_what_is_no_season_is_told(tmp_path):
         SeasonalReference.build(rows.assign(at=pd.NaT), window_column="at")
     with pytest.raises(DriftError, match="is no seasonal reference"):
         SeasonalReference.load(tmp_path)
+
+
+def test_a_policy_chooses_the_season_and_says_where_there_is_none(tmp_path):
+    reference = sales("2025-01-01", 365)
+    made = SeasonalReference.build(reference, window_column="at", season="month")
+    profile = tmp_path / "drift_profile.parquet"
+    made.whole.save(profile)
+    window = sales("2026-12-01", 31, rows=240)
+    asked = {"kind": "month", "start": "2026-12-01"}
+    by_month = DriftPolicy(season="month")
+    report = by_month.compare(profile, window, **asked)
+    assert report.findings[-1].kind == "no_season"
+    assert "the version keeps none" in report.findings[-1].sentence
+    made.save(tmp_path / "drift_seasons")
+    report = by_month.compare(profile, window, **asked)
+    assert (report.status, report.reference_rows) == ("ok", 31 * 30)
+    assert "no_season" not in {each.kind for each in report.findings}
+    hot = window.assign(cold=window["cold"] + 3)
+    assert by_month.compare(profile, hot, **asked).drifted == ["cold"]
+    told = {
+        "those by month": DriftPolicy(season="weekday").compare(
+            profile, window, **asked
+        ),
+        "nobody said when": by_month.compare(profile, window, kind="month"),
+    }
+    for words, report in told.items():
+        assert words in report.findings[-1].sentence
+    strict = DriftPolicy(learn_thresholds=False).compare(profile, window, **asked)
+    assert (strict.kind, strict.drifted) == (None, ["cold"])
+
+
+def test_a_month_that_the_reference_never_saw_is_told(tmp_path):
+    made = SeasonalReference.build(sales("2025-01-01", 40), window_column="at")
+    made.whole.save(tmp_path / "drift_profile.parquet")
+    made.save(tmp_path / "drift_seasons")
+    report = DriftPolicy(season="month").compare(
+        tmp_path / "drift_profile.parquet",
+        sales("2026-07-01", 31),
+        kind="month",
+        start="2026-07-01",
+    )
+    assert "no rows of the month of 2026-07-01" in report.findings[-1].sentence

@@ -19,8 +19,7 @@ from sklearn.svm import LinearSVC
 from brixa.ai.registry import ModelRegistry
 from brixa.storage.local import LocalStorageNode
 from brixa_flows.errors import DatasetError, DriftError
-from brixa_flows.prediction import judge_performance, learn_performance
-from brixa_flows.prediction import answers
+from brixa_flows.prediction import answers, judge_performance, learn_performance
 from brixa_flows.tracking.memory_store import MemoryTrackingStore
 
 pytestmark = pytest.mark.filterwarnings(

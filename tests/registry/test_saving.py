@@ -14,7 +14,7 @@ import pytest
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.tree import DecisionTreeClassifier
 
-from brixa_flows.drift.profile import DriftProfile
+from brixa_flows.drift import DriftProfile, SeasonalReference
 from brixa_flows.errors import (
     DamagedArtifactError,
     FrameworkMismatchError,
@@ -405,3 +405,29 @@ def test_recovery_removes_staged_files_of_the_dead_and_leaves_the_living_alone(
         assert (action.action, action.detail[:2]) == ("staging removed", "1 ")
         assert (living / "model.joblib").exists()
     assert not dead.exists()
+
+
+@pytest.mark.parametrize("form", ["object", "folder", "profile"])
+def test_a_reference_that_was_profiled_before_is_kept_as_it_is(
+    registry: ModelRegistry, tmp_path: Path, form: str
+) -> None:
+    days = pd.date_range("2026-01-01", periods=400, freq="6h")
+    rows = pd.DataFrame({"at": days, "a": np.arange(400.0)})
+    made = SeasonalReference.build(rows, window_column="at")
+    made.save(tmp_path / "seasons")
+    made.whole.save(tmp_path / "whole.parquet")
+    given = {
+        "object": made,
+        "folder": str(tmp_path / "seasons"),
+        "profile": tmp_path / "whole.parquet",
+    }
+    registry.register_model("m", "rules", "pickle")
+    registry.save_model("m", "1.0.0", ["rule"], reference=given[form])
+    path = registry.reference_profile_path("m", "1.0.0")
+    assert path is not None
+    assert DriftProfile.load(path).digest == made.whole.digest
+    seasons = SeasonalReference.beside(path)
+    assert (seasons is None) == (form == "profile")
+    if seasons is not None:
+        assert sorted(seasons.profiles) == [1, 2, 3, 4]
+    registry.verify("m", "1.0.0")

@@ -31,6 +31,7 @@ from brixa_flows.blocks import (
 from brixa_flows.demo import stack as stack_room
 from brixa_flows.demo.stack import PrefectStack
 from brixa_flows.deployment import ModelDeployer, new_api_key
+from brixa_flows.drift import SeasonalReference
 from brixa_flows.errors import DatasetError, OrchestrationError, PrefectUnavailableError
 from brixa_flows.evaluation import Gate, GatePolicy
 from brixa_flows.events import (
@@ -563,6 +564,45 @@ def test_a_window_without_data_is_judged_by_what_its_deployment_was_asked(
     found = judge_window.fn(BLOCK, "1.0.0", window)
     assert (found.report.status, found.report.drifted) == ("drift", ["a"])
     assert found.report.findings == (), "only inputs are compared"
+
+
+def test_a_longer_window_is_the_sum_of_those_that_were_judged(
+    registry: ModelRegistry, name: str, data: Path
+) -> None:
+    spans = [("2013-03-01", "2013-03-16"), ("2013-03-16", "2013-04-01")]
+    for rows, span in zip(("test", "warm"), spans, strict=True):
+        judge_window.fn(BLOCK, "1.0.0", _window(name, data, rows, *span))
+    whole = _window(name, data, "", spans[0][0], spans[1][1])
+    # Its deployment logged nothing, so there are no rows that could be read again.
+    found = judge_window.fn(BLOCK, "1.0.0", whole.model_copy(update={"data_uri": ""}))
+    assert found.report.rows == 2 * ROWS
+    assert found.report.drifted == ["a"]
+
+
+def test_a_policy_asks_for_seasons_and_the_training_gives_them(
+    registry: ModelRegistry,
+    training: TrainingCompleted,
+    data: Path,
+    tmp_path: Path,
+) -> None:
+    rows = pd.concat([pd.read_parquet(data / f"{n}.parquet") for n in ("test", "warm")])
+    months = pd.date_range("2012-03-01", periods=2, freq="MS").repeat(ROWS)
+    hours = pd.to_timedelta(np.tile(np.arange(ROWS) * 1.7, 2), unit="h")
+    dated = rows[["a", "b"]].assign(at=months + hours)  # a warm April
+    SeasonalReference.build(dated, window_column="at").save(tmp_path / "seasons")
+    asked = {"name": f"{training.name}-seasons", "reference_uri": f"{tmp_path}/seasons"}
+    adopted = adopt_training.fn(BLOCK, training.model_copy(update=asked))
+    assert adopted.has_reference
+    assert len([*save_documents([("seasons", BrixaDriftPolicy(season="month"))])]) == 1
+    april = _window(adopted.name, data, "warm", "2013-04-01", "2013-05-01")
+    kept = [
+        judge_window.fn(BLOCK, "1.0.0", april, policy).report
+        for policy in ("seasons", "")
+    ]
+    assert [(each.status, each.reference_rows) for each in kept] == [
+        ("ok", ROWS),
+        ("drift", 2 * ROWS),
+    ]
 
 
 def test_each_window_that_a_production_deployment_logged_is_announced_once(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from brixa_flows.drift.profile import DriftProfile
+from brixa_flows.drift.seasons import SEASONS_FOLDER, SeasonalReference
 from brixa_flows.errors import DatasetError
 
 __all__ = ["PROFILE_NAME", "example_from", "write_profile"]
@@ -40,7 +41,8 @@ def write_profile(
     reference into weeks, whose spread tells how much is normal.
 
     Args:
-        reference: A profile, a frame, an Arrow table, an array, or a Parquet path.
+        reference: A profile or a seasonal reference, or where one was saved; a frame,
+            an Arrow table, an array, or a Parquet path.
         path: File to write.
         input_schema: What the model takes.
         target: Name of the label column.
@@ -49,8 +51,12 @@ def write_profile(
         DriftError: If the reference can't be profiled.
         DatasetError: If its file can't be read or it has no rows.
     """
-    if isinstance(reference, DriftProfile):
-        reference.save(path)
+    known = _as_profiled(reference)
+    if isinstance(known, SeasonalReference):
+        known.save(path.with_name(SEASONS_FOLDER))
+        known = known.whole
+    if known is not None:
+        _save(known, path)
         return
     columns = _columns_of(reference)
     if columns is None:
@@ -87,13 +93,24 @@ def example_from(model: Any, reference: Any) -> Any:
         ``None`` if there is no reference or the model names no columns of it.
     """
     taken = getattr(model, "feature_names_in_", None)
-    if reference is None or taken is None or isinstance(reference, DriftProfile):
+    if reference is None or taken is None or _as_profiled(reference) is not None:
         return None
     columns = _columns_of(reference)
     names = [str(name) for name in taken]
     if columns is None or not set(names) <= set(columns.names):
         return None
     return _head(reference)[names]
+
+
+def _as_profiled(reference: Any) -> DriftProfile | SeasonalReference | None:
+    """What was profiled before, in memory or saved at a path; ``None`` for rows."""
+    if isinstance(reference, DriftProfile | SeasonalReference):
+        return reference
+    if not isinstance(reference, str | Path):
+        return None
+    if SeasonalReference.is_in(reference):
+        return SeasonalReference.load(reference)
+    return DriftProfile.load(reference) if DriftProfile.is_in(reference) else None
 
 
 def _columns_of(reference: Any) -> _Columns | None:
