@@ -18,6 +18,7 @@ from typing import Any
 import grpc
 import httpx
 import pandas as pd
+import psutil
 import pytest
 from certificates import make_certificate
 from deployment_world import save_version
@@ -138,6 +139,27 @@ def test_a_replica_that_comes_is_asked_and_one_that_leaves_loses_no_call(
         deployer.scale(deployed, 1)
         wait_for(seen, "1.0.0")
     assert set(seen) == {"1.0.0"}
+
+
+def test_a_killed_replica_costs_our_client_no_call_and_others_those_it_held(
+    deployed, deployer
+):
+    address = deployer.get_endpoint(deployed, "grpc")
+    frame = pd.DataFrame({"carrier": ["AA"]})
+    before = deployer.scale(deployed, 2)
+    with calls(address) as seen, EndpointClient(address) as ours:
+        wait_for(seen, "1.0.0")
+        ours.predict("described", frame)
+        psutil.Process(before.replicas[0].pid).kill()
+        ours.predict("described", frame)
+        wait_for(seen, "1.0.0")
+    held = sum(count for told, count in seen.items() if "Stream removed" in told)
+    assert held <= 4, "one of each connection"
+    deadline = time.monotonic() + 30
+    while deployer.status(deployed).restarts == before.restarts:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    deployer.scale(deployed, 1)
 
 
 def test_the_port_of_grpc_is_told_and_kept(deployed, deployer):
