@@ -20,7 +20,7 @@ def reconcile_registry(
     registry: str,
     older_than_seconds: float,
     recover_every_hours: float,
-    unheeded_after_seconds: float,
+    unheeded_after_seconds: float = 300.0,
 ) -> Reconciled:
     """Announce what was recorded and Prefect does not have or did not act on; repair.
 
