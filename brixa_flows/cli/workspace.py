@@ -78,7 +78,11 @@ class Workspace:
                 "description, tags, metrics, custom and owner are as storage has them"
             )
             click.echo(f"note: {err}; {note}", err=True)
-            return [each.as_stored() for each in found]
+            stored = [each.as_stored() for each in found]
+            for each in stored:
+                if each.state == "ready" and each.problem:
+                    click.echo(f"in doubt: {each.problem}", err=True)
+            return stored
         return found
 
     def say_problems(self, found: Iterable[ModelMetadata]) -> None:

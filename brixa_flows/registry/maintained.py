@@ -108,8 +108,8 @@ class MaintainedRegistry(TrustedCatalog):
         """Find bytes that nothing refers to; safe beside writers, and to repeat.
 
         Files of deleted versions with their signatures (``kept_by`` names deployments
-        that still name the version: those stay); files under a number that nobody
-        claimed; what processes that died left half-written.
+        that still name the version: those stay); files that were never those of
+        their number; what processes that died left half-written.
 
         Args:
             remove: Remove it; without it, it is listed only.

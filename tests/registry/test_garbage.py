@@ -202,7 +202,7 @@ def test_what_another_model_needs_goes_only_by_force(
     registry.delete_version("m", "2.1.0", force=True)
 
 
-def test_files_that_no_number_was_claimed_for_are_garbage(
+def test_files_that_were_never_those_of_their_number_are_garbage(
     registry: ModelRegistry, save: Save
 ) -> None:
     save("m")
@@ -275,7 +275,10 @@ def test_what_is_no_garbage_any_more_is_not_removed(
     collector = Collector(registry._backends, registry._reader)
     found = collector.find()
     assert len(found) == 2
+    copied = files_of(registry, "3.0.0")
+    copied.rename(copied.with_name("aside"))
     registry.register_model("m", "t", version="3.0.0")
+    copied.with_name("aside").rename(copied)
     deploy_as("api", "1.0.1", history=[{"model_name": "m", "version": "1.0.0"}])
     assert [each.removed for each in collector.remove(found, None)] == [False, False]
     assert files_of(registry).exists()

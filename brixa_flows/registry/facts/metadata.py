@@ -156,12 +156,14 @@ class Deferred(NamedTuple):
         stored: Gives what storage decides and has been read; never fails.
         tracked: Gives what the tracking backend decides, which it may have to ask.
         kept: Gives the same as storage last knew it; never fails.
+        doubt: Why that may be long out of date; ``""`` if it is not.
     """
 
     source: Any
     stored: Callable[[Any], Mapping[str, Any]]
     tracked: Callable[[Any], Mapping[str, Any]]
     kept: Callable[[Any], Mapping[str, Any]]
+    doubt: str = ""
 
 
 _STORED = (
@@ -267,10 +269,10 @@ class ModelMetadata(_Value):
         """Get a deferred fact and those that come with it."""
         if name in self.__dict__ or self._deferred is None:
             return
-        source, stored, tracked, _ = self._deferred
-        keys, get = (_STORED, stored) if name in _STORED else (_TRACKED, tracked)
-        found = get(source)
-        for key in keys:
+        deferred = self._deferred
+        get = deferred.stored if name in _STORED else deferred.tracked
+        found = get(deferred.source)
+        for key in _STORED if name in _STORED else _TRACKED:
             self.__dict__.setdefault(key, found[key])
 
     def _complete(self) -> Self:
@@ -291,10 +293,12 @@ class ModelMetadata(_Value):
         """The same, with what is MLflow's to say as storage last knew it.
 
         For who has to answer while MLflow is away. Of ``run_id`` storage knows nothing.
+        Where storage lost what it knew, ``problem`` says so.
         """
         if self._deferred is None:
             return self
         plain = {key: each for key, each in vars(self).items() if key not in _DEFERRED}
+        plain["problem"] = self.problem or self._deferred.doubt
         return self.of(plain, self._deferred._replace(tracked=self._deferred.kept))
 
     def _prepare(self, include: Any, exclude: Any) -> None:

@@ -98,7 +98,8 @@ class Journal(NumberedRecords):
 
     def lost_claims(self, name: str) -> list[ModelVersion]:
         """Numbers that have other records and are not :meth:`claimed`; costs time."""
-        traces = self._traces.all(name, self.lifecycle(name))
+        known = self.claimed(name).members
+        traces = self._traces.all(name, self.lifecycle(name), known)
         return sorted(traces - self.claimed(name).members)
 
     def sealed(self, name: str) -> Numbers:

@@ -11,7 +11,7 @@ import json
 import zlib
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -31,6 +31,11 @@ __all__ = ["Look", "StoredVersion", "StoredVersions"]
 
 _KEPT_BYTES_AT_MOST = 128 * 2**20
 _OVERHEAD_BYTES = 2048
+_DOUBT = (
+    "{} {}: the file {!r} is missing, so description, tags, metrics, custom and owner are "
+    "in doubt: they are as they were registered; MLflow, once it answers, knows better, "
+    "and brixa doctor --fix writes the file anew"
+)
 _JSON = {"hyperparameters", "input_schema", "output_schema", "dependencies"}
 _PLAIN = Core.model_fields.keys() - _JSON - {"schema_bump"}
 
@@ -44,12 +49,14 @@ class StoredVersion:
         text: The others, as compressed JSON.
         run_id: Its run in the tracking backend when it was saved.
         backend_version: The tracking backend's number for it then.
+        doubt: Why what may change is not what storage last knew; ``""`` if it is.
     """
 
     plain: Mapping[str, Any]
     text: bytes
     run_id: str | None
     backend_version: str | None
+    doubt: str = ""
 
     @classmethod
     def of(
@@ -194,6 +201,9 @@ class StoredVersions:
         self.files.check_sizes(claim, listed)
         lineage = self.files.lineage(claim, listed)
         stored = StoredVersion.of(listed.core, lineage, mutable, seal)
+        if file is None:
+            key = self._layout.metadata_key(name, version)
+            stored = replace(stored, doubt=_DOUBT.format(name, version, key))
         return _Read(stored, places, mark)
 
     def _salvaged(self, name: str, version: ModelVersion) -> StoredVersion:

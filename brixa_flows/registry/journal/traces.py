@@ -6,10 +6,12 @@ be told of another model.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import json
+from collections.abc import Container, Iterable, Iterator
 from contextlib import suppress
 
 from brixa_flows.errors import (
+    BrixaError,
     DamagedArtifactError,
     InvalidVersionError,
     UnsafeKeyError,
@@ -52,9 +54,11 @@ class Traces:
             version: Its number.
             lifecycle: Of the model.
         """
+        layout = self._layout
         if version in lifecycle.deleted or version in lifecycle.stages:
             return True
-        layout = self._layout
+        if version in lifecycle.aliases.values() or self._holds_files(name, version):
+            return True
         keys = (
             layout.metadata_key(name, version),
             layout.entry_key(name, "quarantine", version),
@@ -64,15 +68,24 @@ class Traces:
             for kind in KINDS
         )
 
-    def all(self, name: str, lifecycle: Lifecycle) -> set[ModelVersion]:
+    def all(
+        self, name: str, lifecycle: Lifecycle, claimed: Container[ModelVersion]
+    ) -> set[ModelVersion]:
         """Every version of a model of which something is there.
 
         Args:
             name: Model.
             lifecycle: Of the model.
+            claimed: Versions of which it is known.
         """
         found = _named(lifecycle)
         found |= _versions(self._files(name))
+        folders = _versions(self._listings.folders(self._layout.model_prefix(name)))
+        found |= {
+            version
+            for version in folders
+            if version not in claimed and self._may_be_its_own(name, version)
+        }
         for kind in KINDS:
             with suppress(DamagedArtifactError):  # told with the damaged records
                 prefix = self._layout.entries_prefix(name, kind)
@@ -86,6 +99,24 @@ class Traces:
         quarantine = self._layout.entries_prefix(name, "quarantine")
         for file in self._listings.names(quarantine):
             yield file.removesuffix(_ENTRY)
+
+    def _holds_files(self, name: str, version: ModelVersion) -> bool:
+        try:
+            return self._listings.holds_object(
+                self._layout.version_prefix(name, version)
+            )
+        except DamagedArtifactError:  # something is there
+            return True
+
+    def _may_be_its_own(self, name: str, version: ModelVersion) -> bool:
+        """Whether a folder may be what was saved under its number, and no copy."""
+        try:
+            data, _ = self._storage.read(self._layout.manifest_key(name, version))
+            core = json.loads(data)["core"]
+            own = (core["name"], ModelVersion.parse(core["version"]).core)
+        except (BrixaError, ValueError, KeyError, TypeError):
+            return True
+        return own == (name, version.core)
 
     def _is_there(self, key: str) -> bool:
         try:

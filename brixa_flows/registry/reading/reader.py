@@ -14,6 +14,7 @@ from typing import Any
 from brixa_flows.errors import (
     DamagedArtifactError,
     ModelNotFoundError,
+    ModelNotSavedError,
     VersionNotFoundError,
 )
 from brixa_flows.recent import Recent
@@ -241,7 +242,15 @@ class Reader:
             problem = standing.lifecycle.why_deleted(version)
         elif look.damage is not None:
             state, problem = "quarantined", str(look.damage)
+        elif state == "registered" and self._lost_its_seal(standing, version):
+            problem = str(ModelNotSavedError(standing.name, version, published=True))
         return _put_together(look.stored, state, standing.lifecycle, tracked, problem)
+
+    def _lost_its_seal(self, standing: Standing, version: ModelVersion) -> bool:
+        """Whether files are there that nobody saves and no seal declares final."""
+        if not standing.published(version):
+            return False
+        return self._backends.leases.alive(standing.name, version) is None
 
     def lineage(self, claim: Claim, sealed: bool) -> Lineage:
         """What went into a version: as sealed, else as registered.
@@ -308,5 +317,5 @@ def _put_together(
         tracked = StoredVersion.mutable
     kind = StoredVersion
     return ModelMetadata.of(
-        plain, Deferred(stored, kind.deferred, tracked, kind.mutable)
+        plain, Deferred(stored, kind.deferred, tracked, kind.mutable, stored.doubt)
     )

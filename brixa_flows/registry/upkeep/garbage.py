@@ -145,7 +145,7 @@ class Collector:
         for kind, key, version in there:
             at, reason = deleted.get(version.core), f"{name} {version} was deleted"
             if version.core not in claimed:
-                at, reason = None, f"no number of {name} was claimed for it"
+                at, reason = None, f"it is no file of {name} {version}"
             elif at is None:
                 continue
             yield from self._bytes(kind, key, (name, version), reason, at)

@@ -161,6 +161,7 @@ class Registrar:
     def __init__(self, backends: Backends, reader: Reader) -> None:
         self._backends = backends
         self._reader = reader
+        self._lost: dict[str, ModelVersion | None] = {}
 
     def register(
         self,
@@ -280,10 +281,21 @@ class Registrar:
             above: One that was refused although nothing lists it: its claim is lost.
         """
         claimed = self._backends.journal.claimed(core.name).ascending
-        highest = max(filter(None, (*claimed[-1:], above)), default=None)
+        known = (*claimed[-1:], above, self._highest_lost(core.name))
+        highest = max(filter(None, known), default=None)
         if highest is None:
             return _FIRST
         return highest.bump(bump or self.bump_asked_for(core))
+
+    def _highest_lost(self, name: str) -> ModelVersion | None:
+        """The highest number whose claim and seal were lost before we looked first.
+
+        That costs time in proportion to the number of versions, so it is looked once.
+        """
+        if name not in self._lost:
+            lost = self._backends.journal.lost_claims(name)
+            self._lost[name] = max(lost, default=None)
+        return self._lost[name]
 
     def _take_next(self, registration: Registration, bump: Bump | None) -> Claim:
         name, refused = registration.core.name, None
