@@ -133,7 +133,7 @@ def _from_path(text: str, columns: Sequence[str] | None) -> Iterator[pa.RecordBa
         if form == "parquet":
             yield from _parquet_batches(dataset, names)
         else:
-            yield from _dataset_batches(dataset, names)
+            yield from _csv_batches(dataset, names)
     except (pa.ArrowInvalid, OSError) as err:
         raise DriftError(f"can't read {text} as {form}: {err}") from err
 
@@ -158,6 +158,21 @@ def _parquet_batches(
             for batch in _and_the_schema(batches, schema):
                 batch = _with_plain_text(_with_unique_names(batch))
                 yield batch if columns is None else _filled(batch, columns)
+
+
+def _csv_batches(
+    dataset: pads.Dataset, columns: list[str] | None
+) -> Iterator[pa.RecordBatch]:
+    """One file after the other, each with columns and types of its own."""
+    for path in dataset.files:
+        one = pads.dataset(path, format="csv", filesystem=dataset.filesystem)
+        names = None
+        if columns is not None:
+            names = [name for name in columns if name in one.schema.names]
+            names = names or one.schema.names[:1]
+        for batch in _dataset_batches(one, names):
+            batch = _with_plain_text(_with_unique_names(batch))
+            yield batch if columns is None else _filled(batch, columns)
 
 
 def _filled(batch: pa.RecordBatch, columns: list[str]) -> pa.RecordBatch:

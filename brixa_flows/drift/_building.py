@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -37,11 +37,11 @@ def build(
     whole: DriftProfile | None = None
     for batch in read_batches(data, columns):
         part = _profile(batch, likes)
-        whole = part if whole is None else whole + part
+        whole = part if whole is None else whole.beside(part) + part.beside(whole)
     if whole is None:
         return DriftProfile(0)
     trimmed = {name: column.trimmed() for name, column in whole.columns.items()}
-    return DriftProfile(whole.rows, trimmed)
+    return replace(whole, columns=trimmed)
 
 
 @dataclass

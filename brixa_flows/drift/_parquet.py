@@ -60,6 +60,8 @@ def describe(profile: DriftProfile) -> dict[str, Any]:
             | {fact: getattr(column, fact) for fact in _FACTS}
             for name, owner, column in _flat(profile)
         ],
+        # Without it as before, so that its digest stays what it was.
+        **({"absent": dict(profile.absent)} if profile.absent else {}),
         "spread": spread
         and {
             "window": spread.window,
@@ -168,6 +170,7 @@ def parse(content: bytes, name: str = "it") -> DriftProfile:
         columns,
         facts["window_column"],
         None if spread is None else _spread(spread),
+        facts.get("absent", {}),
     )
 
 

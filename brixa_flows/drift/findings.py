@@ -33,6 +33,8 @@ def schema_findings(
             findings.append(_gone(name, before))
         elif before is not None and after is not None and _is_retyped(before, after):
             findings.append(_retyped(name, before, after))
+        if before is not None and current.absent.get(name):
+            findings.append(_partly_gone(name, current.absent[name], current.rows))
     return findings
 
 
@@ -105,6 +107,16 @@ def _gone(name: str, before: ColumnProfile) -> Finding:
         severity="alarm",
         sentence=f"{name}: the column is gone; the reference has it as "
         f"{before.type_name}.",
+    )
+
+
+def _partly_gone(name: str, absent: int, rows: int) -> Finding:
+    return Finding(
+        column=name,
+        kind="partly_gone",
+        severity="alarm",
+        sentence=f"{name}: {absent:,} of {rows:,} rows came without this column, as the "
+        "files of the window differ.",
     )
 
 

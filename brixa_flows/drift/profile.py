@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -39,12 +40,15 @@ class DriftProfile:
         window_column: The time by which the rows were cut into windows; it is a clock,
             no feature, and is not among ``columns``.
         spread: How much the windows differ from one another, if they were cut.
+        absent: Rows that came without a column that others have, by column: files of
+            a folder may differ. They count as missing ones too.
     """
 
     rows: int
     columns: Mapping[str, ColumnProfile] = field(default_factory=dict)
     window_column: str | None = None
     spread: ReferenceSpread | None = None
+    absent: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def build(
@@ -135,7 +139,7 @@ class DriftProfile:
             name: column.like(other.columns.get(name))
             for name, column in self.columns.items()
         }
-        return DriftProfile(self.rows, moved, self.window_column, self.spread)
+        return replace(self, columns=moved)
 
     def __add__(self, other: DriftProfile) -> DriftProfile:
         """Both data sets together; the bins are about the first one's centres.
@@ -154,8 +158,32 @@ class DriftProfile:
                 summed[name] = first + other.columns.get(name, _absent(other.rows))
             except DriftError as err:
                 raise DriftError(f"column {name!r}: {err}") from err
-        window_column = self.window_column or other.window_column
-        return DriftProfile(self.rows + other.rows, summed, window_column)
+        absent = Counter(self.absent) + Counter(other.absent)
+        for side, twin in ((self, other), (other, self)):
+            absent.update({n: side.rows for n in twin.columns if n not in side.columns})
+        return DriftProfile(
+            self.rows + other.rows,
+            summed,
+            self.window_column or other.window_column,
+            absent={name: rows for name, rows in absent.items() if rows},
+        )
+
+    def beside(self, other: DriftProfile) -> DriftProfile:
+        """The same, where a column of another kind in ``other`` is of no kind in both.
+
+        So rows add up whose files disagree on a type; it is told as retyped.
+        """
+        columns = dict(self.columns)
+        for name, column in self.columns.items():
+            twin = other.columns.get(name)
+            if twin is None or "empty" in (column.kind, twin.kind):
+                continue
+            if column.kind != twin.kind:
+                types = sorted({column.type_name, twin.type_name})
+                columns[name] = ColumnProfile(
+                    "unsupported", " or ".join(types), column.rows, column.missing
+                )
+        return replace(self, columns=columns)
 
     def newest(self, clock: str | None = None) -> float | None:
         """Seconds since 1970 of the latest date or time.

@@ -15,7 +15,7 @@ import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from brixa_flows.errors import DatasetError
+from brixa_flows.errors import DatasetError, some_of
 
 __all__ = [
     "as_table",
@@ -148,6 +148,13 @@ def _parquet_tables(paths: Sequence[str], rows: int) -> Iterator[pa.Table]:
     refuse_repeated(pq.read_schema(paths[0]).names)
     dataset = pads.dataset(paths, format=_PARQUET)
     for fragment in dataset.get_fragments():
+        there = fragment.physical_schema.names
+        lacking = [name for name in dataset.schema.names if name not in there]
+        if lacking:  # Arrow would fill it with nulls
+            raise DatasetError(
+                f"{fragment.path} has no column {some_of(lacking)}, which {paths[0]} "
+                "has; give files of the same columns"
+            )
         for groups in _grouped([group.num_rows for group in fragment.row_groups], rows):
             part = fragment.subset(row_group_ids=groups)
             yield part.to_table(schema=dataset.schema)

@@ -104,6 +104,25 @@ class Answers:
             return PerformanceEstimator("binary", positive=max(self._classes))
         return PerformanceEstimator("multiclass")
 
+    def named(self, labels: NDArray[Any]) -> NDArray[Any]:
+        """Labels as the version names its classes, where they count those.
+
+        Hugging Face data have 0 and 1 where a model says NEGATIVE and POSITIVE. Where
+        the names are numbers themselves, a label never means a place among them.
+        """
+        names = self._classes
+        if not all(isinstance(each, str) for each in names) or _any_number(names):
+            return labels
+        places: list[int | None] = []
+        for each in labels:
+            place = _whole(each)
+            missing = each is None or each != each
+            if not missing and (place is None or not 0 <= place < len(names)):
+                return labels
+            places.append(None if missing else place)
+        told = [None if place is None else names[place] for place in places]
+        return np.array(told, dtype=object) if names else labels
+
     def score_column(self, columns: Columns, label: str) -> Any:
         """Where the estimator finds the scores: a column, or one for each class.
 
@@ -159,6 +178,18 @@ class AnswerSample:
             name: np.concatenate([part[name] for _, part in self._parts])
             for name in names
         }
+
+
+def _whole(value: Any) -> int | None:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return int(number) if number.is_integer() else None
+
+
+def _any_number(names: Iterable[str]) -> bool:
+    return any(_whole(each) is not None for each in names)
 
 
 def _are_classes(values: NDArray[Any]) -> bool:

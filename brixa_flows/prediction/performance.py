@@ -102,6 +102,7 @@ def learn_performance(
         raise DriftError(
             f"the labels of several columns ({label}) teach no estimator; name one"
         )
+    columns[label] = answers.named(columns[label])
     estimator = answers.estimator().fit(
         columns,
         target_column=label,
@@ -153,10 +154,13 @@ def judge_performance(
     inside = labels is None and row_id is None
     batches = as_batches(rows, metadata=predictor.metadata, labelled=False)
     beside = [estimator.target] if inside else [row_id] if row_id else []
-    columns = Answers(predictor).collect(batches, beside)
+    answers = Answers(predictor)
+    columns = answers.collect(batches, beside)
     if labels is not None and row_id is not None:
         known = _known_labels(labels, row_id, estimator.target)
         columns[estimator.target] = _looked_up(columns, row_id, known, name)
+    if estimator.target in columns:
+        columns[estimator.target] = answers.named(columns[estimator.target])
     return _told_by(estimator, columns, inside=inside)
 
 
@@ -199,7 +203,10 @@ class SeenAnswers:
         Raises:
             DriftError: If there were no rows, or they can't be judged.
         """
-        return _told_by(self._estimator, self._sample.columns(), inside=True)
+        columns, target = self._sample.columns(), self._estimator.target
+        if target in columns:
+            columns[target] = self._answers.named(columns[target])
+        return _told_by(self._estimator, columns, inside=True)
 
 
 def _kept_estimator(

@@ -178,3 +178,35 @@ def test_frames_of_other_libraries_and_arrays_are_read_the_same():
     ]
     digests = {DriftProfile.build(form).digest for form in forms}
     assert len(digests) == 1
+
+
+@pytest.mark.parametrize("form", ["parquet", "csv"])
+def test_a_file_of_many_that_lacks_a_column_is_told(tmp_path, form):
+    frame = pd.DataFrame({"a": np.arange(1000.0), "b": np.arange(1000.0)})
+    parts = [frame[:990], frame[["a"]][990:]]  # too few rows for the missing share
+    for place in (tmp_path / "one", tmp_path / "other"):
+        place.mkdir()
+        for number, part in enumerate(parts):
+            getattr(part, f"to_{form}")(place / f"{number}.{form}", index=False)
+        parts.reverse()
+    reference = DriftProfile.build(frame)
+    for glob in (f"{tmp_path}/one/*.{form}", f"{tmp_path}/other/*.{form}"):
+        window = DriftProfile.build(glob)
+        report = DriftDetector().detect(reference, window)
+        assert [(each.column, each.kind) for each in report.findings] == [
+            ("b", "partly_gone")
+        ]
+        assert "10 of 1,000 rows came without" in report.findings[0].sentence
+        assert report.status == "drift" and report.columns["b"].status == "ok"
+        again = DriftProfile.from_bytes((window + window).to_bytes())
+        assert again.absent == {"b": 20}
+
+
+def test_files_that_disagree_on_a_type_are_retyped_and_no_failure(tmp_path):
+    reference = DriftProfile.build({"zip": np.arange(400)})
+    for number, values in enumerate((np.arange(300), [f"z{n}" for n in range(300)])):
+        pd.DataFrame({"zip": values}).to_parquet(tmp_path / f"{number}.parquet")
+    report = DriftDetector().detect(reference, f"{tmp_path}/*.parquet")
+    assert [each.kind for each in report.findings] == ["retyped"]
+    assert "(int64 or " in report.findings[0].sentence
+    assert report.rows == 600

@@ -99,3 +99,49 @@ def test_many_rows_are_sampled_evenly_and_read_in_batches(tmp_path):
     detector = MultivariateDetector(["energy"], sample_rows=500)
     report = detector.detect(str(tmp_path / "rows.parquet"), rows)
     assert (report.rows, report.sampled, report.status) == (300_000, 500, "ok")
+
+
+# Vectors of three numbers, as a sentence encoder makes them: cats, dogs, trains.
+_VECTORS = {"cat": (0.9, 0.1, 0.0), "dog": (0.7, 0.4, 0.1), "train": (0.0, 0.1, 0.9)}
+
+
+def _embed(texts: list[str]) -> np.ndarray:
+    rng = np.random.default_rng(len(texts))
+    known = np.array([_VECTORS.get(text.split(" ")[-1], (0, 0, 0)) for text in texts])
+    return known + rng.normal(0, 0.05, known.shape)
+
+
+@pytest.mark.parametrize("given", ["callable", "column"])
+def test_texts_that_mean_something_else_drift_by_their_embeddings(given):
+    rng = np.random.default_rng(0)
+    pets = [
+        f"number {n} is a {w}" for n, w in enumerate(rng.choice(["cat", "dog"], 900))
+    ]
+    mixed = [f"number {n} is a train" for n in range(150)]
+    sides = [pets[:400], pets[400:800], pets[800:] + [None] + mixed + pets[:150]]
+    methods = ["energy", "mmd"]
+    if given == "callable":
+        detector = MultivariateDetector(methods, embed={"text": _embed})
+        frames = [pd.DataFrame({"text": side}) for side in sides]
+    else:
+        detector = MultivariateDetector(methods)
+        vectors = [_embed([text or "" for text in side]) for side in sides]
+        frames = [pd.DataFrame({"text": list(each)}) for each in vectors]
+    quiet = detector.detect(frames[0], frames[1])
+    assert (quiet.status, quiet.columns) == ("ok", ("text",))
+    report = detector.detect(frames[0], frames[2])
+    assert {n: each.status for n, each in report.methods.items()} == {
+        "energy": "drift",
+        "mmd": "drift",
+    }
+
+
+def test_what_can_not_be_embedded_is_told():
+    rows = pd.DataFrame({"text": ["a b c"] * 300})
+    with pytest.raises(DriftError, match="no column 'body' to embed; there are: text"):
+        MultivariateDetector(["mmd"], embed={"body": _embed}).detect(rows, rows)
+    one = MultivariateDetector(["mmd"], embed={"text": lambda texts: np.zeros(3)})
+    with pytest.raises(DriftError, match=r"need an array of shape \(300, n_numbers\)"):
+        one.detect(rows, rows)
+    empty = MultivariateDetector(["mmd"], embed={"text": _embed})
+    assert empty.detect(rows, rows[:0]).status == "insufficient_data"

@@ -432,3 +432,12 @@ def test_int_column_names_are_texts() -> None:
     frame = pd.DataFrame({0: [1.0], 1: [2.0]})
     (batch,) = as_batches(frame, target="1")
     assert list(batch.inputs.columns) == ["0"]
+
+
+def test_a_parquet_file_of_many_that_lacks_a_column_is_refused(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"a": [1.0, 2.0], "b": [1.0, 2.0], "y": [0, 1]})
+    frame.to_parquet(tmp_path / "0.parquet")
+    frame.drop(columns="b").to_parquet(tmp_path / "1.parquet")
+    batches = as_batches(f"{tmp_path}/*.parquet", target="y")
+    with pytest.raises(DatasetError, match=r"1.parquet has no column b, which .*0"):
+        list(batches)

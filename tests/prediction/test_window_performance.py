@@ -222,3 +222,35 @@ def test_of_very_many_rows_a_random_part_is_looked_at(
     assert found is not None
     assert 1000 <= found.rows <= 2000
     assert found.report.metrics["accuracy"].value == pytest.approx(0.79, abs=0.05)
+
+
+def test_labels_that_count_named_classes_mean_them(registry: ModelRegistry) -> None:
+    # As Hugging Face data have 0 and 1 where a model says NEGATIVE and POSITIVE.
+    window = rows(2)
+    counted = window.assign(when=(window["when"] == "late").astype("int64"))
+    judged = [
+        judge_performance(registry, "when", "1.0.0", each[["a", "b", "when"]])
+        for each in (window, counted)
+    ]
+    assert judged[0] == judged[1] and judged[1].report.realised
+    labels = counted[["row", "when"]]
+    late = judge_performance(
+        registry, "when", "1.0.0", _without_labels(window), labels=labels, row_id="row"
+    )
+    assert late is not None and late.report.metrics == judged[0].report.metrics
+    others = counted.assign(when=counted["when"] + 1)  # 1 and 2: no places
+    found = judge_performance(registry, "when", "1.0.0", others[["a", "b", "when"]])
+    assert found is not None and found.report.metrics["accuracy"].value == 0
+
+
+def test_an_estimator_is_learned_from_labels_that_count(
+    registry: ModelRegistry,
+) -> None:
+    _saved(registry, "counted", LogisticRegression(), "when")
+    taught = rows(1)
+    counted = taught.assign(when=(taught["when"] == "late").astype("int64"))
+    record = learn_performance(
+        registry, "counted", "1.0.0", counted[["a", "b", "when"]], target="when"
+    )
+    [kept] = registry.estimators("when", "1.0.0")
+    assert record["estimator"]["usual"] == kept["estimator"]["usual"]

@@ -16,7 +16,7 @@ from brixa_flows.drift.column import ColumnKind
 from brixa_flows.drift.performance._arrow import floats, texts
 from brixa_flows.drift.radix import Floats
 
-__all__ = ["kind", "numbers", "rows", "sample", "table", "texts", "widths"]
+__all__ = ["kind", "numbers", "rows", "sample", "table", "texts", "vectors", "widths"]
 
 
 def sample(
@@ -66,6 +66,11 @@ def rows(column: pa.Array, width: int) -> Floats:
     valid = pc.is_valid(column).to_numpy(zero_copy_only=False)
     made[valid] = flattened(column.drop_null())[0].reshape(-1, width)
     return made
+
+
+def vectors(made: Floats) -> pa.Array:
+    """Vectors of shape (n_rows, n_numbers) as a column of lists."""
+    return pa.FixedSizeListArray.from_arrays(pa.array(made.reshape(-1)), made.shape[1])
 
 
 def widths(column: pa.Array) -> set[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -12,10 +12,13 @@ from pydantic import BaseModel, ConfigDict
 from brixa_flows.drift.judging import benjamini_hochberg
 from brixa_flows.drift.multivariate.matrix import matrices
 from brixa_flows.drift.profile import DriftProfile
-from brixa_flows.errors import DriftError
+from brixa_flows.errors import DriftError, some_of
 from brixa_flows.plugins import MULTIVARIATE_METHODS
 
 __all__ = ["MethodResult", "MultivariateDetector", "MultivariateReport"]
+
+
+Embed = Callable[[list[str]], Any]
 
 
 class MethodResult(BaseModel):
@@ -69,6 +72,10 @@ class MultivariateDetector:
         min_rows: With fewer on either side nothing is judged.
         alpha: Share of false alarms over all methods.
         seed: Of the sample and of all chance.
+        embed: By a column of texts (or whatever else), what makes a vector of each
+            value: it gets the values of the sample as a list of texts, an empty one
+            where a value is missing, and returns an array of shape (n_rows, n_numbers).
+            Embeddings that the rows have already, as lists of numbers, need none.
 
     Raises:
         UnknownPluginError: If a method is unknown.
@@ -82,12 +89,14 @@ class MultivariateDetector:
         min_rows: int = 200,
         alpha: float = 0.05,
         seed: int = 0,
+        embed: Mapping[str, Embed] | None = None,
     ) -> None:
         self.methods = [MULTIVARIATE_METHODS.load(name)() for name in methods]
         self.sample_rows = sample_rows
         self.min_rows = min_rows
         self.alpha = alpha
         self.seed = seed
+        self.embed = dict(embed or {})
 
     def detect(
         self, reference: Any, current: Any, *, columns: Sequence[str] | None = None
@@ -100,7 +109,8 @@ class MultivariateDetector:
             columns: Only these; all by default.
 
         Raises:
-            DriftError: If data can't be read, or one is a profile.
+            DriftError: If data can't be read, one is a profile, or a column can't be
+                embedded.
         """
         if any(isinstance(each, DriftProfile) for each in (reference, current)):
             raise DriftError(
@@ -113,7 +123,8 @@ class MultivariateDetector:
             arrow.sample(data, columns, self.sample_rows, rng)
             for data in (reference, current)
         ]
-        first, second, used, left = matrices(samples[0][0], samples[1][0])
+        embedded = [self._embedded(sampled) for sampled, _ in samples]
+        first, second, used, left = matrices(*embedded)
         sizes = samples[0][1], samples[1][1]
         results: dict[str, MethodResult] = {}
         enough = min(sizes) >= self.min_rows and bool(used)
@@ -130,6 +141,27 @@ class MultivariateDetector:
             methods=results,
             sentence=self._sentence(results, sizes, used, left),
         )
+
+    def _embedded(self, sampled: dict[str, Any]) -> dict[str, Any]:
+        """The sample with vectors in place of what can be embedded."""
+        arrow: Any = importlib.import_module("brixa_flows.drift.multivariate._sampling")
+        made = dict(sampled)
+        for name, embed in self.embed.items():
+            if name not in made:
+                raise DriftError(
+                    f"there is no column {name!r} to embed; there are: {some_of(made)}"
+                )
+            if not len(made[name]):
+                continue
+            texts = [text or "" for text in arrow.texts(made[name])]
+            vectors = np.asarray(embed(texts), dtype=np.float64)
+            if vectors.ndim != 2 or len(vectors) != len(texts):
+                raise DriftError(
+                    f"the embeddings of {name!r} have the shape {vectors.shape}; "
+                    f"{len(texts)} values need an array of shape ({len(texts)}, n_numbers)"
+                )
+            made[name] = arrow.vectors(vectors)
+        return made
 
     def _results(
         self, first: Any, second: Any, rng: np.random.Generator
