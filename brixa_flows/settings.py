@@ -91,6 +91,11 @@ class BrixaSettings(BaseSettings):
         description="PEM file of whom our client trusts over HTTPS, in place of those "
         "that the machine trusts.",
     )
+    evidently_workspace: Path | None = Field(
+        None,
+        description="Folder of an Evidently workspace to which monitor_drift adds each "
+        "window (extra drift); none without it.",
+    )
     notification_block: str | None = Field(
         None,
         pattern=r"^[a-z0-9-]+/[a-z0-9-]+$",

@@ -45,6 +45,11 @@ def drift() -> None:
 @click.option("--kind", help="Length of the window: week, month, 12h ...")
 @click.option("--begin", help="When DATA's window begins, for a policy with seasons.")
 @click.option("--html", type=click.Path(dir_okay=False), help="Write the full report.")
+@click.option(
+    "--evidently",
+    type=click.Path(file_okay=False),
+    help="Add it to the Evidently workspace in this folder (extra drift).",
+)
 @json_option
 @click.pass_obj
 def check(
@@ -58,6 +63,7 @@ def check(
     kind: str | None,
     begin: str | None,
     html: str | None,
+    evidently: str | None,
     json_output: bool,
 ) -> None:
     """Compare DATA (a Parquet file or glob) with the version's own reference.
@@ -74,7 +80,7 @@ def check(
         raise click.UsageError(
             "give either DATA, or --deployment with --since and --until if you like"
         )
-    from brixa_flows.drift import DriftPolicy, DriftProfile
+    from brixa_flows.drift import DriftPolicy, DriftProfile, write_workspace
 
     rules = DriftPolicy.from_file(policy) if policy else DriftPolicy()
     registry = workspace.registry
@@ -100,6 +106,10 @@ def check(
     if html:
         Path(html).write_text(report.to_html(), encoding="utf-8")
         click.echo(f"wrote {html}", err=True)
+    if evidently:
+        at = parse_moment(begin or since or "") if begin or since else None
+        write_workspace(report, evidently, project=f"{ref.name} {version}", at=at)
+        click.echo(f"added to the workspace {evidently}", err=True)
     if json_output:
         as_json(report.to_dict())
     else:

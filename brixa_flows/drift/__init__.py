@@ -40,6 +40,7 @@ from brixa_flows.drift.profile import DriftProfile
 from brixa_flows.drift.report import Advice, ColumnDrift, DriftReport, Finding
 from brixa_flows.drift.seasons import SeasonalReference
 from brixa_flows.drift.spread import ReferenceSpread
+from brixa_flows.drift.workspace import write_workspace
 
 __all__ = [
     "Advice",
@@ -65,4 +66,5 @@ __all__ = [
     "advised",
     "column_histories",
     "drift_facts",
+    "write_workspace",
 ]

@@ -9,12 +9,18 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Mapping
+from datetime import datetime
+from math import isfinite
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from evidently import DataDefinition, Dataset, Report
+from evidently.metrics import MeanValue
 from evidently.presets import DataDriftPreset
+from evidently.tests import eq
+from evidently.ui.workspace import Workspace
 
 from brixa_flows.drift.engine import EngineVerdict
 from brixa_flows.errors import DriftError
@@ -70,3 +76,49 @@ class EvidentlyEngine:
             for metric in found["metrics"]
             if "column" in metric["config"]
         }
+
+    def keep(
+        self,
+        told: Mapping[str, tuple[float, bool | None]],
+        sentence: str,
+        folder: Path,
+        project: str,
+        at: datetime | None,
+    ) -> str:
+        """Add numbers to a workspace, by metrics that every Evidently knows.
+
+        Args:
+            told: Values by name; one with a flag gets a test that it is 0.
+            sentence: What is said of all of them.
+            folder: Of the workspace.
+            project: Name of the project.
+            at: When it was; now if not given.
+
+        Returns:
+            The id of the run.
+
+        Raises:
+            DriftError: If the folder is no workspace.
+        """
+        values = {name: value for name, (value, _) in told.items() if isfinite(value)}
+        metrics = [
+            MeanValue(column=name, tests=None if told[name][1] is None else [eq(0)])
+            for name in values
+        ]
+        definition = DataDefinition(numerical_columns=list(values))
+        frame = pd.DataFrame({name: [value] for name, value in values.items()})
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                data = Dataset.from_pandas(frame, data_definition=definition)
+                run = Report(metrics).run(
+                    data, None, timestamp=at, metadata={"sentence": sentence}
+                )
+                workspace = Workspace.create(str(folder))
+                known = [p for p in workspace.list_projects() if p.name == project]
+                chosen = known[0] if known else workspace.create_project(project)
+                return str(workspace.add_run(chosen.id, run).id)
+        except (OSError, *_FAILURES) as err:
+            raise DriftError(
+                f"{folder} can't be written as a workspace of Evidently: {err}"
+            ) from err

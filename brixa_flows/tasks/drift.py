@@ -20,9 +20,10 @@ from brixa_flows.drift import (
     PerformanceReport,
     advised,
     column_histories,
+    write_workspace,
 )
 from brixa_flows.drift.policy import moment_of
-from brixa_flows.errors import DriftError
+from brixa_flows.errors import DriftError, MissingExtraError
 from brixa_flows.events import WindowClosed
 from brixa_flows.outbox import (
     Owed,
@@ -135,6 +136,20 @@ def _profiled(
     return profile
 
 
+def _show_in_evidently(
+    registry: ModelRegistry, window: WindowClosed, version: str, report: DriftReport
+) -> None:
+    """Add it to the workspace that a setting names; one that fails spoils nothing."""
+    folder = registry.settings.evidently_workspace
+    if folder is None:
+        return
+    project = f"{window.name} {version}: {window.kind}s of {window.deployment}"
+    try:
+        write_workspace(report, folder, project=project, at=moment_of(window.end))
+    except (DriftError, MissingExtraError) as err:
+        get_run_logger().warning("not in Evidently's workspace: %s", err)
+
+
 def _keep(
     registry: ModelRegistry,
     version: str,
@@ -150,6 +165,7 @@ def _keep(
         "drift_alarm": float(verdict.alarm),
     }
     log_window(registry, version, window, measured)
+    _show_in_evidently(registry, window, version, report)
     facts = {
         **report.to_dict(),
         "alarm": verdict.alarm,

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import importlib.util
+from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from brixa_flows.drift import DriftDetector, DriftProfile, DriftReport
+from brixa_flows.drift import (
+    DriftDetector,
+    DriftProfile,
+    DriftReport,
+    write_workspace,
+)
 from brixa_flows.errors import DriftError, MissingExtraError
 from tests.requirements_present import require
 
@@ -77,3 +84,32 @@ def test_a_profile_has_no_rows_and_a_missing_library_has_an_extra() -> None:
         DriftDetector("evidently").detect(profile, rows(1, 300))
     with pytest.raises(DriftError, match="knows neither windows nor freshness"):
         DriftDetector("evidently").detect(rows(0, 300), rows(1, 300), kind="week")
+
+
+def test_our_own_verdicts_stand_in_its_workspace(tmp_path: Path) -> None:
+    require("evidently", INSTALLED)
+    from evidently.core.report import Snapshot
+    from evidently.ui.workspace import Workspace
+
+    report = DriftDetector().detect(rows(0, 2000), rows(1, 1500, shift=1))
+    moments = [datetime(2026, 11, day, tzinfo=UTC) for day in (1, 8)]
+    for at in moments:
+        write_workspace(report, tmp_path / "kept", project="flights", at=at)
+    workspace = Workspace.create(str(tmp_path / "kept"))  # as its interface opens it
+    [project] = workspace.list_projects()
+    assert project.name == "flights"
+    runs = [
+        workspace.get_run(project.id, each) for each in workspace.list_runs(project.id)
+    ]
+    assert sorted(each.timestamp for each in runs) == moments
+    assert runs[0].metadata["sentence"] == report.sentence
+    found = Snapshot.load_model(runs[0]).dict()
+    values = {x["config"]["column"]: x["value"] for x in found["metrics"]}
+    x = report.columns["x"]
+    assert values["x: effect / limit"] == x.effect_size / x.effect_threshold
+    assert values["drift share"] == report.drift_share
+    failed = {each["name"] for each in found["tests"] if each["status"] == "FAIL"}
+    assert len(failed) == 1 and "x: drift" in failed.pop()
+    (tmp_path / "file").touch()
+    with pytest.raises(DriftError, match="can't be written as a workspace"):
+        write_workspace(report, tmp_path / "file", project="flights")
