@@ -21,7 +21,7 @@ from brixa_flows.errors import DriftError, some_of
 from brixa_flows.refs import ModelRef
 
 if TYPE_CHECKING:
-    from brixa_flows.drift import ColumnHistory
+    from brixa_flows.drift import ColumnHistory, DriftReport
 
 __all__ = ["drift"]
 
@@ -103,19 +103,23 @@ def check(
             besides=reference.columns,
         )
     report = rules.compare(path, rows, kind=kind, start=begin or since)
-    if html:
-        Path(html).write_text(report.to_html(), encoding="utf-8")
-        click.echo(f"wrote {html}", err=True)
     if evidently:
         at = parse_moment(begin or since or "") if begin or since else None
         write_workspace(report, evidently, project=f"{ref.name} {version}", at=at)
         click.echo(f"added to the workspace {evidently}", err=True)
+    _show(report, html, json_output=json_output)
+    if report.status == "drift":
+        raise click.exceptions.Exit(3)
+
+
+def _show(report: DriftReport, html: str | None, *, json_output: bool) -> None:
+    if html:
+        Path(html).write_text(report.to_html(), encoding="utf-8")
+        click.echo(f"wrote {html}", err=True)
     if json_output:
         as_json(report.to_dict())
     else:
         click.echo(report.to_markdown())
-    if report.status == "drift":
-        raise click.exceptions.Exit(3)
 
 
 @drift.command("history")
