@@ -35,6 +35,7 @@ def test_the_defaults_are_those_of_the_specification():
         "api_key": None,
         "ca_file": None,
         "notification_block": None,
+        "evidently_workspace": None,
         "logo_url": None,
         "log_level": "INFO",
     }
