@@ -172,8 +172,8 @@ class AnswerSample:
         self._rows += int(chosen.sum())
 
     def columns(self) -> Columns:
-        """What was kept, in the order of the rows."""
-        names = self._parts[0][1]
+        """What was kept, in the order of the rows; nothing if there were none."""
+        names = self._parts[0][1] if self._parts else ()
         return {
             name: np.concatenate([part[name] for _, part in self._parts])
             for name in names

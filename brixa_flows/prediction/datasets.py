@@ -78,6 +78,7 @@ class LabelledBatches:
         besides: Columns that are surely not the label.
         labelled: Whether rows without a label are an error.
         name: What people call the dataset.
+        may_be_empty: Whether no rows at all are no error.
     """
 
     def __init__(
@@ -89,12 +90,14 @@ class LabelledBatches:
         besides: Collection[str] = (),
         labelled: bool = True,
         name: str | None = None,
+        may_be_empty: bool = False,
     ) -> None:
         self._source = source
         self._form = form
         self._asked = _names(target if target is not None else source.target)
         self._besides = frozenset(besides)
         self._labelled = labelled
+        self._may_be_empty = may_be_empty
         self._facts: tuple[str, int, dict[str, str]] | None = None
         self._started = False
         self._found = self._asked
@@ -118,7 +121,7 @@ class LabelledBatches:
             rows += chunk.rows
             _add_to_digest(digest, chunk, targets)
             yield Batch(chunk, targets, _inputs(chunk, self._form, targets), labels)
-        if rows == 0:
+        if rows == 0 and not self._may_be_empty:
             raise DatasetError(f"the dataset {self.name!r} has no rows")
         self._facts = digest.hexdigest(), rows, columns
 
@@ -230,6 +233,7 @@ def as_batches(
     name: str | None = None,
     besides: Collection[str] = (),
     labelled: bool = True,
+    may_be_empty: bool = False,
 ) -> LabelledBatches:
     """Read any supported dataset batch by batch.
 
@@ -244,6 +248,7 @@ def as_batches(
         name: What people call it; else told by its path or type.
         besides: Columns that are surely not the label, when it is inferred.
         labelled: Whether rows without labels are an error.
+        may_be_empty: Whether no rows at all are no error.
 
     Raises:
         DatasetError: If the form is not known; at iteration, if labels or columns are
@@ -257,7 +262,13 @@ def as_batches(
         raise DatasetError(f"batch_rows must be 1 or more, not {batch_rows}")
     source = open_source(dataset, rows)
     return LabelledBatches(
-        source, form, target=target, besides=besides, labelled=labelled, name=name
+        source,
+        form,
+        target=target,
+        besides=besides,
+        labelled=labelled,
+        name=name,
+        may_be_empty=may_be_empty,
     )
 
 

@@ -152,10 +152,15 @@ def judge_performance(
         return None
     predictor = ModelPredictor.from_registry(registry, name, version)
     inside = labels is None and row_id is None
-    batches = as_batches(rows, metadata=predictor.metadata, labelled=False)
+    batches = as_batches(
+        rows, metadata=predictor.metadata, labelled=False, may_be_empty=True
+    )
     beside = [estimator.target] if inside else [row_id] if row_id else []
     answers = Answers(predictor)
     columns = answers.collect(batches, beside)
+    if not columns:
+        nothing = {column: np.empty(0) for column in estimator.columns()}
+        return WindowPerformance(estimator.estimate(nothing), 0)
     if labels is not None and row_id is not None:
         known = _known_labels(labels, row_id, estimator.target)
         columns[estimator.target] = _looked_up(columns, row_id, known, name)
@@ -223,7 +228,12 @@ def _told_by(
     total = len(columns[PREDICTION])
     if estimator.target not in columns:
         return WindowPerformance(estimator.estimate(columns), total)
-    told = _are_known(columns[estimator.target])
+    labels = columns[estimator.target]
+    if labels.ndim != 1 or any(isinstance(x, list | np.ndarray) for x in labels):
+        raise DriftError(
+            f"{estimator.target!r} holds lists; the label of a row is one value"
+        )
+    told = _are_known(labels)
     if inside and not told.any():
         return WindowPerformance(estimator.estimate(columns), total)
     labelled = {each: values[told] for each, values in columns.items()}

@@ -82,6 +82,7 @@ def test_what_can_not_be_compared_is_named():
     report = MultivariateDetector(ALL).detect(before, after)
     assert report.columns == ("a", "b", "city")
     assert report.left_out == ("at", "nothing", "gone")
+    assert report.sentence.endswith("left out: at, nothing, gone.")
     few = MultivariateDetector().detect(before, after.iloc[:50])
     assert (few.status, few.methods) == ("insufficient_data", {})
     none = MultivariateDetector().detect(before[["at"]], after[["at"]])

@@ -256,3 +256,16 @@ def test_an_estimator_is_learned_from_labels_that_count(
     )
     [kept] = registry.estimators("when", "1.0.0")
     assert record["estimator"]["usual"] == kept["estimator"]["usual"]
+
+
+def test_a_window_without_rows_has_too_few_and_labels_are_single_values(
+    registry: ModelRegistry,
+) -> None:
+    window = rows(2, 300)
+    found = judge_performance(registry, "when", "1.0.0", window[["a", "b"]][:0])
+    assert found is not None
+    assert (found.rows, found.report.status) == (0, "insufficient_data")
+    assert found.report.sentence.startswith("Too few rows to judge: 0;")
+    listed = window[["a", "b"]].assign(when=[["late"]] * len(window))
+    with pytest.raises(DriftError, match="'when' holds lists; the label of a row is"):
+        judge_performance(registry, "when", "1.0.0", listed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -84,6 +85,7 @@ from flows.predict_batch import PredictRequest, predict_batch
 from flows.roll_back import RollBackRequest, roll_back
 from tests.backends import copy_template
 from tests.kept_requests import keep_requests
+from tests.requirements_present import require
 
 BLOCK = "brixa"
 KEY = new_api_key()
@@ -564,6 +566,36 @@ def test_a_window_without_data_is_judged_by_what_its_deployment_was_asked(
     found = judge_window.fn(BLOCK, "1.0.0", window)
     assert (found.report.status, found.report.drifted) == ("drift", ["a"])
     assert found.report.findings == (), "only inputs are compared"
+
+
+@pytest.mark.filterwarnings(
+    # 2026-11: Evidently 0.7.23 and what it imports, on current numpy and pandas.
+    "ignore::DeprecationWarning",
+    "ignore::FutureWarning",
+    "ignore::UserWarning",
+)
+def test_a_window_stands_in_the_workspace_that_a_setting_names_or_a_warning_says_why(
+    registry: ModelRegistry,
+    name: str,
+    data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    require("evidently", importlib.util.find_spec("evidently") is not None)
+    (tmp_path / "file").touch()
+    spans = [("2013-03-01", "2013-04-01"), ("2013-04-01", "2013-05-01")]
+    for place, span in zip(("file", "kept"), spans, strict=True):
+        update = {"evidently_workspace": tmp_path / place}
+        said = registry.settings.model_copy(update=update)
+        monkeypatch.setattr(registry, "settings", said)
+        judge_window.fn(BLOCK, "1.0.0", _window(name, data, "warm", *span))
+    assert len(registry.drift_reports(name, "1.0.0")) == 2
+    from evidently.ui.workspace import Workspace
+
+    workspace = Workspace.create(str(tmp_path / "kept"))
+    [project] = workspace.list_projects()
+    assert project.name == f"{name} 1.0.0: samples of {name}"
+    assert len(workspace.list_runs(project.id)) == 1
 
 
 def test_a_longer_window_is_the_sum_of_those_that_were_judged(

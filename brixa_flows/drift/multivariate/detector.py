@@ -202,6 +202,8 @@ class MultivariateDetector:
             for name, each in results.items()
             if each.status == "drift"
         ]
+        besides = f"; left out: {', '.join(left)}" if left else ""
         if not worse:
-            return f"Rows of {len(used)} columns are as they were."
-        return f"Rows of {len(used)} columns changed as wholes: {', '.join(worse)}."
+            return f"Rows of {len(used)} columns are as they were{besides}."
+        changed = f"changed as wholes: {', '.join(worse)}"
+        return f"Rows of {len(used)} columns {changed}{besides}."
