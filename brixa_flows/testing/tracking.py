@@ -242,6 +242,38 @@ class TrackingStoreContract:
         assert seen.custom == {"y": 2}
         assert seen.facts == {tags.STATE: "ready"}
 
+    def test_our_own_tags_are_told_of_the_version_and_its_run_and_can_be_set(
+        self, store: TrackingStore, name: str, files: str
+    ) -> None:
+        kind = {tags.MODEL_TYPE: "wrong", tags.FRAMEWORK: "sklearn"}
+        tracked = self.create(store, name, "1.0.0", files, facts=kind)
+        own = {tags.MODEL: name, tags.VERSION: "1.0.0", tags.DIGEST: _DIGEST}
+        assert (tracked.digest_shown, tracked.run_facts) == (_DIGEST, own)
+        store.update_version(
+            tracked,
+            facts={tags.MODEL_TYPE: None, tags.DIGEST: _OTHER},
+            run_facts={tags.CODE_COMMIT: "a1", tags.MODEL: None},
+        )
+        for seen in (store.get_version(name, "1.0.0"), *store.list_versions(name)):
+            assert seen is not None
+            assert seen.facts == {tags.FRAMEWORK: "sklearn"}
+            assert (seen.digest, seen.digest_shown) == (_DIGEST, _OTHER)
+            assert seen.run_facts is not None
+            assert seen.run_facts[tags.CODE_COMMIT] == "a1"
+            assert tags.MODEL not in seen.run_facts
+
+    def test_a_version_that_was_removed_is_made_anew_with_its_run(
+        self, store: TrackingStore, name: str, files: str
+    ) -> None:
+        tracked = self.create(store, name, "1.0.0", files)
+        store.set_alias(name, "eu", tracked.backend_version)
+        store.remove_version(tracked)
+        assert store.get_version(name, "1.0.0") is None
+        assert (store.list_versions(name), store.aliases(name)) == ([], {})
+        anew = self.create(store, name, "1.0.0", files)
+        assert store.list_versions(name) == [anew]
+        assert (anew.run_id, anew.digest) == (tracked.run_id, _DIGEST)
+
     def test_description_owner_and_stage_can_be_cleared(
         self, store: TrackingStore, name: str, files: str
     ) -> None:

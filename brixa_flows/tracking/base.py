@@ -83,6 +83,8 @@ class TrackedVersion:
         stage: The stage as last projected from our journal.
         run_at: When its run began and ended, to the millisecond.
         facts: Our other ``brixa.`` tags (see :mod:`brixa_flows.tracking.tags`).
+        digest_shown: What the version repeats of the digest; nothing rests on it.
+        run_facts: Our tags on its run, ``None`` if that is gone or deleted.
     """
 
     name: str
@@ -99,6 +101,8 @@ class TrackedVersion:
     stage: str | None = None
     run_at: datetime | None = None
     facts: dict[str, str] = field(default_factory=dict)
+    digest_shown: str | None = None
+    run_facts: dict[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -277,7 +281,8 @@ class TrackingStore(Protocol):
         custom: Mapping[str, Any] | None = None,
         owner: str | None = None,
         stage: str | None = None,
-        facts: Mapping[str, str] | None = None,
+        facts: Mapping[str, str | None] | None = None,
+        run_facts: Mapping[str, str | None] | None = None,
     ) -> None:
         """Change what is given and leave the rest.
 
@@ -288,8 +293,13 @@ class TrackingStore(Protocol):
             custom: Replaces the old one.
             owner: New owner; ``""`` clears it.
             stage: Projection of our journal (``production`` ...); ``""`` clears it.
-            facts: Our own ``brixa.`` tags, merged.
+            facts: Our own ``brixa.`` tags, merged; ``None`` removes one.
+            run_facts: The same, on its run.
         """
+        ...
+
+    def remove_version(self, tracked: TrackedVersion) -> None:
+        """Show a version no more, nor its aliases; its run stays as it is."""
         ...
 
     def log_metrics(

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,7 @@ class _Model:
     versions: dict[str, TrackedVersion] = field(default_factory=dict)
     own_runs: dict[str, str] = field(default_factory=dict)
     aliases: dict[str, str] = field(default_factory=dict)
+    numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
 
 class MemoryTrackingStore:
@@ -162,7 +164,7 @@ class MemoryTrackingStore:
                 model.versions[version] = TrackedVersion(
                     name=name,
                     version=version,
-                    backend_version=str(len(model.versions) + 1),
+                    backend_version=str(next(model.numbers)),
                     run_id=run_id,
                     source=source,
                     digest=self._run(run_id).digest,
@@ -197,7 +199,8 @@ class MemoryTrackingStore:
         custom: Mapping[str, Any] | None = None,
         owner: str | None = None,
         stage: str | None = None,
-        facts: Mapping[str, str] | None = None,
+        facts: Mapping[str, str | None] | None = None,
+        run_facts: Mapping[str, str | None] | None = None,
     ) -> None:
         """Change what is given."""
         keys.check_user_tags(tags or {})
@@ -217,12 +220,23 @@ class MemoryTrackingStore:
                     f"{self.uri} has no {tracked.name} {tracked.version} to update"
                 )
             old = versions[tracked.version]
-            merged = {**old.tags, **(tags or {})}
-            changes["tags"] = {
-                key: value for key, value in merged.items() if value is not None
-            }
-            changes["facts"] = {**old.facts, **(facts or {})}
+            changes["tags"] = _merged(old.tags, tags)
+            shown = {keys.DIGEST: old.digest_shown} if old.digest_shown else {}
+            told = _merged({**shown, **old.facts}, facts)
+            changes["digest_shown"] = told.pop(keys.DIGEST, None)
+            changes["facts"] = told
             versions[tracked.version] = replace(old, **changes)
+            run = self.runs.get(old.run_id or "")
+            if run is not None and run_facts:
+                run.tags = _merged(run.tags, run_facts)
+
+    def remove_version(self, tracked: TrackedVersion) -> None:
+        """Show a version no more, nor its aliases."""
+        with self._lock:
+            model = self._model(tracked.name)
+            model.versions.pop(tracked.version, None)
+            for alias in [k for k, v in model.aliases.items() if v == tracked.version]:
+                del model.aliases[alias]
 
     def log_metrics(
         self,
@@ -295,5 +309,21 @@ class MemoryTrackingStore:
         run = self.runs.get(tracked.run_id or "")
         if run is None:
             return tracked
-        metrics = dict(run.metrics)
-        return replace(tracked, metrics=metrics, digest=run.digest, run_at=run.at)
+        told = dict(run.tags)
+        if run.digest is not None:
+            told[keys.DIGEST] = run.digest
+        return replace(
+            tracked,
+            metrics=dict(run.metrics),
+            digest=run.digest,
+            digest_shown=tracked.digest_shown or run.digest,
+            run_at=run.at,
+            run_facts=told,
+        )
+
+
+def _merged(
+    old: Mapping[str, str], new: Mapping[str, str | None] | None
+) -> dict[str, str]:
+    merged = {**old, **(new or {})}
+    return {key: value for key, value in merged.items() if value is not None}

@@ -17,6 +17,7 @@ from mlflow.entities import (
     Param,
     Run,
     RunStatus,
+    ViewType,
 )
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
@@ -29,6 +30,7 @@ from brixa_flows.tracking.mlflow_datasets import as_input, has_dataset
 __all__ = [
     "as_metrics",
     "as_params",
+    "change_tags",
     "create",
     "ensure_experiment",
     "ensure_model_of",
@@ -41,7 +43,7 @@ __all__ = [
     "milliseconds",
     "moment_of",
     "own_run",
-    "own_runs",
+    "runs_in",
 ]
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
@@ -89,22 +91,32 @@ def ensure_experiment(
     return str(found.experiment_id)
 
 
-def own_runs(
-    client: MlflowClient, experiment_id: str, version: str | None = None
+def runs_in(
+    client: MlflowClient,
+    experiment_id: str,
+    wanted: str = "",
+    view: int = ViewType.ACTIVE_ONLY,
 ) -> list[Run]:
-    """Runs of versions in the experiment, oldest first."""
-    wanted = f"tags.`{keys.VERSION}` = {version!r}" if version else ""
+    """Runs of an experiment, oldest first.
+
+    Args:
+        client: Of the backend.
+        experiment_id: Of the experiment.
+        wanted: A filter of MLflow's.
+        view: Whether deleted ones count.
+    """
     runs: list[Run] = []
     token: str | None = None
     while True:
         page = client.search_runs(
             [experiment_id],
             wanted,
+            view,
             max_results=_RUNS_A_PAGE,
             order_by=["attributes.start_time ASC"],
             page_token=token,
         )
-        runs.extend(run for run in page if keys.MODEL in run.data.tags)
+        runs.extend(page)
         token = page.token
         if not token:
             return runs
@@ -112,7 +124,19 @@ def own_runs(
 
 def own_run(client: MlflowClient, experiment_id: str, version: str) -> Run | None:
     """The version's own run: the oldest, so that a copy changes nothing."""
-    return next(iter(own_runs(client, experiment_id, version)), None)
+    found = runs_in(client, experiment_id, f"tags.`{keys.VERSION}` = {version!r}")
+    return next((run for run in found if keys.MODEL in run.data.tags), None)
+
+
+def change_tags(
+    client: MlflowClient, run_id: str, changed: Mapping[str, str | None]
+) -> None:
+    """Set tags of a run, or remove those of ``None``."""
+    for key, value in changed.items():
+        if value is None:
+            client.delete_tag(run_id, key)
+        else:
+            client.set_tag(run_id, key, value)
 
 
 def create(

@@ -175,14 +175,7 @@ class MlflowTrackingStore:
     @_bounded
     def list_versions(self, name: str) -> list[TrackedVersion]:
         """All versions of a model with our tag."""
-        experiment_id = runs.find_experiment(self._client, name)
-        own = runs.own_runs(self._client, experiment_id) if experiment_id else []
-        by_id = {run.info.run_id: run for run in own}
-        listed = [
-            versions.as_tracked(found, by_id.get(found.run_id))
-            for found in versions.search(self._client, name)
-            if versions.is_ours(found)
-        ]
+        listed = versions.listed(self._client, name)
         self._numbers |= {(name, each.version): each.backend_version for each in listed}
         return listed
 
@@ -195,7 +188,8 @@ class MlflowTrackingStore:
         custom: Mapping[str, Any] | None = None,
         owner: str | None = None,
         stage: str | None = None,
-        facts: Mapping[str, str] | None = None,
+        facts: Mapping[str, str | None] | None = None,
+        run_facts: Mapping[str, str | None] | None = None,
     ) -> None:
         """Change what is given and leave the rest."""
         keys.check_user_tags(tags or {})
@@ -206,7 +200,12 @@ class MlflowTrackingStore:
             changed[keys.OWNER] = owner or None
         if stage is not None:
             changed[keys.STAGE] = stage or None
-        self._change_version(tracked, description, changed)
+        self._change_version(tracked, description, changed, run_facts or {})
+
+    @_bounded
+    def remove_version(self, tracked: TrackedVersion) -> None:
+        """Show a version no more, nor its aliases."""
+        self._client.delete_model_version(tracked.name, tracked.backend_version)
 
     def log_metrics(
         self,
@@ -378,15 +377,13 @@ class MlflowTrackingStore:
         tracked: TrackedVersion,
         description: str | None,
         changed: Mapping[str, str | None],
+        run_facts: Mapping[str, str | None],
     ) -> None:
-        name, number = tracked.name, tracked.backend_version
         if description is not None:
-            self._client.update_model_version(name, number, description)
-        for key, value in changed.items():
-            if value is None:
-                self._models.delete_model_version_tag(name, number, key)
-            else:
-                self._models.set_model_version_tag(name, number, key, value)
+            number = tracked.backend_version
+            self._client.update_model_version(tracked.name, number, description)
+        versions.change_tags(self._models, tracked, changed)
+        runs.change_tags(self._client, tracked.run_id or "", run_facts)
 
 
 def store_in_use() -> MlflowTrackingStore | None:

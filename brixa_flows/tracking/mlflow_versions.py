@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mlflow import MlflowClient
-from mlflow.entities import Run
+from mlflow.entities import Run, ViewType
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from brixa_flows.tracking import tags as keys
 from brixa_flows.tracking.base import TrackedVersion
 from brixa_flows.tracking.mlflow_first_use import local_path
-from brixa_flows.tracking.mlflow_runs import error_code, moment_of
+from brixa_flows.tracking.mlflow_runs import (
+    error_code,
+    find_experiment,
+    moment_of,
+    runs_in,
+)
 
 __all__ = [
     "MISSING",
     "acceptable_source",
     "aliases_of",
     "as_tracked",
+    "change_tags",
     "create",
     "digest_tag",
     "find",
@@ -26,6 +33,7 @@ __all__ = [
     "foreign_aliases_of",
     "is_active",
     "is_ours",
+    "listed",
     "run_of",
     "search",
 ]
@@ -92,6 +100,57 @@ def search(
         token = page.token
         if not token:
             return found
+
+
+def listed(client: MlflowClient, name: str) -> list[TrackedVersion]:
+    """All versions of a model with our tag, in our words."""
+    ours = [found for found in search(client, name) if is_ours(found)]
+    by_id = _runs_by_id(client, name, [found.run_id for found in ours if found.run_id])
+    return [as_tracked(found, by_id.get(found.run_id)) for found in ours]
+
+
+def _runs_by_id(
+    client: MlflowClient, name: str, wanted: Iterable[str]
+) -> dict[str, Run]:
+    """Runs by id; those outside the model's experiment with all that are beside them.
+
+    Somebody may have renamed or deleted the experiment, or deleted a run.
+    """
+    experiment_id = find_experiment(client, name)
+    known = {} if experiment_id is None else _by_id(client, experiment_id)
+    looked_at = {experiment_id}
+    for run_id in wanted:
+        run = None if run_id in known else find_run(client, run_id)
+        if run is None:
+            continue
+        known[run_id] = run
+        if run.info.experiment_id not in looked_at:
+            looked_at.add(run.info.experiment_id)
+            known |= _by_id(client, run.info.experiment_id)
+    return known
+
+
+def _by_id(client: MlflowClient, experiment_id: str) -> dict[str, Run]:
+    found = runs_in(client, experiment_id, view=ViewType.ALL)
+    return {str(run.info.run_id): run for run in found}
+
+
+def change_tags(
+    models: Any, tracked: TrackedVersion, changed: Mapping[str, str | None]
+) -> None:
+    """Set tags of a version, or remove those of ``None``.
+
+    Args:
+        models: MLflow's client of the registry, one layer below, at a flat cost.
+        tracked: The version.
+        changed: By key.
+    """
+    name, number = tracked.name, tracked.backend_version
+    for key, value in changed.items():
+        if value is None:
+            models.delete_model_version_tag(name, number, key)
+        else:
+            models.set_model_version_tag(name, number, key, value)
 
 
 def acceptable_source(
@@ -172,7 +231,7 @@ def is_active(run: Run | None) -> bool:
 def as_tracked(found: ModelVersion, run: Run | None) -> TrackedVersion:
     """Both in our words; numbers are int or str there, depending on the backend."""
     users, ours = keys.split_tags(found.tags)
-    run_tags = {} if run is None else run.data.tags
+    alive = run.data.tags if run is not None and is_active(run) else None
     custom = keys.load_custom(ours.pop(keys.CUSTOM, None))
     return TrackedVersion(
         name=str(found.name),
@@ -180,7 +239,7 @@ def as_tracked(found: ModelVersion, run: Run | None) -> TrackedVersion:
         backend_version=str(found.version),
         run_id=found.run_id or None,
         source=str(found.source),
-        digest=run_tags.get(keys.DIGEST) if is_active(run) else None,
+        digest=None if alive is None else alive.get(keys.DIGEST),
         description=found.description or "",
         tags=users,
         metrics={} if run is None else dict(run.data.metrics),
@@ -188,5 +247,7 @@ def as_tracked(found: ModelVersion, run: Run | None) -> TrackedVersion:
         custom=custom,
         stage=ours.pop(keys.STAGE, None),
         run_at=None if run is None else moment_of(run.info.start_time),
-        facts={key: value for key, value in ours.items() if key != keys.DIGEST},
+        digest_shown=ours.pop(keys.DIGEST, None),
+        facts=ours,
+        run_facts=None if alive is None else keys.split_tags(alive)[1],
     )

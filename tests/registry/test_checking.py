@@ -107,9 +107,9 @@ def test_what_was_moved_by_hand_is_undone_or_adopted_as_the_doctor_says(
     assert told("production", "1.0.0").endswith(
         "no transition leads from archived to production" + undone
     )
-    gone = "brixa model transition m@1.2.0 archived --reason ... adopts that"
+    gone = "brixa model transition m@1.2.0 archived --reason WHY adopts that"
     assert told("production", None).endswith(gone + undone)
-    back = "brixa model rollback m --reason ... adopts that"
+    back = "brixa model rollback m --reason WHY adopts that"
     assert told("production", "1.1.0").endswith(back + undone)
     assert registry.check() == []
     tracking.set_alias("m", "production", numbers["1.1.0"])

@@ -88,3 +88,13 @@ class Backends:
             f"{some_of(map(str, versions))}, which storage has; if that is the right "
             "backend, brixa doctor --rebuild-tracking makes it anew from storage"
         )
+
+    def without_run(self, name: str, version: ModelVersion, run_id: str | None) -> str:
+        """The sentence about a version whose run somebody deleted."""
+        return (
+            f"{name} {version}: its run {run_id} was deleted in the MLflow backend at "
+            f"{self.tracking.uri}, with its metrics and the digest that was recorded, so "
+            f"nothing can be logged there: mlflow runs restore --run-id {run_id} brings "
+            "it back; if it is gone for good, brixa doctor --rebuild-tracking makes "
+            "another one from storage"
+        )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from itertools import starmap
 
 from brixa_flows.errors import (
@@ -13,14 +13,21 @@ from brixa_flows.errors import (
     TrackingError,
     some_of,
 )
-from brixa_flows.registry.facts.resolving import again
-from brixa_flows.registry.facts.stages import SINGLE_HOLDER, TRANSITIONS, Lifecycle
+from brixa_flows.registry.facts.resolving import exact
+from brixa_flows.registry.facts.stages import SINGLE_HOLDER, Lifecycle
 from brixa_flows.registry.reading.backends import Backends
 from brixa_flows.registry.reading.opening import Opener
 from brixa_flows.registry.reading.reader import Reader, Standing
+from brixa_flows.registry.upkeep.moved import elsewhere, moved, unknown
 from brixa_flows.registry.upkeep.obstacles import in_the_way, strays, told
+from brixa_flows.registry.upkeep.retagged import (
+    other_digests,
+    retagged,
+    strangers,
+    without_run,
+)
 from brixa_flows.registry.writing.mirroring import (
-    listed,
+    by_version,
     lost_of,
     not_deleted_here,
     untrusted_of,
@@ -158,18 +165,38 @@ class Checker:
 
     def _of_mlflow(self, standing: Standing) -> list[str]:
         """What the backend does not show as it is."""
-        there = listed(self._backends, standing)
+        name, backends = standing.name, self._backends
+        every = backends.tracking.list_versions(name)
+        there = by_version(every)
         lost = lost_of(standing, there)
-        if lost:  # what else it shows of the model is made anew with them
-            return [self._backends.lost(standing.name, lost)]
-        found = [*_undead(standing, there), *self._moved_aliases(standing)]
-        return found + self._untrusted(standing, there)
+        found = [backends.lost(name, lost)] if lost else []
+        found += _undead(standing, there)
+        alone = without_run(standing, there)
+        for version, tracked in alone.items():
+            found.append(backends.without_run(name, version, tracked.run_id))
+        late = self._late(standing)
+        if late and not lost:  # what is lost is made anew with the last changes
+            found.append(late)
+        if late == "":
+            found += self._moved_aliases(standing, lost)
+        found += self._untrusted(standing, there, {*lost, *alone})
+        found += strangers(standing, every, there)
+        found += other_digests(self._reader, standing, there)
+        for each in retagged(self._reader, standing, there, stages=late == ""):
+            found.append(
+                f"{name} {each.version}: in MLflow, {each}; storage decides here: "
+                "brixa doctor --rebuild-tracking sets it back"
+            )
+        return found
 
     def _untrusted(
-        self, standing: Standing, there: Mapping[str, TrackedVersion]
+        self,
+        standing: Standing,
+        there: Mapping[str, TrackedVersion],
+        told: Container[ModelVersion],
     ) -> list[str]:
         untrusted = untrusted_of(self._backends, standing, there)
-        versions = list(filter(standing.is_ready, untrusted))
+        versions = [v for v in untrusted if standing.is_ready(v) and v not in told]
         if not versions:
             return []
         return [
@@ -218,37 +245,46 @@ class Checker:
             f"that ended take {size_bytes / 1e6:.1f} MB; {_FIX} removes them"
         ]
 
-    def _moved_aliases(self, standing: Standing) -> list[str]:
-        """Aliases that somebody moved, added or removed by hand in MLflow."""
+    def _late(self, standing: Standing) -> str | None:
+        """That MLflow does not show the last changes, if so; ``None``: nobody knows."""
         name, lifecycle = standing.name, standing.lifecycle
         marker = self._backends.layout.projected_key(name)
         shown_last = self._backends.journal.projected(name)
         if shown_last is None and lifecycle.number:
             if marker in in_the_way(self._backends, standing):
-                return []  # that is told, and hides whether they were shown
+                return None  # that is told, and hides whether they were shown
             lags = not knows_more(self._backends, name)
         else:
             lags = (shown_last or 0) < lifecycle.number
-        ours: dict[str, str] = {s: str(v) for s, v in lifecycle.last_holders.items()}
-        ours |= {alias: str(each) for alias, each in lifecycle.aliases.items()}
-        shown = self._backends.tracking.aliases(name)
-        if lags and shown_last is None and _cores(ours) == _cores(shown):
-            return [
+        shown = self._backends.tracking.aliases(name) if lags else {}
+        if lags and shown_last is None and _cores(_ours(lifecycle)) == _cores(shown):
+            return (
                 f"{name}: MLflow may not show the last changes, as there is no sound "
                 f"file {marker!r}; {_FIX} shows them and writes it anew"
-            ]
-        if lags:
-            return [f"{name}: MLflow does not show the last changes; run {_FIX}"]
+            )
+        return f"{name}: MLflow does not show the last changes; run {_FIX}" * lags
+
+    def _moved_aliases(
+        self, standing: Standing, lost: Container[ModelVersion | None]
+    ) -> list[str]:
+        """Aliases that somebody moved, added or removed by hand in MLflow.
+
+        Those of versions that are lost there went with them.
+        """
+        name, lifecycle = standing.name, standing.lifecycle
+        ours, shown = _ours(lifecycle), self._backends.tracking.aliases(name)
         foreign = self._backends.tracking.foreign_aliases(name)
         found = []
         for alias in sorted({*ours, *shown, *(foreign.keys() & set(SINGLE_HOLDER))}):
             one, other = ours.get(alias), shown.get(alias)
             if alias in foreign:
-                found.append(_elsewhere(name, alias, one, foreign[alias]))
+                found.append(elsewhere(name, alias, one, foreign[alias]))
             elif lifecycle.doubt(alias) is not None:
-                found.append(_unknown(name, alias, one, other))
+                found.append(unknown(name, alias, one, other))
+            elif other is None and exact(one) in lost:
+                continue
             elif _core(one) != _core(other):
-                found.append(_moved(lifecycle, alias, one, other))
+                found.append(moved(standing, alias, one, other))
         return found
 
 
@@ -303,66 +339,15 @@ def _undead(standing: Standing, there: Mapping[str, TrackedVersion]) -> Iterator
         )
 
 
+def _ours(lifecycle: Lifecycle) -> dict[str, str]:
+    """Where stages and own aliases are by the journal."""
+    ours: dict[str, str] = {s: str(v) for s, v in lifecycle.last_holders.items()}
+    return ours | {alias: str(each) for alias, each in lifecycle.aliases.items()}
+
+
 def _cores(aliases: Mapping[str, str]) -> dict[str, str | None]:
     return {alias: _core(version) for alias, version in aliases.items()}
 
 
 def _core(version: str | None) -> str | None:
     return None if version is None else version.partition("+")[0]
-
-
-def _moved(
-    lifecycle: Lifecycle, alias: str, ours: str | None, shown: str | None
-) -> str:
-    name = lifecycle.name
-    undone = "delete the alias in MLflow to undo it"
-    if alias in lifecycle.settled:
-        undone = "brixa doctor --rebuild-tracking undoes it"
-    return (
-        f"{name}: the alias {alias!r} is on {shown or 'no version'} in MLflow, and on "
-        f"{ours or 'no version'} by the journal, which decides here; somebody moved it "
-        "by hand, or later records of the journal are lost: "
-        f"{_adopting(lifecycle, alias, ours, shown)}, {undone}"
-    )
-
-
-def _elsewhere(name: str, alias: str, ours: str | None, number: str) -> str:
-    """What is to be done where an alias is on a version that MLflow alone knows."""
-    undone = "or delete the alias in MLflow"
-    if ours is not None:
-        undone = f"or brixa doctor --rebuild-tracking puts the alias back on {ours}"
-    return (
-        f"{name}: the alias {alias!r} is on version {number} of MLflow's own in MLflow, "
-        f"which was not saved here, and on {ours or 'no version'} by the journal, which "
-        f"decides here; somebody moved it by hand: brixa model register-run "
-        f"models:/{name}/{number} --name {name} adopts that version, which may then be "
-        f"given the alias here, {undone}"
-    )
-
-
-def _unknown(name: str, alias: str, last: str | None, shown: str | None) -> str:
-    """What is to be done where a lost record hides who has an alias."""
-    return (
-        f"{name}: which version is {alias} is not known, as the record of a change can't "
-        f"be read; MLflow shows it on {shown or 'no version'}, the records before on "
-        f"{last or 'no version'}: restore the record, or say which one it is, such as "
-        f"{again(name, shown or last or 'VERSION', alias)}"
-    )
-
-
-def _adopting(
-    lifecycle: Lifecycle, alias: str, ours: str | None, shown: str | None
-) -> str:
-    """What makes the journal say so too, as far as it can."""
-    name = lifecycle.name
-    if alias not in SINGLE_HOLDER:
-        return f"registry.set_alias({name!r}, {alias!r}, {shown!r}) adopts that"
-    if shown is None:
-        return f"brixa model transition {name}@{ours} archived --reason ... adopts that"
-    version = ModelVersion.parse(shown)
-    source = lifecycle.stages.get(version)
-    if alias == "production" and lifecycle.productions[-2:-1] == (version,):
-        return f"brixa model rollback {name} --reason ... adopts that"
-    if alias in TRANSITIONS[source]:
-        return f"brixa model transition {name}@{shown} {alias} --reason ... adopts that"
-    return f"it can't be adopted, because no transition leads from {source} to {alias}"

@@ -9,7 +9,7 @@ the backend shows is left as it is, because there the backend is the authority.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from brixa_flows.errors import (
     DamagedArtifactError,
@@ -26,6 +26,7 @@ from brixa_flows.registry.journal.vouching import vouchers_for
 from brixa_flows.registry.reading.backends import Backends
 from brixa_flows.registry.reading.opening import other_digest
 from brixa_flows.registry.reading.reader import Reader, Standing
+from brixa_flows.registry.upkeep.retagged import retagged, without_run
 from brixa_flows.registry.writing.mirroring import (
     file_anew,
     listed,
@@ -72,6 +73,7 @@ class Rebuilder:
     def _model(self, name: str) -> Iterator[RecoveryAction]:
         """Show one model; what is damaged is told of and hides nothing else."""
         standing = self._reader.standing(name)
+        before = self._aliases(name)
         missing, damaged = self._missing(standing)
         yield from damaged
         for claim, seal in missing:
@@ -80,9 +82,11 @@ class Rebuilder:
             except (DamagedArtifactError, SerializationError) as err:
                 yield _aside(name, err, claim.core.version)
         yield from self._undeleted(standing)
+        yield from self._retagged(standing)
         try:
             if project(self._backends, self._reader, name, anew=True):
-                yield RecoveryAction(name=name, action="stages shown")
+                detail = _moved(before, self._aliases(name))
+                yield RecoveryAction(name=name, action="stages shown", detail=detail)
         except TrackingUnavailableError:
             raise
         except (DamagedArtifactError, TrackingError) as err:
@@ -107,16 +111,44 @@ class Rebuilder:
                 name=name, version=version, action="rebuilt", detail=detail
             )
 
+    def _retagged(self, standing: Standing) -> Iterator[RecoveryAction]:
+        """Set back tags of ours that somebody changed."""
+        there = listed(self._backends, standing)
+        for each in list(retagged(self._reader, standing, there)):
+            facts = dict(each.ours)
+            stage = facts.pop(tags.STAGE, each.tracked.stage) or ""
+            self._backends.tracking.update_version(
+                each.tracked,
+                stage=stage if tags.STAGE in each.ours else None,
+                facts=facts,
+                run_facts=each.ours_on_run,
+            )
+            yield RecoveryAction(
+                name=standing.name,
+                version=each.version,
+                action="rebuilt",
+                detail=f"set back: {each}",
+            )
+
+    def _aliases(self, name: str) -> dict[str, str]:
+        """Where aliases are, also those on versions of MLflow's own."""
+        tracking = self._backends.tracking
+        foreign = tracking.foreign_aliases(name).items()
+        others = {
+            alias: f"version {number} of MLflow's own" for alias, number in foreign
+        }
+        return tracking.aliases(name) | others
+
     def _missing(
         self, standing: Standing
     ) -> tuple[list[_Sealed], list[RecoveryAction]]:
-        """Ready versions that the backend lacks, in the order of their saves."""
-        listed = self._backends.tracking.list_versions(standing.name)
-        there = {each.version.partition("+")[0] for each in listed}
+        """Ready versions that the backend lacks, or their runs, in order of saves."""
+        there = listed(self._backends, standing)
+        alone = without_run(standing, there)
         found: list[_Sealed] = []
         damaged = []
         for version in standing.listed_ready:
-            if version.core in there:
+            if version.core in there and version not in alone:
                 continue
             try:
                 damage = standing.damage(version)
@@ -137,8 +169,12 @@ class Rebuilder:
         try:
             with self._backends.leases.hold(name, version):
                 tracking = self._backends.tracking
-                if tracking.get_version(name, str(version)) is None:
-                    yield self._shown_anew(standing, claim, seal)
+                tracked = tracking.get_version(name, str(version))
+                if tracked is not None and tracked.run_facts is not None:
+                    return
+                if tracked is not None:  # it names the run that is gone for life
+                    tracking.remove_version(tracked)
+                yield self._shown_anew(standing, claim, seal)
         except VersionExistsError as err:
             _LOG.info("left alone: %s", err)
 
@@ -203,6 +239,17 @@ class Rebuilder:
             keys=backends.keys,
             policy="default",  # strict asks no record, so it loses nothing by one
         ).signers
+
+
+def _moved(before: Mapping[str, str], after: Mapping[str, str]) -> str:
+    """Which aliases are elsewhere now; a person may have put them there."""
+    moved = [
+        f"{alias} is on {after.get(alias, 'no version')}, was on "
+        f"{before.get(alias, 'no version')}"
+        for alias in sorted({*before, *after})
+        if before.get(alias) != after.get(alias)
+    ]
+    return "; ".join(moved)
 
 
 def _aside(

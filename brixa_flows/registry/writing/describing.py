@@ -16,6 +16,7 @@ from typing import Any
 from brixa_flows.errors import (
     InvalidMetadataError,
     ModelNotSavedError,
+    TrackingError,
 )
 from brixa_flows.registry.facts.inputs import (
     as_custom,
@@ -171,8 +172,18 @@ class Describer:
         )
 
     def _run_id(self, claim: Claim, seal: Seal) -> str:
-        """The version's own run, as the tracking backend has it now."""
-        return shown_or_lost(self._backends, claim, seal).run_id or ""
+        """The version's own run, as the tracking backend has it now.
+
+        Raises:
+            TrackingError: If it lost the version, or somebody deleted the run.
+        """
+        tracked = shown_or_lost(self._backends, claim, seal)
+        if tracked.run_facts is None:
+            core = claim.core
+            raise TrackingError(
+                self._backends.without_run(core.name, core.version, tracked.run_id)
+            )
+        return tracked.run_id or ""
 
 
 def _aware(moment: datetime) -> datetime:

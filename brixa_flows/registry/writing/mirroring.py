@@ -23,6 +23,7 @@ from brixa_flows.tracking import TrackedVersion, tags
 from brixa_flows.versioning import ModelVersion
 
 __all__ = [
+    "by_version",
     "file_anew",
     "follow",
     "kept_of",
@@ -62,7 +63,21 @@ def listed(backends: Backends, standing: Standing) -> dict[str, TrackedVersion]:
     """
     if not standing.sealed:
         return {}
-    found = backends.tracking.list_versions(standing.name)
+    return by_version(backends.tracking.list_versions(standing.name))
+
+
+def by_version(listed: Iterable[TrackedVersion]) -> dict[str, TrackedVersion]:
+    """What the backend shows, by version without build metadata.
+
+    Of several that are called the same the one counts whose run says so too, else the
+    oldest.
+    """
+
+    def sure(each: TrackedVersion) -> tuple[bool, int]:
+        said = (each.run_facts or {}).get(tags.VERSION)
+        return said == each.version, -int(each.backend_version)
+
+    found = sorted(listed, key=sure)
     return {each.version.partition("+")[0]: each for each in found}
 
 

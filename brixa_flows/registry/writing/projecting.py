@@ -7,10 +7,11 @@ until no change came in between: so the last one to project tells the truth.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from brixa_flows.errors import DamagedArtifactError, TrackingError
 from brixa_flows.registry.facts.records import Change
+from brixa_flows.registry.facts.resolving import exact
 from brixa_flows.registry.facts.stages import SINGLE_HOLDER, Lifecycle, fold
 from brixa_flows.registry.reading.backends import Backends
 from brixa_flows.registry.reading.reader import Reader
@@ -63,8 +64,9 @@ def project(
         return False
     there = backends.tracking.aliases(name) if anew else None
     changed = not anew
+    staged = _staged(backends, name) if anew else ()
     while changes:
-        changed |= _Projection(backends, name, changes).show(there)
+        changed |= _Projection(backends, name, changes, staged).show(there)
         shown_before = changes[-1].number
         changes = journal.changes(name, shown_before)
     journal.mark_projected(name, shown_before)
@@ -106,13 +108,20 @@ class _Projection:
     """The present state of what some changes touched, on its way to the backend."""
 
     def __init__(
-        self, backends: Backends, name: str, changes: Sequence[Change]
+        self,
+        backends: Backends,
+        name: str,
+        changes: Sequence[Change],
+        staged: Iterable[ModelVersion],
     ) -> None:
         self._backends = backends
         self._state = backends.journal.lifecycle(name)
         versions, aliases = _touched(backends, name, changes)
         # What a lost record hides is left as it is shown: it may be right.
         self._versions = [v for v in versions if not self._state.is_doubted(v)]
+        for version in staged:  # maybe by a change that is lost
+            if version not in versions and self._state.is_known(version):
+                self._versions.append(version)
         self._aliases = [a for a in aliases if self._state.doubt(a) is None]
         self._tracked: dict[ModelVersion, TrackedVersion | None] = {}
 
@@ -178,6 +187,13 @@ class _Projection:
         if seal is None:
             return None
         return shown(self._backends, claim, seal)
+
+
+def _staged(backends: Backends, name: str) -> list[ModelVersion]:
+    """Versions that the backend shows in a stage."""
+    listed = backends.tracking.list_versions(name)
+    found = [exact(each.version) for each in listed if each.stage]
+    return [version for version in found if version is not None]
 
 
 def _touched(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from brixa_flows.registry.facts.metadata import Lineage, Stage
+from brixa_flows.registry.facts.metadata import Lineage, ModelMetadata, Stage
 from brixa_flows.registry.facts.records import Claim, Core, Mutable, Seal, new_id, now
 from brixa_flows.registry.facts.reference import PROFILE_NAME
 from brixa_flows.registry.journal.measuring import history, tracked_dataset
@@ -16,7 +16,22 @@ from brixa_flows.registry.reading.backends import Backends
 from brixa_flows.serializers.manifest import ArtifactManifest
 from brixa_flows.tracking import TrackedVersion, tags
 
-__all__ = ["record_run", "seal_version", "show_version"]
+__all__ = [
+    "BIRTH_FACTS",
+    "birth_facts",
+    "record_run",
+    "seal_version",
+    "show_version",
+]
+
+BIRTH_FACTS = (
+    tags.FRAMEWORK,
+    tags.MODEL_TYPE,
+    tags.TRAINING_RUN,
+    tags.FLOW_RUN,
+    tags.EXTERNAL_URI,
+    tags.CODE_COMMIT,
+)
 
 
 def record_run(
@@ -49,7 +64,7 @@ def record_run(
         params=core.hyperparameters,
         measured=history(backends.journal, claim, mutable, at),
         datasets=datasets,
-        tags=_facts(core, lineage),
+        tags=birth_facts(core, lineage),
         at=at,
     )
 
@@ -74,7 +89,7 @@ def show_version(
         owner=mutable.owner,
         custom=mutable.custom,
         facts={
-            **_facts(core, lineage),
+            **birth_facts(core, lineage),
             tags.STATE: "ready",
             **({tags.STAGE: stage} if stage else {}),
         },
@@ -102,7 +117,8 @@ def seal_version(
     return backends.journal.seal(claim.core.name, claim.core.version, seal)
 
 
-def _facts(core: Core, lineage: Lineage) -> dict[str, str]:
+def birth_facts(core: Core | ModelMetadata, lineage: Lineage) -> dict[str, str]:
+    """Our tags of a version and its run that never change."""
     facts = {
         tags.FRAMEWORK: core.framework,
         tags.MODEL_TYPE: core.model_type,
