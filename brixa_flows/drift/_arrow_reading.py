@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import glob
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.csv as pacsv
 import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 
@@ -121,21 +123,64 @@ def _from_path(text: str, columns: Sequence[str] | None) -> Iterator[pa.RecordBa
     files = sorted(glob.glob(text)) if glob.has_magic(text) else [text]
     if not files or not Path(files[0]).exists():
         raise DriftError(f"there is no data at {text}; give {_FORMS}")
+    if len(files) == 1 and Path(files[0]).is_dir():
+        inside = [str(path) for path in sorted(Path(files[0]).rglob("*.csv"))]
+        files = inside or files
+    if files[0].endswith(".csv"):
+        yield from _read_csv(text, files, columns)
+        return
     source = files[0] if len(files) == 1 else files
-    form = "csv" if files[0].endswith(".csv") else "parquet"
     try:
-        dataset = pads.dataset(source, format=form)
+        dataset = pads.dataset(source, format="parquet")
         if not dataset.files:
             raise DriftError(f"there is no file in the folder {text}; give {_FORMS}")
         names = None
         if columns is not None:
             names = _present(columns, dataset.schema.names)
-        if form == "parquet":
-            yield from _parquet_batches(dataset, names)
-        else:
-            yield from _csv_batches(dataset, names)
+        yield from _parquet_batches(dataset, names)
     except (pa.ArrowInvalid, OSError) as err:
-        raise DriftError(f"can't read {text} as {form}: {err}") from err
+        raise DriftError(f"can't read {text} as parquet: {err}") from err
+
+
+def _read_csv(
+    text: str, files: Sequence[str], columns: Sequence[str] | None
+) -> Iterator[pa.RecordBatch]:
+    """One file after the other, each with columns and types of its own."""
+    try:
+        for place, path in enumerate(files):
+            for batch in _csv_batches(path):
+                batch = _with_plain_text(_with_unique_names(batch))
+                if columns is not None:
+                    names = batch.schema.names
+                    wanted = columns if place else _present(columns, names)
+                    batch = _filled(batch, list(wanted))
+                yield batch
+    except (pa.ArrowInvalid, OSError) as err:
+        raise DriftError(f"can't read {text} as csv: {err}") from err
+
+
+def _csv_batches(path: str) -> Iterator[pa.RecordBatch]:
+    """Types are those of the first block; where a later value has another, texts."""
+    seen = 0
+    texts: dict[str, pa.DataType] = {}
+    while True:
+        options = pacsv.ConvertOptions(column_types=texts, strings_can_be_null=True)
+        skipped = 0
+        try:
+            reader = pacsv.open_csv(path, convert_options=options)
+            names = reader.schema.names
+            for batch in _and_the_schema(reader, reader.schema):
+                left = max(seen - skipped, 0)
+                skipped += batch.num_rows
+                if left < batch.num_rows or not batch.num_rows:
+                    yield batch.slice(left)
+                seen = max(seen, skipped)
+            return
+        except pa.ArrowInvalid as err:
+            found = re.search(r"CSV column #(\d+).*conversion error", str(err))
+            if not found or names[int(found[1])] in texts:
+                raise
+            texts[names[int(found[1])]] = pa.string()
 
 
 def _parquet_batches(
@@ -158,21 +203,6 @@ def _parquet_batches(
             for batch in _and_the_schema(batches, schema):
                 batch = _with_plain_text(_with_unique_names(batch))
                 yield batch if columns is None else _filled(batch, columns)
-
-
-def _csv_batches(
-    dataset: pads.Dataset, columns: list[str] | None
-) -> Iterator[pa.RecordBatch]:
-    """One file after the other, each with columns and types of its own."""
-    for path in dataset.files:
-        one = pads.dataset(path, format="csv", filesystem=dataset.filesystem)
-        names = None
-        if columns is not None:
-            names = [name for name in columns if name in one.schema.names]
-            names = names or one.schema.names[:1]
-        for batch in _dataset_batches(one, names):
-            batch = _with_plain_text(_with_unique_names(batch))
-            yield batch if columns is None else _filled(batch, columns)
 
 
 def _filled(batch: pa.RecordBatch, columns: list[str]) -> pa.RecordBatch:

@@ -210,3 +210,22 @@ def test_files_that_disagree_on_a_type_are_retyped_and_no_failure(tmp_path):
     assert [each.kind for each in report.findings] == ["retyped"]
     assert "(int64 or " in report.findings[0].sentence
     assert report.rows == 600
+
+
+def test_csv_files_in_a_folder_may_repeat_names_and_change_their_mind(tmp_path):
+    reference = {"a": np.arange(1000.0), "c": ["x"] * 1000}
+    profile = DriftProfile.build(reference)
+    folder = tmp_path / "window"
+    folder.mkdir()
+    # Over a megabyte of numbers comes before the word: types were told by then.
+    numbers = "".join(f"{n % 1000}.0000,x\n" for n in range(150_000))
+    (folder / "0.csv").write_text(f"a,c\n{numbers}")
+    quiet = DriftDetector().detect(profile, str(folder))
+    assert (quiet.status, quiet.rows) == ("ok", 150_000)
+    (folder / "1.csv").write_text(f"a,c\n{numbers}word,x\n")
+    report = DriftDetector().detect(profile, str(folder))
+    assert [(each.column, each.kind) for each in report.findings] == [("a", "retyped")]
+    assert report.rows == 300_001 and report.columns["c"].status == "ok"
+    (folder / "twice.csv").write_text("a,a\n" + "1,2\n" * 300)
+    twice = DriftProfile.build(str(folder / "twice.csv"))
+    assert list(twice.columns) == ["a", "a#2"]
