@@ -26,11 +26,13 @@ __all__ = [
     "ModelPromoted",
     "ModelRegistered",
     "ModelSoaked",
+    "Moment",
     "PerformanceChecked",
     "PerformanceDegraded",
     "TrainingCompleted",
     "WindowChecked",
     "WindowClosed",
+    "WindowKind",
 ]
 
 MESSAGE_KEY = "message"
@@ -43,6 +45,16 @@ _NAMESPACE = uuid.UUID("6f1c0b7e-6f0d-5f7b-9a55-6b72697861f1")
 _Policy = Annotated[
     str, Field(description="Brixa Gate Policy block that decides about production.")
 ]
+# As patterns, which forms and the server check before there is a run.
+WindowKind = Annotated[
+    str,
+    Field(
+        pattern=r"^(sample|hour|day|week|month|quarter|[1-9][0-9]{0,4}[hDW])$",
+        description="hour, day, week, month, quarter, or a length such as 12h, 7D or 4W; "
+        "sample has no length.",
+    ),
+]
+Moment = Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}")]
 
 
 class EvaluationDataset(BaseModel):
@@ -258,11 +270,9 @@ class _OfWindow(EventPayload):
     """What an event about a stretch of traffic carries."""
 
     deployment: str = Field(description="Who served it.")
-    start: str = Field(description="Its begin, ISO 8601.")
-    end: str = Field(description="Its end, not included, ISO 8601.")
-    kind: str = Field(
-        description="hour, day, week, month or quarter; sample has no length."
-    )
+    start: Moment = Field(description="Its begin, ISO 8601.")
+    end: Moment = Field(description="Its end, not included, ISO 8601.")
+    kind: WindowKind
 
 
 class WindowClosed(_OfWindow):

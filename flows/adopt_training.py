@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from uuid import UUID
-
 from prefect import flow
 from pydantic import Field, field_validator
 
@@ -15,13 +13,15 @@ from brixa_flows.events import (
 from brixa_flows.tasks.adopting import find_trained_model
 from brixa_flows.tasks.announcing import announce_whole
 from brixa_flows.tasks.remedies import links_remedy
-from brixa_flows.tasks.requests import FlowRequest
+from brixa_flows.tasks.requests import FlowRequest, FlowRunId
 
 
 class AdoptRequest(FlowRequest):
     """A flow run that completed, and what brixa.toml says of its flow."""
 
-    flow_run: str = Field(description="The flow run: its id, or as events name it.")
+    flow_run: FlowRunId = Field(
+        description="The flow run: its id, or as events name it."
+    )
     experiment: str = Field(description="MLflow experiment that it logged a model to.")
     model: str = Field(description="Model that gets a new version.")
     model_type: str = Field("", description="What the model does, in your words.")
@@ -41,7 +41,7 @@ class AdoptRequest(FlowRequest):
     @field_validator("flow_run")
     @classmethod
     def _id_of_the_run(cls, given: str) -> str:
-        return str(UUID(given.removeprefix("prefect.flow-run.")))
+        return given.removeprefix("prefect.flow-run.")
 
 
 @flow(

@@ -17,7 +17,9 @@ class CloseRequest(FlowRequest):
     """Which windows."""
 
     kinds: list[Literal["hour", "day", "week", "month", "quarter"]] = Field(
-        ["day", "week", "month"], description="Kinds of windows that are watched."
+        ["day", "week", "month"],
+        min_length=1,
+        description="Kinds of windows that are watched.",
     )
     last: int = Field(
         2,
@@ -28,6 +30,7 @@ class CloseRequest(FlowRequest):
     settle_minutes: float = Field(
         15,
         ge=0,
+        le=7 * 24 * 60,
         description="How long after its end a window is over: a replica keeps rows for "
         "some minutes before it writes them.",
     )

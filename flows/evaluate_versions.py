@@ -11,7 +11,11 @@ from brixa_flows.tasks.evaluation import evaluate_version
 from brixa_flows.tasks.remedies import links_remedy
 from brixa_flows.tasks.reporting import publish_ranking
 from brixa_flows.tasks.requests import FlowRequest
-from brixa_flows.tasks.task_runners import RunnerName, task_runner
+from brixa_flows.tasks.task_runners import (
+    RunnerName,
+    reaching_cluster,
+    task_runner,
+)
 from brixa_flows.tasks.versions import ready_versions
 
 
@@ -32,7 +36,7 @@ class EvaluateVersionsRequest(FlowRequest):
     runner: RunnerName = Field(
         "threads", description="Where versions are judged: threads, dask or ray."
     )
-    at_once: int = Field(2, ge=1, description="How many are judged at a time.")
+    at_once: int = Field(2, ge=1, le=1000, description="How many are judged at a time.")
     cluster: str = Field(
         "", description="Address of a Dask or Ray cluster; empty makes a local one."
     )
@@ -70,4 +74,6 @@ def evaluate_versions(request: EvaluateVersionsRequest) -> None:
     runner = task_runner(request.runner, request.at_once, request.cluster)
     versions = ready_versions(request.registry, request.name, request.versions)
     judge = judge_side_by_side.with_options(task_runner=runner)
-    publish_ranking(judge(request, versions), request.metrics[0])
+    with reaching_cluster(request.runner, request.cluster):
+        results = judge(request, versions)
+    publish_ranking(results, request.metrics[0])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from prefect import flow
 from pydantic import Field
 
+from brixa_flows.events import WindowKind
 from brixa_flows.tasks.remedies import links_remedy
 from brixa_flows.tasks.requests import FlowRequest
 from brixa_flows.tasks.scoring import predict_rows, publish_scoring, window_of
@@ -33,9 +34,7 @@ class PredictRequest(FlowRequest):
         "", description="Begin of the rows, ISO 8601; empty judges nothing."
     )
     end: str = Field("", description="Their end, not included, ISO 8601.")
-    kind: str = Field(
-        "sample", description="hour, day, week, month or quarter; sample has no length."
-    )
+    kind: WindowKind = "sample"
     policy: str = Field(
         "", description="Brixa Drift Policy block; without one every drift is an alarm."
     )

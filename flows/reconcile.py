@@ -15,28 +15,36 @@ from brixa_flows.tasks.reporting import publish_reconciliation
 from brixa_flows.tasks.requests import FlowRequest
 from brixa_flows.tasks.restarting import restart_dead_runs
 
+_A_MONTH = 30 * 24 * 60 * 60  # in seconds
+
 
 class ReconcileRequest(FlowRequest):
     """Which registry, and from which age on an event counts as lost."""
 
     registry: str = Field("brixa", description="Brixa Registry block.")
     older_than_seconds: int = Field(
-        120, ge=0, description="Younger changes are left to the run that made them."
+        120,
+        ge=0,
+        le=_A_MONTH,
+        description="Younger changes are left to the run that made them.",
     )
     unheeded_after_seconds: int = Field(
         300,
         ge=60,
+        le=_A_MONTH,
         description="An event whose automation started no run for so long is sent "
         "again, three times.",
     )
     recover_every_hours: float = Field(
         24,
         gt=0,
+        le=366 * 24,
         description="How often everything is checked though nothing asks for it.",
     )
     silent_for_seconds: int = Field(
         300,
         ge=90,
+        le=_A_MONTH,
         description="A run without a heartbeat for so long has died and is started "
         "again; heartbeats come every 30 seconds.",
     )

@@ -12,14 +12,16 @@ from brixa_flows.tasks.announcing import announce_whole
 from brixa_flows.tasks.answering import undecided_run
 from brixa_flows.tasks.notifying import tell_of_refusal
 from brixa_flows.tasks.remedies import links_remedy
-from brixa_flows.tasks.requests import FlowRequest
+from brixa_flows.tasks.requests import FlowRequest, FlowRunId
 from flows.promote_model import PromoteRequest
 
 
 class UndecidedRequest(FlowRequest):
     """The promotion that failed."""
 
-    flow_run: str = Field(description="Its flow run: the id, or as events name it.")
+    flow_run: FlowRunId = Field(
+        description="Its flow run: the id, or as events name it."
+    )
 
 
 @flow(

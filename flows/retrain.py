@@ -7,6 +7,7 @@ from pydantic import Field
 
 from brixa_flows.demo.months import last_closed_month
 from brixa_flows.errors import OrchestrationError
+from brixa_flows.events import Moment
 from brixa_flows.tasks.opening import open_registry
 from brixa_flows.tasks.registration import training_policy
 from brixa_flows.tasks.remedies import links_remedy
@@ -21,7 +22,7 @@ class RetrainRequest(FlowRequest):
 
     name: str = Field(description="Model.")
     version: str = Field(description="The version that the alarm is about.")
-    end: str = Field(description="End of the window that raised it, ISO 8601.")
+    end: Moment = Field(description="End of the window that raised it, ISO 8601.")
     registry: str = Field("brixa", description="Brixa Registry block.")
 
 

@@ -8,21 +8,22 @@ from pydantic import Field
 from brixa_flows.tasks import notifying
 from brixa_flows.tasks.damping import find_trouble, mark_told
 from brixa_flows.tasks.remedies import links_remedy
-from brixa_flows.tasks.requests import FlowRequest
+from brixa_flows.tasks.requests import FlowRequest, OptionalFlowRunId
 
 
 class TellRequest(FlowRequest):
     """What to say."""
 
-    subject: str = Field(description="One line.")
+    subject: str = Field(min_length=1, description="One line.")
     text: str = Field("", description="What happened, and what to do.")
-    flow_run: str = Field(
+    flow_run: OptionalFlowRunId = Field(
         "",
         description="The run that it is about, by id or as events name it; empty is this.",
     )
     again_after_minutes: float = Field(
         60,
         ge=0,
+        le=366 * 24 * 60,
         description="For how long one message is enough about failures of the same flow "
         "on the same model, or with the same subject; 0 tells of each.",
     )

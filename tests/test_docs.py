@@ -19,6 +19,7 @@ from brixa_flows import errors, events
 from brixa_flows.cli.main import brixa
 from brixa_flows.registry import ModelRegistry
 from brixa_flows.settings import BrixaSettings
+from brixa_flows.tasks.remedies import REMEDIES
 from brixa_flows.tracking import tags
 
 ROOT = Path(__file__).parents[1]
@@ -184,3 +185,9 @@ def test_each_name_in_a_snippet_is_imported_or_made_there(code: str) -> None:
         elif isinstance(node, ast.FunctionDef):
             made.add(node.name)
     assert used - made - arguments - _OF_THE_READER <= vars(builtins).keys()
+
+
+def test_what_a_failed_run_leads_to_is_what_the_docs_say() -> None:
+    page = (ROOT / "docs" / "loop.md").read_text()
+    shown = ROOT / "brixa_flows" / "tasks" / REMEDIES
+    assert shown.read_text() == page[page.index("## When a run fails") :]

@@ -168,12 +168,20 @@ def undecided_run(flow_run: str) -> tuple[dict[str, Any], str] | None:
         The run's parameters and why it failed, or ``None`` if it failed otherwise.
 
     Raises:
+        OrchestrationError: If there is no such run.
         PrefectUnavailableError: If the server does not answer.
     """
     flow_run_id = UUID(flow_run.removeprefix("prefect.flow-run."))
-    with asking_prefect() as client:
-        run = client.read_flow_run(flow_run_id)
-        states = client.read_flow_run_states(flow_run_id)
+    try:
+        with asking_prefect() as client:
+            run = client.read_flow_run(flow_run_id)
+            states = client.read_flow_run_states(flow_run_id)
+    except ObjectNotFound as err:
+        raise OrchestrationError(
+            f"Prefect knows no flow run {flow_run_id}; give the id of a run of "
+            "promote_model that failed",
+            flow_run_id=str(flow_run_id),
+        ) from err
     before = [state for state in states if state.type != StateType.FAILED]
     if run.state_type != StateType.FAILED or not before or not before[-1].is_paused():
         return None

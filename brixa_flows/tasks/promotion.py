@@ -78,7 +78,7 @@ def decide_now(
     present = str(holder) if holder else None
     if present != version:  # a repeated run finds its own promotion done
         result = replace(result, production=present, doubt="")
-    compared = Comparison.from_dict(comparison) if comparison else None
+    compared = _read(comparison)
     return policy.decide(result, compared)
 
 
@@ -150,7 +150,7 @@ def ask_somebody(
 
     def report() -> str:
         result = recorded_evaluation(opened, name, version, dataset_digest)
-        compared = Comparison.from_dict(comparison) if comparison else None
+        compared = _read(comparison)
         return approval_report(question.title, decision, result, compared, holder)
 
     return ask_person(registry, question, report)
@@ -231,3 +231,18 @@ def roll_back_production(
         return promoted(last)  # a run that was started again
     get_run_logger().info("%s is not in production, so nothing is done", version)
     return None
+
+
+def _read(comparison: Mapping[str, Any]) -> Comparison | None:
+    """The comparison that an event carried.
+
+    Raises:
+        EvaluationError: If it is none.
+    """
+    try:
+        return Comparison.from_dict(comparison) if comparison else None
+    except (LookupError, TypeError, ValueError) as err:
+        raise EvaluationError(
+            f"comparison is none that evaluate_model made ({type(err).__name__}: {err}); "
+            "leave it empty, or take it whole from brixa.model.evaluated"
+        ) from err

@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["FlowRequest", "QueuedRequest", "WindowRequest"]
+from brixa_flows.events import Moment, WindowKind
+
+__all__ = [
+    "FlowRequest",
+    "FlowRunId",
+    "OptionalFlowRunId",
+    "QueuedRequest",
+    "WindowRequest",
+]
+
+_RUN = r"(prefect\.flow-run\.)?[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+# The id of a flow run, or the resource that Prefect's events name it by.
+FlowRunId = Annotated[str, Field(pattern=f"^{_RUN}$")]
+OptionalFlowRunId = Annotated[str, Field(pattern=f"^({_RUN})?$")]
 
 
 class FlowRequest(BaseModel):
@@ -24,11 +38,9 @@ class WindowRequest(FlowRequest):
 
     name: str = Field(description="Model.")
     deployment: str = Field(description="The deployment that served the rows.")
-    start: str = Field(description="Begin of the window, ISO 8601.")
-    end: str = Field(description="End of the window, not included, ISO 8601.")
-    kind: str = Field(
-        "sample", description="hour, day, week, month or quarter; sample has no length."
-    )
+    start: Moment = Field(description="Begin of the window, ISO 8601.")
+    end: Moment = Field(description="End of the window, not included, ISO 8601.")
+    kind: WindowKind = "sample"
     data_uri: str = Field(
         "",
         description="Parquet of the rows; empty means the deployment's request log.",

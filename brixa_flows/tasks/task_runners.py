@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Literal
 
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
-from brixa_flows.errors import MissingExtraError
+from brixa_flows.errors import BrixaError, MissingExtraError, OrchestrationError
 
-__all__ = ["RunnerName", "task_runner"]
+__all__ = ["RunnerName", "reaching_cluster", "task_runner"]
 
 RunnerName = Literal["threads", "dask", "ray"]
 
@@ -61,3 +62,25 @@ def _adapter(module: str, extra: str) -> Any:
     except ModuleNotFoundError as err:
         what = f"the task runner {extra!r}"
         raise MissingExtraError(what, extra, err.name or module) from err
+
+
+@contextmanager
+def reaching_cluster(name: str, address: str) -> Iterator[None]:
+    """Say of a cluster that does not answer what and where it is.
+
+    Args:
+        name: Of the task runner.
+        address: Of the cluster; empty is one on this machine.
+
+    Raises:
+        OrchestrationError: If the block can't reach it.
+    """
+    try:
+        yield
+    except OSError as err:
+        if not address or isinstance(err, BrixaError):
+            raise
+        raise OrchestrationError(
+            f"no {name} cluster answers at {address} ({err}); correct `cluster`, or leave "
+            "it empty for one on this machine"
+        ) from err

@@ -6,9 +6,11 @@ import gc
 import io
 import json
 import shlex
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import httpx
@@ -16,6 +18,7 @@ import psutil
 import pytest
 from rich.console import Console
 
+from brixa_flows.demo import stack as stack_room
 from brixa_flows.demo.home import DemoHome
 from brixa_flows.demo.processes import ProcessKeeper
 from brixa_flows.demo.running import Demo
@@ -33,9 +36,20 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> DemoHome:
 
 
 @pytest.fixture(scope="module")
-def summary(home: DemoHome) -> Iterator[Summary]:
+def taken_port() -> Iterator[int]:
+    """The port that the server was to have, and that somebody took meanwhile."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield int(listener.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def summary(home: DemoHome, taken_port: int) -> Iterator[Summary]:
     demo = Demo(home, Console(file=io.StringIO(), width=120), SHORT)
-    yield demo.run(keep=True)
+    ports = chain([taken_port], iter(stack_room.free_port, -1))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stack_room, "free_port", lambda: next(ports))
+        summary = demo.run(keep=True)
+    yield summary
     demo.keeper.stop_all()
     del demo
     gc.collect()  # sockets that Prefect's clients left, met where that is forgiven
@@ -113,6 +127,14 @@ def test_the_reports_of_the_loop_are_kept(
     assert {each["start"] for each in judged} == {each["start"] for each in checks}
     assert registry.evaluations(MODEL, "1.0.1")
     assert [str(r.version) for r in registry.stage_history(MODEL)][0] == "1.0.0"
+
+
+def test_a_server_whose_port_was_taken_meanwhile_starts_on_another(
+    summary: Summary, home: DemoHome, taken_port: int
+) -> None:
+    assert f":{taken_port}" not in summary.links["prefect"]
+    log = (home.logs / "prefect-server.log").read_text()
+    assert f"Port {taken_port} is already in use" in log
 
 
 def test_no_write_of_prefect_was_refused(summary: Summary, home: DemoHome) -> None:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import gc
-import socket
 from collections.abc import Iterator
 
 import pytest
 
-from brixa_flows.demo import stack as stack_room
 from brixa_flows.demo.home import DemoHome
 from brixa_flows.demo.processes import ProcessKeeper
 from brixa_flows.demo.project import project_files
@@ -23,29 +21,16 @@ def nothing_is_left_to_collect() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def taken_port() -> Iterator[int]:
-    """The port that the server was to have, and that somebody took meanwhile."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        yield int(listener.getsockname()[1])
-
-
-@pytest.fixture(scope="session")
-def stack(
-    tmp_path_factory: pytest.TempPathFactory, taken_port: int
-) -> Iterator[PrefectStack]:
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectStack]:
     """The server; no worker."""
     home = DemoHome(tmp_path_factory.mktemp("tasks") / "home")
     home.make_fresh()
     keeper = ProcessKeeper(home)
-    with pytest.MonkeyPatch.context() as patch:
-        ports = iter([taken_port, stack_room.free_port()])
-        patch.setattr(stack_room, "free_port", lambda: next(ports))
-        stack = PrefectStack(home, keeper, project_files())
-        try:
-            stack.start_server()
-            stack.wait_for_server()
-            patch.undo()  # other stacks of this process are to find ports too
-            yield stack
-        finally:
-            stack.close()
-            keeper.stop_all()
+    stack = PrefectStack(home, keeper, project_files())
+    try:
+        stack.start_server()
+        stack.wait_for_server()
+        yield stack
+    finally:
+        stack.close()
+        keeper.stop_all()

@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
+from distributed import Client
 from prefect import Flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas import State
@@ -27,17 +28,26 @@ from brixa_flows.blocks import (
     save_documents,
 )
 from brixa_flows.demo.stack import PrefectStack
+from brixa_flows.errors import OrchestrationError
 from brixa_flows.evaluation import Gate, GatePolicy
 from brixa_flows.events import EvaluationDataset
 from brixa_flows.tasks.opening import open_registry
 from brixa_flows.tasks.registration import adopt_training
+from brixa_flows.tasks.task_runners import reaching_cluster
 from flows.deploy_model import DeployRequest, deploy_model
 from flows.evaluate_model import EvaluateRequest, evaluate_model
+from flows.evaluate_versions import EvaluateVersionsRequest, evaluate_versions
 from flows.monitor_drift import MonitorRequest, monitor_drift
+from flows.monitor_performance import PerformanceRequest, monitor_performance
+from flows.predict_batch import PredictRequest, predict_batch
 from flows.promote_model import PromoteRequest, promote_model
+from flows.reconcile import reconcile
+from flows.refuse_undecided import UndecidedRequest, refuse_undecided
 from flows.register_model import RegisterRequest, register_model
 from flows.retrain import RetrainRequest, retrain
+from flows.roll_back import RollBackRequest, roll_back
 from flows.soak_model import SoakRequest, soak_model
+from flows.tell import tell
 from tests.conftest import copy_template
 
 BLOCK, DEAD = "bad-runs", "dead-mlflow"
@@ -94,8 +104,17 @@ def _failure(flow: Flow[..., Any], request: Any) -> str:
     assert state.type == StateType.FAILED
     message = state.message or ""
     assert "\n" not in message
-    assert message.rpartition(" ")[2].startswith("http"), message  # to what can be done
+    assert _has_remedy(message.rpartition(" ")[2]), message
     return message
+
+
+def _has_remedy(link: str) -> bool:
+    """Whether it leads to what can be done."""
+    if "/blocks/" in link:
+        return True
+    root, _, artifact = link.partition("/artifacts/artifact/")
+    answer = httpx.get(f"{root}/api/artifacts/{artifact}", timeout=20)
+    return "## When a run fails" in answer.raise_for_status().json()["data"]
 
 
 def _requests(registry: str, name: str) -> dict[Flow[..., Any], Any]:
@@ -112,7 +131,19 @@ def _requests(registry: str, name: str) -> dict[Flow[..., Any], Any]:
         monitor_drift: MonitorRequest(
             name=name, deployment=name, registry=registry, data_uri="x", **window
         ),
+        monitor_performance: PerformanceRequest(
+            name=name, deployment=name, registry=registry, data_uri="x", **window
+        ),
+        predict_batch: PredictRequest(
+            name=name, registry=registry, source="x.csv", output="y.csv"
+        ),
+        evaluate_versions: EvaluateVersionsRequest(
+            name=name,
+            registry=registry,
+            evaluation=EvaluationDataset(name="rows", uri="rows.parquet"),
+        ),
         retrain: RetrainRequest(**who, end="2026-02-01"),
+        roll_back: RollBackRequest(**who, reason="so"),
     }
 
 
@@ -172,24 +203,68 @@ def test_a_dead_mlflow_is_named_with_its_address(
     assert "check BRXA_TRACKING_URI and that the server runs" in message
 
 
+WRONG: dict[str, tuple[Flow[..., Any], Any]] = {
+    "a data set without a name": (
+        register_model,
+        RegisterRequest(
+            name="churn",
+            model_uri="runs:/nope/model",
+            model_type="x",
+            datasets=[{"foo": 1}],
+            registry=BLOCK,
+        ),
+    ),
+    "a run that is nowhere": (
+        refuse_undecided,
+        UndecidedRequest(flow_run="6f1c0b7e-6f0d-5f7b-9a55-6b72697861f1"),
+    ),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_what_no_form_can_refuse_fails_with_what_is_wrong(what: str) -> None:
+    words = {"wrong values for DatasetRef: name: Field required", "no flow run 6f1c"}
+    message = _failure(*WRONG[what])
+    assert any(word in message for word in words), message
+
+
+def test_a_cluster_that_does_not_answer_is_named() -> None:
+    with (
+        pytest.raises(OrchestrationError, match="no dask cluster answers at tcp://"),
+        reaching_cluster("dask", "tcp://127.0.0.1:1"),
+    ):
+        Client("tcp://127.0.0.1:1", timeout="100ms")
+
+
+ASKED = {"name": "churn", "version": "1.0.0"}
+WINDOW = {"name": "churn", "deployment": "churn", "end": "2026-02-01"}
+
+
 @pytest.mark.parametrize(
-    ("given", "word"),
+    ("flow", "given", "word"),
     [
-        ({"version": "1.0.0"}, "name"),
-        ({"name": "churn", "version": 3}, "version"),
-        ({"name": "churn", "version": "1.0.0", "stage": "moon"}, "stage"),
-        ({"name": "churn", "version": "1.0.0", "polcy": "easy"}, "polcy"),
-        ({"name": "churn", "version": "1.0.0", "comparison": []}, "comparison"),
+        (promote_model, {"version": "1.0.0"}, "name"),
+        (promote_model, {**ASKED, "version": 3}, "version"),
+        (promote_model, {**ASKED, "stage": "moon"}, "stage"),
+        (promote_model, {**ASKED, "polcy": "easy"}, "polcy"),
+        (promote_model, {**ASKED, "comparison": []}, "comparison"),
+        (monitor_drift, {**WINDOW, "start": "yesterday"}, "yesterday"),
+        (monitor_drift, {**WINDOW, "start": "2026-01-01", "kind": "months"}, "months"),
+        (retrain, {**ASKED, "end": "soon"}, "soon"),
+        (refuse_undecided, {"flow_run": "nope"}, "nope"),
+        (tell, {"subject": "x", "again_after_minutes": 1e300}, "1e+300"),
+        (reconcile, {"older_than_seconds": 10**18}, "1000000000000000000"),
+        (soak_model, {**ASKED, "minutes": -1}, "-1"),
     ],
 )
 def test_wrong_parameters_are_refused_before_there_is_a_run(
-    stack: PrefectStack, given: dict[str, Any], word: str
+    stack: PrefectStack, flow: Flow[..., Any], given: dict[str, Any], word: str
 ) -> None:
     with get_client(sync_client=True) as client:
         deployment = client.create_deployment(
-            client.create_flow(promote_model),
+            client.create_flow(flow),
             name="checks",
-            parameter_openapi_schema=_schema(promote_model),
+            parameter_openapi_schema=_schema(flow),
             enforce_parameter_schema=True,
         )
         address = f"{client.api_url}deployments/{deployment}/create_flow_run"

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from brixa_flows.errors import OrchestrationError, StageHolderError
+from brixa_flows.errors import EvaluationError, OrchestrationError, StageHolderError
 from brixa_flows.evaluation import Gate, GateDecision, GatePolicy, ModelEvaluator
 from brixa_flows.registry import ModelRegistry
 from brixa_flows.storage.local import LocalStorageNode
@@ -78,6 +78,11 @@ def test_a_comparison_with_who_is_no_longer_in_production_opens_no_gate(
     decision = decide_now(registry, POLICY, "m", "1.0.2", "", compared)
     assert not decision.allowed
     assert "1.0.1 is in production: compare with that one" in decision.reasons[0]
+
+
+def test_a_comparison_that_is_none_is_told(registry: ModelRegistry) -> None:
+    with pytest.raises(EvaluationError, match="none that evaluate_model made"):
+        decide_now(registry, POLICY, "m", "1.0.2", "", {"a": 1})
 
 
 def test_a_run_that_is_repeated_after_its_promotion_decides_as_before(

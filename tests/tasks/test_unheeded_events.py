@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 from prefect import flow
@@ -97,7 +97,7 @@ def _ends(client: SyncPrefectClient) -> list[str]:
 def test_an_event_that_is_stored_and_started_nothing_is_sent_again_and_starts_it(
     client: SyncPrefectClient, registry: ModelRegistry, deployment: UUID
 ) -> None:
-    outbox, answered, ignored = Outbox(registry), f"a-{uuid4()}", f"b-{uuid4()}"
+    outbox, answered, ignored = Outbox(registry), "2026-01-02", "2026-01-03"
     automation = _react(client, deployment)
     heeded = _close_window(registry, answered)
     client.delete_automation(automation)
