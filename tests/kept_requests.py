@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from brixa_flows.deployment.batching import Answered, Batch
 from brixa_flows.deployment.request_log import (
     RequestLog,
     RequestLogging,
@@ -33,10 +34,12 @@ def keep_requests(
     prefix = requests_prefix(registry.settings.model_registry_path, deployment)
     counters = log_counters(folder)
     log = RequestLog(registry.storage, prefix, RequestLogging(), counters, 0)
+    inputs = {name: frame[name].to_numpy() for name in frame}
+    prediction = Prediction(np.zeros(len(frame)))
     log.offer(
         served,
-        {name: frame[name].to_numpy() for name in frame},
-        Prediction(np.zeros(len(frame))),
+        inputs,
+        Answered(prediction, Batch(inputs, prediction), 0),
         len(frame),
         latency_seconds=0.001,
         request_id=None,
