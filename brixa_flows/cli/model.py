@@ -18,6 +18,7 @@ from brixa_flows.cli.workspace import (
 from brixa_flows.errors import DamagedArtifactError
 from brixa_flows.refs import ModelRef
 from brixa_flows.registry.facts.metadata import ModelMetadata, Stage
+from brixa_flows.registry.facts.resolving import exact
 from brixa_flows.registry.writing.registering import Bump
 
 __all__ = ["model"]
@@ -195,7 +196,9 @@ def transition(
 ) -> None:
     """Move a version to another stage."""
     registry = workspace.registry
-    version = registry.resolve(ref.name, ref.spec or "latest")
+    version = exact(ref.spec)  # a damaged one may be archived
+    if version is None:
+        version = registry.resolve(ref.name, ref.spec or "latest")
     registry.transition(
         ref.name, version, stage, actor=actor, reason=reason, replacing=replacing
     )

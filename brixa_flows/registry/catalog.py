@@ -15,7 +15,13 @@ from brixa_flows.registry.facts.metadata import (
     StageRecord,
     Verification,
 )
-from brixa_flows.registry.facts.resolving import Spec, exact, refuse_doubt, resolve
+from brixa_flows.registry.facts.resolving import (
+    Spec,
+    exact,
+    refuse_doubt,
+    refuse_unusable,
+    resolve,
+)
 from brixa_flows.registry.facts.stages import SINGLE_HOLDER, STAGES
 from brixa_flows.registry.journal.layout import Layout
 from brixa_flows.registry.reading.backends import Backends
@@ -281,12 +287,18 @@ class ModelCatalog:
 
         Ask the graph of the whole registry for ``graph.find("DIGEST or COMMIT")`` and
         ``graph.downstream(node.id)`` to see what some data or code touches.
+
+        Raises:
+            VersionNotFoundError: If there is no such version, or it was deleted.
         """
         tracer = Tracer(self._backends, self._reader)
         if name is None:
             return tracer.everything()
         found = exact(version) or self._found(name, version)
-        claim = self._reader.claim(check_model_name(name), found)
+        standing = self._reader.standing(check_model_name(name))
+        if found in standing.lifecycle.deleted:  # whatever else is lost of it
+            refuse_unusable(standing, found, str(version))
+        claim = self._reader.claim(name, found)
         return tracer.of(name, claim.core.version)
 
     def verify(self, name: str, version: ModelVersion | str) -> Verification:

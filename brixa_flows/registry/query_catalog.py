@@ -51,7 +51,8 @@ class QueryCatalog(ModelCatalog):
             page_token: ``.token`` of the page before.
 
         Returns:
-            A list with ``.token`` for the next page, ``None`` on the last one.
+            A list with ``.token`` for the next page, ``None`` on the last one, and
+            ``.doubts``: where a lost record hides who is in a stage that was asked for.
 
         Raises:
             InvalidFilterError: If it can't be read; names the place and what is

@@ -271,7 +271,11 @@ class ModelRegistry(DescribedRegistry):
             StageTransitionError: If that is not allowed; says what is.
             StageHolderError: If another version is there than ``replacing``.
         """
-        found = self._claimed(name, version)
+        found = ModelVersion.parse(version)
+        if stage == "archived":  # also a version whose claim is lost
+            found = self._backends.journal.as_written(check_model_name(name), found)
+        else:
+            found = self._claimed(name, found)
         return self._changer.transition(name, found, stage, actor, reason, replacing)
 
     def rollback(

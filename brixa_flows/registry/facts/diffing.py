@@ -19,7 +19,7 @@ from brixa_flows.versioning import ModelVersion
 
 __all__ = ["FieldDiff", "Judged", "MetricDiff", "VersionDiff", "diff_versions"]
 
-BumpAsked = Literal["major", "minor", "patch"]
+BumpAsked = Literal["major", "minor", "patch", "unknown"]
 Records = Sequence[Mapping[str, Any]]
 _MOST_REASONS = 3
 
@@ -87,7 +87,8 @@ class VersionDiff(_Value):
         name: Name of the model.
         before: One version.
         after: The other one.
-        bump: What the schemas ask for: ``major``, ``minor`` or ``patch``.
+        bump: What the schemas ask for: ``major``, ``minor`` or ``patch``; ``unknown``
+            where a version is damaged, so that its schemas may be others.
         bump_reason: Why, in words.
         schema_changes: Every difference of the schemas, in words.
         metrics: All metrics of both.
@@ -168,12 +169,18 @@ def diff_versions(
         *input_changes(before.input_schema, after.input_schema),
         *output_changes(before.output_schema, after.output_schema),
     )
+    bump: BumpAsked = bump_for(changes)
+    why = _bump_reason(before.version, after.version, changes)
+    problems = [e.problem for e in (before, after) if e.state == "quarantined"]
+    if problems:
+        bump, changes = "unknown", ()
+        why = f"unknown which bump, because of what is damaged: {'; '.join(problems)}"
     return VersionDiff(
         name=after.name,
         before=before.version,
         after=after.version,
-        bump=bump_for(changes),
-        bump_reason=_bump_reason(before.version, after.version, changes),
+        bump=bump,
+        bump_reason=why,
         schema_changes=tuple(_in_words(change) for change in changes),
         metrics=_metrics(before, after, judged_before.records, judged_after.records),
         parameters=_differing(before.hyperparameters, after.hyperparameters),

@@ -108,7 +108,15 @@ def refuse_unusable(standing: Standing, version: ModelVersion, spec: str) -> Non
     """
     name = standing.name
     if not standing.has(version):
-        raise VersionNotFoundError(name, spec, standing.ready)
+        # Its claim and seal may be lost, and a stage or alias name it all the same.
+        named = version in (
+            *standing.lifecycle.stages,
+            *standing.lifecycle.aliases.values(),
+        )
+        damage = standing.look(version, False) if named else None
+        if damage is None:
+            raise VersionNotFoundError(name, spec, standing.ready)
+        raise _asked_by(damage, spec, version)
     listed = standing.listed_state(version)
     if listed == "deleted":
         hint = standing.lifecycle.why_deleted(version)
@@ -117,13 +125,20 @@ def refuse_unusable(standing: Standing, version: ModelVersion, spec: str) -> Non
         hint = standing.why_quarantined(version)
         raise VersionNotFoundError(name, spec, standing.ready, hint)
     damage = standing.damage(version)
-    if damage is not None and spec in (str(version), version.core):
-        raise damage
     if damage is not None:
-        where, file, reason, remedy = (
-            str(damage.facts[key]) for key in ("where", "file", "reason", "remedy")
-        )
-        raise DamagedArtifactError(f"{spec} is {where}", file, reason, remedy)
+        raise _asked_by(damage, spec, version)
+
+
+def _asked_by(
+    damage: DamagedArtifactError, spec: str, version: ModelVersion
+) -> DamagedArtifactError:
+    """What is damaged, with the word that the version was asked for by."""
+    if spec in (str(version), version.core):
+        return damage
+    where, file, reason, remedy = (
+        str(damage.facts[key]) for key in ("where", "file", "reason", "remedy")
+    )
+    return DamagedArtifactError(f"{spec} is {where}", file, reason, remedy)
 
 
 def _staged(standing: Standing, stage: Stage) -> ModelVersion:

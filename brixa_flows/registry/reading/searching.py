@@ -9,13 +9,19 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cmp_to_key
 from typing import Any
 
-from brixa_flows.errors import InvalidFilterError, InvalidVersionError
+from brixa_flows.errors import (
+    InvalidFilterError,
+    InvalidVersionError,
+    VersionNotFoundError,
+)
 from brixa_flows.registry.facts.metadata import ModelMetadata
-from brixa_flows.registry.facts.stages import STAGES
+from brixa_flows.registry.facts.resolving import refuse_doubt
+from brixa_flows.registry.facts.stages import SINGLE_HOLDER, STAGES
 from brixa_flows.registry.reading.reader import Reader, Standing
 from brixa_flows.tracking.filters import (
     FilterClause,
@@ -37,6 +43,8 @@ _WORDS = {
 _BY_TEXT = ("LIKE", "ILIKE")
 _NAME = FilterField("attribute", "name")
 _VERSION = FilterField("attribute", "version")
+_STAGE = FilterField("attribute", "stage")
+_LOG = logging.getLogger(__name__)
 _STANDING: dict[str, Callable[[Standing, ModelVersion], str | None]] = {
     "name": lambda standing, _: standing.name,
     "version": lambda _, version: version.core,
@@ -57,13 +65,19 @@ class SearchPage(list[ModelMetadata]):
 
     Attributes:
         token: Give it as ``page_token`` for the next page; ``None`` on the last one.
+        doubts: A sentence for each model of which a lost record hides who is in a stage
+            that was asked for; the log has them, too.
     """
 
     def __init__(
-        self, found: Iterable[ModelMetadata] = (), token: str | None = None
+        self,
+        found: Iterable[ModelMetadata] = (),
+        token: str | None = None,
+        doubts: tuple[str, ...] = (),
     ) -> None:
         super().__init__(found)
         self.token = token
+        self.doubts = doubts
 
 
 class Searcher:
@@ -98,7 +112,30 @@ class Searcher:
         places.sort(key=lambda each: by_place(each[0]))
         more = len(places) > size
         token = _token(places[size - 1][0], query) if more else None
-        return SearchPage((known for _, known in places[:size]), token)
+        doubts = self._doubts(clauses)
+        for doubt in doubts:
+            _LOG.warning("not searched in full: %s", doubt)
+        return SearchPage((known for _, known in places[:size]), token, doubts)
+
+    def _doubts(self, clauses: Sequence[FilterClause]) -> tuple[str, ...]:
+        """Why who is in a stage that is asked for is not known; hides no other model."""
+        asked = [each for each in clauses if each.field == _STAGE]
+        stages = [
+            stage
+            for stage in SINGLE_HOLDER
+            if any(each.holds(stage, each.value) for each in asked)
+        ]
+        names = [each for each in clauses if each.field == _NAME]
+        doubts = []
+        for standing in self._reader.standings() if stages else ():
+            if not all(each.holds(standing.name, each.value) for each in names):
+                continue
+            for stage in stages:
+                try:
+                    refuse_doubt(standing, stage)
+                except VersionNotFoundError as err:
+                    doubts.append(str(err))
+        return tuple(doubts)
 
     def _matching(self, clauses: Sequence[FilterClause]) -> Iterable[ModelMetadata]:
         listed = [each for each in clauses if _told_by_listings(each)]

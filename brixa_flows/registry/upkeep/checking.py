@@ -331,10 +331,15 @@ def _undead(standing: Standing, there: Mapping[str, TrackedVersion]) -> Iterator
                 "while one is lost that may say so, so it does not load: if it was not, "
                 "set the tag to 'ready' in MLflow"
             )
+        first = ""
+        if (
+            standing.lifecycle.doubt("production") is not None
+        ):  # nothing is deleted then
+            first = "first say who is in production, or accept the loss, then "
         yield (
             f"{standing.name}: the tag {tags.STATE} in MLflow says that {version} was "
             "deleted, and no record of the journal that can be read, which decides here, "
-            f"says so, {undone}; if it was, delete it again: "
+            f"says so, {undone}; if it was, {first}delete it again: "
             f"brixa model delete {standing.name}@{version} --reason WHY"
         )
 

@@ -70,7 +70,11 @@ class Changer:
         _check_words(actor, reason)
         if replacing is not None and replacing != NOBODY:
             replacing = ModelVersion.parse(replacing)
-        standing = self._require_ready(name, version)
+        standing = self._reader.standing(name)
+        # Who is in a stage may always leave it: a damaged one can't be deleted there.
+        leaves = stage == "archived" and version in standing.lifecycle.stages
+        if not leaves:
+            standing = self._require_ready(name, version)
         if stage not in STAGES:
             raise StageTransitionError(
                 name,
@@ -79,7 +83,10 @@ class Changer:
                 str(stage)[:80],
                 f"the stages are {', '.join(STAGES)}",
             )
-        self._require_shown(name, version)
+        if leaves:
+            self._backends.tracking.ping()
+        else:
+            self._require_shown(name, version)
 
         def plan(lifecycle: Lifecycle) -> Change:
             _refuse_deleted(lifecycle, version)
