@@ -288,6 +288,7 @@ def _column(name: str, pair: ColumnPair, judged: Judged | None) -> ColumnDrift:
             "effect_size": speaker.effect,
             "effect_name": speaker.method,
             "effect_threshold": speaker.threshold,
+            "effect_limit": max(speaker.threshold or 0.0, speaker.window_limit or 0.0),
         }
     return ColumnDrift(
         status="drift" if drifted else "ok" if checks else "not_judged",

@@ -23,7 +23,8 @@ class ColumnMoment:
         status: ``ok``, ``drift``, ``insufficient_data``, ``not_judged``, or ``gone``.
         effect: How large the difference was.
         effect_name: The method that measured it.
-        limit: The smallest effect that matters.
+        limit: The smallest effect that matters, or what the reference's own windows
+            reach, if that is more.
         mean: Of the window's values.
         missing_share: Of the window's rows.
     """
@@ -123,7 +124,7 @@ def _moments(
             str(facts.get("status")),
             facts.get("effect_size"),
             facts.get("effect_name"),
-            facts.get("effect_threshold"),
+            facts.get("effect_limit") or facts.get("effect_threshold"),
             facts.get("mean"),
             facts.get("missing_share"),
         )

@@ -130,6 +130,7 @@ class Judge:
                 chosen[question],
                 (p_values[question], adjusted[question]),
                 window.get(question),
+                len(window),
             )
             for question in deciding
         }
@@ -171,16 +172,19 @@ class Judge:
         answer: tuple[DriftMethod, Measurement],
         p_values: tuple[float, float],
         window_p_value: float | None,
+        asked: int,
     ) -> CheckResult:
         method, measurement = answer
         threshold = self._threshold(method)
         sure = p_values[1] < self.alpha
         large = measurement.effect is not None and measurement.effect >= threshold
         unusual = window_p_value is None or window_p_value < self.alpha
-        typical = None
+        typical = limit = None
         if self.spread is not None:
             key = spread_key(question, method)
             typical = self.spread.typical(key, method.name, self.length)
+            alpha = self.alpha / max(asked, 1)
+            limit = self.spread.bound(key, method.name, self.length, alpha)
         return CheckResult(
             check=question[1],
             status="drift" if sure and large and unusual else "ok",
@@ -190,6 +194,7 @@ class Judge:
             p_value=p_values[0],
             adjusted_p_value=p_values[1],
             window_typical=typical,
+            window_limit=limit,
             window_p_value=window_p_value,
             detail=measurement.detail,
         )

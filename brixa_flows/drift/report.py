@@ -65,6 +65,11 @@ class CheckResult(_Value):
     window_typical: float | None = Field(
         None, description="Usual effect of the reference's own windows."
     )
+    window_limit: float | None = Field(
+        None,
+        description="What one of those windows reaches in alpha of cases, over all "
+        "columns and questions.",
+    )
     window_p_value: float | None = Field(
         None, description="How often one of those has such an effect, adjusted too."
     )
@@ -93,6 +98,8 @@ class ColumnDrift(_Value):
         effect_size: Its effect.
         effect_name: The method that measured the effect.
         effect_threshold: The smallest effect that matters.
+        effect_limit: The same, or what the reference's own windows reach, if that is
+            more.
         missing_share: Of the window's rows, 0 to 1.
         reference_missing_share: Of the reference's rows.
         mean: Of the window's finite values.
@@ -111,6 +118,7 @@ class ColumnDrift(_Value):
     effect_size: float | None = None
     effect_name: str | None = None
     effect_threshold: float | None = None
+    effect_limit: float | None = None
     missing_share: float
     reference_missing_share: float
     mean: float | None = None
@@ -178,9 +186,10 @@ class DriftReport(_Value):
         """
         return max(
             (
-                each.effect_size / each.effect_threshold
+                each.effect_size / limit
                 for each in self.columns.values()
-                if each.effect_size is not None and each.effect_threshold
+                if each.effect_size is not None
+                and (limit := each.effect_limit or each.effect_threshold)
             ),
             default=0.0,
         )

@@ -9,7 +9,12 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from brixa_flows.drift import DriftDetector, DriftProfile, ReferenceSpread
+from brixa_flows.drift import (
+    DriftDetector,
+    DriftProfile,
+    ReferenceSpread,
+    column_histories,
+)
 from brixa_flows.drift.judging import benjamini_hochberg
 from brixa_flows.drift.spread import window_seconds
 from brixa_flows.errors import DriftError
@@ -124,6 +129,26 @@ def test_one_wild_value_does_not_make_a_week_unusual(reference):
     week.loc[1, "steady"] = -1e9
     wild = DriftDetector().detect(reference, week, kind="week")
     assert quiet.status == wild.status == "ok"
+
+
+def test_an_effect_is_measured_against_what_the_references_windows_reach(reference):
+    week = weeks(np.random.default_rng(1), 1)
+    report = DriftDetector().detect(reference, week, kind="week")
+    weather = report.columns["weather"]
+    assert report.status == "ok"
+    assert weather.effect_size > weather.effect_threshold, "large, and usual"
+    assert weather.effect_size < weather.effect_limit
+    assert report.drift_score < 1
+    moment = {"deployment": "d", "window": "week", "start": "a", "end": "b"}
+    [history] = [
+        each
+        for each in column_histories([report.to_dict() | moment])
+        if each.column == "weather"
+    ]
+    assert history.moments[0].limit == weather.effect_limit
+    week["weather"] += 30
+    far = DriftDetector().detect(reference, week, kind="week")
+    assert (far.drifted, far.drift_score > 1) == (["weather"], True)
 
 
 def test_windows_are_named_or_counted():
