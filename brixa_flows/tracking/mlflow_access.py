@@ -233,9 +233,22 @@ class MlflowAccess:
             raise self._without_driver(str(err.name)) from err
         self.call(lambda: engine.connect().close())
 
-    def opened(self) -> None:
-        """Connections were made right now."""
-        self._files.note()
+    def refuse_no_file(self) -> None:
+        """Go on if nothing but a file is in the place of an embedded database.
+
+        Raises:
+            TrackingUnavailableError: If a folder is; MLflow tries for minutes to open it.
+        """
+        other = self._files.no_file()
+        if other is not None:
+            reason = f"{other.name} is a folder, or no regular file"
+            raise TrackingUnavailableError(
+                self.shown, reason, f"move it away, then {_ANEW}"
+            )
+
+    def opened(self) -> bool:
+        """Connections were made right now; whether they may lead to earlier files."""
+        return self._files.note()
 
     def is_replaced(self) -> bool:
         """Whether connections lead to a file that was moved away since.

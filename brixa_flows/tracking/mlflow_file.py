@@ -18,6 +18,8 @@ CALLED_BY_US: contextvars.ContextVar[bool] = contextvars.ContextVar(
 """Whether a call of MLflow is ours, not one of the user's own in this process."""
 
 _LOCK_WAITED_FOR_SECONDS = 4.0
+_LAST_OPENED: dict[Path, tuple[int, int]] = {}
+"""What was at each path when this process opened it last."""
 
 
 def sqlite_file(uri: str) -> Path | None:
@@ -43,9 +45,24 @@ class OpenedFiles:
         self._files = [file for file in files if file is not None]
         self._opened: list[tuple[int, int] | None] = []
 
-    def note(self) -> None:
-        """They were opened right now."""
+    def note(self) -> bool:
+        """They were opened right now.
+
+        Returns:
+            Whether this process opened others in their places before, to which the
+            connections that MLflow keeps by address may lead.
+        """
         self._opened = [_identity(file) for file in self._files]
+        before = [_LAST_OPENED.get(file) for file in self._files]
+        now = zip(self._files, self._opened, strict=True)
+        _LAST_OPENED.update((file, found) for file, found in now if found is not None)
+        pairs = zip(before, self._opened, strict=True)
+        return any(one is not None and one != other for one, other in pairs)
+
+    def no_file(self) -> Path | None:
+        """The one in whose place a folder or the like is."""
+        there = (each for each in self._files if each.exists())
+        return next((each for each in there if not each.is_file()), None)
 
     def gone(self) -> Path | None:
         """The one that is not there any more, if one is not."""

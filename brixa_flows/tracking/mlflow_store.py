@@ -282,8 +282,12 @@ class MlflowTrackingStore:
             if self._opened is None:
                 self._access.check_alive()
                 self._access.log_in()
+                self._access.refuse_no_file()
                 self._opened = self._access.call(self._connect)
-                self._access.opened()
+                if self._access.opened():
+                    disconnect(*self._opened)
+                    self._opened = self._access.call(self._connect)
+                    self._access.opened()
             return self._opened
 
     def _connect(self) -> tuple[MlflowClient, ModelRegistryClient]:

@@ -221,8 +221,8 @@ def test_the_data_of_logged_metrics_is_compared(
     found = registry.diff("m", "1.0.0", "1.1.0")
     assert str(found.metrics[0]) == "f1: 0.5 -> 0.5 (+0), on march and on april"
     assert [each.name for each in found.datasets] == [
-        "training april",
-        "training march",
+        "measured on april",
+        "measured on march",
     ]
 
 

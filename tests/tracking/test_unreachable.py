@@ -166,6 +166,29 @@ def test_a_database_file_that_is_harmed_is_one_sentence_with_its_remedy(
     assert "Traceback" not in capfd.readouterr().err and not caplog.records
 
 
+def test_a_new_store_is_never_led_to_a_file_that_is_gone(tracking_uri, tmp_path):
+    store = open_store(tracking_uri, storage_root=tmp_path)
+    run_id = store.open_run("flights", "1.0.0", digest="sha256:1", params={})
+    store.create_version("flights", "1.0.0", source="s3://b/m", run_id=run_id)
+    file = tmp_path / "mlflow-test" / "mlflow.db"
+    file.rename(file.with_name("kept.db"))
+    fresh = open_store(tracking_uri, storage_root=tmp_path)
+    assert fresh.list_versions("flights") == []
+    assert file.is_file()
+    file.with_name("kept.db").replace(file)
+    for each in (open_store(tracking_uri, storage_root=tmp_path), fresh, store):
+        assert len(each.list_versions("flights")) == 1
+
+
+def test_a_folder_in_the_place_of_the_database_is_told_at_once(tmp_path):
+    file = tmp_path / "mlflow.db"
+    file.mkdir()
+    begun = time.monotonic()
+    with pytest.raises(TrackingUnavailableError, match="is a folder.*move it away, th"):
+        open_store(f"sqlite:///{file}", storage_root=tmp_path).ping()
+    assert time.monotonic() - begun < 5.0
+
+
 def test_a_database_file_that_was_replaced_is_opened_anew(
     tracking_uri, tmp_path, mlflow_template_db
 ):

@@ -187,8 +187,8 @@ def diff_versions(
         environment=_differing(before.lineage.environment, after.lineage.environment),
         dependencies=_differing(before.dependencies, after.dependencies),
         datasets=_differing(
-            _datasets((*before.lineage.datasets, *judged_before.datasets)),
-            _datasets((*after.lineage.datasets, *judged_after.datasets)),
+            _datasets(before.lineage.datasets) | _measured(judged_before.datasets),
+            _datasets(after.lineage.datasets) | _measured(judged_after.datasets),
         ),
         tags=_differing(before.tags, after.tags),
         custom=_differing(before.custom, after.custom),
@@ -268,6 +268,15 @@ def _measured_on(metric: str, value: float | None, records: Records) -> str | No
 
 def _datasets(datasets: Iterable[DatasetRef]) -> dict[str, str]:
     return {f"{each.role} {each.name}": _dataset(each) for each in datasets}
+
+
+def _measured(datasets: Iterable[DatasetRef]) -> dict[str, str]:
+    """Data of logged metrics: that it is ``training`` is said where nobody says it."""
+    roles = {"training": "measured on"}
+    return {
+        f"{roles.get(each.role, each.role)} {each.name}": _dataset(each)
+        for each in datasets
+    }
 
 
 def _dataset(dataset: DatasetRef) -> str:

@@ -32,7 +32,7 @@ _DEEPEST = 64
 _STEPS_SHOWN = 6
 _LETTERS_SHOWN = 200
 _LETTERS_OF_A_KEY = 40
-_LONG_INTEGER = "is an integer of over 300 digits; write it as a text"
+_LONG_INTEGER = "is an integer of 2**1024 (309 digits) or more; write it as a text"
 _MOST_TAGS = 1000
 _LONGEST_INTEGER_BITS = 1024
 """As large as a float; readers of JSON stop at some thousand digits."""

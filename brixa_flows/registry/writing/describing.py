@@ -111,7 +111,7 @@ class Describer:
         data = None
         if dataset is not None:
             [data] = as_refs("dataset", DatasetRef, [dataset])
-        at, journal = _aware(at) if at else now(), self._backends.journal
+        at, journal = now() if at is None else _aware(at), self._backends.journal
         if seal is not None:
             shown = None if data is None else tracked_dataset(data)
             run_id = self._run_id(claim, seal)
@@ -187,6 +187,10 @@ class Describer:
 
 
 def _aware(moment: datetime) -> datetime:
+    given: object = moment
+    if not isinstance(given, datetime):
+        kind = type(given).__name__
+        raise InvalidMetadataError("at", f"is a {kind}; give a datetime")
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
