@@ -71,8 +71,10 @@ class Changer:
         if replacing is not None and replacing != NOBODY:
             replacing = ModelVersion.parse(replacing)
         standing = self._reader.standing(name)
-        # Who is in a stage may always leave it: a damaged one can't be deleted there.
-        leaves = stage == "archived" and version in standing.lifecycle.stages
+        # A damaged one may leave its stage, where it can't be deleted.
+        sound = standing.has(version) and standing.is_ready(version)
+        staged = version in standing.lifecycle.stages
+        leaves = stage == "archived" and staged and not sound
         if not leaves:
             standing = self._require_ready(name, version)
         if stage not in STAGES:
