@@ -90,6 +90,23 @@ def test_a_version_whose_models_are_missing_can_still_be_looked_at(
     registry.delete_version("fraud", save("fraud", "1.0.1").version)
 
 
+def test_a_promotion_that_leaves_a_version_in_a_stage_without_its_model_is_told(
+    registry: ModelRegistry, save: SaveVersion
+) -> None:
+    save("tokenizer", "2.0.0")
+    save("fraud", "1.0.0", dependencies=["tokenizer@^2"])
+    save("fraud", "0.9.0", dependencies=["tokenizer@^1"])  # in no stage: nobody asks
+    registry.transition("tokenizer", "2.0.0", "production")
+    registry.transition("fraud", "1.0.0", "production")
+    assert registry.check() == []
+    save("tokenizer", "3.0.0")
+    registry.transition("tokenizer", "3.0.0", "production")  # archives 2.0.0
+    [told] = registry.check()
+    assert "fraud" in told and "tokenizer@^2" in told and "save one" in told
+    save("tokenizer", "2.0.1")
+    assert registry.check() == []
+
+
 @pytest.mark.parametrize("bad", ["a\x00b", "half \ud83d"])
 @pytest.mark.parametrize(
     "field",

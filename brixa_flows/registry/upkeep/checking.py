@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Container, Iterator, Mapping
+from contextlib import suppress
 from itertools import starmap
 
 from brixa_flows.errors import (
@@ -11,11 +12,13 @@ from brixa_flows.errors import (
     MissingExtraError,
     StorageError,
     TrackingError,
+    UnmetDependencyError,
     some_of,
 )
 from brixa_flows.registry.facts.resolving import exact
 from brixa_flows.registry.facts.stages import SINGLE_HOLDER, Lifecycle
 from brixa_flows.registry.reading.backends import Backends
+from brixa_flows.registry.reading.dependencies import check_dependencies
 from brixa_flows.registry.reading.opening import Opener
 from brixa_flows.registry.reading.reader import Reader, Standing
 from brixa_flows.registry.upkeep.moved import elsewhere, moved, unknown
@@ -93,6 +96,7 @@ class Checker:
             *self._damaged(standing),
             *self._without_file(standing),
             *self._referenced(standing),
+            *self._unmet(standing),
             *map(str, damaged),
             *self._unfinished(standing),
         ]
@@ -142,6 +146,24 @@ class Checker:
                 check_source(manifest, fetch=False)
             except (DamagedArtifactError, TrackingError, MissingExtraError) as err:
                 yield f"{standing.name} {version}: {err}"
+
+    def _unmet(self, standing: Standing) -> Iterator[str]:
+        """Versions in a stage that need another model, of which none will do now.
+
+        A version that is archived answers to no constraint, so a promotion can do that.
+        """
+        for version in sorted(set(standing.lifecycle.last_holders.values())):
+            if not standing.is_ready(version):
+                continue
+            # What is damaged is told with its own model.
+            with suppress(DamagedArtifactError):
+                needed = self._reader.claim(standing.name, version).core.dependencies
+                try:
+                    check_dependencies(
+                        standing.name, version, needed, self._reader.standing
+                    )
+                except UnmetDependencyError as err:
+                    yield str(err)
 
     def _why_away(self) -> TrackingError | None:
         try:
