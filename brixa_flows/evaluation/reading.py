@@ -26,6 +26,9 @@ from brixa_flows.serializers.base import Prediction
 __all__ = ["Reading"]
 
 _OFF_BY = 3e-2  # that probabilities of 16 bits, or rounded ones, may be off 1 together
+_ROUNDED = 1e-6  # that one probability may be out of 0..1 as arithmetic rounds; 32 bits
+_ROUNDED_16 = 2e-3
+_SATURATED = 36.0  # the sigmoid of more is 1 in 64 bits
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,7 @@ class Reading:
         spelled: Whether labels are numbers and the classes texts of numbers.
         guessed: Whether only the values tell classes from numbers.
         unsure: Whether scores that went through a softmax look like probabilities.
+        tied: Whether scores were so large that their sigmoids are equal.
     """
 
     regression: bool = False
@@ -56,6 +60,7 @@ class Reading:
     spelled: bool = False
     guessed: bool = False
     unsure: bool = False
+    tied: bool = False
 
     @classmethod
     def of(
@@ -97,13 +102,14 @@ class Reading:
                 "(n_samples,) labels or (n_samples, n_classes) scores"
             )
         if are_one_score(truth, values):
-            within = bool(((values >= 0) & (values <= 1)).all())
+            within = _are_within(values)
             return cls(
                 form="score",
                 link="identity" if within else "sigmoid",
                 classes=(0, 1),
                 named=True,
                 one_hot=one_hot,
+                tied=not within and bool((values > _SATURATED).sum() > 1),
             )
         classes = _plain(prediction.classes or _classes_seen(truth, values))
         return cls(
@@ -146,6 +152,13 @@ class Reading:
             told.append(
                 "the scores of the classes are between 0 and 1 but do not sum to 1 in "
                 "each row; their softmax was taken for probabilities"
+            )
+        if self.tied:
+            told.append(
+                "the scores are not between 0 and 1, so they were taken for decision "
+                f"scores, cut at 0; some are above {_SATURATED:g}, where their sigmoid is "
+                "1, so metrics of their order (roc_auc, average_precision) see ties; give "
+                "probabilities"
             )
         return tuple(told)
 
@@ -221,10 +234,11 @@ class Reading:
         score = values.astype(np.float64)
         if self.link == "sigmoid":
             score = 1 / (1 + np.exp(-np.clip(score, -700, 700)))
-        elif not ((score >= 0) & (score <= 1)).all():
+        elif not _are_within(values):
             raise EvaluationError(
                 "scores are not all between 0 and 1, as the first ones are"
             )
+        score = score.clip(0, 1)
         return (score >= 0.5).astype(np.int64), np.stack([1 - score, score], axis=1)
 
     def _probabilities(self, scores: NDArray[Any]) -> NDArray[np.float64]:
@@ -238,21 +252,26 @@ class Reading:
             raise EvaluationError(
                 "scores of the classes are no probabilities, as the first ones are"
             )
-        return (
-            rows  # as they are: to divide by the sums would put rows in another order
-        )
+        # Not divided by the sums, which would put rows in another order.
+        return rows.clip(0, 1)
 
 
 def _are_probabilities(scores: NDArray[Any]) -> bool:
     rows = np.asarray(scores).astype(np.float64)
     sums = rows.sum(axis=1)
-    return bool((rows >= 0).all() and (np.abs(sums - 1) <= _OFF_BY).all())
+    return _are_within(scores) and bool((np.abs(sums - 1) <= _OFF_BY).all())
+
+
+def _are_within(scores: NDArray[Any]) -> bool:
+    """Whether all are between 0 and 1, but for rounding."""
+    scores = np.asarray(scores)
+    off = _ROUNDED_16 if scores.dtype == np.float16 else _ROUNDED
+    return bool(((scores >= -off) & (scores <= 1 + off)).all())
 
 
 def _look_probable(scores: NDArray[Any]) -> bool:
     """Whether all are between 0 and 1, without being probabilities."""
-    within = bool(((scores >= 0) & (scores <= 1)).all())
-    return within and not _are_probabilities(scores)
+    return _are_within(scores) and not _are_probabilities(scores)
 
 
 def _are_counted(truth: NDArray[Any], classes: Iterable[Any]) -> bool:

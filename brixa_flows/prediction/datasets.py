@@ -115,6 +115,8 @@ class LabelledBatches:
         self._started = True
         digest, rows, columns = ContentDigest(), 0, dict[str, str]()
         for chunk in self._source.chunks():
+            if not chunk.rows and not self._may_be_empty:
+                continue
             targets = self._targets_in(chunk)
             labels = self._labels(chunk, targets)
             columns = columns or chunk.types(targets[0] if targets else None)

@@ -189,14 +189,24 @@ def _chunk(data: Any) -> Chunk:
         inputs, labels = data
         _refuse_other_order(inputs, labels)
         name = getattr(labels, "name", None)
-        chunk = _unlabelled(inputs)
-        return Chunk(
-            chunk.table,
-            chunk.inputs,
-            _as_labels(labels),
-            name if isinstance(name, str) else "target",
-        )
+        chunk, values = _unlabelled(inputs), _as_labels(labels)
+        name = _free_name(name if isinstance(name, str) else "target", chunk, values)
+        return Chunk(chunk.table, chunk.inputs, values, name)
     return _unlabelled(data)
+
+
+def _free_name(name: str, chunk: Chunk, labels: NDArray[Any]) -> str:
+    """The name of labels; another one if a column of the inputs has it.
+
+    A column with these very values is the labels once more, which no model may see.
+    """
+    while name in chunk.names and not _are_same(chunk.column(name), labels):
+        name += "_label"
+    return name
+
+
+def _are_same(column: NDArray[Any], labels: NDArray[Any]) -> bool:
+    return column.shape == labels.shape and bool(np.all(column == labels))
 
 
 def _refuse_other_order(inputs: Any, labels: Any) -> None:

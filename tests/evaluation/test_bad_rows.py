@@ -246,3 +246,33 @@ def test_texts_of_a_model_that_names_no_classes_are_summed_up() -> None:
     usual = evaluate_function(lambda rows: texts, (X, texts), exact_rows=10)
     assert (found.method, found.metrics["f1"]) == ("streamed", 1.0)
     assert (usual.method, usual.metrics["f1"]) == ("streamed", 1.0)
+
+
+def test_labels_named_like_a_column_take_no_column_away() -> None:
+    rows = pd.DataFrame({"price": [1.0, 2.0, 3.0, 4.0], "size": [1.0, 1.0, 2.0, 2.0]})
+    tomorrow = rows["price"].shift(-1, fill_value=5.0)
+    assert tomorrow.name == "price"
+    found = evaluate_function(lambda each: each["price"] + 1, (rows, tomorrow), ["mae"])
+    assert found.metrics["mae"] == 0
+    seen: list[list[str]] = []
+
+    def function(each: pd.DataFrame) -> Any:
+        seen.append(list(each))
+        return each["size"]
+
+    evaluate_function(function, (rows, rows["price"]), ["mae"])
+    assert seen == [["size"]], "no function is shown its labels"
+
+
+def test_an_empty_batch_among_others_is_passed_over() -> None:
+    rows, labels = pd.DataFrame({"a": np.arange(6.0)}), np.arange(6.0)
+
+    def function(each: pd.DataFrame) -> Any:
+        assert len(each)
+        return each["a"]
+
+    parts = [slice(0, 3), slice(3, 3), slice(3, 6)]
+    found = evaluate_function(
+        function, iter([(rows[each], labels[each]) for each in parts]), ["mae"]
+    )
+    assert (found.rows, found.metrics["mae"]) == (6, 0)

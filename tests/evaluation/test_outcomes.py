@@ -38,6 +38,31 @@ def test_one_column_is_the_score_of_class_one() -> None:
     assert beyond.probabilities[0, 1] == pytest.approx(1 / (1 + np.exp(2)))
 
 
+@pytest.mark.parametrize("off", [1e-9, 1e-7])
+@pytest.mark.parametrize("columns", [1, 2])
+def test_probabilities_that_rounding_put_out_of_range_are_probabilities(
+    off: float, columns: int
+) -> None:
+    ones = np.array([-off, 0.3, 0.8, 1 + off])
+    scores = ones if columns == 1 else np.stack([1 - ones, ones], axis=1)
+    outcomes = judge(np.array([0, 0, 1, 1]), Prediction(scores), task="binary")
+    assert outcomes.predicted.tolist() == [0, 0, 1, 1]
+    assert outcomes.probabilities is not None
+    assert outcomes.probabilities[:, 1].tolist() == [0, 0.3, 0.8, 1]
+    assert outcomes.warnings == ()
+
+
+def test_scores_that_a_sigmoid_can_not_tell_apart_are_told() -> None:
+    percent = judge(
+        np.array([0, 1, 1]), Prediction(np.array([20.5, 70.1, 90.2])), task="binary"
+    )
+    assert "taken for decision scores, cut at 0" in percent.warnings[0]
+    logits = judge(
+        np.array([0, 1, 1]), Prediction(np.array([-9.5, 7.1, 35.2])), task="binary"
+    )
+    assert logits.warnings == ()
+
+
 def test_the_second_class_is_positive_unless_said_otherwise() -> None:
     labels = np.array(["no", "yes", "yes"], dtype=object)
     shares = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]])
