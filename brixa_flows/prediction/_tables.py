@@ -327,7 +327,8 @@ def _number_parts(column: Any) -> list[bytes]:
     values[np.isnan(values)] = np.nan
     values[values == 0] = 0.0
     parts = [values.tobytes()]
-    if pa.types.is_integer(column.type) and (np.abs(values) > _EXACT_UP_TO).any():
-        exact = column.filter(pa.array(np.abs(values) > _EXACT_UP_TO))
+    large = np.abs(values) >= _EXACT_UP_TO  # the next integer is rounded to it
+    if pa.types.is_integer(column.type) and large.any():
+        exact = column.filter(pa.array(large))
         parts.append(np.asarray(exact.cast(pa.int64(), safe=False)).tobytes())
     return parts

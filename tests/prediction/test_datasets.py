@@ -118,9 +118,10 @@ def test_other_content_has_another_digest(change: Any) -> None:
     assert len(digests) == 2
 
 
-def test_whole_numbers_beyond_float64_are_told_apart() -> None:
+@pytest.mark.parametrize("first", [2**53, 2**60])
+def test_whole_numbers_beyond_float64_are_told_apart(first: int) -> None:
     digests = {
-        as_batches(pd.DataFrame({"id": [2**60 + n], "y": [1]}), target="y").digest
+        as_batches(pd.DataFrame({"id": [first + n], "y": [1]}), target="y").digest
         for n in range(3)
     }
     assert len(digests) == 3
