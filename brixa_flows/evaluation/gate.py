@@ -172,6 +172,12 @@ class Gate(PolicyData):
                 "has no condition; give min=, max=, not_worse_than='production' or "
                 "better_than='production'"
             )
+        bounded = self.min is not None or self.max is not None
+        if bounded and self.metric.startswith("neg_"):
+            raise ValueError(
+                "has a bound in scikit-learn's negative form, while values are positive "
+                f"here: write {self.metric[4:]!r} with max= for a min= of the negative"
+            )
         if self.min is not None and self.max is not None and self.min > self.max:
             raise ValueError(f"has min {self.min} above max {self.max}; swap them")
         if self.margin and not self.is_relative:

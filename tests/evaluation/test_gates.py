@@ -196,6 +196,13 @@ def test_what_is_no_gate_is_refused(conditions: dict[str, Any], sentence: str) -
         Gate("f1", **conditions)
 
 
+def test_a_bound_of_a_negative_loss_is_refused_as_it_would_let_all_through() -> None:
+    with pytest.raises(EvaluationError, match="'log_loss' with max="):
+        Gate("neg_log_loss", min=-0.1)
+    relative = Gate("neg_log_loss", better_than="production")
+    assert relative.is_relative
+
+
 def test_a_gate_does_not_change() -> None:
     with pytest.raises(ValueError, match="frozen"):
         Gate("f1", min=0.5).min = 0.1  # type: ignore[misc]
