@@ -298,7 +298,8 @@ def story(loop: Loop) -> Story:
     [deploying] = loop.runs(NAME)["deploy_model"]
     loop.kill_run(deploying["id"], serving.exists)
     loop.until(lambda: {*EVENTS} <= loop.events(NAME).keys(), "every event")
-    loop.wait(deploying["id"])
+    # Its event may be there before anybody started it again.
+    loop.until(lambda: loop.state(deploying["id"]) == "Completed", "its end")
     [sealed] = loop.registry.list_versions(NAME)
     [evaluation] = loop.runs(NAME)["evaluate_model"]
     return Story(
