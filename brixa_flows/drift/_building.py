@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -31,11 +31,14 @@ def build(
     columns: Sequence[str] | None,
     like: DriftProfile | None,
     kinds: _Kinds = None,
+    each: Callable[[pa.RecordBatch], None] | None = None,
 ) -> DriftProfile:
-    """One profile of all rows."""
+    """One profile of all rows, each batch of which is shown to ``each``."""
     likes = _likes(like, kinds)
     whole: DriftProfile | None = None
     for batch in read_batches(data, columns):
+        if each is not None:
+            each(batch)
         part = _profile(batch, likes)
         whole = part if whole is None else whole.beside(part) + part.beside(whole)
     if whole is None:

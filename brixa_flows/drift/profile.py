@@ -6,7 +6,7 @@ import hashlib
 import importlib
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
@@ -61,6 +61,7 @@ class DriftProfile:
         window: str = "7D",
         window_rows: int | None = None,
         kinds: Mapping[str, ColumnKind] | None = None,
+        each: Callable[[Any], None] | None = None,
     ) -> DriftProfile:
         """Read data once, batch by batch.
 
@@ -77,6 +78,8 @@ class DriftProfile:
             kinds: What columns hold where their type does not tell: ``category`` for
                 numbers that are codes, ``text`` or ``category`` for strings. By
                 default strings that seldom repeat and have three words are texts.
+            each: Called with every Arrow record batch as it is read, so that what else
+                wants the rows reads them no second time; not with windows.
 
         Raises:
             DriftError: If the data can't be read, a named column is absent, or a
@@ -88,7 +91,7 @@ class DriftProfile:
             full = [part for part in rows if part.rows == window_rows]
             return cls.from_windows(rows, window=f"{window_rows} rows", full=full)
         if window_column is None:
-            whole: DriftProfile = building.build(data, columns, like, kinds)
+            whole: DriftProfile = building.build(data, columns, like, kinds, each)
             return whole
         seconds = window_seconds(window)
         wanted = None
@@ -252,8 +255,19 @@ class DriftProfile:
         return profile
 
     @classmethod
-    def of(cls, data: Any, *, like: DriftProfile | None = None) -> DriftProfile:
+    def of(
+        cls,
+        data: Any,
+        *,
+        like: DriftProfile | None = None,
+        each: Callable[[Any], None] | None = None,
+    ) -> DriftProfile:
         """``data`` as a profile: itself, loaded if it is the file of one, or built.
+
+        Args:
+            data: The rows, or their profile.
+            like: As in :meth:`build`.
+            each: As in :meth:`build`; a profile has no rows to call it with.
 
         Raises:
             DriftError: If the data can't be read.
@@ -262,7 +276,7 @@ class DriftProfile:
             return data if like is None else data.about(like)
         if isinstance(data, (str, Path)) and cls.is_in(data):
             return cls.of(cls.load(data), like=like)
-        return cls.build(data, like=like)
+        return cls.build(data, like=like, each=each)
 
 
 def _trimmed(columns: Mapping[str, ColumnProfile]) -> dict[str, ColumnProfile]:

@@ -7,6 +7,7 @@ from brixa_flows.prediction.performance import (
     learn_performance,
 )
 from brixa_flows.prediction.predictor import ModelPredictor
+from brixa_flows.prediction.scored import SeenWindow, see_window
 from brixa_flows.prediction.scoring import ScoringReport, score
 
 __all__ = [
@@ -14,9 +15,11 @@ __all__ = [
     "LabelledBatches",
     "ModelPredictor",
     "ScoringReport",
+    "SeenWindow",
     "WindowPerformance",
     "as_batches",
     "judge_performance",
     "learn_performance",
     "score",
+    "see_window",
 ]

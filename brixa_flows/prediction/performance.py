@@ -158,10 +158,7 @@ def judge_performance(
     beside = [estimator.target] if inside else [row_id] if row_id else []
     answers = Answers(predictor)
     columns = answers.collect(batches, beside)
-    if not columns:
-        nothing = {column: np.empty(0) for column in estimator.columns()}
-        return WindowPerformance(estimator.estimate(nothing), 0)
-    if labels is not None and row_id is not None:
+    if columns and labels is not None and row_id is not None:
         known = _known_labels(labels, row_id, estimator.target)
         columns[estimator.target] = _looked_up(columns, row_id, known, name)
     if estimator.target in columns:
@@ -193,6 +190,11 @@ class SeenAnswers:
         kept = _kept_estimator(registry, metadata.name, metadata.version)
         return None if kept is None else cls(kept, predictor)
 
+    @property
+    def target(self) -> str:
+        """The column of the label, where rows have one."""
+        return self._estimator.target
+
     def add(self, chunk: Chunk, answer: Prediction) -> None:
         """Take more rows, with what the version answered.
 
@@ -206,7 +208,7 @@ class SeenAnswers:
         """How good it is: measured if the rows have their labels, else estimated.
 
         Raises:
-            DriftError: If there were no rows, or they can't be judged.
+            DriftError: If the rows can't be judged.
         """
         columns, target = self._sample.columns(), self._estimator.target
         if target in columns:
@@ -225,6 +227,9 @@ def _told_by(
     estimator: PerformanceEstimator, columns: Columns, *, inside: bool
 ) -> WindowPerformance:
     """Measured on the rows whose label is known, or estimated."""
+    if not columns:
+        nothing = {column: np.empty(0) for column in estimator.columns()}
+        return WindowPerformance(estimator.estimate(nothing), 0)
     total = len(columns[PREDICTION])
     if estimator.target not in columns:
         return WindowPerformance(estimator.estimate(columns), total)

@@ -11,7 +11,7 @@ import glob
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -19,9 +19,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from brixa_flows.errors import DatasetError, some_of
 from brixa_flows.plugins import import_adapter
 from brixa_flows.prediction.forms import InputForm
-from brixa_flows.prediction.performance import WindowPerformance
 from brixa_flows.prediction.predictor import ModelPredictor
-from brixa_flows.prediction.scored import JudgedAnswers, WindowRows
+from brixa_flows.prediction.scored import JudgedAnswers, SeenWindow, WindowRows
 from brixa_flows.prediction.sources import Chunk, Source, open_source
 from brixa_flows.serializers.progress import progress_of_rows
 
@@ -44,10 +43,9 @@ class ScoringReport:
         rows: How many.
         seconds: How long it took.
         output: Where they are, without passwords.
-        profile: Their drift profile; empty if the version has none to compare with.
-        performance: How good the version was on them, if that was asked and something
-            was learned that tells it.
-        unknown: Why that could not be told, if so.
+        profile: Where their drift profile is; empty if the version has none to compare
+            with, or there is no file that it could stand beside.
+        seen: What was seen of the rows on the way.
     """
 
     model_name: str
@@ -56,17 +54,12 @@ class ScoringReport:
     seconds: float
     output: str
     profile: str = ""
-    performance: WindowPerformance | None = None
-    unknown: str = ""
+    seen: SeenWindow = SeenWindow()
 
     def to_dict(self) -> dict[str, Any]:
-        """The same as JSON knows it, without the performance."""
-        told = replace(self, performance=None)
-        return {
-            name: value
-            for name, value in asdict(told).items()
-            if name not in ("performance", "unknown")
-        }
+        """The same as JSON knows it, without what was seen of the rows."""
+        names = [each.name for each in fields(self) if each.name != "seen"]
+        return {name: getattr(self, name) for name in names}
 
 
 def is_database(text: str) -> bool:
@@ -133,8 +126,8 @@ def score(
     run.write_all(opened, _output(str(output), table, overwrite), str(output), plan)
     seconds = time.monotonic() - started
     where, profile = _places(str(output), table, window)
-    told = judged.tell()
-    return ScoringReport(name, version, run.rows, seconds, where, profile, *told)
+    seen = SeenWindow(window.profile, *judged.tell())
+    return ScoringReport(name, version, run.rows, seconds, where, profile, seen)
 
 
 class _Run:

@@ -32,10 +32,11 @@ from brixa_flows.outbox import (
     judged_window,
     owed_by_record,
 )
+from brixa_flows.prediction import SeenWindow
 from brixa_flows.registry import ModelRegistry
 from brixa_flows.tasks.opening import load_drift_policy, open_registry
 from brixa_flows.tasks.remote import remote_task
-from brixa_flows.tasks.windows import kept_profiles, log_window, logged_rows
+from brixa_flows.tasks.windows import kept_profiles, log_window, read_profile
 
 __all__ = ["SAMPLE", "WindowFindings", "judge_window", "served_version"]
 
@@ -62,7 +63,7 @@ def judge_window(
     version: str,
     window: WindowClosed,
     policy: str = "",
-    unknown: str = "",
+    seen: SeenWindow | None = None,
 ) -> WindowFindings:
     """Compare a window with the version's reference profile and record the report.
 
@@ -76,14 +77,15 @@ def judge_window(
             against the spread of the reference's own windows; ``sample`` has no
             length, so it is not.
         policy: Name of the drift policy's block; without one every drift is an alarm.
-        unknown: Why nobody could tell how good the version was, if so.
+        seen: What was seen of its rows, if they were read already.
 
     Raises:
         DriftError: If the version has no reference profile or the times are none.
     """
     opened, rules = open_registry(registry), load_drift_policy(policy)
-    report = _compared(opened, version, window, rules)
-    report = _with_advice(opened, version, window, _told(report, unknown))
+    seen = seen or SeenWindow()
+    report = _compared(opened, version, window, rules, seen.profile)
+    report = _with_advice(opened, version, window, _told(report, seen.unknown))
     verdict = _judge(opened, version, window, report, rules)
     page = _keep_page(opened, version, window, report)
     event = announces(
@@ -102,7 +104,11 @@ def judge_window(
 
 
 def _compared(
-    registry: ModelRegistry, version: str, window: WindowClosed, rules: DriftPolicy
+    registry: ModelRegistry,
+    version: str,
+    window: WindowClosed,
+    rules: DriftPolicy,
+    profile: DriftProfile | None,
 ) -> DriftReport:
     """The window against the version's reference profile."""
     path = registry.reference_profile_path(window.name, version)
@@ -112,28 +118,13 @@ def _compared(
             "be compared with it; train with reference_uri= and register a new version"
         )
     kind = None if window.kind == SAMPLE else window.kind
-    profile = _profiled(registry, version, window, DriftProfile.load(path))
-    return rules.compare(path, profile, kind=kind, start=window.start)
-
-
-def _profiled(
-    registry: ModelRegistry,
-    version: str,
-    window: WindowClosed,
-    reference: DriftProfile,
-) -> DriftProfile:
-    """The window's profile, which is kept; of logged windows a sum of shorter ones."""
-    kept = kept_profiles(registry, version, window)
-    start, end = moment_of(window.start), moment_of(window.end)
-    profile = None if window.data_uri else kept.summed(start, end)
     if profile is None:
-        rows = window.data_uri or logged_rows(
-            registry, version, window, reference.columns
-        )
-        profile = DriftProfile.of(rows, like=reference)
+        profile = read_profile(registry, version, window, DriftProfile.load(path))
+    end = moment_of(window.end)
     if end <= datetime.now(UTC):  # else more rows may come
-        kept.keep(start, end, profile)
-    return profile
+        kept = kept_profiles(registry, version, window)
+        kept.keep(moment_of(window.start), end, profile)
+    return rules.compare(path, profile, kind=kind, start=window.start)
 
 
 def _show_in_evidently(

@@ -69,8 +69,12 @@ def publish_scoring(report: ScoringReport) -> None:
         (
             "drift profile",
             report.profile
-            or "none: the version has no reference, or there is no file "
-            "that it could stand beside",
+            or (
+                "in the registry, if the rows are of a window; no file stands beside a "
+                "database's table"
+                if report.seen.profile is not None
+                else "none: the version has no reference"
+            ),
         ),
     ]
     what = f"{report.model_name} {report.version} predicted {report.rows} rows"

@@ -12,7 +12,7 @@ from brixa_flows.events import (
     PerformanceDegraded,
     WindowClosed,
 )
-from brixa_flows.prediction import ScoringReport
+from brixa_flows.prediction import ScoringReport, SeenWindow
 from brixa_flows.tasks.announcing import announce
 from brixa_flows.tasks.drift import judge_window
 from brixa_flows.tasks.notifying import tell_of_alarm, tell_of_degradation
@@ -21,6 +21,7 @@ from brixa_flows.tasks.performance import (
     judge_window_performance,
 )
 from brixa_flows.tasks.reporting import publish_drift, publish_performance
+from brixa_flows.tasks.windows import read_window
 
 __all__ = ["conclude_performance", "watch_scored", "watch_window"]
 
@@ -28,7 +29,7 @@ __all__ = ["conclude_performance", "watch_scored", "watch_window"]
 def watch_window(
     registry: str, version: str, window: WindowClosed, policy: str = ""
 ) -> None:
-    """Estimate and compare, show both, announce alarms or that there are none.
+    """Read a window once, estimate and compare, show both, announce alarms or none.
 
     Args:
         registry: Name of the registry's block.
@@ -36,13 +37,9 @@ def watch_window(
         window: Its rows and times.
         policy: Name of the drift policy's block.
     """
-    rows = LabelsArrived(**window.model_dump())
-    state = judge_window_performance(registry, version, rows, policy, return_state=True)
-    estimated = state.result(raise_on_failure=False)
-    if isinstance(estimated, PerformanceFindings):
-        conclude_performance(registry, version, rows, estimated)
-    unknown = "" if state.is_completed() else str(estimated)
-    _compare(registry, version, window, policy, unknown)
+    seen = read_window(registry, version, window)
+    _estimate(registry, version, window, policy, seen)
+    _compare(registry, version, window, policy, seen)
 
 
 def watch_scored(
@@ -56,20 +53,26 @@ def watch_scored(
         window: The rows, and of which time they are.
         policy: Name of the drift policy's block.
     """
-    version, seen = report.version, report.performance
+    _estimate(registry, report.version, window, policy, report.seen)
+    if report.seen.profile is not None:
+        _compare(registry, report.version, window, policy, report.seen)
+
+
+def _estimate(
+    registry: str, version: str, window: WindowClosed, policy: str, seen: SeenWindow
+) -> None:
+    if seen.performance is None:
+        return
     rows = LabelsArrived(**window.model_dump())
-    if seen is not None:
-        found = judge_window_performance(registry, version, rows, policy, seen)
-        assert found is not None  # what was seen is there
-        conclude_performance(registry, version, rows, found)
-    if report.profile:
-        _compare(registry, version, window, policy, report.unknown)
+    found = judge_window_performance(registry, version, rows, policy, seen.performance)
+    assert found is not None  # what was seen is there
+    conclude_performance(registry, version, rows, found)
 
 
 def _compare(
-    registry: str, version: str, window: WindowClosed, policy: str, unknown: str
+    registry: str, version: str, window: WindowClosed, policy: str, seen: SeenWindow
 ) -> None:
-    found = judge_window(registry, version, window, policy, unknown)
+    found = judge_window(registry, version, window, policy, seen)
     publish_drift(window, version, found.report, found.verdict, found.page)
     announce(registry, found.owed)
     if isinstance(found.owed.payload, DriftDetected):

@@ -10,16 +10,24 @@ from typing import Any
 from prefect import get_run_logger
 
 from brixa_flows.deployment import ModelDeployer
-from brixa_flows.drift import KeptProfiles
+from brixa_flows.drift import DriftProfile, KeptProfiles
 from brixa_flows.drift.calendar import closed_windows
 from brixa_flows.drift.policy import moment_of
 from brixa_flows.errors import BrixaError, DeploymentError
 from brixa_flows.events import LabelsArrived, WindowClosed
+from brixa_flows.prediction import SeenWindow, judge_performance, see_window
 from brixa_flows.registry import ModelRegistry
 from brixa_flows.tasks.opening import open_registry
 from brixa_flows.tasks.remote import remote_task
 
-__all__ = ["find_closed_windows", "kept_profiles", "log_window", "logged_rows"]
+__all__ = [
+    "find_closed_windows",
+    "kept_profiles",
+    "log_window",
+    "logged_rows",
+    "read_profile",
+    "read_window",
+]
 
 
 @remote_task("look for windows that are over", timeout_seconds=None)
@@ -100,6 +108,78 @@ def kept_profiles(
     """The profiles of the windows of a deployment in which a version served."""
     folder = f"{registry.layout.meta_prefix}/windows/{window.name}/{version}"
     return KeptProfiles(registry.storage, f"{folder}/{window.deployment}")
+
+
+@remote_task(
+    "read the rows of the {window.kind} from {window.start}", timeout_seconds=None
+)
+def read_window(registry: str, version: str, window: WindowClosed) -> SeenWindow:
+    """Read the rows of a window once, for whoever judges them.
+
+    They are profiled, and the version is asked again if something was learned that tells
+    how good it is. Where shorter windows that were judged add up to this one, it needs no
+    rows for the profile.
+
+    Args:
+        registry: Name of the registry's block.
+        version: The version that served the window.
+        window: Its rows and times.
+
+    Returns:
+        Without a profile if the version has no reference.
+
+    Raises:
+        DriftError: If the rows can't be read.
+        DeploymentError: If nothing was logged of that time.
+    """
+    opened = open_registry(registry)
+    path = opened.reference_profile_path(window.name, version)
+    profile = None if path is None else _summed(opened, version, window)
+    if path is not None and profile is None:
+        like = DriftProfile.load(path)
+        rows = window.data_uri or logged_rows(opened, version, window, like.columns)
+        return see_window(opened, window.name, version, rows, like)
+    rows = window.data_uri or logged_rows(opened, version, window)
+    try:
+        told = judge_performance(opened, window.name, version, rows)
+    except BrixaError as err:
+        return SeenWindow(profile, unknown=str(err))
+    return SeenWindow(profile, told)
+
+
+def read_profile(
+    registry: ModelRegistry,
+    version: str,
+    window: WindowClosed,
+    reference: DriftProfile,
+) -> DriftProfile:
+    """The profile of a window's rows; of logged windows a sum of shorter ones.
+
+    Args:
+        registry: The registry.
+        version: The version that served the window.
+        window: Its rows and times.
+        reference: What it will be compared with.
+
+    Raises:
+        DriftError: If the rows can't be read.
+        DeploymentError: If nothing was logged of that time.
+    """
+    profile = _summed(registry, version, window)
+    if profile is None:
+        columns = reference.columns
+        rows = window.data_uri or logged_rows(registry, version, window, columns)
+        profile = DriftProfile.of(rows, like=reference)
+    return profile
+
+
+def _summed(
+    registry: ModelRegistry, version: str, window: WindowClosed
+) -> DriftProfile | None:
+    if window.data_uri:
+        return None
+    span = moment_of(window.start), moment_of(window.end)
+    return kept_profiles(registry, version, window).summed(*span)
 
 
 def log_window(

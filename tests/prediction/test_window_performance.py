@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.metrics import accuracy_score, roc_auc_score
@@ -18,8 +19,14 @@ from sklearn.svm import LinearSVC
 
 from brixa.ai.registry import ModelRegistry
 from brixa.storage.local import LocalStorageNode
+from brixa_flows.drift import DriftProfile
 from brixa_flows.errors import DatasetError, DriftError
-from brixa_flows.prediction import answers, judge_performance, learn_performance
+from brixa_flows.prediction import (
+    answers,
+    judge_performance,
+    learn_performance,
+    see_window,
+)
 from brixa_flows.tracking.memory_store import MemoryTrackingStore
 
 pytestmark = pytest.mark.filterwarnings(
@@ -269,3 +276,35 @@ def test_a_window_without_rows_has_too_few_and_labels_are_single_values(
     listed = window[["a", "b"]].assign(when=[["late"]] * len(window))
     with pytest.raises(DriftError, match="'when' holds lists; the label of a row is"):
         judge_performance(registry, "when", "1.0.0", listed)
+
+
+def test_one_reading_of_a_window_tells_both_its_drift_and_its_performance(
+    registry: ModelRegistry,
+) -> None:
+    window = rows(5)[["a", "b"]]
+    like = DriftProfile.build(rows(0)[["a", "b"]])
+    batches = pa.Table.from_pandas(window).to_batches(max_chunksize=1000)
+    seen = see_window(registry, "when", "1.0.0", iter(batches), like)
+    assert seen.profile is not None and seen.unknown == ""
+    assert seen.profile.digest == DriftProfile.build(batches, like=like).digest
+    assert seen.performance == judge_performance(registry, "when", "1.0.0", window)
+    nothing = see_window(registry, "when", "1.0.0", window[:0], like).performance
+    assert nothing is not None and nothing.report.status == "insufficient_data"
+
+
+def test_what_cannot_be_estimated_keeps_nobody_from_profiling_a_window(
+    registry: ModelRegistry, tmp_path: Path
+) -> None:
+    window = rows(5)[["a", "b"]]
+    like = DriftProfile.build(rows(0)[["a", "b"]])
+    seen = see_window(registry, "when", "1.0.0", window[["a"]], like)
+    assert seen.performance is None and "'b'" in seen.unknown
+    assert seen.profile is not None and seen.profile.rows == len(window)
+    unlearned = see_window(registry, "unlearned", "1.0.0", window, like)
+    assert (unlearned.performance, unlearned.unknown) == (None, "")
+    like.save(tmp_path / "rows.profile.parquet")
+    kept = see_window(
+        registry, "when", "1.0.0", tmp_path / "rows.profile.parquet", like
+    )
+    assert (kept.performance, kept.unknown) == (None, "")
+    assert kept.profile is not None and kept.profile.digest == like.digest

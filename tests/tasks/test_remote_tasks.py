@@ -45,6 +45,7 @@ LASTING = {
     "learn_estimator",
     "log_model",
     "predict_rows",
+    "read_window",
     "reconcile_registry",
     "roll_out",
     "sign_version",

@@ -392,6 +392,24 @@ def test_many_rows_are_predicted_into_a_file_and_watched_for_drift(
     assert request.output in report["data"]
 
 
+def test_rows_that_were_predicted_into_a_database_are_watched_too(
+    registry: ModelRegistry, stack: PrefectStack, name: str, data: Path, tmp_path: Path
+) -> None:
+    request = PredictRequest(
+        name=name,
+        source=str(data / "warm.parquet"),
+        output=f"sqlite:///{tmp_path / 'scored.db'}",
+        table="scored",
+        start="2013-03-01",
+        end="2013-04-01",
+        registry=BLOCK,
+    )
+    predict_batch(request)
+    [found] = registry.drift_reports(name, "1.0.0")
+    assert (found["status"], found["alarm"], found["rows"]) == ("drift", True, ROWS)
+    assert found["data_uri"] == ""
+
+
 def test_a_version_is_rolled_out_and_answers_with_as_many_replicas_as_the_target_says(
     registry: ModelRegistry, name: str
 ) -> None:
