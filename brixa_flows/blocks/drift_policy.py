@@ -56,6 +56,18 @@ class BrixaDriftPolicy(Block):
     judge_datetimes: bool = Field(
         False, description="Values of dates and times are judged too."
     )
+    fresh_hours: float = Field(
+        0,
+        ge=0,
+        le=87_600,
+        description="How many hours old the newest row may be at the end of its window; 0 "
+        "does not ask.",
+    )
+    clock: str = Field(
+        "",
+        description="Column that says when a row is from; empty takes the latest of all "
+        "dates and times.",
+    )
     season: Literal["", "month", "weekday", "hour"] = Field(
         "",
         description="Judge a window by the same month, weekday or hour of the reference, "
@@ -81,6 +93,7 @@ class BrixaDriftPolicy(Block):
     cooldown_days: float = Field(
         0,
         ge=0,
+        le=3_650,
         description="Days from the end of one alarm's window to the end of the next "
         "one's, at least; 0 lets each raise one.",
     )

@@ -102,7 +102,7 @@ def check(
             inputs_only=True,
             besides=reference.columns,
         )
-    report = rules.compare(path, rows, kind=kind, start=begin or since)
+    report = rules.compare(path, rows, kind=kind, start=begin or since, end=until)
     if evidently:
         at = parse_moment(begin or since or "") if begin or since else None
         write_workspace(report, evidently, project=f"{ref.name} {version}", at=at)

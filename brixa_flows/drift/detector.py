@@ -139,7 +139,7 @@ class DriftDetector:
         spread, length = self._spread(before, kind, after.rows)
         findings += self._window_findings(after, kind, spread)
         if freshness is not None:
-            findings += freshness.findings(after)
+            findings += freshness.findings(after, before)
         judged: dict[str, Judged] = {}
         if enough:
             judged = self._judge(spread, length).judge(pairs)

@@ -12,6 +12,7 @@ from scipy.special import stdtr
 from brixa_flows.drift.profile import DriftProfile
 from brixa_flows.drift.report import Finding
 from brixa_flows.drift.spread import FEWEST_WINDOWS, ReferenceSpread, window_seconds
+from brixa_flows.errors import DriftError
 
 __all__ = ["Freshness", "volume_findings"]
 
@@ -68,14 +69,27 @@ class Freshness:
     within: timedelta = timedelta(days=1)
     clock: str | None = None
 
-    def findings(self, current: DriftProfile) -> Iterator[Finding]:
+    def findings(
+        self, current: DriftProfile, reference: DriftProfile
+    ) -> Iterator[Finding]:
         """The newest row is older than it may be, or has no time.
 
         Raises:
-            DriftError: If the clock is absent or holds no dates or times.
+            DriftError: If the clock holds no dates or times in either.
         """
         moment = self.at if self.at.tzinfo else self.at.replace(tzinfo=UTC)
-        newest = current.newest(self.clock)
+        try:
+            newest = current.newest(self.clock)
+        except DriftError:
+            reference.newest(self.clock)  # who knows none either was asked wrongly
+            yield Finding(
+                column=self.clock,
+                kind="stale",
+                severity="alarm",
+                sentence=f"No row says in {self.clock} when it is from any more, so nobody "
+                "knows how new they are; look at the source.",
+            )
+            return
         if newest is None:
             yield Finding(
                 column=self.clock,

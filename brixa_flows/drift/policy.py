@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -21,21 +18,15 @@ from pydantic import (
 )
 
 from brixa_flows.drift.detector import DriftDetector
+from brixa_flows.drift.flow import Freshness
 from brixa_flows.drift.profile import DriftProfile
 from brixa_flows.drift.report import DriftReport, Finding
 from brixa_flows.drift.seasons import SeasonalReference
 from brixa_flows.errors import DriftError, some_of
 from brixa_flows.plugins import DRIFT_METHODS
+from brixa_flows.policy_files import read_data
 
 __all__ = ["DriftPolicy", "DriftVerdict", "JudgedWindow", "moment_of"]
-
-
-_READERS: dict[str, Callable[[str], Any]] = {
-    ".json": json.loads,
-    ".toml": tomllib.loads,
-    ".yaml": yaml.safe_load,
-    ".yml": yaml.safe_load,
-}
 
 
 @dataclass(frozen=True)
@@ -110,7 +101,7 @@ class DriftPolicy(BaseModel):
         DriftError: If a rule can't be.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     min_rows: int = Field(200, ge=1, description="With fewer nothing is judged.")
     alpha: float = Field(
@@ -126,6 +117,18 @@ class DriftPolicy(BaseModel):
     judge_datetimes: bool = Field(
         False,
         description="Values of dates and times are judged, not only missing ones.",
+    )
+    fresh_hours: float = Field(
+        0,
+        ge=0,
+        le=87_600,
+        description="How old the newest row may be at the end of its window; 0 does not "
+        "ask.",
+    )
+    clock: str = Field(
+        "",
+        description="Column that says when a row is from; empty takes the latest of all "
+        "dates and times.",
     )
     season: Literal["", "month", "weekday", "hour"] = Field(
         "",
@@ -144,7 +147,10 @@ class DriftPolicy(BaseModel):
     needed: int = Field(1, ge=1, description="How many windows must have drifted ...")
     among: int = Field(1, ge=1, description="... among the last so many of the kind.")
     cooldown_days: float = Field(
-        0, ge=0, description="From the end of one alarm's window to that of the next."
+        0,
+        ge=0,
+        le=3_650,
+        description="From the end of one alarm's window to that of the next.",
     )
     response: Literal["retrain", "roll_back", "report"] = Field(
         "retrain",
@@ -201,15 +207,9 @@ class DriftPolicy(BaseModel):
             DriftError: If it can't be read; names the file and the place.
         """
         file = Path(path)
-        read = _READERS.get(file.suffix.lower())
-        if read is None:
-            raise DriftError(
-                f"{file} is no drift policy: its name must end in "
-                f"{', '.join(sorted(_READERS))}"
-            )
         try:
-            return cls.from_dict(read(file.read_text(encoding="utf-8")))
-        except (OSError, ValueError, yaml.YAMLError) as err:
+            return cls.from_dict(read_data(file))
+        except (OSError, ValueError) as err:
             raise DriftError(f"{file} can't be read as a drift policy: {err}") from err
 
     def to_dict(self) -> dict[str, Any]:
@@ -233,6 +233,7 @@ class DriftPolicy(BaseModel):
         *,
         kind: str | None = None,
         start: str | None = None,
+        end: str | None = None,
     ) -> DriftReport:
         """Compare a window with a version's reference by these rules.
 
@@ -242,9 +243,12 @@ class DriftPolicy(BaseModel):
             window: Its profile, or rows.
             kind: Its length, such as ``week``.
             start: When it begins, ISO 8601; a season needs it.
+            end: When it ends, ISO 8601; without it nothing is asked about how new its
+                rows are.
 
         Raises:
-            DriftError: If something can't be read, or ``start`` is no time.
+            DriftError: If something can't be read, ``start`` or ``end`` is no time, or
+                the policy's clock holds no dates or times.
         """
         expected, notes = self._reference(reference, start)
         report = self.detector().detect(
@@ -252,8 +256,15 @@ class DriftPolicy(BaseModel):
             window,
             kind=kind if self.learn_thresholds else None,
             ignore=self.ignore,
+            freshness=self._freshness(end),
         )
         return report.model_copy(update={"findings": (*report.findings, *notes)})
+
+    def _freshness(self, end: str | None) -> Freshness | None:
+        if not self.fresh_hours or end is None:
+            return None
+        within = timedelta(hours=self.fresh_hours)
+        return Freshness(moment_of(end), within, self.clock or None)
 
     def _reference(
         self, path: Path, start: str | None

@@ -29,9 +29,9 @@ from brixa_flows.evaluation.gate import (
 from brixa_flows.evaluation.gate_judging import judge_gate
 from brixa_flows.evaluation.junit import junit_suite
 from brixa_flows.evaluation.metrics import canonical_metric
-from brixa_flows.evaluation.policy_files import read_data
 from brixa_flows.evaluation.results import DatasetFacts, EvaluationResult
 from brixa_flows.evaluation.tables import cell
+from brixa_flows.policy_files import read_data
 
 __all__ = [
     "ApprovalRule",

@@ -124,7 +124,7 @@ def _compared(
     if end <= datetime.now(UTC):  # else more rows may come
         kept = kept_profiles(registry, version, window)
         kept.keep(moment_of(window.start), end, profile)
-    return rules.compare(path, profile, kind=kind, start=window.start)
+    return rules.compare(path, profile, kind=kind, start=window.start, end=window.end)
 
 
 def _show_in_evidently(

@@ -184,6 +184,8 @@ def test_rows_that_are_old_are_an_alarm_and_rows_without_a_time_a_note():
     timeless = {"x": data["x"]}
     note = DriftDetector().detect(timeless, timeless, freshness=soon)
     assert (note.status, note.findings[0].severity) == ("ok", "note")
+    gone = DriftDetector().detect(data, timeless, freshness=Freshness(late, clock="at"))
+    assert "No row says in at when it is from any more" in gone.sentence
     with pytest.raises(DriftError, match="no column 'x' of dates"):
         DriftDetector().detect(data, data, freshness=Freshness(late, clock="x"))
 

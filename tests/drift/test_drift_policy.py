@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import random
+from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
-from brixa_flows.drift import DriftPolicy, JudgedWindow
+from brixa_flows.drift import DriftPolicy, DriftProfile, JudgedWindow
 from brixa_flows.errors import DriftError
 
 
@@ -127,6 +130,9 @@ def test_a_policy_is_kept_in_a_file_and_says_the_same(tmp_path) -> None:
         ("p.yaml", "thresholds: {kss: 1}", "no method kss; there are: .*ks"),
         ("p.yaml", "need: 4", "need: Extra inputs"),
         ("p.toml", "alpha = ", "can't be read as a drift policy"),
+        ("p.yaml", "needed: 1\nneeded: 2", "the key 'needed' is there twice"),
+        ("p.yaml", "cooldown_days: .inf", "cooldown_days"),
+        ("p.yaml", "thresholds: {ks: .nan}", "thresholds.ks"),
         ("p.txt", "", "its name must end in .json, .toml"),
     ],
 )
@@ -134,3 +140,17 @@ def test_a_file_that_is_no_policy_is_told(tmp_path, name, text, fault) -> None:
     (tmp_path / name).write_text(text)
     with pytest.raises(DriftError, match=fault):
         DriftPolicy.from_file(tmp_path / name)
+
+
+def test_a_policy_asks_how_new_the_rows_of_a_window_are(tmp_path: Path) -> None:
+    at = pd.date_range("2026-11-01", periods=300, freq="h")
+    rows = pd.DataFrame({"x": np.arange(300) % 7, "at": at})
+    profile = tmp_path / "drift_profile.parquet"
+    DriftProfile.build(rows).save(profile)
+    policy = DriftPolicy(fresh_hours=24, clock="at")
+    for end, stale in (("2026-11-14", []), ("2026-11-15T12:00:00Z", ["stale"])):
+        report = policy.compare(profile, rows, end=end)
+        assert [each.kind for each in report.findings] == stale
+        assert DriftPolicy().compare(profile, rows, end=end).status == "ok"
+    assert "The newest row is 49.0 hours old" in report.sentence
+    assert policy.compare(profile, rows[["x"]], end="2026-11-14").status == "drift"
