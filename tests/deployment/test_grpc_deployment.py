@@ -159,7 +159,9 @@ def test_a_killed_replica_costs_our_client_no_call_and_others_those_it_held(
     while deployer.status(deployed).restarts == before.restarts:
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    deployer.scale(deployed, 1)
+    # The killed one is being started again: the other one stays, which can be asked.
+    [left] = deployer.scale(deployed, 1).replicas
+    assert (left.pid, left.state) == (before.replicas[1].pid, "ready")
 
 
 def test_the_port_of_grpc_is_told_and_kept(deployed, deployer):

@@ -170,8 +170,10 @@ class Fleet:
 
     async def _resize(self, replicas: int) -> None:
         assert self.plan is not None
-        surplus = self.replicas[replicas:]
-        self.replicas = self.replicas[:replicas]
+        # Who is being started again goes first: to keep it would leave nobody to ask.
+        ranked = sorted(self.replicas, key=lambda each: each.state != "ready")
+        surplus = ranked[replicas:]
+        self.replicas = [each for each in self.replicas if each not in surplus]
         fresh = [self._new(self.plan) for _ in range(replicas - len(self.replicas))]
         try:
             await self._start_all(fresh)
