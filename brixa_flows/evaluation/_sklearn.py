@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from functools import partial
+from itertools import permutations
 from numbers import Real
 from typing import Any
 
@@ -162,26 +163,27 @@ _OF_CLASSES: dict[str, Callable[[Outcomes], Any]] = {
 
 
 def _from_probabilities(metric: Metric, outcomes: Outcomes) -> Any:
-    probabilities = outcomes.probabilities
-    assert probabilities is not None  # metrics_for refused the metric otherwise
+    probabilities, ranking = outcomes.probabilities, outcomes.ranking
+    # metrics_for refused the metric otherwise
+    assert probabilities is not None and ranking is not None
     name = metric.name
     if outcomes.task == "multilabel":
-        return _RANKINGS[name](outcomes.truth, probabilities, average="macro")
+        return _RANKINGS[name](outcomes.truth, ranking, average="macro")
     if name == "expected_calibration_error":
         return expected_calibration_error(*confidence(outcomes))
     if metric.parameter is not None:
         return sk.top_k_accuracy_score(
             outcomes.truth,
-            _top_scores(probabilities),
+            _top_scores(ranking),
             k=int(metric.parameter),
             labels=np.arange(outcomes.known),
         )
     if name in _LOSSES:
         return _loss(name, outcomes, probabilities)
     if outcomes.task == "multiclass":
-        return _of_many(name, outcomes, probabilities)
+        return _of_many(name, outcomes, ranking)
     hits = outcomes.truth == outcomes.positive
-    return _RANKINGS[name](hits, probabilities[:, outcomes.positive])
+    return _RANKINGS[name](hits, ranking[:, outcomes.positive])
 
 
 def _loss(name: str, outcomes: Outcomes, probabilities: NDArray[np.float64]) -> Any:
@@ -210,19 +212,38 @@ def _top_scores(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
     return probabilities[:, 1] if probabilities.shape[1] == 2 else probabilities
 
 
-def _of_many(name: str, outcomes: Outcomes, probabilities: NDArray[np.float64]) -> Any:
+def _of_many(name: str, outcomes: Outcomes, ranking: NDArray[np.float64]) -> Any:
     truth = outcomes.truth
-    if probabilities.shape[1] == 2:
+    if ranking.shape[1] == 2:
         hits = truth == 1
         kind = "average_precision" if name == "average_precision" else "roc_auc"
-        return _RANKINGS[kind](hits, probabilities[:, 1])
+        return _RANKINGS[kind](hits, ranking[:, 1])
     if name == "average_precision":
-        return sk.average_precision_score(truth, probabilities, average="macro")
+        return sk.average_precision_score(truth, ranking, average="macro")
     kind = "ovo" if name == "roc_auc_ovo" else "ovr"
     average = "weighted" if name == "roc_auc_ovr_weighted" else "macro"
+    if outcomes.margins is not None:  # scikit-learn takes shares of 1 alone
+        return _area_of_margins(kind, average, truth, ranking)
+    probabilities = ranking
     if not np.allclose(probabilities.sum(axis=1), 1):  # which scikit-learn refuses
         probabilities = probabilities / probabilities.sum(axis=1, keepdims=True)
     return sk.roc_auc_score(truth, probabilities, multi_class=kind, average=average)
+
+
+def _area_of_margins(
+    kind: str, average: str, truth: NDArray[Any], margins: NDArray[np.float64]
+) -> float:
+    """What ``roc_auc_score`` does with probabilities, class by class or by pairs."""
+    codes = range(margins.shape[1])
+    if kind == "ovr":
+        areas = [sk.roc_auc_score(truth == code, margins[:, code]) for code in codes]
+        rows = [np.count_nonzero(truth == code) for code in codes]
+        return float(np.average(areas, weights=rows if average == "weighted" else None))
+    areas = []
+    for code, other in permutations(codes, 2):
+        pair = (truth == code) | (truth == other)
+        areas.append(sk.roc_auc_score(truth[pair] == code, margins[pair, code]))
+    return float(np.mean(areas))
 
 
 def curves(outcomes: Outcomes) -> dict[str, Any]:
@@ -238,13 +259,14 @@ def curves(outcomes: Outcomes) -> dict[str, Any]:
         return {"residuals": _residuals(outcomes)}
     if outcomes.task == "multiclass":
         return _curves_by_class(outcomes)
-    if outcomes.task != "binary" or outcomes.probabilities is None:
+    ranking = outcomes.ranking
+    if outcomes.task != "binary" or outcomes.probabilities is None or ranking is None:
         return {}
     hits = outcomes.truth == outcomes.positive
     if outcomes.unseen or hits.all() or not hits.any():
         return {}
     score = outcomes.probabilities[:, outcomes.positive]
-    false_rate, recall, precision = _rates(hits, score)
+    false_rate, recall, precision = _rates(hits, ranking[:, outcomes.positive])
     return {
         "roc": _points(false_rate, recall),
         "precision_recall": _points(recall[1:], precision[1:]),
@@ -255,13 +277,13 @@ def curves(outcomes: Outcomes) -> dict[str, Any]:
 def _curves_by_class(outcomes: Outcomes) -> dict[str, Any]:
     """Lists of points, in the order of the classes."""
     many = outcomes.known > CLASSES_WITH_CURVES
-    if outcomes.probabilities is None or many or outcomes.unseen:
+    if outcomes.ranking is None or many or outcomes.unseen:
         return {}
     if len(outcomes.present) < outcomes.known:
         return {}
     found: dict[str, Any] = {"roc_by_class": [], "precision_recall_by_class": []}
     for code in range(outcomes.known):
-        score = outcomes.probabilities[:, code]
+        score = outcomes.ranking[:, code]
         false_rate, recall, precision = _rates(outcomes.truth == code, score)
         found["roc_by_class"].append(_points(false_rate, recall))
         points = _points(recall[1:], precision[1:])

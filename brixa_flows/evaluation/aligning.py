@@ -66,18 +66,26 @@ def different_classes(ours: set[Any], theirs: set[Any]) -> str:
 def _recode(outcomes: Outcomes, classes: tuple[Any, ...], keep: bool) -> Outcomes:
     code = {label: index for index, label in enumerate(classes)}
     lookup = np.array([code[label] for label in outcomes.classes], dtype=np.int64)
-    probabilities: NDArray[np.float64] | None = None
-    if keep and outcomes.probabilities is not None:
-        probabilities = np.empty_like(outcomes.probabilities)
-        probabilities[:, lookup[: outcomes.known]] = outcomes.probabilities
+    places = lookup[: outcomes.known] if keep else None
     binary = outcomes.task == "binary" and len(classes) <= 2
     return replace(
         outcomes,
         task="binary" if binary else "multiclass",
         truth=lookup[outcomes.truth],
         predicted=lookup[outcomes.predicted],
-        probabilities=probabilities,
+        probabilities=_reordered(outcomes.probabilities, places),
+        margins=_reordered(outcomes.margins, places),
         classes=classes,
         known=outcomes.known if keep else len(classes),
         positive=int(lookup[outcomes.positive]) if binary else 1,
     )
+
+
+def _reordered(
+    scores: NDArray[np.float64] | None, places: NDArray[np.int64] | None
+) -> NDArray[np.float64] | None:
+    if scores is None or places is None:
+        return None
+    moved = np.empty_like(scores)
+    moved[:, places] = scores
+    return moved

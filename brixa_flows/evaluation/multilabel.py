@@ -6,15 +6,17 @@ bootstrap); what a metric counts is summed for all draws in one matrix product.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from brixa_flows.errors import EvaluationError, some_of
 from brixa_flows.evaluation.confusion import fraction, ratio
 from brixa_flows.evaluation.outcomes import Outcomes, Task
+from brixa_flows.evaluation.telling import are_within
 from brixa_flows.serializers.base import Prediction
 
 __all__ = [
@@ -66,7 +68,16 @@ class SeveralReading:
     certain: bool
     guessed: ClassVar[bool] = False
     named: ClassVar[bool] = True
-    told: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """What a reader of the numbers must know of it."""
+        if self.link != "sigmoid" or self.certain:
+            return ()
+        return (
+            "the scores are not between 0 and 1, so they were taken for decision scores: "
+            "a row has a label from 0 on, and their sigmoid stands for its probability",
+        )
 
     @classmethod
     def of(cls, labels: NDArray[Any], prediction: Prediction) -> SeveralReading:
@@ -83,7 +94,7 @@ class SeveralReading:
         counted = bool(np.isin(values, (0, 1)).all())
         link: Literal["identity", "sigmoid"] | None = None
         if prediction.scores is not None or not counted:
-            link = "identity" if _are_within(scores) else "sigmoid"
+            link = "identity" if are_within(scores) else "sigmoid"
         classes = prediction.classes or ()
         if len(classes) != truth.shape[1]:
             classes = tuple(range(truth.shape[1]))
@@ -103,29 +114,37 @@ class SeveralReading:
                 f"there are {truth.shape[1]} labels a row, but the first rows have "
                 f"{len(self.classes)}"
             )
-        probabilities = None
-        if self.link is not None:
-            probabilities = self._probabilities(scores.astype(np.float64))
+        probabilities = margins = None
+        if self.link == "sigmoid":
+            margins = scores.astype(np.float64)
+            probabilities = expit(margins)
+        elif self.link == "identity":
+            probabilities = _probabilities(scores)
         if self.certain or probabilities is None:
             if not np.isin(values, (0, 1)).all():
                 raise EvaluationError("answers are not all 0 and 1, as the first are")
             predicted = values.astype(np.int64)
         else:
-            predicted = (probabilities >= 0.5).astype(np.int64)
-        known = len(self.classes)
+            called = probabilities >= 0.5 if margins is None else margins >= 0
+            predicted = called.astype(np.int64)
         return Outcomes(
-            "multilabel", truth, predicted, probabilities, self.classes, known=known
+            "multilabel",
+            truth,
+            predicted,
+            probabilities,
+            self.classes,
+            known=len(self.classes),
+            margins=margins,
         )
 
-    def _probabilities(self, scores: Floats) -> Floats:
-        if self.link == "sigmoid":
-            squashed: Floats = 1 / (1 + np.exp(-np.clip(scores, -700, 700)))
-            return squashed
-        if not _are_within(scores):
-            raise EvaluationError(
-                "probabilities are not all between 0 and 1, as the first ones are"
-            )
-        return scores
+
+def _probabilities(scores: NDArray[Any]) -> Floats:
+    if not are_within(scores):
+        raise EvaluationError(
+            "probabilities are not all between 0 and 1, as the first ones are"
+        )
+    clipped: Floats = scores.astype(np.float64).clip(0, 1)
+    return clipped
 
 
 def judge_several(labels: NDArray[Any], prediction: Prediction) -> Outcomes:
@@ -138,7 +157,8 @@ def judge_several(labels: NDArray[Any], prediction: Prediction) -> Outcomes:
     Raises:
         EvaluationError: If the two don't fit, with the column to blame.
     """
-    return SeveralReading.of(labels, prediction).read(labels, prediction)
+    reading = SeveralReading.of(labels, prediction)
+    return replace(reading.read(labels, prediction), warnings=reading.told)
 
 
 def _answers(
@@ -154,10 +174,6 @@ def _answers(
                 "each row needs one of every label"
             )
     return values, scores
-
-
-def _are_within(scores: NDArray[Any]) -> bool:
-    return bool(((scores >= 0) & (scores <= 1)).all())
 
 
 def _zeros_and_ones(labels: NDArray[Any]) -> NDArray[np.int64]:

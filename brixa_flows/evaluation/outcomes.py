@@ -158,6 +158,11 @@ class Outcomes:
         costs: What the predictions cost, if it was measured.
         scores_type: Type in which the model gave its probabilities: losses are cut off
             at its precision, as scikit-learn does.
+        margins: What ranks the rows where probabilities are made of other scores and
+            would be equal where those differ: the log-odds of each class, of the shape
+            of the probabilities; ``None`` if the probabilities are the model's own.
+        one_score: Whether the margins are the model's one score a row, in whose unit a
+            threshold is.
     """
 
     task: Task
@@ -170,6 +175,13 @@ class Outcomes:
     warnings: tuple[str, ...] = ()
     costs: Costs | None = None
     scores_type: Literal["float16", "float32", "float64"] = "float64"
+    margins: NDArray[np.float64] | None = None
+    one_score: bool = False
+
+    @property
+    def ranking(self) -> NDArray[np.float64] | None:
+        """What orders the rows, one column for each class (or label) of the model."""
+        return self.probabilities if self.margins is None else self.margins
 
     @property
     def rows(self) -> int:
@@ -221,22 +233,25 @@ class Outcomes:
 
     def take(self, rows: NDArray[Any]) -> Outcomes:
         """The same for some of the rows (indices or a mask), without the costs."""
-        chosen = None if self.probabilities is None else self.probabilities[rows]
         return replace(
             self,
             truth=self.truth[rows],
             predicted=self.predicted[rows],
-            probabilities=chosen,
+            probabilities=_rows_of(self.probabilities, rows),
+            margins=_rows_of(self.margins, rows),
             warnings=(),
             costs=None,
         )
 
     def label_alone(self, column: int) -> Outcomes:
         """One of several labels a row, as a binary task: does a row have it?"""
-        probabilities = None
+        probabilities = margins = None
         if self.probabilities is not None:
             score = self.probabilities[:, column]
             probabilities = np.stack([1 - score, score], axis=1)
+        if self.margins is not None:
+            margin = self.margins[:, column]
+            margins = np.stack([-margin, margin], axis=1)
         return Outcomes(
             "binary",
             self.truth[:, column],
@@ -244,18 +259,31 @@ class Outcomes:
             probabilities,
             (0, 1),
             known=2,
+            margins=margins,
         )
 
     def joined(self, after: Outcomes) -> Outcomes:
         """These rows and others of the same coding, whose classes may be more."""
-        probabilities = None
-        if self.probabilities is not None and after.probabilities is not None:
-            probabilities = np.concatenate([self.probabilities, after.probabilities])
         return replace(
             after,
             truth=np.concatenate([self.truth, after.truth]),
             predicted=np.concatenate([self.predicted, after.predicted]),
-            probabilities=probabilities,
+            probabilities=_all_of(self.probabilities, after.probabilities),
+            margins=_all_of(self.margins, after.margins),
             warnings=(),
             costs=None,
         )
+
+
+def _rows_of(
+    scores: NDArray[np.float64] | None, rows: NDArray[Any]
+) -> NDArray[np.float64] | None:
+    return None if scores is None else scores[rows]
+
+
+def _all_of(
+    first: NDArray[np.float64] | None, after: NDArray[np.float64] | None
+) -> NDArray[np.float64] | None:
+    if first is None or after is None:
+        return None
+    return np.concatenate([first, after])

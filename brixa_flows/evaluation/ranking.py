@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, stdtrit
+from scipy.special import expit, logsumexp, stdtrit
 
 from brixa_flows.evaluation.intervals import LEVEL, Interval, mean_draws
 from brixa_flows.evaluation.outcomes import Outcomes
@@ -27,6 +27,7 @@ __all__ = [
     "belongs",
     "counted_areas",
     "delong",
+    "log_odds",
 ]
 
 Floats = NDArray[np.float64]
@@ -141,8 +142,29 @@ def areas_of(models: Sequence[Outcomes]) -> tuple[Floats, Floats]:
 
 
 def _scores(outcomes: Outcomes, code: int) -> Floats:
-    assert outcomes.probabilities is not None  # metrics_for refused it otherwise
-    return outcomes.probabilities[:, code]
+    ranking = outcomes.ranking
+    assert ranking is not None  # metrics_for refused it otherwise
+    return ranking[:, code]
+
+
+def log_odds(logits: Floats) -> Floats:
+    """How much more a class has than all others together, in the order of its softmax.
+
+    Where the softmax of large logits is 1 or 0 for many rows, these still differ.
+
+    Args:
+        logits: Of shape (n_samples, n_classes).
+
+    Returns:
+        Array of the same shape.
+    """
+    if logits.shape[1] == 2:
+        ahead = logits[:, 1] - logits[:, 0]
+        return np.stack([-ahead, ahead], axis=1)
+    every = range(logits.shape[1])
+    others = [logsumexp(np.delete(logits, code, axis=1), axis=1) for code in every]
+    odds: Floats = logits - np.stack(others, axis=1)
+    return odds
 
 
 def area_draws(models: Sequence[Outcomes], generator: np.random.Generator) -> Floats:

@@ -8,14 +8,17 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit, softmax
 
 from brixa_flows.errors import EvaluationError, some_of
 from brixa_flows.evaluation.checking import one_label_a_row, refuse_nan
 from brixa_flows.evaluation.multilabel import are_one_hot
 from brixa_flows.evaluation.outcomes import Outcomes, Task
+from brixa_flows.evaluation.ranking import log_odds
 from brixa_flows.evaluation.telling import (
     are_one_score,
     are_whole,
+    are_within,
     column_of,
     infer_task,
     say_classes,
@@ -25,10 +28,8 @@ from brixa_flows.serializers.base import Prediction
 
 __all__ = ["Reading"]
 
+_Scores = NDArray[np.float64] | None
 _OFF_BY = 3e-2  # that probabilities of 16 bits, or rounded ones, may be off 1 together
-_ROUNDED = 1e-6  # that one probability may be out of 0..1 as arithmetic rounds; 32 bits
-_ROUNDED_16 = 2e-3
-_SATURATED = 36.0  # the sigmoid of more is 1 in 64 bits
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,7 @@ class Reading:
         counted: Whether labels are numbers of the model's named classes.
         spelled: Whether labels are numbers and the classes texts of numbers.
         guessed: Whether only the values tell classes from numbers.
-        unsure: Whether scores that went through a softmax look like probabilities.
-        tied: Whether scores were so large that their sigmoids are equal.
+        unsure: Whether scores that went through a softmax look like shares.
     """
 
     regression: bool = False
@@ -60,7 +60,6 @@ class Reading:
     spelled: bool = False
     guessed: bool = False
     unsure: bool = False
-    tied: bool = False
 
     @classmethod
     def of(
@@ -94,7 +93,7 @@ class Reading:
                 one_hot=one_hot,
                 counted=_are_counted(truth, prediction.classes or ()),
                 spelled=_are_spelled(truth, prediction.classes or ()),
-                unsure=_look_probable(scores),
+                unsure=_look_like_shares(scores),
             )
         if values.ndim != 1:
             raise EvaluationError(
@@ -102,14 +101,12 @@ class Reading:
                 "(n_samples,) labels or (n_samples, n_classes) scores"
             )
         if are_one_score(truth, values):
-            within = _are_within(values)
             return cls(
                 form="score",
-                link="identity" if within else "sigmoid",
+                link="identity" if are_within(values) else "sigmoid",
                 classes=(0, 1),
                 named=True,
                 one_hot=one_hot,
-                tied=not within and bool((values > _SATURATED).sum() > 1),
             )
         classes = _plain(prediction.classes or _classes_seen(truth, values))
         return cls(
@@ -150,15 +147,14 @@ class Reading:
             )
         if self.unsure:
             told.append(
-                "the scores of the classes are between 0 and 1 but do not sum to 1 in "
-                "each row; their softmax was taken for probabilities"
+                "the scores of the classes are 0 or more but do not sum to 1 in each "
+                "row; their softmax was taken for probabilities"
             )
-        if self.tied:
+        if self.link == "sigmoid":
             told.append(
                 "the scores are not between 0 and 1, so they were taken for decision "
-                f"scores, cut at 0; some are above {_SATURATED:g}, where their sigmoid is "
-                "1, so metrics of their order (roc_auc, average_precision) see ties; give "
-                "probabilities"
+                "scores: a row is called 1 from 0 on, and their sigmoid stands for its "
+                "probability"
             )
         return tuple(told)
 
@@ -177,7 +173,7 @@ class Reading:
             truth = self._named_labels(truth)
         if self.spelled and truth.dtype.kind in "iu":
             truth = np.array([str(label) for label in truth], dtype=object)
-        predicted, probabilities = self._answers(truth, prediction)
+        predicted, probabilities, margins = self._answers(truth, prediction)
         given = np.asarray(
             prediction.values if prediction.scores is None else prediction.scores
         )
@@ -191,6 +187,8 @@ class Reading:
             extended,
             known=len(self.classes),
             scores_type=self._type_of(given),
+            margins=margins,
+            one_score=self.link == "sigmoid",
         )
 
     def _type_of(
@@ -211,21 +209,30 @@ class Reading:
 
     def _answers(
         self, truth: NDArray[Any], prediction: Prediction
-    ) -> tuple[NDArray[Any], NDArray[np.float64] | None]:
+    ) -> tuple[NDArray[Any], _Scores, _Scores]:
+        """Labels, probabilities, and what ranks the rows if those do not."""
         values = column_of(prediction.values)
         if self.form == "labels":
-            return values, None
+            return values, None, None
         if self.form == "score":
             return self._of_one_score(truth, values)
         scores = values if prediction.scores is None else np.asarray(prediction.scores)
         if values.ndim == 2:
             best = values.argmax(axis=1)
             values = np.asarray(self.classes, dtype=object)[best]
-        return values, self._probabilities(scores)
+        if self.link == "softmax":
+            rows = scores.astype(np.float64)
+            return values, softmax(rows, axis=1), log_odds(rows)
+        if not _are_probabilities(scores):
+            raise EvaluationError(
+                "scores of the classes are no probabilities, as the first ones are"
+            )
+        # Not divided by the sums, which would put rows in another order.
+        return values, scores.astype(np.float64).clip(0, 1), None
 
     def _of_one_score(
         self, truth: NDArray[Any], values: NDArray[Any]
-    ) -> tuple[NDArray[Any], NDArray[np.float64]]:
+    ) -> tuple[NDArray[Any], _Scores, _Scores]:
         if truth.dtype.kind not in "fiub" or not np.isin(truth, (0, 1)).all():
             raise EvaluationError(
                 "the model gives one score a row, which can only be judged against "
@@ -233,45 +240,26 @@ class Reading:
             )
         score = values.astype(np.float64)
         if self.link == "sigmoid":
-            score = 1 / (1 + np.exp(-np.clip(score, -700, 700)))
-        elif not _are_within(values):
+            margins = np.stack([-score, score], axis=1)
+            return (score >= 0).astype(np.int64), expit(margins), margins
+        if not are_within(values):
             raise EvaluationError(
                 "scores are not all between 0 and 1, as the first ones are"
             )
         score = score.clip(0, 1)
-        return (score >= 0.5).astype(np.int64), np.stack([1 - score, score], axis=1)
-
-    def _probabilities(self, scores: NDArray[Any]) -> NDArray[np.float64]:
-        """Rows that sum to 1: as they are, else through a softmax."""
-        rows: NDArray[np.float64] = scores.astype(np.float64)
-        if self.link == "softmax":
-            powers = np.exp(rows - rows.max(axis=1, keepdims=True))
-            softmax: NDArray[np.float64] = powers / powers.sum(axis=1, keepdims=True)
-            return softmax
-        if not _are_probabilities(scores):
-            raise EvaluationError(
-                "scores of the classes are no probabilities, as the first ones are"
-            )
-        # Not divided by the sums, which would put rows in another order.
-        return rows.clip(0, 1)
+        shares = np.stack([1 - score, score], axis=1)
+        return (score >= 0.5).astype(np.int64), shares, None
 
 
 def _are_probabilities(scores: NDArray[Any]) -> bool:
     rows = np.asarray(scores).astype(np.float64)
     sums = rows.sum(axis=1)
-    return _are_within(scores) and bool((np.abs(sums - 1) <= _OFF_BY).all())
+    return are_within(scores) and bool((np.abs(sums - 1) <= _OFF_BY).all())
 
 
-def _are_within(scores: NDArray[Any]) -> bool:
-    """Whether all are between 0 and 1, but for rounding."""
-    scores = np.asarray(scores)
-    off = _ROUNDED_16 if scores.dtype == np.float16 else _ROUNDED
-    return bool(((scores >= -off) & (scores <= 1 + off)).all())
-
-
-def _look_probable(scores: NDArray[Any]) -> bool:
-    """Whether all are between 0 and 1, without being probabilities."""
-    return _are_within(scores) and not _are_probabilities(scores)
+def _look_like_shares(scores: NDArray[Any]) -> bool:
+    """Whether none is negative, as logits are, though they are no probabilities."""
+    return bool((scores >= 0).all()) and not _are_probabilities(scores)
 
 
 def _are_counted(truth: NDArray[Any], classes: Iterable[Any]) -> bool:

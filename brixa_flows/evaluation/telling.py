@@ -13,6 +13,7 @@ from brixa_flows.serializers.base import Prediction
 __all__ = [
     "are_one_score",
     "are_whole",
+    "are_within",
     "column_of",
     "infer_task",
     "say_classes",
@@ -20,6 +21,8 @@ __all__ = [
 ]
 
 _FEW_CLASSES = 50
+_ROUNDED = 1e-6  # that one probability may be out of 0..1 as arithmetic rounds; 32 bits
+_ROUNDED_16 = 2e-3
 
 
 def infer_task(
@@ -76,6 +79,13 @@ def _may_be_classes(truth: NDArray[Any], values: NDArray[Any]) -> bool:
 def are_whole(values: NDArray[Any]) -> bool:
     """Whether all are integers, of whichever type."""
     return values.dtype.kind in "iub" or bool(np.all(np.mod(values, 1) == 0))
+
+
+def are_within(scores: Any) -> bool:
+    """Whether all are between 0 and 1, but for rounding."""
+    scores = np.asarray(scores)
+    off = _ROUNDED_16 if scores.dtype == np.float16 else _ROUNDED
+    return bool(((scores >= -off) & (scores <= 1 + off)).all())
 
 
 def _are_scores(truth: NDArray[Any], values: NDArray[Any]) -> bool:

@@ -80,10 +80,10 @@ def _brier_terms(outcomes: Outcomes) -> Floats:
 
 
 def _top_terms(best: int, outcomes: Outcomes) -> Floats:
-    probabilities = outcomes.probabilities
-    assert probabilities is not None
-    given = probabilities[np.arange(outcomes.rows), outcomes.truth]
-    above = (probabilities > given[:, None]).sum(axis=1)
+    ranking = outcomes.ranking
+    assert ranking is not None
+    given = ranking[np.arange(outcomes.rows), outcomes.truth]
+    above = (ranking > given[:, None]).sum(axis=1)
     within: Floats = (above < best).astype(np.float64)[:, None]
     return within
 

@@ -1,4 +1,8 @@
-"""From which probability on a row of two classes is called positive."""
+"""From which score on a row of two classes is called positive.
+
+The score is the probability of the positive class; of a model that gives one decision
+score a row it is that score, which has no bounds.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +27,8 @@ class ThresholdChoice:
     """A threshold and what it gives on the rows that chose it.
 
     Attributes:
-        threshold: From this probability on a row is called positive.
+        threshold: From this probability (or decision score) on a row is called
+            positive.
         metric: The number that it makes best.
         metrics: Every metric of this kind at the threshold.
         rows: How many rows chose it.
@@ -49,11 +54,16 @@ def at_threshold(outcomes: Outcomes, threshold: float) -> Outcomes:
     """The same with the positive class predicted from the threshold on.
 
     Raises:
-        EvaluationError: If the task is not binary or there are no probabilities.
+        EvaluationError: If the task is not binary, there are no probabilities, or the
+            threshold is none of their scores.
     """
-    if not isinstance(threshold, int | float | np.number) or not 0 <= threshold <= 1:
-        raise EvaluationError(f"a threshold is between 0 and 1, not {threshold!r}")
-    called = _scores(outcomes) >= threshold
+    score = _scores(outcomes)
+    least, most = (-np.inf, np.inf) if outcomes.one_score else (0, 1)
+    number = isinstance(threshold, int | float | np.number) and np.isfinite(threshold)
+    if not number or not least <= threshold <= most:
+        allowed = "a finite score" if outcomes.one_score else "between 0 and 1"
+        raise EvaluationError(f"a threshold is {allowed}, not {threshold!r}")
+    called = score >= threshold
     code = outcomes.positive
     return replace(outcomes, predicted=np.where(called, code, 1 - code))
 
@@ -113,7 +123,10 @@ def _scores(outcomes: Outcomes) -> Floats:
         raise EvaluationError(
             "a threshold needs class probabilities, but the model gives labels only"
         )
-    return outcomes.probabilities[:, outcomes.positive]
+    scores = outcomes.probabilities
+    if outcomes.one_score and outcomes.margins is not None:
+        scores = outcomes.margins
+    return scores[:, outcomes.positive]
 
 
 def _counts(outcomes: Outcomes) -> tuple[Floats, _Counts]:

@@ -52,15 +52,17 @@ def test_probabilities_that_rounding_put_out_of_range_are_probabilities(
     assert outcomes.warnings == ()
 
 
-def test_scores_that_a_sigmoid_can_not_tell_apart_are_told() -> None:
-    percent = judge(
-        np.array([0, 1, 1]), Prediction(np.array([20.5, 70.1, 90.2])), task="binary"
+@pytest.mark.parametrize("scores", [[20.5, 70.1, 90.2], [-9.5, 7.1, 35.2]])
+def test_what_was_taken_for_decision_scores_is_told(scores: list[float]) -> None:
+    labels = np.array([0, 1, 1])
+    judged = judge(labels, Prediction(np.array(scores)), task="binary")
+    told = "taken for decision scores: a row is called 1 from 0 on"
+    assert told in judged.warnings[0]
+    several = Prediction(np.stack([scores, scores], axis=1))
+    judged = judge(np.stack([labels, labels], axis=1), several)
+    assert "taken for decision scores: a row has a label from 0 on" in (
+        judged.warnings[0]
     )
-    assert "taken for decision scores, cut at 0" in percent.warnings[0]
-    logits = judge(
-        np.array([0, 1, 1]), Prediction(np.array([-9.5, 7.1, 35.2])), task="binary"
-    )
-    assert logits.warnings == ()
 
 
 def test_the_second_class_is_positive_unless_said_otherwise() -> None:

@@ -1,8 +1,9 @@
-"""Probabilities of one class in fixed bins: order without the rows.
+"""Scores of one class in fixed bins: order without the rows.
 
 A bin is a step of the significand of the probability, or of what it lacks to 1, so bins
-are equally fine in proportion near 0 and near 1, where rare and sure rows lie. How far
-a metric of order can be from that of the rows follows from the bins themselves.
+are equally fine in proportion near 0 and near 1, where rare and sure rows lie. Scores
+without bounds are brought between 0 and 1 by their scale, in the same order. How far a
+metric of order can be from that of the rows follows from the bins themselves.
 """
 
 from __future__ import annotations
@@ -38,17 +39,20 @@ class Bounded:
 
 
 class ScoreHistogram:
-    """Rows of a class and of the others by their probability of the class.
+    """Rows of a class and of the others by their score of the class.
 
     Args:
         bits: A bin is 1 / 2**bits of the probability, or of what it lacks to 1.
+        scale: Of scores without bounds, how far they usually are from 0; ``None`` for
+            probabilities.
 
     Attributes:
         up: Rows of the class by bin, of shape (n_bins,).
         down: The others.
     """
 
-    def __init__(self, bits: int = 10) -> None:
+    def __init__(self, bits: int = 10, scale: float | None = None) -> None:
+        self._scale = scale
         self._shift = _SIGNIFICAND_BITS - bits
         half = np.array([0.5]).view(np.int64)[0] >> self._shift
         self._first = int(half) - _OCTAVES * 2**bits
@@ -63,7 +67,7 @@ class ScoreHistogram:
         """Add rows.
 
         Args:
-            score: Probability of the class, of shape (n_samples,).
+            score: Of the class, of shape (n_samples,).
             hit: Which rows are of the class.
         """
         place = self._place(score)
@@ -74,6 +78,9 @@ class ScoreHistogram:
 
     def _place(self, score: Floats) -> NDArray[np.int64]:
         """Bins in the order of the scores: the bits of a float are in its order."""
+        if self._scale is not None:
+            far = 0.5 / (1 + np.abs(score) / self._scale)
+            score = np.where(score < 0, far, 1 - far)
         near = np.ascontiguousarray(np.minimum(score, 1 - score))
         key = (near.view(np.int64) >> self._shift) - self._first
         np.clip(key, 0, self._top, out=key)

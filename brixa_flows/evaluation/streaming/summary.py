@@ -84,6 +84,7 @@ class Summary:
         self.classes, self.known = first.classes, first.known
         self.positive = first.positive
         self.has_probabilities = first.has_probabilities
+        self._scale = _usual_size(first.margins)
         self.rows = 0
         self.costs: Costs | None = None
         self.cells: Cells | None = None
@@ -119,7 +120,7 @@ class Summary:
         codes = [self.positive] if binary else range(self.known)
         codes = [code for code in codes if code < self.known]
         bits = self._bits(len(codes))
-        return {code: ScoreHistogram(bits) for code in codes}
+        return {code: ScoreHistogram(bits, self._scale) for code in codes}
 
     def _pairs(
         self, metrics: Sequence[Metric]
@@ -128,7 +129,7 @@ class Summary:
             return {}
         pairs = list(permutations(range(self.known), 2))
         bits = self._bits(len(pairs))
-        return {pair: ScoreHistogram(bits) for pair in pairs}
+        return {pair: ScoreHistogram(bits, self._scale) for pair in pairs}
 
     def _bits(self, histograms: int) -> int:
         """So many that memory stays the same, however many histograms there are."""
@@ -180,13 +181,14 @@ class Summary:
         self._range = min(low, batch.truth.min()), max(high, batch.truth.max())
 
     def _fold_probabilities(self, batch: Outcomes) -> None:
-        assert batch.probabilities is not None
+        ranking = batch.ranking
+        assert batch.probabilities is not None and ranking is not None
         for code, histogram in self.scores.items():
-            histogram.add(batch.probabilities[:, code], belongs(batch, code))
+            histogram.add(ranking[:, code], belongs(batch, code))
         for (code, other), histogram in self.pairs.items():
             hit = batch.truth == code
             rows = hit | (batch.truth == other)
-            histogram.add(batch.probabilities[rows, code], hit[rows])
+            histogram.add(ranking[rows, code], hit[rows])
         if self.classifies and not batch.unseen:
             self.gaps = self.gaps + gaps(*confidence(batch))
         if self.task == "binary" and self._whole and self.positive < self.known:
@@ -239,6 +241,13 @@ class Summary:
     def labels_differ(self) -> bool:
         """Whether numbers as labels are not all the same."""
         return self._range[1] > self._range[0]
+
+
+def _usual_size(margins: NDArray[np.float64] | None) -> float | None:
+    """How far margins are from 0, in the middle of them; 1 if they tell nothing."""
+    if margins is None:
+        return None
+    return float(np.median(np.abs(margins))) or 1.0
 
 
 def _summed(metric: Metric) -> Metric | None:

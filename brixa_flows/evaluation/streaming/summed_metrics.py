@@ -268,9 +268,9 @@ def _area_interval(summary: Summary, area: float) -> Interval:
     if len(summary.scores) == 1:
         return auc_interval(area, next(iter(summary.scores.values())).area_parts())
     sample = summary.sample.outcomes
-    assert sample is not None and sample.probabilities is not None
+    assert sample is not None and sample.ranking is not None
     shares = [
-        histogram.influence(sample.probabilities[:, code], belongs(sample, code))
+        histogram.influence(sample.ranking[:, code], belongs(sample, code))
         for code, histogram in summary.scores.items()
     ]
     squares: Floats = np.mean(shares, axis=0) ** 2

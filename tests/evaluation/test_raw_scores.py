@@ -1,0 +1,144 @@
+"""Scores that are no probabilities: their order is kept, however far they are from 0."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.typing import NDArray
+from scipy.special import softmax
+from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
+
+from brixa_flows.evaluation import EvaluationResult
+from brixa_flows.evaluation.functions import evaluate_function
+from brixa_flows.evaluation.judging import judge
+from brixa_flows.evaluation.ranking import areas_of
+from brixa_flows.evaluation.thresholds import at_threshold, choose
+from brixa_flows.serializers.base import Prediction
+
+SIZE = 4000
+RANKED = ["roc_auc", "average_precision"]
+Floats = NDArray[np.float64]
+
+
+def _margins(scale: float) -> tuple[pd.DataFrame, Floats, NDArray[Any]]:
+    """Rows, their margin and label; with a large scale a sigmoid is 0 or 1 for most."""
+    random = np.random.default_rng(7)
+    margin = scale * random.normal(size=SIZE)
+    labels = (margin / scale + random.normal(size=SIZE) > 0).astype(int)
+    return pd.DataFrame({"m": margin, "y": labels}), margin, labels
+
+
+def _judged(
+    frame: pd.DataFrame, answer: Callable[[Any], Any], metrics: list[str], rows: int
+) -> EvaluationResult:
+    batches = [frame[start : start + 500] for start in range(0, len(frame), 500)]
+    return evaluate_function(answer, batches, metrics, target="y", exact_rows=rows)
+
+
+@pytest.mark.parametrize("scale", [1.0, 30.0, 1e6])
+@pytest.mark.parametrize("columns", [1, 2])
+def test_two_classes_are_ranked_by_their_margin(scale: float, columns: int) -> None:
+    frame, margin, labels = _margins(scale)
+    truth = (roc_auc_score(labels, margin), average_precision_score(labels, margin))
+
+    def answer(rows: Any) -> Any:
+        score = rows["m"].to_numpy()
+        return score if columns == 1 else np.stack([-score / 2, score / 2], axis=1)
+
+    exact = _judged(frame, answer, RANKED, SIZE)
+    assert [exact.metrics[name] for name in RANKED] == pytest.approx(truth, abs=1e-12)
+    summed = _judged(frame, answer, RANKED, 400)
+    for name, value in zip(RANKED, truth, strict=True):
+        assert summed.metrics[name] == pytest.approx(value, abs=1e-4)
+        assert abs(summed.metrics[name] - value) <= summed.bounds[name] + 1e-12
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e4])
+def test_each_of_many_classes_is_ranked_by_its_logit_over_the_others(
+    scale: float,
+) -> None:
+    random = np.random.default_rng(3)
+    near = random.normal(size=(SIZE, 3))
+    labels = (near + random.gumbel(size=near.shape)).argmax(axis=1)
+    frame = pd.DataFrame({"a": near[:, 0], "b": near[:, 1], "c": near[:, 2]})
+    names = [*RANKED, "roc_auc_ovo", "roc_auc_ovr_weighted", "top_2_accuracy"]
+
+    def judged(rows: int, times: float) -> dict[str, float]:
+        found = _judged(
+            frame.assign(y=labels),
+            lambda each: times * each[["a", "b", "c"]].to_numpy(),
+            names,
+            rows,
+        )
+        return dict(found.metrics)
+
+    exact = judged(SIZE, scale)
+    if scale == 1.0:
+        shares = softmax(near, axis=1)
+        for name, kind, average in (
+            ("roc_auc", "ovr", "macro"),
+            ("roc_auc_ovo", "ovo", "macro"),
+            ("roc_auc_ovr_weighted", "ovr", "weighted"),
+        ):
+            truth = roc_auc_score(labels, shares, multi_class=kind, average=average)
+            assert exact[name] == pytest.approx(truth, abs=1e-12)
+        truth = average_precision_score(labels, shares, average="macro")
+        assert exact["average_precision"] == pytest.approx(truth, abs=1e-12)
+    else:  # a softmax of these is 1 for one class: what is left is the largest of two
+        far = scale * near
+        others = [np.delete(far, code, axis=1).max(axis=1) for code in range(3)]
+        ahead = far - np.stack(others, axis=1)
+        areas = [roc_auc_score(labels == code, ahead[:, code]) for code in range(3)]
+        assert exact["roc_auc"] == pytest.approx(np.mean(areas), abs=1e-6)
+    for name, value in judged(400, scale).items():
+        assert value == pytest.approx(exact[name], abs=1e-3)
+
+
+def test_several_labels_are_ranked_by_their_scores() -> None:
+    frame, margin, labels = _margins(100.0)
+    data = frame.assign(z=1 - labels)
+    truth = [roc_auc_score(labels, margin), roc_auc_score(1 - labels, -margin)]
+    for rows, near in ((SIZE, 1e-12), (400, 1e-4)):
+        found = evaluate_function(
+            lambda each: np.stack([each["m"], -each["m"]], axis=1),
+            [data[:2000], data[2000:]],
+            ["roc_auc", "f1"],
+            target=["y", "z"],
+            exact_rows=rows,
+        )
+        assert found.metrics["roc_auc"] == pytest.approx(np.mean(truth), abs=near)
+
+
+def test_losses_are_those_of_the_softmax() -> None:
+    frame, margin, labels = _margins(3.0)
+    logits = np.stack([np.zeros(SIZE), margin], axis=1)
+    found = _judged(
+        frame, lambda each: np.stack([0 * each["m"], each["m"]], axis=1), ["log_loss"], 0
+    )
+    truth = log_loss(labels, softmax(logits, axis=1))
+    assert found.metrics["log_loss"] == pytest.approx(truth, abs=1e-12)
+
+
+def test_two_models_are_compared_by_their_margins() -> None:
+    _, margin, labels = _margins(1e5)
+    random = np.random.default_rng(1)
+    worse = margin + 1e5 * random.normal(size=SIZE)
+    both = [judge(labels, Prediction(each), task="binary") for each in (margin, worse)]
+    areas, covariance = areas_of(both)
+    truth = [roc_auc_score(labels, margin), roc_auc_score(labels, worse)]
+    assert areas == pytest.approx(truth, abs=1e-12)
+    assert (covariance.diagonal() > 0).all()
+
+
+def test_a_threshold_of_decision_scores_is_one_of_them() -> None:
+    percent = np.array([10.5, 40.0, 60.0, 70.0, 90.0, 95.0])
+    labels = np.array([0, 0, 0, 1, 1, 1])
+    outcomes = judge(labels, Prediction(percent), task="binary")
+    choice = choose(outcomes, "f1")
+    assert (choice.threshold, choice.metrics["f1"]) == (70.0, 1.0)
+    assert at_threshold(outcomes, 70).predicted.tolist() == labels.tolist()
+    assert at_threshold(outcomes, -1e9).predicted.all()
