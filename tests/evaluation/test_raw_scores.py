@@ -117,7 +117,10 @@ def test_losses_are_those_of_the_softmax() -> None:
     frame, margin, labels = _margins(3.0)
     logits = np.stack([np.zeros(SIZE), margin], axis=1)
     found = _judged(
-        frame, lambda each: np.stack([0 * each["m"], each["m"]], axis=1), ["log_loss"], 0
+        frame,
+        lambda each: np.stack([0 * each["m"], each["m"]], axis=1),
+        ["log_loss"],
+        0,
     )
     truth = log_loss(labels, softmax(logits, axis=1))
     assert found.metrics["log_loss"] == pytest.approx(truth, abs=1e-12)
