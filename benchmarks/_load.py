@@ -103,11 +103,17 @@ async def run(load: Any, connections: int) -> None:
     over = loop.run_in_executor(None, sys.stdin.read)
     clients = [asyncio.create_task(load.client()) for _ in range(connections)]
     while not over.done():
-        print(json.dumps(load.result()), flush=True)
+        say(load)
         await asyncio.wait([over], timeout=0.25)
     load.ending = True
     await asyncio.gather(*clients)
-    print(json.dumps(load.result()), flush=True)
+    say(load)
+
+
+def say(load: Any) -> None:
+    """A line of what was counted, and when, on a clock that all processes share."""
+    facts = {**load.result(), "at_seconds": time.monotonic()}
+    print(json.dumps(facts), flush=True)
 
 
 if __name__ == "__main__":

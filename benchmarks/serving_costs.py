@@ -1,12 +1,14 @@
 """What serving costs above the model: the request log, the HTTP server, start and memory.
 
-    python benchmarks/serving_costs.py                # about three minutes
-    python benchmarks/serving_costs.py --seconds 3 --rounds 2
+    python benchmarks/serving_costs.py                # about ten minutes
+    python benchmarks/serving_costs.py --seconds 1 --rounds 2 --pairs 2
 
-A logistic regression of ten columns. What is compared takes turns (A B A B ...) within one
-run, under 16 keep-alive clients in a process of their own, so read the ratios: of requests
-a second, and of the server's CPU for one request. Start and memory are compared with a
-process that does nothing but import what it needs and load the same version.
+A logistic regression of ten columns. What is compared takes turns (A B B A ...) within one
+run, under 32 keep-alive clients in a process of their own, so read the ratios: of requests
+a second, and of the server's CPU for one request. Two processes of one program may differ
+by some percent as long as they live, so the request log is judged on many pairs of fresh
+deployments. Start and memory are compared with a process that does nothing but import what
+it needs and load the same version.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -35,7 +37,8 @@ from brixa_flows.storage.local import LocalStorageNode
 from brixa_flows.tracking.memory_store import MemoryTrackingStore
 
 NAME = "costs"
-CONNECTIONS = 16
+CONNECTIONS = 32
+DRAWS = 4000
 LOAD_ONLY = """
 import logging
 import sys
@@ -83,68 +86,111 @@ class Rate(NamedTuple):
     Attributes:
         per_second: Requests answered a second.
         cpu_ms: CPU of the server for one of them.
+        aside_ms: What of that its threads beside the event loop's used.
     """
 
     per_second: float
     cpu_ms: float
+    aside_ms: float = 0.0
 
 
-def measured(endpoint: str, pids: list[int], seconds: float) -> Rate:
+def measured(endpoint: str, pid: int, seconds: float) -> Rate:
     """Ask for so long."""
-    servers = [psutil.Process(pid) for pid in pids]
+    server = psutil.Process(pid)
 
-    def used() -> float:
-        return sum(sum(server.cpu_times()[:2]) for server in servers)
+    def used() -> np.ndarray:
+        loop = next(each for each in server.threads() if each.id == pid)
+        return np.array([sum(server.cpu_times()[:2]), sum(loop[1:])])
 
     with clients(endpoint, CONNECTIONS) as load:
-        before, cpu, began = load.answered, used(), time.monotonic()
+        (before, began), cpu = load.count(), used()
         time.sleep(seconds)
-        count, spent = load.answered - before, used() - cpu
-        elapsed = time.monotonic() - began
+        (answered, ended), spent = load.count(), used() - cpu
     if load.failed:
         sys.exit(f"requests failed: {load.seen['failed']}")
-    return Rate(count / elapsed, 1000 * spent / max(count, 1))
+    count = answered - before
+    whole, loop = 1000 * spent / max(count, 1)
+    return Rate(count / (ended - began), whole, whole - loop)
 
 
-def compare(
-    titles: tuple[str, str],
-    turns: tuple[Callable[[], Rate], Callable[[], Rate]],
-    n: int,
-) -> None:
-    """Let two take turns, and print both with the ratio of the second to the first."""
-    rates: tuple[list[Rate], list[Rate]] = ([], [])
-    for _ in range(n):
-        for place, turn in enumerate(turns):
-            rates[place].append(turn())
-    medians = [np.median(np.array(each), axis=0) for each in rates]
-    for title, (per_second, cpu_ms) in zip(titles, medians, strict=True):
+Turns: TypeAlias = tuple[Callable[[], Rate], Callable[[], Rate]]
+
+
+def taking_turns(turns: Turns, n: int) -> list[list[Rate]]:
+    """Of n rounds, each in the order that the one before did not have."""
+    rates: list[list[Rate]] = [[], []]
+    for number in range(n):
+        for place in (number % 2, 1 - number % 2):
+            rates[place].append(turns[place]())
+    return rates
+
+
+def compare(titles: tuple[str, str], pairs: np.ndarray) -> None:
+    """Print both, and the ratio of the second to the first with its interval.
+
+    Args:
+        titles: Of both.
+        pairs: Of shape (n_pairs, 2, n_rounds, 3).
+    """
+    medians, means = np.median(pairs, axis=(0, 2)), np.mean(pairs, axis=(0, 2))
+    told = np.column_stack(
+        (medians[:, :2], means[:, 2])
+    )  # clocks of threads are coarse
+    for title, (per_second, cpu_ms, aside_ms) in zip(titles, told, strict=True):
         print(
-            f"{title:28} {per_second:7.0f} requests/s   {cpu_ms:.3f} ms CPU a request"
+            f"{title:28} {per_second:7.0f} requests/s   {cpu_ms:.3f} ms CPU a request, "
+            f"{aside_ms:.3f} of it beside the event loop"
         )
-    pairs = np.array(rates[1]) / np.array(rates[0])
-    speed, cpu = np.median(pairs, axis=0)
-    print(f"    ratio: {speed:.3f} of the requests/s, {cpu:.3f} of the CPU a request\n")
+    random = np.random.default_rng(0)
+    draws = np.array([ratios(drawn(pairs, random)) for _ in range(DRAWS)])
+    low, high = np.quantile(draws, (0.025, 0.975), axis=0)
+    for place, words in enumerate(("requests/s", "CPU a request")):
+        print(
+            f"    ratio {ratios(pairs)[place]:.3f} of the {words}, "
+            f"95 % interval {low[place]:.3f} to {high[place]:.3f}"
+        )
+    print(flush=True)
 
 
-def request_log(deployer: ModelDeployer, seconds: float, rounds: int) -> None:
-    """A deployment that keeps every request, beside one that keeps none."""
+def ratios(pairs: np.ndarray) -> np.ndarray:
+    """Of each fact: the mean, over pairs of processes, of the ratio of medians."""
+    medians = np.median(pairs, axis=2)
+    return np.mean(medians[:, 1, :2] / medians[:, 0, :2], axis=0)
+
+
+def drawn(pairs: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """A bootstrap draw of pairs, and within each of both of rounds."""
+    n_pairs, _, n_rounds, _ = pairs.shape
+    chosen = pairs[random.integers(n_pairs, size=n_pairs)]
+    rounds = random.integers(n_rounds, size=(n_pairs, 1, n_rounds, 1))
+    return np.take_along_axis(chosen, rounds, axis=2)
+
+
+def request_log(deployer: ModelDeployer, arguments: argparse.Namespace) -> None:
+    """Deployments that keep every request, beside some that keep none."""
 
     def turn(name: str) -> Callable[[], Rate]:
-        pids = [each.pid for each in deployer.status(name).replicas if each.pid]
-        return lambda: measured(deployer.get_endpoint(name), pids, seconds)
+        [replica] = deployer.status(name).replicas
+        endpoint = deployer.get_endpoint(name)
+        return lambda: measured(endpoint, replica.pid, arguments.seconds)
 
-    for name, share in (("silent", 0.0), ("logging", 1.0)):
-        done, message = deployer.deploy(NAME, "1.0.0", name, request_log=share)
-        if not done:
-            sys.exit(message)
-    titles = ("no request log", "request log of all")
-    compare(titles, (turn("silent"), turn("logging")), rounds)
-    log = deployer.status("logging").request_log
-    print(
-        f"    {log.written_rows + log.waiting_rows} rows kept, "
-        f"{log.dropped_rows} dropped, {log.lost_rows} lost\n"
-    )
-    deployer.delete("logging")
+    names, pairs, kept = ("silent", "logging"), [], np.zeros(3)
+    for number in range(arguments.pairs):
+        for place in (number % 2, 1 - number % 2):
+            done, message = deployer.deploy(
+                NAME, "1.0.0", names[place], request_log=float(place)
+            )
+            if not done:
+                sys.exit(message)
+        turns = (turn("silent"), turn("logging"))
+        pairs.append(taking_turns(turns, arguments.rounds))
+        log = deployer.status("logging").request_log
+        rows = log.written_rows + log.waiting_rows
+        kept += (rows, log.dropped_rows, log.lost_rows)
+        for name in names:
+            deployer.delete(name)
+    print("{:.0f} rows kept, {:.0f} dropped, {:.0f} lost".format(*kept))
+    compare(("no request log", "request log of all"), np.array(pairs))
 
 
 def wait_until_open(port: int) -> None:
@@ -169,11 +215,12 @@ def http_servers(folder: Path, seconds: float, rounds: int) -> None:
             stack.callback(process.wait)
             stack.callback(process.terminate)
             wait_until_open(port)
-            turns.append((f"http://127.0.0.1:{port}", [process.pid]))
+            turns.append((f"http://127.0.0.1:{port}", process.pid))
         first, second = (
             lambda place=place: measured(*turns[place], seconds) for place in (0, 1)
         )
-        compare(("asyncio and h11", "uvloop and httptools"), (first, second), rounds)
+        pair = taking_turns((first, second), rounds)
+        compare(("asyncio and h11", "uvloop and httptools"), np.array([pair]))
 
 
 @contextlib.contextmanager
@@ -221,8 +268,9 @@ def start_and_memory(deployer: ModelDeployer, root: Path, rounds: int) -> None:
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=6.0, help="Of one turn.")
-    parser.add_argument("--rounds", type=int, default=4, help="Turns of each.")
+    parser.add_argument("--seconds", type=float, default=1.5, help="Of one turn.")
+    parser.add_argument("--rounds", type=int, default=6, help="Turns of each.")
+    parser.add_argument("--pairs", type=int, default=10, help="To judge the log on.")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
     with tempfile.TemporaryDirectory() as folder:
@@ -236,7 +284,7 @@ def main() -> None:
         registry.save_model(NAME, "1.0.0", model, frame.head())
         deployer = ModelDeployer(registry, storage)
         try:
-            request_log(deployer, arguments.seconds, arguments.rounds)
+            request_log(deployer, arguments)
             http_servers(Path(folder), arguments.seconds, arguments.rounds)
             start_and_memory(deployer, root, arguments.rounds)
         finally:

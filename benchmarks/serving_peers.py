@@ -56,13 +56,13 @@ def measured(endpoint: Endpoint, connections: int, seconds: float) -> Rate:
     if "://" not in endpoint.url:
         asked = asked[:3]
     with clients(*asked) as load:
-        before, cpu, began = load.answered, cpu_seconds(endpoint.pid), time.monotonic()
+        (before, began), cpu = load.count(), cpu_seconds(endpoint.pid)
         time.sleep(seconds)
-        count = load.answered - before
-        spent, elapsed = cpu_seconds(endpoint.pid) - cpu, time.monotonic() - began
+        (answered, ended), spent = load.count(), cpu_seconds(endpoint.pid) - cpu
     if load.failed:
         sys.exit(f"requests failed: {load.seen['failed']}")
-    return Rate(count / elapsed, 1000 * spent / max(count, 1))
+    count = answered - before
+    return Rate(count / (ended - began), 1000 * spent / max(count, 1))
 
 
 def table(
