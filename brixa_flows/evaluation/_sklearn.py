@@ -164,8 +164,7 @@ _OF_CLASSES: dict[str, Callable[[Outcomes], Any]] = {
 
 def _from_probabilities(metric: Metric, outcomes: Outcomes) -> Any:
     probabilities, ranking = outcomes.probabilities, outcomes.ranking
-    # metrics_for refused the metric otherwise
-    assert probabilities is not None and ranking is not None
+    assert ranking is not None  # metrics_for refused the metric otherwise
     name = metric.name
     if outcomes.task == "multilabel":
         return _RANKINGS[name](outcomes.truth, ranking, average="macro")
@@ -179,6 +178,7 @@ def _from_probabilities(metric: Metric, outcomes: Outcomes) -> Any:
             labels=np.arange(outcomes.known),
         )
     if name in _LOSSES:
+        assert probabilities is not None
         return _loss(name, outcomes, probabilities)
     if outcomes.task == "multiclass":
         return _of_many(name, outcomes, ranking)
@@ -250,8 +250,8 @@ def curves(outcomes: Outcomes) -> dict[str, Any]:
     """What the plots of a report need, as short plain lists.
 
     Returns:
-        ``roc``, ``precision_recall`` and ``calibration`` of a binary model with
-        probabilities; ``roc_by_class`` and ``precision_recall_by_class``, each class
+        ``roc`` and ``precision_recall`` of a binary model with scores, ``calibration``
+        of one with probabilities; ``roc_by_class`` and ``precision_recall_by_class``, each class
         against the rest, of a few; ``residuals`` of a regression. Absent where they
         mean nothing.
     """
@@ -260,18 +260,20 @@ def curves(outcomes: Outcomes) -> dict[str, Any]:
     if outcomes.task == "multiclass":
         return _curves_by_class(outcomes)
     ranking = outcomes.ranking
-    if outcomes.task != "binary" or outcomes.probabilities is None or ranking is None:
+    if outcomes.task != "binary" or ranking is None:
         return {}
     hits = outcomes.truth == outcomes.positive
     if outcomes.unseen or hits.all() or not hits.any():
         return {}
-    score = outcomes.probabilities[:, outcomes.positive]
     false_rate, recall, precision = _rates(hits, ranking[:, outcomes.positive])
-    return {
+    shown: dict[str, Any] = {
         "roc": _points(false_rate, recall),
         "precision_recall": _points(recall[1:], precision[1:]),
-        "calibration": _calibration(hits, score),
     }
+    if outcomes.probabilities is None:
+        return shown
+    score = outcomes.probabilities[:, outcomes.positive]
+    return {**shown, "calibration": _calibration(hits, score)}
 
 
 def _curves_by_class(outcomes: Outcomes) -> dict[str, Any]:

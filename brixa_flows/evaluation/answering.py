@@ -33,6 +33,10 @@ class Answerer(Protocol):
         """Answer one batch."""
         ...
 
+    def with_margins(self, inputs: Any, prediction: Prediction) -> Prediction:
+        """The answer with decision scores, if there are any and no probabilities."""
+        ...
+
 
 @dataclass(frozen=True)
 class Elsewhere:
@@ -59,6 +63,10 @@ class Elsewhere:
                 f"{self.metadata.name} {self.metadata.version} gave answers that are "
                 f"not all of one shape: {err}"
             ) from err
+
+    def with_margins(self, inputs: Any, prediction: Prediction) -> Prediction:
+        """The answer as it is: a function gives its scores itself."""
+        return prediction
 
 
 @dataclass(frozen=True)
@@ -109,6 +117,7 @@ class _Collected:
     answerer: Answerer
     values: list[NDArray[Any]] = field(default_factory=list)
     scores: list[NDArray[Any]] = field(default_factory=list)
+    margins: list[NDArray[Any]] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     classes: tuple[Any, ...] | None = None
 
@@ -117,19 +126,28 @@ class _Collected:
         prediction = self.answerer.predict(inputs)
         self.seconds.append(time.perf_counter() - start)
         _check(self.answerer.metadata, prediction, rows)
+        prediction = self.answerer.with_margins(inputs, prediction)
         self.values.append(np.asarray(prediction.values))
-        if prediction.scores is not None:
-            self.scores.append(np.asarray(prediction.scores))
-            self.classes = prediction.classes
+        for kept, given in (
+            (self.scores, prediction.scores),
+            (self.margins, prediction.margins),
+        ):
+            if given is not None:
+                kept.append(np.asarray(given))
+                self.classes = prediction.classes
 
     def joined(self) -> Prediction:
-        scores = np.concatenate(self.scores) if self.scores else None
-        return Prediction(np.concatenate(self.values), scores, self.classes)
+        scores, margins = (
+            np.concatenate(kept) if kept else None
+            for kept in (self.scores, self.margins)
+        )
+        return Prediction(np.concatenate(self.values), scores, self.classes, margins)
 
     def forget(self) -> None:
         """Keep the costs only."""
         self.values.clear()
         self.scores.clear()
+        self.margins.clear()
 
     def costs(self, rows: Sequence[int]) -> Costs:
         return Costs(

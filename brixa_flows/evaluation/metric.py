@@ -56,8 +56,14 @@ class Metric:
 
     def suits(self, judged: Judged) -> bool:
         """Whether rows of this kind can give it; which rows they are is left open."""
-        probable = judged.has_probabilities or self.needs != "probability"
-        return judged.task in self.tasks and probable
+        return judged.task in self.tasks and self.has_scores_of(judged)
+
+    def has_scores_of(self, judged: Judged) -> bool:
+        """Whether the model gives what it needs of each class."""
+        if self.needs != "probability" or judged.has_probabilities:
+            return True
+        of_order = self.ranks or self.name.startswith("top_")
+        return judged.has_ranking and of_order and self.function is None
 
     def sums_up(self, task: Task, known: int = 2) -> bool:
         """Whether counts and sums are enough for it, without all rows.

@@ -185,10 +185,13 @@ _ZERO_ALLOWED = {
 
 
 def _of_probabilities(metric: Metric, outcomes: Judged) -> str | None:
-    if not outcomes.has_probabilities:
+    if not metric.has_scores_of(outcomes):
+        only, other = "labels", "of labels such as f1"
+        if outcomes.has_ranking:
+            only, other = "decision scores", "of their order such as roc_auc"
         return (
-            "needs class probabilities, but the model gives labels only; use a metric "
-            "of labels such as f1, or a model with probabilities"
+            f"needs class probabilities, but the model gives {only} only; use a metric "
+            f"{other}, or a model with probabilities"
         )
     if outcomes.task == "multilabel":
         return _lonely_columns(outcomes)

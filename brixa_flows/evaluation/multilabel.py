@@ -120,6 +120,8 @@ class SeveralReading:
             probabilities = expit(margins)
         elif self.link == "identity":
             probabilities = _probabilities(scores)
+        elif prediction.margins is not None:
+            margins = prediction.margins.astype(np.float64)
         if self.certain or probabilities is None:
             if not np.isin(values, (0, 1)).all():
                 raise EvaluationError("answers are not all 0 and 1, as the first are")

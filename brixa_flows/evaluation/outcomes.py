@@ -104,6 +104,11 @@ class Judged(Protocol):
         ...
 
     @property
+    def has_ranking(self) -> bool:
+        """Whether the model gives probabilities or other scores that order rows."""
+        ...
+
+    @property
     def unseen(self) -> dict[Any, int]:
         """Rows by label that the model does not know."""
         ...
@@ -159,8 +164,9 @@ class Outcomes:
         scores_type: Type in which the model gave its probabilities: losses are cut off
             at its precision, as scikit-learn does.
         margins: What ranks the rows where probabilities are made of other scores and
-            would be equal where those differ: the log-odds of each class, of the shape
-            of the probabilities; ``None`` if the probabilities are the model's own.
+            would be equal where those differ, or there are none: log-odds or decision
+            scores of each class, of shape (n_samples, n_known); ``None`` if
+            probabilities rank them.
         one_score: Whether the margins are the model's one score a row, in whose unit a
             threshold is.
     """
@@ -204,6 +210,11 @@ class Outcomes:
     def has_probabilities(self) -> bool:
         """Whether the model gives them."""
         return self.probabilities is not None
+
+    @property
+    def has_ranking(self) -> bool:
+        """Whether the model gives probabilities or other scores that order rows."""
+        return self.ranking is not None
 
     @property
     def present(self) -> set[int]:

@@ -47,7 +47,7 @@ def compare_run(run: Run, question: Question, margin: float = 0.0) -> Comparison
     """
     both = run.outcomes(question), run.outcomes(question, 1)
     ours, theirs, warnings = align(*both)
-    if ours.probabilities is None and all(each.has_probabilities for each in both):
+    if not ours.has_ranking and all(each.has_ranking for each in both):
         _refuse_probabilities(question, ours.task, warnings[-1])
     usable = {metric.name for metric in metrics_for(question.metrics, theirs)}
     chosen = metrics_for(question.metrics, ours)

@@ -188,7 +188,7 @@ class Reading:
             known=len(self.classes),
             scores_type=self._type_of(given),
             margins=margins,
-            one_score=self.link == "sigmoid",
+            one_score=self.link == "sigmoid" or _is_column(prediction.margins),
         )
 
     def _type_of(
@@ -213,7 +213,7 @@ class Reading:
         """Labels, probabilities, and what ranks the rows if those do not."""
         values = column_of(prediction.values)
         if self.form == "labels":
-            return values, None, None
+            return values, None, _margins_of_classes(prediction.margins)
         if self.form == "score":
             return self._of_one_score(truth, values)
         scores = values if prediction.scores is None else np.asarray(prediction.scores)
@@ -249,6 +249,18 @@ class Reading:
         score = score.clip(0, 1)
         shares = np.stack([1 - score, score], axis=1)
         return (score >= 0.5).astype(np.int64), shares, None
+
+
+def _is_column(margins: NDArray[Any] | None) -> bool:
+    return margins is not None and margins.ndim == 1
+
+
+def _margins_of_classes(margins: NDArray[Any] | None) -> _Scores:
+    """Decision scores, one for each class also where one tells two."""
+    if margins is None or margins.ndim == 2:
+        return None if margins is None else margins.astype(np.float64)
+    score = margins.astype(np.float64)
+    return np.stack([-score, score], axis=1)
 
 
 def _are_probabilities(scores: NDArray[Any]) -> bool:

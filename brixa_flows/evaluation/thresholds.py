@@ -119,13 +119,11 @@ def _scores(outcomes: Outcomes) -> Floats:
         raise EvaluationError(
             f"a threshold is for a binary task, but this is a {outcomes.task} task"
         )
-    if outcomes.probabilities is None:
+    scores = outcomes.margins if outcomes.one_score else outcomes.probabilities
+    if scores is None:
         raise EvaluationError(
             "a threshold needs class probabilities, but the model gives labels only"
         )
-    scores = outcomes.probabilities
-    if outcomes.one_score and outcomes.margins is not None:
-        scores = outcomes.margins
     return scores[:, outcomes.positive]
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
 
 from brixa_flows.errors import DatasetError
 from brixa_flows.registry.facts.metadata import ModelMetadata
@@ -78,3 +81,25 @@ class ModelPredictor:
         except DatasetError as err:
             version = f"{self.metadata.name} {self.metadata.version}"
             raise DatasetError(f"{version}: {err.message}", **err.facts) from err
+
+    def with_margins(self, inputs: ModelInputs, prediction: Prediction) -> Prediction:
+        """The answer with what orders its rows, if it has no probabilities.
+
+        That is the ``decision_function`` of scikit-learn's classifiers.
+
+        Args:
+            inputs: Of the batch.
+            prediction: What :meth:`predict` said of it.
+        """
+        labels = getattr(self.model, "classes_", None)
+        decide = getattr(self.model, "decision_function", None)
+        if prediction.scores is not None or decide is None or labels is None:
+            return prediction
+        classes = tuple(np.asarray(labels).tolist())
+        margins = np.asarray(decide(inputs))
+        shape = (len(margins),) if len(classes) == 2 else (len(margins), len(classes))
+        if (
+            margins.shape != shape
+        ):  # pairs of classes, of an SVC that was asked for them
+            return prediction
+        return replace(prediction, classes=classes, margins=margins)

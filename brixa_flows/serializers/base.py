@@ -94,12 +94,16 @@ class Prediction:
     Attributes:
         values: Predicted labels, numbers or raw outputs, of shape (n_samples, ...).
         scores: Class probabilities of shape (n_samples, n_classes), if it has any.
-        classes: Label of each column of ``scores``.
+        classes: Label of each column of ``scores`` (or ``margins``).
+        margins: Decision scores of a classifier without probabilities, where somebody
+            asked for them: one a row of two classes, of shape (n_samples,), for the
+            second; else one for each class, of shape (n_samples, n_classes).
     """
 
     values: NDArray[Any]
     scores: NDArray[np.floating[Any]] | None = None
     classes: tuple[Any, ...] | None = None
+    margins: NDArray[np.floating[Any]] | None = None
 
 
 class Serializer(Protocol):

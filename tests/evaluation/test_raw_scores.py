@@ -10,14 +10,23 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 from scipy.special import softmax
+from sklearn.linear_model import RidgeClassifier
 from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
+from sklearn.svm import LinearSVC
 
-from brixa_flows.evaluation import EvaluationResult
+from brixa_flows.errors import EvaluationError
+from brixa_flows.evaluation import EvaluationResult, ModelEvaluator
 from brixa_flows.evaluation.functions import evaluate_function
 from brixa_flows.evaluation.judging import judge
 from brixa_flows.evaluation.ranking import areas_of
 from brixa_flows.evaluation.thresholds import at_threshold, choose
 from brixa_flows.serializers.base import Prediction
+from tests.evaluation.conftest import Workshop, flowers
+
+pytestmark = pytest.mark.filterwarnings(
+    # These tests save scikit-learn models, whose format runs code; that is told.
+    "ignore::brixa_flows.errors.InsecureSerializationWarning"
+)
 
 SIZE = 4000
 RANKED = ["roc_auc", "average_precision"]
@@ -145,3 +154,47 @@ def test_a_threshold_of_decision_scores_is_one_of_them() -> None:
     assert (choice.threshold, choice.metrics["f1"]) == (70.0, 1.0)
     assert at_threshold(outcomes, 70).predicted.tolist() == labels.tolist()
     assert at_threshold(outcomes, -1e9).predicted.all()
+
+
+@pytest.fixture(scope="module")
+def deciders(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
+    """Classifiers of two and three classes that know no probabilities."""
+    shop = Workshop(tmp_path_factory.mktemp("deciders"))
+    X, kind = flowers(600, seed=1)[["length", "width"]], flowers(600, seed=1)["kind"]
+    three = np.digitize(X["length"] + X["width"], [-0.7, 0.7])
+    shop.save("two", LinearSVC().fit(X, kind), X)
+    shop.save("three", RidgeClassifier().fit(X, three), X)
+    return shop
+
+
+@pytest.mark.parametrize("rows", [1000, 100])
+def test_a_classifier_without_probabilities_is_ranked_by_its_decisions(
+    deciders: Workshop, rows: int
+) -> None:
+    evaluator = ModelEvaluator(deciders.registry, exact_rows=rows)
+    test = flowers(400, seed=2)
+    X = test[["length", "width"]]
+    batches = [test[:200], test[200:]]
+    result = evaluator.evaluate("two", "1.0.0", batches, target="kind", record=False)
+    model = deciders.registry.load_model("two", "1.0.0", trust="code")
+    margin, hit = model.decision_function(X), test["kind"] == model.classes_[1]
+    truth = [roc_auc_score(hit, margin), average_precision_score(hit, margin)]
+    near = 1e-12 if rows > len(test) else 3e-3
+    assert [result.metrics[name] for name in RANKED] == pytest.approx(truth, abs=near)
+    assert "log_loss" not in result.metrics
+    assert {"roc", "precision_recall"} == result.curves.keys()
+    with pytest.raises(
+        EvaluationError, match="gives decision scores only; use .*roc_auc"
+    ):
+        evaluator.evaluate("two", "1.0.0", batches, ["log_loss"], target="kind")
+    choice = evaluator.choose_threshold("two", "1.0.0", test, "f1", target="kind")
+    assert choice.threshold in margin
+    three = test.assign(kind=np.digitize(X["length"] + X["width"], [-0.7, 0.7]))
+    result = evaluator.evaluate(
+        "three", "1.0.0", three, RANKED, target="kind", record=False
+    )
+    margins = deciders.registry.load_model("three", trust="code").decision_function(X)
+    areas = [roc_auc_score(three["kind"] == c, margins[:, c]) for c in range(3)]
+    precision = average_precision_score(three["kind"], margins, average="macro")
+    truth = [np.mean(areas), precision]
+    assert [result.metrics[name] for name in RANKED] == pytest.approx(truth, abs=near)

@@ -57,6 +57,7 @@ class Summary:
         known: How many of them the model knows.
         positive: Code of the positive class.
         has_probabilities: Whether the model gives them.
+        has_ranking: Whether it gives them or other scores that order rows.
         rows: Number of judged rows.
         costs: What the predictions cost, once it is known.
         cells: Of the confusion matrix.
@@ -84,6 +85,7 @@ class Summary:
         self.classes, self.known = first.classes, first.known
         self.positive = first.positive
         self.has_probabilities = first.has_probabilities
+        self.has_ranking = first.has_ranking
         self._scale = _usual_size(first.margins)
         self.rows = 0
         self.costs: Costs | None = None
@@ -115,7 +117,7 @@ class Summary:
         ranked = any(each.ranks for each in metrics)
         binary = self.task == "binary"
         drawn = self._whole and (self._several or self.known <= CLASSES_WITH_CURVES)
-        if not self.has_probabilities or not (ranked or drawn):
+        if not self.has_ranking or not (ranked or drawn):
             return {}
         codes = [self.positive] if binary else range(self.known)
         codes = [code for code in codes if code < self.known]
@@ -146,8 +148,10 @@ class Summary:
             self.labels.add(batch)
         else:
             self._fold_numbers(batch)
+        if batch.ranking is not None:
+            self._fold_order(batch, batch.ranking)
         if batch.probabilities is not None:
-            self._fold_probabilities(batch)
+            self._fold_probabilities(batch, batch.probabilities)
         unseen = bool(batch.unseen) if self.classifies else False
         with np.errstate(all="ignore"):  # what can't be computed is refused in the end
             for name, terms in self._terms.items():
@@ -180,19 +184,21 @@ class Summary:
         low, high = self._range
         self._range = min(low, batch.truth.min()), max(high, batch.truth.max())
 
-    def _fold_probabilities(self, batch: Outcomes) -> None:
-        ranking = batch.ranking
-        assert batch.probabilities is not None and ranking is not None
+    def _fold_order(self, batch: Outcomes, ranking: NDArray[np.float64]) -> None:
         for code, histogram in self.scores.items():
             histogram.add(ranking[:, code], belongs(batch, code))
         for (code, other), histogram in self.pairs.items():
             hit = batch.truth == code
             rows = hit | (batch.truth == other)
             histogram.add(ranking[rows, code], hit[rows])
+
+    def _fold_probabilities(
+        self, batch: Outcomes, probabilities: NDArray[np.float64]
+    ) -> None:
         if self.classifies and not batch.unseen:
             self.gaps = self.gaps + gaps(*confidence(batch))
         if self.task == "binary" and self._whole and self.positive < self.known:
-            score = batch.probabilities[:, self.positive]
+            score = probabilities[:, self.positive]
             tenth = np.minimum((score * _TENTHS).astype(np.int64), _TENTHS - 1)
             hits = (batch.truth == self.positive).astype(np.float64)
             for at, weights in enumerate((None, hits, score)):

@@ -120,15 +120,15 @@ def _curves(summary: Summary) -> dict[str, Any]:
             "roc_by_class": list(roc),
             "precision_recall_by_class": list(precision),
         }
+    shown = {"roc": drawn[0][0], "precision_recall": drawn[0][1]}
+    if not summary.has_probabilities:
+        return shown
     rows, hits, sums = summary.tenths[:, summary.tenths[0] > 0]
-    return {
-        "roc": drawn[0][0],
-        "precision_recall": drawn[0][1],
-        "calibration": [
-            [float(score / n), float(hit / n), int(n)]
-            for n, hit, score in zip(rows, hits, sums, strict=True)
-        ],
-    }
+    calibration = [
+        [float(score / n), float(hit / n), int(n)]
+        for n, hit, score in zip(rows, hits, sums, strict=True)
+    ]
+    return {**shown, "calibration": calibration}
 
 
 _Points: TypeAlias = list[list[float]]
