@@ -34,13 +34,28 @@ __all__ = ["against_reference", "each_judged", "untested"]
 def each_judged(
     versions: Sequence[ModelVersion], judge: Callable[[ModelVersion], EvaluationResult]
 ) -> dict[ModelVersion, list[EvaluationResult] | str]:
-    """What is found of each version, or why nothing is."""
+    """What is found of each version, or why nothing is.
+
+    Raises:
+        EvaluationError: If the rows come in another order, or others come, when they
+            are read again.
+    """
     judged: dict[ModelVersion, list[EvaluationResult] | str] = {}
+    first: EvaluationResult | None = None
     for version in versions:
         try:
-            judged[version] = [judge(version)]
+            found = judge(version)
         except ValueError as err:  # data or metrics that don't fit this version
             judged[version] = str(err)
+            continue
+        first = first or found
+        if found.dataset_digest != first.dataset_digest:
+            raise EvaluationError(
+                f"the rows of {found.dataset.name} came otherwise for {found.version} "
+                f"than for {first.version}, so the two were judged on different rows; "
+                "give them in one order (shuffle=False), or as a list of batches"
+            )
+        judged[version] = [found]
     return judged
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from brixa_flows.errors import EvaluationError
 from brixa_flows.evaluation.board_tests import (
     against_reference,
     each_judged,
@@ -83,10 +84,12 @@ def judged_board(
         judge: Judges one version on them.
 
     Raises:
-        EvaluationError: If no version could be judged, or the rows change meanwhile.
+        EvaluationError: If no version could be judged, or the rows can't be read again
+            or change meanwhile.
     """
     check_margin(contest.margin)
     name = contest.model_name
+    _refuse_what_is_read_once(name, dataset)
     judged = each_judged(opener.ready(name, contest.versions), judge)
     holder, _ = opener.production(name)
     board = rank(name, judged, contest.by, holder)
@@ -98,3 +101,20 @@ def judged_board(
         contest.question,
         contest.margin,
     )
+
+
+def _refuse_what_is_read_once(name: str, dataset: Any) -> None:
+    """Before any version is asked: the first one would use the rows up.
+
+    A loader that shuffles is told by its sampler, as torch names it.
+    """
+    if isinstance(dataset, Iterator):
+        raise EvaluationError(
+            f"a leaderboard of {name} reads the rows once for each version, but an "
+            "iterator can be read once; give a list of batches, or a file"
+        )
+    if type(getattr(dataset, "sampler", None)).__name__ == "RandomSampler":
+        raise EvaluationError(
+            f"a leaderboard of {name} reads the rows once for each version, but this "
+            "loader shuffles them each time; make it with shuffle=False"
+        )

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from sklearn.linear_model import LogisticRegression
 
 from brixa_flows.errors import EvaluationError
@@ -106,3 +107,35 @@ def test_f1_of_one_class_and_of_three_are_in_one_column_of_no_leaderboard(
     assert alone.threshold == 0.2
     for found in moved.tests.values():
         assert found.baseline == alone.metrics["f1"], "tests are at the threshold too"
+
+
+def test_rows_that_come_once_or_in_another_order_each_time_rank_nobody(
+    workshop: Workshop,
+) -> None:
+    evaluator = ModelEvaluator(workshop.registry)
+    before = _records(workshop)
+    batches = [workshop.test[:200], workshop.test[200:]]
+    with pytest.raises(
+        EvaluationError, match="an iterator can be read once; give a lis"
+    ):
+        evaluator.leaderboard("flowers", iter(batches), ["f1"], target="kind")
+    pairs = torch.utils.data.TensorDataset(torch.zeros(8, 2), torch.zeros(8))
+    loader = torch.utils.data.DataLoader(pairs, shuffle=True)
+    with pytest.raises(EvaluationError, match="shuffles them each time; make it with"):
+        evaluator.leaderboard("flowers", loader, ["f1"])
+    assert _records(workshop) == before
+
+    class Turning:
+        """Batches that change places."""
+
+        def __iter__(self) -> Any:
+            batches.reverse()
+            return iter(list(batches))
+
+    with pytest.raises(EvaluationError, match="came otherwise for .* different rows"):
+        evaluator.leaderboard("flowers", Turning(), ["recall"], target="kind")
+
+
+def _records(workshop: Workshop) -> list[int]:
+    versions = ("1.0.0", "2.0.0", "3.0.0")
+    return [len(workshop.registry.evaluations("flowers", each)) for each in versions]
