@@ -17,7 +17,7 @@ from brixa_flows.cli.workspace import (
     exact_rows_option,
     json_option,
 )
-from brixa_flows.errors import BrixaError, EvaluationError
+from brixa_flows.errors import BrixaError, EvaluationError, UnansweredRowsError
 from brixa_flows.refs import ModelRef
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["gate"]
 
 _Found = TypeVar("_Found")
+_UNJUDGED = (EvaluationError, UnansweredRowsError)
 
 
 @click.command("gate")
@@ -77,11 +78,11 @@ def gate(
     judging = _Judging(registry, evaluator, gates, ref.name, version)
     try:
         decision = judging.decide(dataset, asked)
-    except EvaluationError as err:  # without a number the gates stay shut
-        decision = gates.refuse(ref.name, str(version), err.message)
     except BrixaError as err:
-        _write(junit, gates.refuse(ref.name, str(version), err.message))
-        raise
+        decision = gates.refuse(ref.name, str(version), err.message)
+        if not _is_of_the_version(err):
+            _write(junit, decision)
+            raise
     _write(junit, decision)
     if json_output:
         as_json(decision.to_dict())
@@ -89,6 +90,11 @@ def gate(
         click.echo(decision.to_markdown())
     if decision.verdict == "refused":
         raise click.exceptions.Exit(3)
+
+
+def _is_of_the_version(err: BrixaError) -> bool:
+    """Whether gates stay shut for want of a number, and nobody asked wrongly."""
+    return isinstance(err, _UNJUDGED) and "argument" not in err.facts
 
 
 def _write(junit: str | None, decision: GateDecision) -> None:
@@ -130,7 +136,7 @@ class _Judging:
         asks = result.question if dataset is None else asked
         try:
             comparison = self._compared(result, asks, missing)
-        except EvaluationError as err:
+        except _UNJUDGED as err:
             return self.gates.decide(replace(result, doubt=err.message), None, missing)
         return self.gates.decide(result, comparison, missing)
 

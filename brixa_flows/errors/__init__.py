@@ -38,6 +38,7 @@
     ├── TrackingError              RuntimeError      MLflow said no
     │   └── TrackingUnavailableError ConnectionError
     ├── DatasetError               ValueError
+    │   └── UnansweredRowsError                      the model raised on them
     ├── EvaluationError            ValueError
     ├── DriftError                 ValueError
     ├── DeploymentError            RuntimeError
@@ -101,6 +102,7 @@ from brixa_flows.errors.services import (
     PrefectUnavailableError,
     TrackingError,
     TrackingUnavailableError,
+    UnansweredRowsError,
 )
 from brixa_flows.errors.signing import SignatureError, SigningKeyError
 from brixa_flows.errors.storage import (
@@ -152,6 +154,7 @@ __all__ = [
     "StorageError",
     "TrackingError",
     "TrackingUnavailableError",
+    "UnansweredRowsError",
     "UnknownNodeError",
     "UnknownPluginError",
     "UnmetDependencyError",

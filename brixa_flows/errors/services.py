@@ -20,6 +20,7 @@ __all__ = [
     "PrefectUnavailableError",
     "TrackingError",
     "TrackingUnavailableError",
+    "UnansweredRowsError",
 ]
 
 
@@ -42,6 +43,10 @@ class TrackingUnavailableError(TrackingError, ConnectionError):
 
 class DatasetError(BrixaError, ValueError):
     """Data that can't be predicted or judged."""
+
+
+class UnansweredRowsError(DatasetError):
+    """A model that raised in place of an answer to rows that could be read."""
 
 
 class EvaluationError(BrixaError, ValueError):

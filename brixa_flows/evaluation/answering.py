@@ -10,9 +10,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from brixa_flows.errors import EvaluationError
+from brixa_flows.errors import BrixaError, DatasetError, EvaluationError
+from brixa_flows.evaluation.blaming import unanswered
 from brixa_flows.evaluation.outcomes import Costs
 from brixa_flows.prediction import Batch, LabelledBatches
+from brixa_flows.prediction.tensors import array_of
 from brixa_flows.registry.facts.metadata import ModelMetadata
 from brixa_flows.serializers.base import Prediction
 
@@ -57,7 +59,7 @@ class Elsewhere:
         if isinstance(given, Prediction):
             return given
         try:
-            return Prediction(np.asarray(given))
+            return Prediction(array_of(given))
         except ValueError as err:
             raise EvaluationError(
                 f"{self.metadata.name} {self.metadata.version} gave answers that are "
@@ -121,20 +123,31 @@ class _Collected:
     seconds: list[float] = field(default_factory=list)
     classes: tuple[Any, ...] | None = None
 
-    def ask(self, inputs: Any, rows: int) -> None:
+    def ask(self, inputs: Any, rows: int, before: int) -> None:
         start = time.perf_counter()
-        prediction = self.answerer.predict(inputs)
+        prediction = self._answer(inputs, rows, before)
         self.seconds.append(time.perf_counter() - start)
         _check(self.answerer.metadata, prediction, rows)
         prediction = self.answerer.with_margins(inputs, prediction)
-        self.values.append(np.asarray(prediction.values))
+        self.values.append(array_of(prediction.values))
         for kept, given in (
             (self.scores, prediction.scores),
             (self.margins, prediction.margins),
         ):
             if given is not None:
-                kept.append(np.asarray(given))
+                kept.append(array_of(given))
                 self.classes = prediction.classes
+
+    def _answer(self, inputs: Any, rows: int, before: int) -> Prediction:
+        metadata = self.answerer.metadata
+        try:
+            return self.answerer.predict(inputs)
+        except DatasetError as err:
+            raise unanswered(err, metadata, inputs, rows, before) from err
+        except BrixaError:
+            raise
+        except Exception as err:  # a model is anybody's code
+            raise unanswered(err, metadata, inputs, rows, before) from err
 
     def joined(self) -> Prediction:
         scores, margins = (
@@ -175,10 +188,10 @@ class _Rows:
     def add(self, batch: Batch) -> int:
         """Ask every model about a batch; its rows."""
         assert batch.labels is not None  # as_batches refuses rows without labels
-        rows = len(batch.labels)
-        self._collected[0].ask(batch.inputs, rows)
+        rows, before = len(batch.labels), sum(self._sizes)
+        self._collected[0].ask(batch.inputs, rows, before)
         for other in self._collected[1:]:
-            other.ask(batch.inputs_for(other.answerer.metadata), rows)
+            other.ask(batch.inputs_for(other.answerer.metadata), rows, before)
         for name, values in self._columns.items():
             values.append(batch.column(name))
         self._labels.append(batch.labels)
@@ -234,6 +247,7 @@ def answer(
 
     Raises:
         DatasetError: If the rows don't fit a model.
+        UnansweredRowsError: If a model raises; names the columns and rows to blame.
         EvaluationError: If a model does not answer every row.
     """
     kept, streamed = _Rows(answerers, columns), False
@@ -257,7 +271,7 @@ def answer(
 
 
 def _check(metadata: ModelMetadata, prediction: Prediction, rows: int) -> None:
-    given = np.asarray(prediction.values)
+    given = array_of(prediction.values)
     if given.ndim == 0 or len(given) != rows:
         raise EvaluationError(
             f"{metadata.name} {metadata.version} gave an answer of shape {given.shape} "

@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 from brixa_flows.errors import EvaluationError
+from brixa_flows.evaluation.metric_catalog import named_metric
 
 __all__ = [
     "ApprovalRule",
@@ -178,6 +179,10 @@ class Gate(PolicyData):
                 "has a bound in scikit-learn's negative form, while values are positive "
                 f"here: write {self.metric[4:]!r} with max= for a min= of the negative"
             )
+        if self.is_relative or (self.min is not None and self.max is not None):
+            pass  # what is better is asked for too
+        elif (known := named_metric(self.metric)) is not None:
+            _refuse_wrong_side(self, known.higher_is_better)
         if self.min is not None and self.max is not None and self.min > self.max:
             raise ValueError(f"has min {self.min} above max {self.max}; swap them")
         if self.margin and not self.is_relative:
@@ -201,6 +206,19 @@ class Gate(PolicyData):
         ]
         each = f" for each {self.slice}" if self.slice else ""
         return f"{self.metric} {' and '.join(filter(None, parts))}{each}"
+
+
+def _refuse_wrong_side(gate: Gate, higher_is_better: bool) -> None:
+    """A lone bound on the good side lets every bad version through."""
+    right, wrong, bound = ("max", "min", gate.min)
+    if higher_is_better:
+        right, wrong, bound = ("min", "max", gate.max)
+    if bound is not None:
+        raise ValueError(
+            f"has only {wrong}={bound:g}, but {'more' if higher_is_better else 'less'} "
+            f"of it is better, so the worst version would pass; write {right}=, or both "
+            "where what is too good to be true is refused as well"
+        )
 
 
 @dataclass(frozen=True)

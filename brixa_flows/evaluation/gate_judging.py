@@ -64,7 +64,16 @@ def _judge_value(
     fault = _fault(gate, value)
     if fault:
         return False, f"{facts}, {fault}"
-    return True, f"{facts}, {_limits(gate)} as asked"
+    return True, f"{facts}, {_limits(gate)} as asked{_wrong_side(gate, name, result)}"
+
+
+def _wrong_side(gate: Gate, name: str, result: EvaluationResult) -> str:
+    """That the bound stops no bad version; of a metric whose direction is not ours."""
+    lone = (gate.min is None) != (gate.max is None) and not gate.is_relative
+    more = result.higher_is_better.get(name)
+    if not lone or more is None or more == (gate.min is not None):
+        return ""
+    return f"; {'more' if more else 'less'} of it is better: no bad version is stopped"
 
 
 def _fault(gate: Gate, value: float) -> str:

@@ -153,6 +153,7 @@ def _with_positive(outcomes: Outcomes, positive: Any) -> Outcomes:
             return replace(outcomes, positive=outcomes.classes.index(spelled[0]))
         raise EvaluationError(
             f"the positive label {positive!r} is none of the classes "
-            f"({some_of(map(repr, outcomes.classes))})"
+            f"({some_of(map(repr, outcomes.classes))})",
+            argument="positive",
         )
     return replace(outcomes, positive=outcomes.classes.index(positive))

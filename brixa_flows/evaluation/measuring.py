@@ -51,6 +51,7 @@ __all__ = [
 OF_A_LABEL = ("precision", "recall", "f1", "roc_auc")
 SLICES_AT_MOST = 50
 _CLASSES_SHOWN = 50
+_MISSING = "(missing)"
 
 
 @dataclass(frozen=True)
@@ -235,8 +236,15 @@ def slice_rows(
 
 
 def slice_texts(values: NDArray[Any]) -> NDArray[Any]:
-    """Values of a column as slices are named, of shape (n_samples,)."""
-    return np.array(["" if value is None else str(value) for value in values])
+    """Values of a column as slices are named, of shape (n_samples,).
+
+    An empty text is a value; one that is missing (``None``, NaN) has a name of its own.
+    """
+    return np.array([_MISSING if _is_missing(v) else str(v) for v in values])
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or bool(value != value)
 
 
 def slice_of(

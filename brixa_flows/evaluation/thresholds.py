@@ -62,7 +62,9 @@ def at_threshold(outcomes: Outcomes, threshold: float) -> Outcomes:
     number = isinstance(threshold, int | float | np.number) and np.isfinite(threshold)
     if not number or not least <= threshold <= most:
         allowed = "a finite score" if outcomes.one_score else "between 0 and 1"
-        raise EvaluationError(f"a threshold is {allowed}, not {threshold!r}")
+        raise EvaluationError(
+            f"a threshold is {allowed}, not {threshold!r}", argument="threshold"
+        )
     called = score >= threshold
     code = outcomes.positive
     return replace(outcomes, predicted=np.where(called, code, 1 - code))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ __all__ = [
     "matrix_of",
     "read_files",
     "refuse_repeated",
+    "remember_numbers",
     "rows_of",
     "table_of",
     "type_names",
@@ -39,6 +41,7 @@ _INDEX_COLUMN = "__index_level_"
 _EXACT_UP_TO = 2**53
 _CSV_BLOCK_BYTES = 4 * 2**20
 _DIGITS_OF_INT64 = 18
+_NUMBER_NAMES = b"brixa.number_names"
 
 
 def as_table(data: Any) -> pa.Table:
@@ -67,7 +70,25 @@ def table_of(records: Sequence[Mapping[Any, Any]]) -> pa.Table:
     """
     keys = list(dict.fromkeys(key for record in records for key in record))
     refuse_repeated([str(key) for key in keys])
-    return as_table({str(key): [each.get(key) for each in records] for key in keys})
+    table = as_table({str(key): [each.get(key) for each in records] for key in keys})
+    return remember_numbers(table, keys)
+
+
+def remember_numbers(table: pa.Table, names: Iterable[Any]) -> pa.Table:
+    """The table with a note of which of its columns' names were whole numbers.
+
+    Arrow's names are texts; a function that is given the frame asks for its own.
+    """
+    numbers = [
+        int(n)
+        for n in names
+        if isinstance(n, int | np.integer) and not isinstance(n, bool)
+    ]
+    if not numbers:
+        return table
+    kept = table.schema.metadata or {}
+    note = {_NUMBER_NAMES: json.dumps(numbers).encode()}
+    return table.replace_schema_metadata({**kept, **note})
 
 
 def refuse_repeated(names: Sequence[str]) -> None:
@@ -102,11 +123,12 @@ def _convert(data: Any) -> pa.Table:
 def _from_pandas(frame: Any) -> pa.Table:
     if not hasattr(frame, "columns"):
         frame = frame.to_frame()
-    names = [str(name) for name in frame.columns]
+    given = list(frame.columns)
+    names = list(map(str, given))
     refuse_repeated(names)
-    if names != list(frame.columns):
+    if names != given:
         frame = frame.set_axis(names, axis=1)
-    return pa.Table.from_pandas(frame, preserve_index=False)
+    return remember_numbers(pa.Table.from_pandas(frame, preserve_index=False), given)
 
 
 def without_index(table: pa.Table) -> pa.Table:
@@ -232,14 +254,18 @@ def _number_type(decimal: Any) -> Any:
     return pa.int64() if whole else pa.float64()
 
 
-def frame_of(table: pa.Table, dtypes: dict[str, str]) -> Any:
+def frame_of(table: pa.Table, dtypes: dict[str, str], *, as_given: bool = False) -> Any:
     """A pandas frame whose columns have the types that the model was given.
 
     Args:
         table: The columns.
         dtypes: pandas type name by column; others stay as they come.
+        as_given: Whether names that were numbers are numbers again.
     """
     frame = table.to_pandas()
+    numbers = json.loads((table.schema.metadata or {}).get(_NUMBER_NAMES, b"[]"))
+    if as_given and numbers:
+        return frame.rename(columns={str(number): number for number in numbers})
     for name, dtype in dtypes.items():
         column = frame[name]
         if str(column.dtype) != dtype and _may_cast(column, dtype):

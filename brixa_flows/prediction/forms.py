@@ -118,7 +118,7 @@ class InputForm:
         if self.kind == "text":
             return self._texts(tables.column_values(chosen, self._only(names)))
         if self.kind != "array":
-            return tables.frame_of(chosen, self.dtypes)
+            return tables.frame_of(chosen, self.dtypes, as_given=self.kind == "any")
         if self.width is not None and len(names) != self.width:
             raise DatasetError(
                 f"{self.model} takes {self.width} numbers a row, but the dataset has "

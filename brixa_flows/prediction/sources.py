@@ -5,7 +5,6 @@ from __future__ import annotations
 import glob
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
@@ -15,7 +14,13 @@ from numpy.typing import NDArray
 
 from brixa_flows.errors import DatasetError, some_of
 from brixa_flows.plugins import import_adapter
+from brixa_flows.prediction.pairs import (
+    refuse_more_parts,
+    refuse_other_order,
+    without_decimals,
+)
 from brixa_flows.prediction.pictures import holds_pictures, is_picture, stacked_pictures
+from brixa_flows.prediction.tensors import array_of
 from brixa_flows.prediction.torch_items import stacked_items
 
 __all__ = ["Chunk", "Source", "open_source"]
@@ -129,6 +134,8 @@ def open_source(dataset: Any, rows: int, texts: Collection[str] = ()) -> Source:
         return Source(
             _name_of(dataset), lambda: _slices(_chunk(dataset), rows), rows=known
         )
+    if isinstance(dataset, tuple):
+        refuse_more_parts(dataset)
     if isinstance(dataset, np.ndarray):
         raise DatasetError(
             f"an array of shape {dataset.shape} alone has no labels; give (X, y)"
@@ -185,9 +192,10 @@ def _name_of(data: Any) -> str:
 
 def _chunk(data: Any) -> Chunk:
     """One batch of any form."""
+    refuse_more_parts(data)
     if isinstance(data, list | tuple) and len(data) == 2 and not _is_records(data):
         inputs, labels = data
-        _refuse_other_order(inputs, labels)
+        refuse_other_order(inputs, labels)
         name = getattr(labels, "name", None)
         chunk, values = _unlabelled(inputs), _as_labels(labels)
         name = _free_name(name if isinstance(name, str) else "target", chunk, values)
@@ -209,20 +217,6 @@ def _are_same(column: NDArray[Any], labels: NDArray[Any]) -> bool:
     return column.shape == labels.shape and bool(np.all(column == labels))
 
 
-def _refuse_other_order(inputs: Any, labels: Any) -> None:
-    """Frames are read by place: one index in two orders would mix the rows up."""
-    if not (hasattr(inputs, "iloc") and hasattr(labels, "iloc")):
-        return
-    if len(inputs) != len(labels) or inputs.index.equals(labels.index):
-        return
-    if inputs.index.is_unique and inputs.index.isin(labels.index).all():
-        raise DatasetError(
-            "the rows of X and y have the same index in different orders; give "
-            "(X, y.loc[X.index]), or both after reset_index(drop=True) if they belong "
-            "together by place"
-        )
-
-
 def _unlabelled(data: Any) -> Chunk:
     data = _columns_with_pictures(data)
     if _roots(data) & set(_FRAME_ROOTS) and not hasattr(data, "__array_interface__"):
@@ -235,7 +229,8 @@ def _unlabelled(data: Any) -> Chunk:
             raise DatasetError("the mapping of columns is empty")
         _check_lengths({name: len(part) for name, part in columns.items()})
         if all(p.ndim == 1 and not holds_pictures(p) for p in columns.values()):
-            return Chunk(table=_tables().as_table(columns))
+            table = _tables().as_table(columns)
+            return Chunk(table=_tables().remember_numbers(table, data))
         return Chunk(inputs=columns)
     if isinstance(data, Sequence) and all(isinstance(text, str) for text in data):
         return Chunk(inputs=list(data))
@@ -263,14 +258,12 @@ def _check_lengths(lengths: Mapping[str, int]) -> None:
 
 
 def _as_numpy(data: Any) -> NDArray[Any]:
-    if hasattr(data, "detach"):
-        data = data.detach().cpu()
     if isinstance(data, list | tuple) or getattr(data, "dtype", None) == object:
         pictures = stacked_pictures(data)
         if pictures is not None:
             return pictures
     try:
-        array = np.asarray(data)
+        array = array_of(data)
     except ValueError as err:
         raise DatasetError(f"the rows are not all of one shape: {err}") from err
     if array.ndim == 0:
@@ -291,20 +284,8 @@ def _as_labels(labels: Any) -> NDArray[Any]:
         table = _tables().as_table(labels)
         columns = [_tables().column_values(table, name) for name in table.column_names]
         return columns[0] if len(columns) == 1 else np.stack(columns, axis=1)
-    array = _without_decimals(_as_numpy(labels))
+    array = without_decimals(_as_numpy(labels))
     return array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
-
-
-def _without_decimals(array: NDArray[Any]) -> NDArray[Any]:
-    """Decimals as the numbers they are: whole ones as whole numbers."""
-    if array.dtype != object or not isinstance(next(iter(array.flat), None), Decimal):
-        return array
-    if not all(
-        isinstance(value, Decimal) and value.is_finite() for value in array.flat
-    ):
-        return array
-    whole = all(value == int(value) for value in array.flat)
-    return array.astype(np.int64 if whole else np.float64)
 
 
 def _slices(chunk: Chunk, rows: int) -> Iterator[Chunk]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from brixa_flows.errors import DatasetError
 from brixa_flows.prediction.pictures import stacked_pictures
+from brixa_flows.prediction.tensors import array_of
 
 __all__ = ["stacked_items"]
 
@@ -46,9 +47,10 @@ def _stacked(items: list[Any]) -> Any:
     if isinstance(first, Mapping):
         return _side_by_side(items)
     if not isinstance(first, tuple | list) or len(first) != 2:
+        parts = f" of {len(first)} parts" if isinstance(first, tuple | list) else ""
         raise DatasetError(
             "each item of a torch dataset must be a pair (inputs, label) or a mapping, "
-            f"but the first is a {type(first).__qualname__}"
+            f"but the first is a {type(first).__qualname__}{parts}"
         )
     stack: Callable[[list[Any]], Any] = _column
     if isinstance(first[0], Mapping):
@@ -66,10 +68,7 @@ def _column(values: list[Any]) -> NDArray[Any]:
     pictures = stacked_pictures(values)
     if pictures is not None:
         return pictures
-    arrays = [
-        np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
-        for value in values
-    ]
+    arrays = list(map(array_of, values))
     try:
         return np.stack(arrays)
     except ValueError as err:

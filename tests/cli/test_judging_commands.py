@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -295,3 +296,46 @@ def test_a_version_that_can_not_be_judged_is_refused_with_a_test_case_a_gate(
         *asked, "--dataset", str(shop / "rows.parquet"), "--target", "kind"
     )
     assert code == 3 and "none of the" not in out and "no label of the dataset" in out
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        (("a", 7, np.nan), r"column 'a' is NaN or infinite in 1 of 400 rows .*row 7"),
+        (("b", 9, "x"), r"'b' holds text in 400 of 400 rows .*, but was float64 in tr"),
+    ],
+)
+def test_rows_that_the_model_refuses_are_named_in_each_gate(
+    run: Run, shop: Path, given: tuple[str, int, Any], sentence: str
+) -> None:
+    column, row, value = given
+    rows = pd.read_parquet(shop / "rows.parquet")
+    if isinstance(value, str):
+        rows[column] = rows[column].astype(str)
+    rows.loc[row, column] = value
+    rows.to_parquet(shop / "odd.parquet")
+    gates = policy(shop, "metric: f1, min: 0.1", "metric: auc, min: 0.5")
+    junit = shop / "odd.xml"
+    asked = ("--dataset", str(shop / "odd.parquet"), "--target", "kind")
+    code, out, err = run(
+        *("gate", "kinds@2.0.0", "--policy", gates, "--junit", str(junit)), *asked
+    )
+    assert code == 3, out + err
+    assert re.search(sentence, out) and "the LogisticRegression refused" in out
+    assert ElementTree.parse(junit).getroot().get("failures") == "2"
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "sentence"),
+    [
+        ("--threshold", "7", "a threshold is between 0 and 1, not 7.0"),
+        ("--positive", "9", "the positive label '9' is none of the classes"),
+    ],
+)
+def test_an_option_that_can_not_be_is_no_word_of_a_gate(
+    run: Run, shop: Path, option: str, value: str, sentence: str
+) -> None:
+    gates = policy(shop, "metric: f1, min: 0.1")
+    rows = ("--dataset", str(shop / "rows.parquet"), "--target", "kind")
+    code, _, err = run("gate", "kinds@2.0.0", "--policy", gates, *rows, option, value)
+    assert code == 1 and sentence in err

@@ -12,8 +12,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
+from torch.utils.data import DataLoader, TensorDataset
 
-from brixa_flows.errors import DatasetError, EvaluationError
+from brixa_flows.errors import DatasetError, EvaluationError, UnansweredRowsError
 from brixa_flows.evaluation import (
     Gate,
     GatePolicy,
@@ -128,10 +130,12 @@ def test_numbers_are_names_of_columns_too() -> None:
     frame = pd.DataFrame({0: HALF, 1: np.where(HALF > 0, "|", "b"), 2: 1.0})
 
     def rule(rows: pd.DataFrame) -> Any:
-        return (rows["2"] > 0).astype(int)
+        return (rows[2] > 0).astype(int)
 
-    for slices in ([1], 1, "1"):
-        found = evaluate_function(rule, frame, ["accuracy"], target=0, slices=slices)
+    records = frame.to_dict("records")
+    forms: list[Any] = [frame, records, {name: frame[name] for name in frame}]
+    for data, slices in zip(forms, ([1], 1, "1"), strict=True):
+        found = evaluate_function(rule, data, ["accuracy"], target=0, slices=slices)
         assert [(part.column, part.value) for part in found.slices] == [
             ("1", "b"),
             ("1", "|"),
@@ -276,3 +280,67 @@ def test_an_empty_batch_among_others_is_passed_over() -> None:
         function, iter([(rows[each], labels[each]) for each in parts]), ["mae"]
     )
     assert (found.rows, found.metrics["mae"]) == (6, 0)
+
+
+def test_what_a_function_raises_is_told_with_the_columns_and_rows() -> None:
+    frame = pd.DataFrame({"a": [1.0, np.nan, 2.0], "y": [0, 1, 1]})
+    with pytest.raises(
+        UnansweredRowsError,
+        match="rule 0.*: column 'a' is NaN or .* 1 of 3 rows .*row 1.*KeyError: 'b'",
+    ):
+        evaluate_function(lambda rows: rows["b"], frame, target="y", name="rule")
+    batches = iter([frame, frame.assign(a=["x", None, "x"])])
+    with pytest.raises(
+        UnansweredRowsError, match="'a' is missing in 1 of 3 rows .*row 4.; it raised"
+    ):
+        evaluate_function(
+            lambda rows: (
+                rows["a"].fillna("").astype("float") > 1.5
+                if rows["a"].dtype != float
+                else rows["a"] > 1.5
+            ),
+            batches,
+            target="y",
+        )
+    with pytest.raises(UnansweredRowsError, match=r"of 100 rows of shape .100, 2., it"):
+        evaluate_function(lambda rows: rows.a, (X, HALF))
+
+
+def test_missing_and_empty_are_two_slices() -> None:
+    frame = pd.DataFrame(
+        {"g": [None, "", None, "a"], "h": [np.nan, 1.0, 2.0, 2.0], "y": [0, 1, 0, 1]}
+    )
+    found = evaluate_function(
+        lambda rows: np.array([0, 1, 0, 1]), frame, target="y", slices=["g", "h"]
+    )
+    assert [(part.value, part.rows) for part in found.slices] == [
+        *(("", 1), ("(missing)", 2), ("a", 1)),
+        *(("(missing)", 1), ("1.0", 1), ("2.0", 2)),
+    ]
+
+
+def test_tensors_that_numpy_does_not_take_are_read() -> None:
+    inputs = torch.tensor([[0.25], [0.75]], dtype=torch.bfloat16)
+    labels = torch.tensor([0, 1])
+
+    def answer(rows: Any) -> Any:
+        assert rows.dtype == np.float32
+        return torch.tensor(rows[:, 0]).bfloat16().requires_grad_()
+
+    for data in ((inputs, labels), TensorDataset(inputs, labels)):
+        assert evaluate_function(answer, data, ["accuracy"]).metrics["accuracy"] == 1
+    scores = torch.tensor([[0.75, 0.25], [0.25, 0.75]]).bfloat16()
+    given: Any = Prediction(labels, scores, (0, 1))  # type: ignore[arg-type]
+    found = evaluate_function(lambda rows: given, (inputs, labels), ["log_loss"])
+    assert found.metrics["log_loss"] == pytest.approx(-np.log(0.75))
+
+
+def test_weights_beside_labels_are_refused_and_rows_are_not() -> None:
+    inputs, labels = torch.zeros(4, 2), torch.tensor([0, 1, 0, 1])
+    items = TensorDataset(inputs, labels, torch.ones(4))
+    arrays = (inputs.numpy(), labels.numpy(), np.ones(4))
+    for data in (DataLoader(items, batch_size=2), [arrays], arrays):
+        with pytest.raises(DatasetError, match="3 parts, but only pairs.*w: .x, y"):
+            evaluate_function(lambda rows: 0 * rows[:, 0], data)
+    with pytest.raises(DatasetError, match="the first is a tuple of 3 parts"):
+        evaluate_function(lambda rows: 0 * rows[:, 0], items)

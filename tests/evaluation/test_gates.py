@@ -203,6 +203,22 @@ def test_a_bound_of_a_negative_loss_is_refused_as_it_would_let_all_through() -> 
     assert relative.is_relative
 
 
+def test_a_lone_bound_on_the_good_side_is_refused_as_every_bad_version_would_pass() -> (
+    None
+):
+    with pytest.raises(EvaluationError, match="only min=0.1, but less of it is better"):
+        Gate("log_loss", min=0.1)
+    with pytest.raises(EvaluationError, match="only max=0.9, .* more .*; write min="):
+        GatePolicy.from_dict({"gates": [{"metric": "auc", "max": 0.9}]})
+    assert Gate("auc", min=0.6, max=0.99).max == 0.99, "too good to be true"
+    assert Gate("auc", max=0.99, not_worse_than="production").is_relative
+    judged = replace(result(miss=0.5), higher_is_better={"miss": False})
+    decision = GatePolicy([Gate("miss", min=0), Gate("miss", max=1)]).decide(judged)
+    told, fine = [outcome.sentence for outcome in decision.gates]
+    assert told.endswith("; less of it is better: no bad version is stopped")
+    assert fine.endswith("at most 1 as asked")
+
+
 def test_a_gate_does_not_change() -> None:
     with pytest.raises(ValueError, match="frozen"):
         Gate("f1", min=0.5).min = 0.1  # type: ignore[misc]

@@ -429,10 +429,11 @@ def test_a_column_of_training_that_is_gone_is_named() -> None:
         list(as_batches(FRAME.drop(columns="weight"), metadata=FRUIT, target="good"))
 
 
-def test_int_column_names_are_texts() -> None:
-    frame = pd.DataFrame({0: [1.0], 1: [2.0]})
+def test_int_column_names_are_texts_but_for_functions() -> None:
+    frame = pd.DataFrame({0: [1.0], 1: [2.0], "more": [3.0]})
     (batch,) = as_batches(frame, target="1")
-    assert list(batch.inputs.columns) == ["0"]
+    assert list(batch.inputs.columns) == [0, "more"]
+    assert batch.chunk.names == ["0", "1", "more"]
 
 
 def test_a_parquet_file_of_many_that_lacks_a_column_is_refused(tmp_path: Path) -> None:

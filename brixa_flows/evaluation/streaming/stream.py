@@ -116,8 +116,11 @@ class Stream:
         try:
             batch = self._read(labels, prediction)
         except EvaluationError as err:
+            numbered = before and "the first is row" in err.message
+            counting = f" (rows are counted from row {before})" if numbered else ""
             raise EvaluationError(
-                f"in the {len(labels)} rows from row {before} on: {err.message}",
+                f"in the {len(labels)} rows from row {before} on: {err.message}"
+                f"{counting}",
                 **err.facts,
             ) from err
         if self._whole is None:
