@@ -33,7 +33,8 @@ def judge(
     Outputs of shape (n_samples, n_classes) without class names are class scores: rows
     that are no probabilities go through a softmax, the label is the index of the
     largest. One column against labels 0 and 1 is the score of class 1 (through a
-    sigmoid unless within 0 and 1), which is predicted from 0.5 on.
+    sigmoid unless within 0 and 1), which is predicted from 0.5 on; against two other
+    labels it is that of ``positive``.
 
     Args:
         labels: Of shape (n_samples,), or (n_samples, n_labels) of 0 and 1.
@@ -49,9 +50,10 @@ def judge(
     given = checked(labels, prediction)
     if are_several(given, prediction, task):
         return with_task(judge_several(given, prediction), task, positive)
-    reading = Reading.of(given, prediction, task, model_type)
+    reading = Reading.of(given, prediction, task, model_type, positive)
     outcomes = with_task(reading.read(given, prediction), task, positive)
-    return replace(outcomes, warnings=reading.told + class_warnings(outcomes))
+    told = reading.told + class_warnings(outcomes, named=reading.named)
+    return replace(outcomes, warnings=told)
 
 
 def check_task(task: Task | None) -> None:
@@ -92,15 +94,38 @@ def with_task(outcomes: Outcomes, task: Task | None, positive: Any) -> Outcomes:
     return _with_positive(replace(outcomes, task=task or told), positive)
 
 
-def class_warnings(judged: Judged) -> tuple[str, ...]:
+def class_warnings(judged: Judged, *, named: bool) -> tuple[str, ...]:
     """What a reader must know of the labels.
 
+    Args:
+        judged: The rows.
+        named: Whether the model said which classes it knows.
+
     Raises:
-        EvaluationError: If the model knows none of them.
+        EvaluationError: If the model knows none of them, as far as it shows.
     """
     if not judged.classifies:
         return ()
-    return _unseen_warnings(judged) + _single_class_warnings(judged)
+    return (
+        _unseen_warnings(judged)
+        + _single_class_warnings(judged)
+        + _disjoint_warnings(judged, named)
+    )
+
+
+def _disjoint_warnings(judged: Judged, named: bool) -> tuple[str, ...]:
+    """No answer is ever a label: the model is bad, or speaks another language."""
+    present, answered = judged.present, judged.answered
+    if present & answered:
+        return ()
+    labels, answers = (
+        some_of(repr(judged.classes[code]) for code in sorted(codes))
+        for codes in (present, answered)
+    )
+    told = f"the model answers {answers} but the labels are {labels}"
+    if not named and len(present) > 1 and len(answered) > 1:
+        raise EvaluationError(f"{told}; bring the labels to the model's form")
+    return (f"{told}: no row is right",)
 
 
 def _unseen_warnings(outcomes: Judged) -> tuple[str, ...]:

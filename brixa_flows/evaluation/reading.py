@@ -23,6 +23,7 @@ from brixa_flows.evaluation.telling import (
     infer_task,
     say_classes,
     say_numbers,
+    strays_among_flags,
 )
 from brixa_flows.serializers.base import Prediction
 
@@ -47,6 +48,7 @@ class Reading:
         counted: Whether labels are numbers of the model's named classes.
         spelled: Whether labels are numbers and the classes texts of numbers.
         guessed: Whether only the values tell classes from numbers.
+        strays: Labels of a regression that are not 0 or 1, where nearly all are.
         unsure: Whether scores that went through a softmax look like shares.
     """
 
@@ -60,6 +62,7 @@ class Reading:
     spelled: bool = False
     guessed: bool = False
     unsure: bool = False
+    strays: tuple[float, ...] = ()
 
     @classmethod
     def of(
@@ -68,6 +71,7 @@ class Reading:
         prediction: Prediction,
         task: Task | None = None,
         model_type: str = "",
+        positive: Any = None,
     ) -> Reading:
         """Decide from rows that :func:`checking.checked` let through.
 
@@ -81,7 +85,12 @@ class Reading:
         open_question = truth.dtype.kind in "fiu" and task is None
         guessed = open_question and not (say_classes(words) or say_numbers(words))
         if kind == "regression":
-            return cls(regression=True, guessed=guessed and are_whole(truth))
+            numbers = truth if task is None and truth.dtype.kind == "f" else truth[:0]
+            return cls(
+                regression=True,
+                guessed=guessed and are_whole(truth),
+                strays=strays_among_flags(numbers),
+            )
         values, scores = column_of(prediction.values), prediction.scores
         scores = values if scores is None and values.ndim == 2 else scores
         if scores is not None:
@@ -104,7 +113,7 @@ class Reading:
             return cls(
                 form="score",
                 link="identity" if are_within(values) else "sigmoid",
-                classes=(0, 1),
+                classes=_scored_classes(truth, positive),
                 named=True,
                 one_hot=one_hot,
             )
@@ -132,6 +141,12 @@ class Reading:
                 "the labels are whole numbers of few values, and were taken for classes; "
                 "if they are numbers, say task='regression'"
             )
+        if self.strays:
+            told.append(
+                "the labels are 0 and 1 but for a few "
+                f"({some_of(map(repr, self.strays))}), so they were taken for numbers "
+                "(regression); if they are classes, mend these or drop their rows"
+            )
         if self.one_hot:
             told.append(
                 "labels are one-hot; the class of a row is its column with the 1"
@@ -153,8 +168,8 @@ class Reading:
         if self.link == "sigmoid":
             told.append(
                 "the scores are not between 0 and 1, so they were taken for decision "
-                "scores: a row is called 1 from 0 on, and their sigmoid stands for its "
-                "probability"
+                f"scores: a row is called {self.classes[1]!r} from 0 on, and their "
+                "sigmoid stands for its probability"
             )
         return tuple(told)
 
@@ -233,22 +248,56 @@ class Reading:
     def _of_one_score(
         self, truth: NDArray[Any], values: NDArray[Any]
     ) -> tuple[NDArray[Any], _Scores, _Scores]:
-        if truth.dtype.kind not in "fiub" or not np.isin(truth, (0, 1)).all():
+        others = [label for label in _distinct(truth) if label not in self.classes]
+        if others:
             raise EvaluationError(
-                "the model gives one score a row, which can only be judged against "
-                f"labels 0 and 1; the labels are {some_of(_distinct(truth))}"
+                f"the model gives one score a row for the labels "
+                f"{some_of(map(repr, self.classes))}, but here is {some_of(map(repr, others))}"
             )
+        labels = np.asarray(self.classes)
         score = values.astype(np.float64)
         if self.link == "sigmoid":
             margins = np.stack([-score, score], axis=1)
-            return (score >= 0).astype(np.int64), expit(margins), margins
+            return labels[(score >= 0).astype(np.int64)], expit(margins), margins
         if not are_within(values):
             raise EvaluationError(
                 "scores are not all between 0 and 1, as the first ones are"
             )
         score = score.clip(0, 1)
         shares = np.stack([1 - score, score], axis=1)
-        return (score >= 0.5).astype(np.int64), shares, None
+        return labels[(score >= 0.5).astype(np.int64)], shares, None
+
+
+def _scored_classes(truth: NDArray[Any], positive: Any) -> tuple[Any, Any]:
+    """The two labels of a model that gives one score a row, which is of the second.
+
+    Raises:
+        EvaluationError: If nobody said which it is of; says how.
+    """
+    labels = _distinct(truth)
+    if set(labels) <= {0, 1}:
+        return 0, 1
+    shown = some_of(map(repr, labels))
+    if len(labels) != 2:
+        raise EvaluationError(
+            "the model gives one score a row, which can only be judged against two "
+            f"labels such as 0 and 1; the labels are {shown} (if they are numbers, say "
+            "task='regression')"
+        )
+    # On a command line every label is a text.
+    of = [each for each in labels if positive in (each, str(each))]
+    if positive is None:
+        raise EvaluationError(
+            f"the model gives one score a row, and the labels are {shown}: say which of "
+            f"them the score is of, such as positive={labels[1]!r} (or, if they are "
+            "numbers, task='regression')"
+        )
+    if not of:
+        raise EvaluationError(
+            f"the positive label {positive!r} is none of the classes ({shown})",
+            argument="positive",
+        )
+    return labels[1 - labels.index(of[0])], of[0]
 
 
 def _is_column(margins: NDArray[Any] | None) -> bool:

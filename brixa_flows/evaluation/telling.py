@@ -18,9 +18,11 @@ __all__ = [
     "infer_task",
     "say_classes",
     "say_numbers",
+    "strays_among_flags",
 ]
 
 _FEW_CLASSES = 50
+_NEARLY_ALL = 0.95
 _ROUNDED = 1e-6  # that one probability may be out of 0..1 as arithmetic rounds; 32 bits
 _ROUNDED_16 = 2e-3
 
@@ -70,8 +72,10 @@ def are_one_score(truth: NDArray[Any], values: NDArray[Any]) -> bool:
 
 
 def _may_be_classes(truth: NDArray[Any], values: NDArray[Any]) -> bool:
-    """Whether answers can be the labels of rows, or scores of the class 1."""
+    """Whether answers can be the labels of rows, or scores of one of two."""
     if np.isin(truth, (0, 1)).all() or np.isin(values, truth).all():
+        return True
+    if are_whole(truth) and np.unique(truth).size == 2:
         return True
     return are_whole(truth) and are_whole(values)
 
@@ -88,10 +92,19 @@ def are_within(scores: Any) -> bool:
     return bool(((scores >= -off) & (scores <= 1 + off)).all())
 
 
+def strays_among_flags(truth: NDArray[Any]) -> tuple[float, ...]:
+    """Numbers that are not 0 or 1, where nearly all are and both occur."""
+    flags = np.isin(truth, (0, 1))
+    if flags.all() or flags.mean() < _NEARLY_ALL or np.unique(truth[flags]).size < 2:
+        return ()
+    return tuple(np.unique(truth[~flags]).tolist())
+
+
 def _are_scores(truth: NDArray[Any], values: NDArray[Any]) -> bool:
-    """Whether 0/1 labels meet numbers between 0 and 1."""
+    """Whether two whole labels, such as 0 and 1, meet numbers between 0 and 1."""
+    two = are_whole(truth) and np.unique(truth).size == 2 and not are_whole(values)
     return (
-        bool(np.isin(truth, (0, 1)).all())
+        (two or bool(np.isin(truth, (0, 1)).all()))
         and values.dtype.kind == "f"
         and bool(((values >= 0) & (values <= 1)).all())
     )

@@ -344,3 +344,79 @@ def test_weights_beside_labels_are_refused_and_rows_are_not() -> None:
             evaluate_function(lambda rows: 0 * rows[:, 0], data)
     with pytest.raises(DatasetError, match="the first is a tuple of 3 parts"):
         evaluate_function(lambda rows: 0 * rows[:, 0], items)
+
+
+SCORES = np.where(np.arange(100) % 7 > 0, HALF * 0.8 + 0.1, 0.55)
+
+
+@pytest.mark.parametrize("exact_rows", [1_000, 10])
+@pytest.mark.parametrize(
+    "labels", [(-1, 1), (1, 2), ("no", "yes"), (-1.0, 1.0), ("1", "2")]
+)
+def test_one_score_of_two_labels_is_that_of_the_positive_one(
+    labels: tuple[Any, Any], exact_rows: int
+) -> None:
+    def found(truth: Any, answers: Any, **asked: Any) -> Any:
+        batches = [(rows[:, None], truth[rows]) for rows in np.split(np.arange(100), 5)]
+        return evaluate_function(
+            lambda rows: answers[rows[:, 0]],
+            batches,
+            ["accuracy", "f1", "auc", "log_loss"],
+            exact_rows=exact_rows,
+            **asked,
+        )
+
+    truth = np.array(labels)[HALF]
+    usual = found(HALF, SCORES).metrics
+    for positive in (labels[1], str(labels[1])):
+        assert found(truth, SCORES, positive=positive).metrics == usual
+    other = found(truth, SCORES, positive=labels[0])
+    assert other.metrics["roc_auc"] == pytest.approx(1 - usual["roc_auc"])
+    margins = found(truth, 4 * SCORES - 2, positive=labels[1])
+    assert margins.metrics["roc_auc"] == usual["roc_auc"]
+    assert f"called {labels[1]!r} from 0 on" in margins.warnings[0]
+    for task in (None, "binary"):
+        with pytest.raises(EvaluationError, match="say which .*positive=.*regression"):
+            found(truth, SCORES, task=task)
+    with pytest.raises(EvaluationError, match="positive label 7 is none of the cl"):
+        found(truth, SCORES, positive=7)
+
+
+def test_a_third_label_of_one_score_is_refused() -> None:
+    third = np.where(np.arange(100) > 90, "c", np.array(["a", "b"])[HALF])
+    with pytest.raises(EvaluationError, match="two labels such .* 'a', 'b', 'c' .*reg"):
+        evaluate_function(lambda rows: SCORES, (X, third), ["f1"], positive="b")
+    late = [(X[:90], third[:90]), (X[90:], third[90:])]
+    with pytest.raises(EvaluationError, match="the labels 'a', 'b', but here is 'c'"):
+        evaluate_function(
+            lambda rows: SCORES[: len(rows)], late, ["f1"], positive="b", exact_rows=9
+        )
+
+
+def test_a_label_between_0_and_1_amid_flags_is_told() -> None:
+    labels = np.where(np.arange(100) == 3, 0.5, HALF)
+    found = evaluate_function(lambda rows: SCORES, (X, labels))
+    assert found.task == "regression" and "for a few (0.5)" in found.warnings[0]
+    shares = np.where(np.arange(100) % 4 == 3, 0.5, HALF)
+    assert evaluate_function(lambda rows: SCORES, (X, shares)).warnings == ()
+
+
+@pytest.mark.parametrize("exact_rows", [1_000, 10])
+def test_answers_that_are_never_a_label_are_refused_or_told(exact_rows: int) -> None:
+    def asked(labels: Any, answers: Any) -> Any:
+        return evaluate_function(
+            lambda rows: answers, (X, labels), ["accuracy"], exact_rows=exact_rows
+        )
+
+    for labels, answers in ((HALF + 10, HALF), (SIDES, np.char.upper(SIDES))):
+        with pytest.raises(
+            EvaluationError, match="answers .* but the labels are .*form"
+        ):
+            asked(labels, answers)
+    found = asked(HALF + 10, np.full(100, 3))
+    assert found.warnings[-1].endswith(
+        "answers 3 but the labels are 10, 11: no row is right"
+    )
+
+
+SIDES = np.array(["left", "right"])[HALF]

@@ -151,7 +151,7 @@ def test_slices_are_compared_as_if_their_rows_were_all_there_are() -> None:
     region[south] = None  # of one class only
     metrics = metrics_for(["accuracy", "f1", "auc"], good)
     parts = compare_slices({"region": region}, (good, bad), metrics)
-    assert [part.value for part in parts] == ["", "north", "south"]
+    assert [part.value for part in parts] == ["(missing)", "north", "south"]
     lone, north, _ = parts
     assert list(lone.metrics) == ["accuracy", "f1"] and lone.rows == 5
     assert lone.notes[0].startswith("roc_auc needs")

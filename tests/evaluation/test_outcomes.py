@@ -163,7 +163,7 @@ def test_all_zero_labels_do_not_make_zero_the_positive_class() -> None:
         (
             np.array(["x", "y"]),
             Prediction(np.array([0.25, 0.5])),
-            "one score a row, which can only be judged against labels 0 and 1",
+            "one score a row, and the labels are 'x', 'y': say which",
         ),
         (np.array([0, 1]), Prediction(np.zeros((2, 3, 4))), "shape .2, 3, 4."),
         (

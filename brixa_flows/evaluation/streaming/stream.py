@@ -80,7 +80,8 @@ class Stream:
             self._reading = SeveralReading.of(given, prediction)
         else:
             task, words = question.task, self._model_type
-            self._reading = Reading.of(given, prediction, task, words)
+            positive = question.positive
+            self._reading = Reading.of(given, prediction, task, words, positive)
         self._first = self._as_asked(self._reading.read(given, prediction))
         self._classes = self._first.classes
         self._metrics = self._possible(self._first)
@@ -218,7 +219,8 @@ class Stream:
             if not self._reading.named:  # all that occur are those of the model
                 each.known = len(self._classes)
         self._whole.costs = costs
-        warned = self._reading.told + class_warnings(self._whole)
+        named = self._reading.named
+        warned = self._reading.told + class_warnings(self._whole, named=named)
         chosen = metrics_for(self._question.metrics, self._whole)
         seed = self._question.seed
         found = found_in_summary(self._whole, chosen, seed)
