@@ -304,6 +304,8 @@ class Change(Record):
     alias: str | None = None
     accepts: tuple[int, ...] = ()
     """Numbers of lost changes without which the state counts from now on."""
+    accepts_records: tuple[str, ...] = ()
+    """Keys of lost records of versions that are told of no more."""
 
 
 class Shown(BaseModel):

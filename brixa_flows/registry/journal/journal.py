@@ -341,7 +341,8 @@ class Journal(NumberedRecords):
 
     def damaged_records(self, name: str) -> list[DamagedArtifactError]:
         """What is wrong with the numbered records of a model, and its marker."""
-        found = [*super().damaged_records(name), *self._numbers.foreign(name)]
+        accepted = {key for each in self.changes(name) for key in each.accepts_records}
+        found = [*self._unreadable(name, accepted), *self._numbers.foreign(name)]
         for kind in ("saves", "adoptions"):
             try:
                 self.listings.names(self._layout.entries_prefix(name, kind))

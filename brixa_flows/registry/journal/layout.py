@@ -118,7 +118,10 @@ class Layout:
 
     def is_model_directory(self, directory: str) -> bool:
         """Whether a directory right below the root can be a model."""
-        return not directory.startswith((".", "_")) and directory != self.deployments
+        try:
+            return bool(self.model_prefix(directory))
+        except InvalidNameError:
+            return False
 
 
 def _core(version: ModelVersion | str) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from brixa_flows.errors import (
@@ -42,6 +43,12 @@ from brixa_flows.versioning import ModelVersion
 __all__ = ["NumberedRecords"]
 
 _ATTEMPTS = 100
+_GAP_AT_MOST = 100
+_MISSING = "is missing, while a later one is there"
+_ACCEPT = (
+    "the others are told without it. Restore the file from a backup; if it is gone for "
+    "good, brixa model accept-losses NAME --reason WHY says so"
+)
 
 
 class NumberedRecords:
@@ -151,8 +158,15 @@ class NumberedRecords:
             warn_once(self.place, f"set aside: {err}")
             return []
 
-    def damaged_records(self, name: str) -> list[DamagedArtifactError]:
-        """What is wrong with the numbered records of a model."""
+    def _unreadable(
+        self, name: str, accepted: Container[str] = ()
+    ) -> list[DamagedArtifactError]:
+        """What is wrong with the numbered records of a model.
+
+        Args:
+            name: The model.
+            accepted: Keys of records that somebody said are gone for good.
+        """
         found: list[DamagedArtifactError] = []
         for kind in KINDS:
             prefix = self._layout.entries_prefix(name, kind)
@@ -166,12 +180,32 @@ class NumberedRecords:
                     self.read_record(each.key)
                 except DamagedArtifactError as err:
                     found.append(err)
+            lost = self._between([each.key for each in stored])
+            found += [each for each in lost if each.facts["file"] not in accepted]
             found += [
                 damaged_folder(f"{prefix}/{version}", NO_FOLDER.format(what))
                 for version, what in self.listings.others(prefix).items()
                 if what != FOLDER and not version.endswith(".json")
             ]
         return found
+
+    def lost_records(self, name: str) -> list[str]:
+        """Keys of numbered records of a model that are missing before others."""
+        damaged = (each.facts for each in self._unreadable(name))
+        return [str(x["file"]) for x in damaged if x["reason"] == _MISSING]
+
+    def _between(self, keys: list[str]) -> Iterator[DamagedArtifactError]:
+        """Records that are missing before others of the same version."""
+        folders: dict[str, set[int]] = {}
+        for key in keys:
+            folders.setdefault(key.rpartition("/")[0], set()).add(number_of(key))
+        for folder, there in folders.items():
+            missing = (each for each in range(1, max(there)) if each not in there)
+            names = [f"{each:08d}.json" for each in islice(missing, _GAP_AT_MOST)]
+            others = self.listings.others(folder) if names else ()
+            for name in names:
+                if name not in others:  # that is told as what is in the way
+                    yield damaged_record(f"{folder}/{name}", _MISSING, _ACCEPT)
 
     def _shut_in(self, prefix: str) -> list[DamagedArtifactError]:
         """Folders in a folder that can't be listed; none if it can't be itself."""

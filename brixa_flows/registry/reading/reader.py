@@ -244,6 +244,11 @@ class Reader:
             state, problem = "quarantined", str(look.damage)
         elif state == "registered" and self._lost_its_seal(standing, version):
             problem = str(ModelNotSavedError(standing.name, version, published=True))
+        elif state == "ready" and standing.lifecycle.is_patchy:
+            problem = (
+                f"a record of {standing.name} is lost that may say that {version} was "
+                "deleted; it loads unless MLflow shows it as deleted (brixa doctor)"
+            )
         return _put_together(look.stored, state, standing.lifecycle, tracked, problem)
 
     def _lost_its_seal(self, standing: Standing, version: ModelVersion) -> bool:

@@ -29,6 +29,7 @@ from brixa_flows.registry.upkeep.retagged import (
     strangers,
     without_run,
 )
+from brixa_flows.registry.upkeep.unmeasured import unmeasured
 from brixa_flows.registry.writing.mirroring import (
     by_version,
     lost_of,
@@ -98,6 +99,7 @@ class Checker:
             *self._referenced(standing),
             *self._unmet(standing),
             *map(str, damaged),
+            *unmeasured(self._backends, self._reader, standing, damaged),
             *self._unfinished(standing),
         ]
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 
 from brixa_flows.errors import DamagedArtifactError
 from brixa_flows.registry.facts.damage import damaged_record
 from brixa_flows.registry.facts.numbered_records import KINDS
 from brixa_flows.registry.facts.standing import Standing
+from brixa_flows.registry.journal.layout import Layout
 from brixa_flows.registry.journal.listings import FOLDER, SYMBOLIC_LINK
 from brixa_flows.registry.reading.backends import Backends
 
@@ -53,22 +54,40 @@ def _of_model(backends: Backends, name: str) -> dict[str, str]:
 
 
 def strays(backends: Backends) -> list[str]:
-    """A sentence for what lies between the models and is no folder.
+    """A sentence for what lies between the models and is none of them.
 
     A link with the name of a model is told as that model.
     """
     layout, listings = backends.layout, backends.journal.listings
     found = dict.fromkeys(listings.names(layout.root), "file")
+    found |= dict.fromkeys(listings.folders(layout.root), FOLDER)
     found |= listings.others(layout.root)
-    ours = (layout.meta_prefix, layout.deployments_prefix)
+    ours = {layout.meta_prefix, layout.deployments_prefix}
     return [
+        sentence
+        for name, what in sorted(found.items())
+        if (sentence := _stray(layout, name, what, ours))
+    ]
+
+
+def _stray(layout: Layout, name: str, what: str, ours: Container[str]) -> str:
+    key = f"{layout.root}/{name}"
+    named = layout.is_model_directory(name)
+    if key not in ours and (name.startswith((".", "_")) or what == FOLDER and named):
+        return ""
+    if what == FOLDER:
+        return (
+            ""
+            if key in ours
+            else f"{key!r} is a folder whose name no model can have, so nothing in it is "
+            "looked at: move it elsewhere, or give it back the name that it had"
+        )
+    if named and what == SYMBOLIC_LINK:
+        return ""
+    return (
         f"{key} is a {what}, where a folder belongs: put the folder itself there (what a "
         "link leads to, or a backup), or move it elsewhere if it is nothing of yours"
-        for name, what in sorted(found.items())
-        for key in [f"{layout.root}/{name}"]
-        if what != FOLDER
-        and (key in ours or (layout.is_model_directory(name) and what != SYMBOLIC_LINK))
-    ]
+    )
 
 
 def told(key: str, what: str) -> str:

@@ -178,17 +178,24 @@ class Changer:
         _check_words(actor, reason)
         refuse_blank("reason", reason, "why")
         self._backends.tracking.ping()
-        if not self._reader.standing(name).lifecycle.lost:
+        standing, journal = self._reader.standing(name), self._backends.journal
+        known = {key for each in journal.changes(name) for key in each.accepts_records}
+        lost = journal.lost_records(name)
+        records = tuple(key for key in lost if key not in known)
+        if not standing.lifecycle.lost and not records:
             raise InvalidMetadataError(
-                "name", f"is {name!r}, of which every stage change can be read"
+                "name",
+                f"is {name!r}, of which every stage change can be read and no record of "
+                "a version is missing",
             )
 
         def plan(lifecycle: Lifecycle) -> Change:
             lost = tuple(each.number for each in lifecycle.lost)
             change = _change(lifecycle, "accept", None, actor, reason)
-            return change.model_copy(update={"accepts": lost})
+            update = {"accepts": lost, "accepts_records": records}
+            return change.model_copy(update=update)
 
-        change, _ = self._backends.journal.append_change(name, plan)
+        change, _ = journal.append_change(name, plan)
         self._show(name, change.number, anew=True)
 
     def _bury(
