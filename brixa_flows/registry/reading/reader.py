@@ -244,7 +244,7 @@ class Reader:
             state, problem = "quarantined", str(look.damage)
         elif state == "registered" and self._lost_its_seal(standing, version):
             problem = str(ModelNotSavedError(standing.name, version, published=True))
-        elif state == "ready" and standing.lifecycle.is_patchy:
+        elif state == "ready" and standing.lifecycle.lost:
             problem = (
                 f"a record of {standing.name} is lost that may say that {version} was "
                 "deleted; it loads unless MLflow shows it as deleted (brixa doctor)"
