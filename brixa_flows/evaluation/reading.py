@@ -12,6 +12,7 @@ from scipy.special import expit, softmax
 
 from brixa_flows.errors import EvaluationError, some_of
 from brixa_flows.evaluation.checking import one_label_a_row, refuse_nan
+from brixa_flows.evaluation.coding import distinct, encode, plain, scored_classes
 from brixa_flows.evaluation.multilabel import are_one_hot
 from brixa_flows.evaluation.outcomes import Outcomes, Task
 from brixa_flows.evaluation.ranking import log_odds
@@ -85,19 +86,15 @@ class Reading:
         open_question = truth.dtype.kind in "fiu" and task is None
         guessed = open_question and not (say_classes(words) or say_numbers(words))
         if kind == "regression":
-            numbers = truth if task is None and truth.dtype.kind == "f" else truth[:0]
-            return cls(
-                regression=True,
-                guessed=guessed and are_whole(truth),
-                strays=strays_among_flags(numbers),
-            )
+            strays = strays_among_flags(truth) if open_question else ()
+            return cls(True, guessed=guessed and are_whole(truth), strays=strays)
         values, scores = column_of(prediction.values), prediction.scores
         scores = values if scores is None and values.ndim == 2 else scores
         if scores is not None:
             return cls(
                 form="scores",
                 link="identity" if _are_probabilities(scores) else "softmax",
-                classes=_plain(prediction.classes or range(scores.shape[1])),
+                classes=plain(prediction.classes or range(scores.shape[1])),
                 named=True,
                 one_hot=one_hot,
                 counted=_are_counted(truth, prediction.classes or ()),
@@ -113,11 +110,11 @@ class Reading:
             return cls(
                 form="score",
                 link="identity" if are_within(values) else "sigmoid",
-                classes=_scored_classes(truth, positive),
+                classes=scored_classes(truth, positive),
                 named=True,
                 one_hot=one_hot,
             )
-        classes = _plain(prediction.classes or _classes_seen(truth, values))
+        classes = plain(prediction.classes or _classes_seen(truth, values))
         return cls(
             classes=classes,
             named=bool(prediction.classes),
@@ -192,8 +189,8 @@ class Reading:
         given = np.asarray(
             prediction.values if prediction.scores is None else prediction.scores
         )
-        codes, extended = _encode(truth, self.classes)
-        answers, extended = _encode(predicted, extended)
+        codes, extended = encode(truth, self.classes)
+        answers, extended = encode(predicted, extended)
         return Outcomes(
             "multiclass",
             codes,
@@ -216,7 +213,7 @@ class Reading:
     def _named_labels(self, truth: NDArray[Any]) -> NDArray[Any]:
         if not _are_counted(truth, self.classes):
             raise EvaluationError(
-                f"the labels {some_of(map(repr, _distinct(truth)))} are not all "
+                f"the labels {some_of(map(repr, distinct(truth)))} are not all "
                 f"numbers of the model's {len(self.classes)} classes, as the first are"
             )
         names: NDArray[Any] = np.asarray(self.classes, dtype=object)[truth]
@@ -248,7 +245,7 @@ class Reading:
     def _of_one_score(
         self, truth: NDArray[Any], values: NDArray[Any]
     ) -> tuple[NDArray[Any], _Scores, _Scores]:
-        others = [label for label in _distinct(truth) if label not in self.classes]
+        others = [label for label in distinct(truth) if label not in self.classes]
         if others:
             raise EvaluationError(
                 f"the model gives one score a row for the labels "
@@ -266,38 +263,6 @@ class Reading:
         score = score.clip(0, 1)
         shares = np.stack([1 - score, score], axis=1)
         return labels[(score >= 0.5).astype(np.int64)], shares, None
-
-
-def _scored_classes(truth: NDArray[Any], positive: Any) -> tuple[Any, Any]:
-    """The two labels of a model that gives one score a row, which is of the second.
-
-    Raises:
-        EvaluationError: If nobody said which it is of; says how.
-    """
-    labels = _distinct(truth)
-    if set(labels) <= {0, 1}:
-        return 0, 1
-    shown = some_of(map(repr, labels))
-    if len(labels) != 2:
-        raise EvaluationError(
-            "the model gives one score a row, which can only be judged against two "
-            f"labels such as 0 and 1; the labels are {shown} (if they are numbers, say "
-            "task='regression')"
-        )
-    # On a command line every label is a text.
-    of = [each for each in labels if positive in (each, str(each))]
-    if positive is None:
-        raise EvaluationError(
-            f"the model gives one score a row, and the labels are {shown}: say which of "
-            f"them the score is of, such as positive={labels[1]!r} (or, if they are "
-            "numbers, task='regression')"
-        )
-    if not of:
-        raise EvaluationError(
-            f"the positive label {positive!r} is none of the classes ({shown})",
-            argument="positive",
-        )
-    return labels[1 - labels.index(of[0])], of[0]
 
 
 def _is_column(margins: NDArray[Any] | None) -> bool:
@@ -328,7 +293,7 @@ def _are_counted(truth: NDArray[Any], classes: Iterable[Any]) -> bool:
 
     Where the names are numbers too ('1', '2'), a label never means a place among them.
     """
-    names = _plain(classes)
+    names = plain(classes)
     named = bool(names) and all(isinstance(label, str) for label in names)
     if not named or truth.dtype.kind not in "iu" or _are_spelled(truth, names):
         return False
@@ -337,7 +302,7 @@ def _are_counted(truth: NDArray[Any], classes: Iterable[Any]) -> bool:
 
 def _are_spelled(truth: NDArray[Any], classes: Iterable[Any]) -> bool:
     """Whether labels are numbers and the classes texts of numbers, as a CSV file has it."""
-    names = _plain(classes)
+    names = plain(classes)
     texts = bool(names) and all(isinstance(label, str) for label in names)
     return texts and truth.dtype.kind in "iu" and all(map(_is_number, names))
 
@@ -370,7 +335,7 @@ def _regression(truth: NDArray[Any], prediction: Prediction) -> Outcomes:
 
 def _classes_seen(truth: NDArray[Any], values: NDArray[Any]) -> tuple[Any, ...]:
     """Classes of a model that names none: all that occur."""
-    answered, labelled = _distinct(values), _distinct(truth)
+    answered, labelled = distinct(values), distinct(truth)
     answers, labels = set(answered), set(labelled)
     if not answers & labels and _are_texts(answers) != _are_texts(labels):
         raise EvaluationError(
@@ -379,43 +344,8 @@ def _classes_seen(truth: NDArray[Any], values: NDArray[Any]) -> tuple[Any, ...]:
         )
     if answers | labels <= {0, 1}:
         return (0, 1)
-    return _distinct(truth, values)
+    return distinct(truth, values)
 
 
 def _are_texts(labels: set[Any]) -> bool:
     return any(isinstance(label, str) for label in labels)
-
-
-def _plain(labels: Iterable[Any]) -> tuple[Any, ...]:
-    return tuple(label.item() if hasattr(label, "item") else label for label in labels)
-
-
-def _distinct(*arrays: NDArray[Any]) -> tuple[Any, ...]:
-    """Different labels, numbers by value before others by text."""
-    found: set[Any] = set()
-    for array in arrays:
-        found.update(_plain(np.unique(array)) if array.dtype.kind != "O" else array)
-    return tuple(sorted(found, key=_label_order))
-
-
-def _label_order(label: Any) -> tuple[int, float, str]:
-    if isinstance(label, bool | int | float):
-        return 0, label, ""  # as it is: a float can't tell large whole numbers apart
-    return 1, 0.0, str(label)
-
-
-def _encode(
-    labels: NDArray[Any], classes: tuple[Any, ...]
-) -> tuple[NDArray[np.int64], tuple[Any, ...]]:
-    """Code of each label; new ones are appended to ``classes``."""
-    code = {label: index for index, label in enumerate(classes)}
-    for label in _distinct(labels):
-        code.setdefault(label, len(code))
-    if labels.dtype.kind == "O":
-        codes = np.array(
-            [code[_plain((label,))[0]] for label in labels], dtype=np.int64
-        )
-        return codes, tuple(code)
-    distinct, inverse = np.unique(labels, return_inverse=True)
-    lookup = np.array([code[label] for label in _plain(distinct)], dtype=np.int64)
-    return lookup[inverse], tuple(code)
