@@ -106,7 +106,7 @@ def kept_profiles(
     registry: ModelRegistry, version: str, window: WindowClosed
 ) -> KeptProfiles:
     """The profiles of the windows of a deployment in which a version served."""
-    folder = f"{registry.layout.meta_prefix}/windows/{window.name}/{version}"
+    folder = f"{registry.layout.windows_prefix(window.name)}/{version}"
     return KeptProfiles(registry.storage, f"{folder}/{window.deployment}")
 
 

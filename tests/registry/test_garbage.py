@@ -333,3 +333,20 @@ def test_deleting_and_collecting_at_once_harm_nobody(
     registry.verify("m", "1.0.5")
     assert registry.collect_garbage() == []
     assert registry.recover() == []
+
+
+def test_what_is_kept_of_windows_goes_with_the_deleted_version(
+    registry: ModelRegistry, save: Save
+) -> None:
+    save("m")
+    save("m")
+    folder = registry.layout.windows_prefix("m")
+    keys = [f"{folder}/{version}/m/march.parquet" for version in ("1.0.0", "1.0.1")]
+    for key in keys:
+        registry.storage.create(key, b"a profile")
+    assert registry.collect_garbage() == []
+    registry.delete_version("m", "1.0.0", reason="old")
+    done = told(registry.collect_garbage(remove=True))
+    assert done == [("files", "1.0.0", True), ("windows", "1.0.0", True)]
+    there = [registry.storage.stat(key) is not None for key in keys]
+    assert there == [False, True]

@@ -116,6 +116,14 @@ class Layout:
         """The marker of the last change that the tracking backend shows."""
         return f"{self.journal_prefix(name)}/projected.json"
 
+    def windows_prefix(self, name: str) -> str:
+        """Directory of what is kept of windows in which versions of a model served.
+
+        A directory a version, in which whoever watches it keeps what it likes.
+        """
+        self.model_prefix(name)  # raises if no model can have that name
+        return f"{self.meta_prefix}/windows/{name}"
+
     def is_model_directory(self, directory: str) -> bool:
         """Whether a directory right below the root can be a model."""
         try:

@@ -36,7 +36,7 @@ _NO_TIME = timedelta(0)
 _SIGNATURES = "_sig.json"
 _STAGING = f"{OWN_FOLDER}/tmp"
 
-Kind = Literal["files", "signatures", "staging", "number"]
+Kind = Literal["files", "signatures", "windows", "staging", "number"]
 
 
 class Garbage(BaseModel):
@@ -163,6 +163,11 @@ class Collector:
             file = stored.key.rpartition("/")[2]
             if file.endswith(_SIGNATURES):
                 named.append(("signatures", stored.key, file.removesuffix(_SIGNATURES)))
+        windows = self._backends.layout.windows_prefix(name)
+        named += [
+            ("windows", f"{windows}/{directory}", directory)
+            for directory in storage.list_directories(windows)
+        ]
         found = []
         for kind, key, text in named:
             with suppress(InvalidVersionError):  # _journal, and what people put there
