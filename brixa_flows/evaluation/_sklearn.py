@@ -20,6 +20,7 @@ from brixa_flows.evaluation.metric import Metric
 from brixa_flows.evaluation.metric_catalog import SHARES
 from brixa_flows.evaluation.metrics import finite
 from brixa_flows.evaluation.outcomes import CLASSES_WITH_CURVES, Outcomes
+from brixa_flows.evaluation.terms import log_loss_of_margins
 
 __all__ = ["curves", "value_of"]
 
@@ -188,6 +189,8 @@ def _from_probabilities(metric: Metric, outcomes: Outcomes) -> Any:
 
 def _loss(name: str, outcomes: Outcomes, probabilities: NDArray[np.float64]) -> Any:
     """In the type that the model gave: what is nearer to 0 than it can tell is 0."""
+    if outcomes.margins is not None and name != "brier_score_loss":
+        return log_loss_of_margins(name, outcomes)
     given = probabilities.astype(outcomes.scores_type)
     with warnings.catch_warnings():
         # Rounded shares sum to 1 as nearly as Reading asks; more scikit-learn only warns.

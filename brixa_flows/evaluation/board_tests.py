@@ -26,6 +26,7 @@ from brixa_flows.evaluation.outcomes import Outcomes
 from brixa_flows.evaluation.question import Question
 from brixa_flows.evaluation.results import EvaluationResult
 from brixa_flows.evaluation.run import Run
+from brixa_flows.evaluation.thresholds import refuse_two_units
 from brixa_flows.versioning import ModelVersion
 
 __all__ = ["against_reference", "each_judged", "untested"]
@@ -118,7 +119,9 @@ def _tested(
     versions, notes = [], []
     for place, metadata in enumerate(run.metadata[1:], start=1):
         try:
-            pair = _paired(reference, run.outcomes(question, place))
+            other = run.outcomes(question, place)
+            refuse_two_units(question.threshold, other, reference)
+            pair = _paired(reference, other)
             metric = _ranking(board.by, question, pair)
             value_of = open_sklearn().value_of
             found.append((metric, difference_of(metric, pair, value_of, question.seed)))

@@ -34,6 +34,8 @@ def checked(labels: NDArray[Any], prediction: Prediction) -> NDArray[Any]:
         _refuse_texts(np.asarray(prediction.scores))
         refuse_nan("class probabilities", prediction.scores)
         _check_scores(prediction)
+    if prediction.margins is not None:
+        refuse_nan("decision scores", prediction.margins)
     return np.asarray(labels)
 
 

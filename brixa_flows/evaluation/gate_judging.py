@@ -59,9 +59,9 @@ def _judge_value(
     name = canonical_metric(gate.metric)
     if name not in result.metrics:
         return False, _not_measured(gate.metric, "evaluated", result.metrics, missing)
-    value = result.metrics[name]
-    facts = f"{gate.metric} is {value:.4f} on {result.rows} rows"
-    fault = _fault(gate, value)
+    value, bound = result.metrics[name], result.bounds.get(name, 0.0)
+    facts = f"{gate.metric} is {value:.4f}{_within(bound)} on {result.rows} rows"
+    fault = _fault(gate, value, bound)
     if fault:
         return False, f"{facts}, {fault}"
     return True, f"{facts}, {_limits(gate)} as asked{_wrong_side(gate, name, result)}"
@@ -76,12 +76,20 @@ def _wrong_side(gate: Gate, name: str, result: EvaluationResult) -> str:
     return f"; {'more' if more else 'less'} of it is better: no bad version is stopped"
 
 
-def _fault(gate: Gate, value: float) -> str:
-    if gate.min is not None and value < gate.min:
-        return f"below the least allowed {gate.min:g}"
-    if gate.max is not None and value > gate.max:
-        return f"above the most allowed {gate.max:g}"
+def _fault(gate: Gate, value: float, bound: float) -> str:
+    """Why a value is refused; ``bound`` is how far it can be from that of the rows."""
+    if gate.min is not None and value - bound < gate.min:
+        surely = "" if value < gate.min else "and may be "
+        return f"{surely}below the least allowed {gate.min:g}"
+    if gate.max is not None and value + bound > gate.max:
+        surely = "" if value > gate.max else "and may be "
+        return f"{surely}above the most allowed {gate.max:g}"
     return ""
+
+
+def _within(bound: float) -> str:
+    """That rows which were summed up tell a value but for so much."""
+    return f" (within {bound:.1g}, of rows that were summed up)" if bound else ""
 
 
 def _limits(gate: Gate) -> str:
@@ -152,8 +160,9 @@ def _slice_fault(gate: Gate, name: str, part: SliceResult) -> str:
     where = _where(gate, part)
     if name not in part.metrics:
         return _unjudged(gate, name, part)
-    fault = _fault(gate, part.metrics[name])
-    return f"{where} is {part.metrics[name]:.4f}, {fault}" if fault else ""
+    value, bound = part.metrics[name], part.bounds.get(name, 0.0)
+    fault = _fault(gate, value, bound)
+    return f"{where} is {value:.4f}{_within(bound)}, {fault}" if fault else ""
 
 
 def _signature(result: EvaluationResult) -> tuple[bool, str]:

@@ -138,7 +138,7 @@ class Leaderboard:
         left = [f"left out {version}: {why}" for version, why in self.left_out.items()]
         told: dict[str, list[str]] = {}
         for each in self.results:
-            for warning in each.warnings:
+            for warning in filter(None, (*each.warnings, each.precision)):
                 told.setdefault(warning, []).append(str(each.version))
         warned = [f"{', '.join(by)}: {warning}" for warning, by in told.items()]
         return [*left, *warned, *self.untested]

@@ -16,7 +16,7 @@ from scipy.special import expit
 from brixa_flows.errors import EvaluationError, some_of
 from brixa_flows.evaluation.confusion import fraction, ratio
 from brixa_flows.evaluation.outcomes import Outcomes, Task
-from brixa_flows.evaluation.telling import are_within
+from brixa_flows.evaluation.telling import are_within, outside_of_shares
 from brixa_flows.serializers.base import Prediction
 
 __all__ = [
@@ -61,11 +61,13 @@ class SeveralReading:
         classes: Label of each column.
         link: What makes probabilities of the answers; ``None`` where they are labels.
         certain: Whether the model says its labels beside their probabilities.
+        outside: How many scores are no probabilities, for people.
     """
 
     classes: tuple[Any, ...]
     link: Literal["identity", "sigmoid"] | None
     certain: bool
+    outside: str = ""
     guessed: ClassVar[bool] = False
     named: ClassVar[bool] = True
 
@@ -75,7 +77,7 @@ class SeveralReading:
         if self.link != "sigmoid" or self.certain:
             return ()
         return (
-            "the scores are not between 0 and 1, so they were taken for decision scores: "
+            f"{self.outside} not between 0 and 1, so all were taken for decision scores: "
             "a row has a label from 0 on, and their sigmoid stands for its probability",
         )
 
@@ -99,7 +101,7 @@ class SeveralReading:
         if len(classes) != truth.shape[1]:
             classes = tuple(range(truth.shape[1]))
         certain = prediction.scores is not None and counted
-        return cls(tuple(classes), link, certain)
+        return cls(tuple(classes), link, certain, outside_of_shares(scores))
 
     def read(self, labels: NDArray[Any], prediction: Prediction) -> Outcomes:
         """Rows in one coding; a label is predicted from the probability 0.5 on.

@@ -28,6 +28,7 @@ from brixa_flows.evaluation.metrics import (
 from brixa_flows.evaluation.outcomes import Outcomes, Task
 from brixa_flows.evaluation.question import Question
 from brixa_flows.evaluation.run import Run
+from brixa_flows.evaluation.thresholds import refuse_two_units
 
 __all__ = ["compare_run", "compare_slices"]
 
@@ -46,6 +47,7 @@ def compare_run(run: Run, question: Question, margin: float = 0.0) -> Comparison
         EvaluationError: If the two can't be compared on these metrics.
     """
     both = run.outcomes(question), run.outcomes(question, 1)
+    refuse_two_units(question.threshold, *both)
     ours, theirs, warnings = align(*both)
     if not ours.has_ranking and all(each.has_ranking for each in both):
         _refuse_probabilities(question, ours.task, warnings[-1])

@@ -18,6 +18,7 @@ __all__ = ["EXACT_ROWS", "Question", "Wanted", "column_names"]
 Wanted: TypeAlias = Sequence[str | Metric | CustomMetric]
 
 EXACT_ROWS = 1_000_000
+_RULES = 2  # raised when numbers change: kept answers of older rules answer no more
 
 
 def column_names(given: str | Sequence[Any]) -> tuple[str, ...]:
@@ -98,6 +99,7 @@ class Question:
                 return None
             names = [canonical_metric(str(each)) for each in self.metrics]
         facts = {
+            "rules": _RULES,
             "metrics": names,
             "slices": list(self.slices),
             "task": self.task,

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, logsumexp, stdtrit
+from scipy.special import expit, stdtrit
 
 from brixa_flows.evaluation.intervals import LEVEL, Interval, mean_draws
 from brixa_flows.evaluation.outcomes import Outcomes
@@ -161,9 +161,16 @@ def log_odds(logits: Floats) -> Floats:
     if logits.shape[1] == 2:
         ahead = logits[:, 1] - logits[:, 0]
         return np.stack([-ahead, ahead], axis=1)
-    every = range(logits.shape[1])
-    others = [logsumexp(np.delete(logits, code, axis=1), axis=1) for code in every]
-    odds: Floats = logits - np.stack(others, axis=1)
+    rows, best = np.arange(len(logits)), logits.argmax(axis=1)
+    ahead = logits - logits[rows, best][:, None]
+    shares = np.exp(ahead)
+    # What all others have is at least the 1 of the best, so little is lost; of the best
+    # itself nearly all would be, so its others are summed up alone.
+    odds: Floats = ahead - np.log(np.maximum(shares.sum(axis=1)[:, None] - shares, 1))
+    ahead[rows, best] = -np.inf
+    second = ahead.max(axis=1)
+    others = np.exp(ahead - second[:, None]).sum(axis=1)
+    odds[rows, best] = -second - np.log(others)
     return odds
 
 

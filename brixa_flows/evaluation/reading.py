@@ -22,6 +22,7 @@ from brixa_flows.evaluation.telling import (
     are_within,
     column_of,
     infer_task,
+    outside_of_shares,
     say_classes,
     say_numbers,
     strays_among_flags,
@@ -50,7 +51,7 @@ class Reading:
         spelled: Whether labels are numbers and the classes texts of numbers.
         guessed: Whether only the values tell classes from numbers.
         strays: Labels of a regression that are not 0 or 1, where nearly all are.
-        unsure: Whether scores that went through a softmax look like shares.
+        unsure: Why scores that go through a link may be probabilities after all.
     """
 
     regression: bool = False
@@ -62,7 +63,7 @@ class Reading:
     counted: bool = False
     spelled: bool = False
     guessed: bool = False
-    unsure: bool = False
+    unsure: str = ""
     strays: tuple[float, ...] = ()
 
     @classmethod
@@ -99,7 +100,7 @@ class Reading:
                 one_hot=one_hot,
                 counted=_are_counted(truth, prediction.classes or ()),
                 spelled=_are_spelled(truth, prediction.classes or ()),
-                unsure=_look_like_shares(scores),
+                unsure=_why_shares(scores),
             )
         if values.ndim != 1:
             raise EvaluationError(
@@ -113,6 +114,7 @@ class Reading:
                 classes=scored_classes(truth, positive),
                 named=True,
                 one_hot=one_hot,
+                unsure=outside_of_shares(values),
             )
         classes = plain(prediction.classes or _classes_seen(truth, values))
         return cls(
@@ -157,16 +159,16 @@ class Reading:
             told.append(
                 "the labels are numbers, and the model's classes are their texts"
             )
-        if self.unsure:
+        if self.link == "softmax" and self.unsure:
             told.append(
-                "the scores of the classes are 0 or more but do not sum to 1 in each "
-                "row; their softmax was taken for probabilities"
+                f"the scores of the classes {self.unsure}; their softmax was taken for "
+                "probabilities"
             )
         if self.link == "sigmoid":
             told.append(
-                "the scores are not between 0 and 1, so they were taken for decision "
-                f"scores: a row is called {self.classes[1]!r} from 0 on, and their "
-                "sigmoid stands for its probability"
+                f"{self.unsure} not between 0 and 1, so all were taken for decision "
+                f"scores: a row is called {self.classes[1]!r} from 0 on unless a "
+                "threshold is given, and their sigmoid stands for its probability"
             )
         return tuple(told)
 
@@ -283,9 +285,22 @@ def _are_probabilities(scores: NDArray[Any]) -> bool:
     return are_within(scores) and bool((np.abs(sums - 1) <= _OFF_BY).all())
 
 
-def _look_like_shares(scores: NDArray[Any]) -> bool:
-    """Whether none is negative, as logits are, though they are no probabilities."""
-    return bool((scores >= 0).all()) and not _are_probabilities(scores)
+def _why_shares(scores: NDArray[Any]) -> str:
+    """Why scores that are no probabilities may be meant as such; empty of logits.
+
+    Logits are negative somewhere, and hardly ever sum to 1.
+    """
+    if _are_probabilities(scores):
+        return ""
+    if are_within(np.minimum(scores, 1)):
+        return "are 0 or more but do not sum to 1 in each row"
+    like = np.abs(scores.astype(np.float64).sum(axis=1) - 1) <= _OFF_BY
+    if 2 * like.sum() > like.size:
+        return (
+            f"sum to 1 in {like.sum():,} of {like.size:,} rows, but "
+            f"{outside_of_shares(scores)} not between 0 and 1"
+        )
+    return ""
 
 
 def _are_counted(truth: NDArray[Any], classes: Iterable[Any]) -> bool:

@@ -16,6 +16,7 @@ __all__ = [
     "are_within",
     "column_of",
     "infer_task",
+    "outside_of_shares",
     "say_classes",
     "say_numbers",
     "strays_among_flags",
@@ -87,9 +88,24 @@ def are_whole(values: NDArray[Any]) -> bool:
 
 def are_within(scores: Any) -> bool:
     """Whether all are between 0 and 1, but for rounding."""
+    return not _outside(scores).any()
+
+
+def outside_of_shares(scores: Any) -> str:
+    """How many scores are no probabilities, for people; empty if all may be."""
+    values = np.asarray(scores).reshape(-1)
+    outside = _outside(values)
+    if not outside.any():
+        return ""
+    first = values[outside.argmax()]
+    return f"{outside.sum():,} of {values.size:,} scores, such as {first:.6g}, are"
+
+
+def _outside(scores: Any) -> NDArray[np.bool_]:
     scores = np.asarray(scores)
     off = _ROUNDED_16 if scores.dtype == np.float16 else _ROUNDED
-    return bool(((scores >= -off) & (scores <= 1 + off)).all())
+    outside: NDArray[np.bool_] = (scores < -off) | (scores > 1 + off)
+    return outside
 
 
 def strays_among_flags(truth: NDArray[Any]) -> tuple[float, ...]:

@@ -13,7 +13,7 @@ from scipy.special import xlogy
 from brixa_flows.evaluation.metric import Metric
 from brixa_flows.evaluation.outcomes import Outcomes
 
-__all__ = ["Terms", "explained_draws", "terms_of"]
+__all__ = ["Terms", "explained_draws", "log_loss_of_margins", "terms_of"]
 
 Floats: TypeAlias = NDArray[np.float64]
 Terms: TypeAlias = tuple[Callable[[Outcomes], Floats], Callable[[Floats], Floats]]
@@ -41,8 +41,13 @@ def terms_of(metric: Metric, around: float | None = None) -> Terms:
 
 
 def _log_loss_terms(outcomes: Outcomes) -> Floats:
+    """Of scores by their log-odds, which do not end where a probability of 64 bits does."""
     probabilities = outcomes.probabilities
     assert probabilities is not None
+    if outcomes.margins is not None:
+        ahead = outcomes.margins[np.arange(outcomes.rows), outcomes.truth]
+        of_scores: Floats = np.logaddexp(0.0, -ahead)[:, None]
+        return of_scores
     given = probabilities[np.arange(outcomes.rows), outcomes.truth]
     tiny = np.finfo(outcomes.scores_type).eps
     losses: Floats = -np.log(np.clip(given, tiny, 1 - tiny))[:, None]
@@ -68,6 +73,13 @@ def explained_draws(outcomes: Outcomes, counts: NDArray[Any]) -> Floats:
     np.divide(losses, guessing, out=left, where=guessing > 0)
     explained: Floats = 1 - left
     return explained
+
+
+def log_loss_of_margins(name: str, outcomes: Outcomes) -> float:
+    """``log_loss``, or what of it is explained (``d2_log_loss_score``), of scores."""
+    if name == "log_loss":
+        return float(_log_loss_terms(outcomes).mean())
+    return float(explained_draws(outcomes, np.ones((1, outcomes.rows)))[0])
 
 
 def _brier_terms(outcomes: Outcomes) -> Floats:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,13 @@ from brixa_flows.evaluation.confusion import ratio
 from brixa_flows.evaluation.metrics import canonical_metric, direction_sign
 from brixa_flows.evaluation.outcomes import Outcomes
 
-__all__ = ["ThresholdChoice", "at_threshold", "choose"]
+__all__ = [
+    "ThresholdChoice",
+    "at_threshold",
+    "choose",
+    "refuse_two_units",
+    "threshold_warnings",
+]
 
 Floats = NDArray[np.float64]
 
@@ -32,12 +39,15 @@ class ThresholdChoice:
         metric: The number that it makes best.
         metrics: Every metric of this kind at the threshold.
         rows: How many rows chose it.
+        unit: What the threshold is one of: ``probability``, or ``decision score`` of a
+            model that gives one such a row.
     """
 
     threshold: float
     metric: str
     metrics: dict[str, float]
     rows: int
+    unit: Literal["probability", "decision score"] = "probability"
 
 
 @dataclass(frozen=True)
@@ -67,7 +77,38 @@ def at_threshold(outcomes: Outcomes, threshold: float) -> Outcomes:
         )
     called = score >= threshold
     code = outcomes.positive
-    return replace(outcomes, predicted=np.where(called, code, 1 - code))
+    return replace(
+        outcomes,
+        predicted=np.where(called, code, 1 - code),
+        warnings=outcomes.warnings + threshold_warnings(outcomes.one_score, threshold),
+    )
+
+
+def refuse_two_units(
+    threshold: float | None, candidate: Outcomes, baseline: Outcomes
+) -> None:
+    """Refuse one threshold for a probability and for a decision score.
+
+    Raises:
+        EvaluationError: If the two models would take it so.
+    """
+    if threshold is None or candidate.one_score == baseline.one_score:
+        return
+    raise EvaluationError(
+        f"the threshold {threshold:g} would be a probability of one model and a decision "
+        "score of the other; leave it out, or compare models of one kind",
+        argument="threshold",
+    )
+
+
+def threshold_warnings(one_score: bool, threshold: float | None) -> tuple[str, ...]:
+    """That a threshold is of other units than usual."""
+    if threshold is None or not one_score:
+        return ()
+    return (
+        f"the threshold {threshold:g} is one of the model's decision scores, which are "
+        "no probabilities",
+    )
 
 
 def choose(
@@ -107,7 +148,10 @@ def choose(
         )
     best = int(np.where(allowed, worth, -np.inf).argmax())
     found = {each: float(of(counts)[best]) for each, of in _OF_COUNTS.items()}
-    return ThresholdChoice(float(thresholds[best]), name, found, outcomes.rows)
+    unit: Literal["probability", "decision score"] = "probability"
+    if outcomes.one_score:
+        unit = "decision score"
+    return ThresholdChoice(float(thresholds[best]), name, found, outcomes.rows, unit)
 
 
 def _scores(outcomes: Outcomes) -> Floats:

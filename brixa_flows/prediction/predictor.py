@@ -95,11 +95,23 @@ class ModelPredictor:
         decide = getattr(self.model, "decision_function", None)
         if prediction.scores is not None or decide is None or labels is None:
             return prediction
+        if _decides_by_pairs(self.model):
+            return prediction
         classes = tuple(np.asarray(labels).tolist())
         margins = np.asarray(decide(inputs))
-        shape = (len(margins),) if len(classes) == 2 else (len(margins), len(classes))
-        if (
-            margins.shape != shape
-        ):  # pairs of classes, of an SVC that was asked for them
+        shape = np.shape(prediction.values)
+        if len(shape) == 1 and len(classes) > 2:
+            shape = (*shape, len(classes))
+        if margins.shape != shape:  # neither one of each class nor of each label
             return prediction
         return replace(prediction, classes=classes, margins=margins)
+
+
+def _decides_by_pairs(model: Any) -> bool:
+    """Whether decisions are of pairs of classes: an SVC may be told so, also inside."""
+    fitted = getattr(model, "best_estimator_", model)
+    said = fitted.get_params() if hasattr(fitted, "get_params") else {}
+    return any(
+        name.endswith("decision_function_shape") and shape == "ovo"
+        for name, shape in said.items()
+    )

@@ -150,7 +150,10 @@ def open_source(dataset: Any, rows: int, texts: Collection[str] = ()) -> Source:
     if isinstance(dataset, Iterable):
         once = isinstance(dataset, Iterator)
         return Source(
-            type(dataset).__name__, lambda: (_chunk(each) for each in dataset), "", once
+            _name_of_batches(dataset, once),
+            lambda: (_chunk(each) for each in dataset),
+            "",
+            once,
         )
     raise DatasetError(
         f"a dataset of type {type(dataset).__qualname__} can't be read; give (X, y), a "
@@ -188,6 +191,13 @@ def _is_records(data: Any) -> bool:
 def _name_of(data: Any) -> str:
     part = data[0] if isinstance(data, tuple) else data
     return f"in-memory {type(part).__name__}"
+
+
+def _name_of_batches(data: Any, once: bool) -> str:
+    """Of a class that somebody named, such as a loader, its own name."""
+    if once:
+        return "iterator of batches"
+    return f"{len(data)} batches" if isinstance(data, list) else type(data).__name__
 
 
 def _chunk(data: Any) -> Chunk:

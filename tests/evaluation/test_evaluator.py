@@ -325,7 +325,7 @@ def test_the_network_of_the_spec_is_judged_on_integer_labels(workshop: Any) -> N
 
 
 def test_what_was_found_before_is_not_computed_twice_unless_asked(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop = Workshop(tmp_path)
     evaluator = ModelEvaluator(shop.registry)
@@ -368,6 +368,9 @@ def test_what_was_found_before_is_not_computed_twice_unless_asked(
     one = evaluator.evaluate("flowers", "2.0.0", shop.test, code)
     two = evaluator.evaluate("flowers", "2.0.0", shop.test, code)
     assert two.evaluated_at > one.evaluated_at, "code may have changed"
+    monkeypatch.setattr("brixa_flows.evaluation.question._RULES", 99)
+    new = evaluator.evaluate("flowers", **common)
+    assert new.evaluated_at > first.evaluated_at, "numbers may be others by now"
 
 
 def lambda_free_metric(truth: Any, answers: Any) -> float:

@@ -341,6 +341,23 @@ def test_a_gate_may_hold_for_every_value_of_a_column(
     assert str(outcome.gate) == "f1 >= 0.6 for each region"
 
 
+@pytest.mark.parametrize(
+    ("value", "allowed", "words"),
+    [
+        (0.8020, True, "f1 is 0.8020 (within 0.001, of rows that were summed up) on"),
+        (0.8004, False, "summed up) on 500 rows, and may be below the least allowed"),
+        (0.7996, False, "summed up) on 500 rows, below the least allowed 0.8"),
+    ],
+)
+def test_a_value_that_is_known_within_a_bound_passes_where_all_of_it_does(
+    value: float, allowed: bool, words: str
+) -> None:
+    judged = replace(result(f1=value), bounds=MetricValues({"f1": 0.001}))
+    decision = GatePolicy([Gate("f1", min=0.8)]).decide(judged)
+    assert decision.allowed is allowed
+    assert words in decision.gates[0].sentence
+
+
 def sliced_comparison(**bounds: tuple[int, tuple[float, float] | None]) -> Comparison:
     whole = comparison(roc_auc=(0.01, 0.03))
     parts = [

@@ -9,10 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.typing import NDArray
-from scipy.special import softmax
-from sklearn.linear_model import RidgeClassifier
-from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
-from sklearn.svm import LinearSVC
+from scipy.special import log_softmax, softmax
+from sklearn.linear_model import LogisticRegression, RidgeClassifier
+from sklearn.metrics import average_precision_score, f1_score, log_loss, roc_auc_score
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC, LinearSVC
 
 from brixa_flows.errors import EvaluationError
 from brixa_flows.evaluation import EvaluationResult, ModelEvaluator
@@ -122,17 +125,33 @@ def test_several_labels_are_ranked_by_their_scores() -> None:
         assert found.metrics["roc_auc"] == pytest.approx(np.mean(truth), abs=near)
 
 
-def test_losses_are_those_of_the_softmax() -> None:
-    frame, margin, labels = _margins(3.0)
-    logits = np.stack([np.zeros(SIZE), margin], axis=1)
-    found = _judged(
-        frame,
-        lambda each: np.stack([0 * each["m"], each["m"]], axis=1),
-        ["log_loss"],
-        0,
-    )
-    truth = log_loss(labels, softmax(logits, axis=1))
-    assert found.metrics["log_loss"] == pytest.approx(truth, abs=1e-12)
+@pytest.mark.parametrize("columns", [1, 2, 3])
+@pytest.mark.parametrize("rows", [0, SIZE])
+def test_losses_are_those_of_the_softmax(columns: int, rows: int) -> None:
+    names = ["log_loss", "d2_log_loss_score"]
+    for scale in (3.0, 300.0):  # of which a probability is 0, and the loss is not
+        frame, margin, labels = _margins(scale)
+
+        def answer(each: Any, columns: int = columns) -> Any:
+            score = each["m"].to_numpy()
+            logits = np.stack([0 * score, score, 0 * score - 3], axis=1)
+            return score if columns == 1 else logits[:, :columns]
+
+        logits = answer(frame, max(columns, 2))
+        losses = -log_softmax(logits, axis=1)[np.arange(SIZE), labels]
+        found = _judged(frame, answer, names, rows)
+        assert found.metrics["log_loss"] == pytest.approx(losses.mean(), rel=1e-12)
+        if scale == 3.0:
+            truth = log_loss(
+                labels, softmax(logits, axis=1), labels=range(len(logits[0]))
+            )
+            assert found.metrics["log_loss"] == pytest.approx(truth, abs=1e-12)
+        share = labels.mean()
+        guess = -(share * np.log(share) + (1 - share) * np.log(1 - share))
+        explained = 1 - losses.mean() / guess
+        assert found.metrics["d2_log_loss_score"] == pytest.approx(explained, rel=1e-9)
+        low, high = found.intervals["log_loss"]
+        assert low < losses.mean() < high
 
 
 def test_two_models_are_compared_by_their_margins() -> None:
@@ -152,8 +171,35 @@ def test_a_threshold_of_decision_scores_is_one_of_them() -> None:
     outcomes = judge(labels, Prediction(percent), task="binary")
     choice = choose(outcomes, "f1")
     assert (choice.threshold, choice.metrics["f1"]) == (70.0, 1.0)
-    assert at_threshold(outcomes, 70).predicted.tolist() == labels.tolist()
+    assert choice.unit == "decision score"
+    cut = at_threshold(outcomes, 70)
+    assert cut.predicted.tolist() == labels.tolist()
+    assert "the threshold 70 is one of the model's decision scores" in cut.warnings[-1]
     assert at_threshold(outcomes, -1e9).predicted.all()
+    frame, margin, labels = _margins(2.0)
+    streamed = evaluate_function(
+        lambda each: each["m"].to_numpy(),
+        [frame[:2000], frame[2000:]],
+        ["f1"],
+        target="y",
+        threshold=0.5,
+        exact_rows=400,
+    )
+    assert streamed.metrics["f1"] == pytest.approx(f1_score(labels, margin >= 0.5))
+    assert "the threshold 0.5 is one of" in streamed.warnings[-1]
+
+
+def test_scores_that_are_nearly_all_probabilities_are_told() -> None:
+    score = np.linspace(0.1, 0.9, 9)
+    labels = (score > 0.5).astype(int)
+    wild = np.where(np.arange(9) == 3, -0.25, score)
+    judged = judge(labels, Prediction(wild), task="binary")
+    assert "1 of 9 scores, such as -0.25, are not between" in judged.warnings[0]
+    both = np.stack([1 - wild, wild], axis=1)
+    judged = judge(labels, Prediction(both))
+    assert "sum to 1 in 9 of 9 rows, but 2 of 18 scores" in judged.warnings[0]
+    logits = judge(labels, Prediction(np.log(np.stack([1 - score, score], axis=1))))
+    assert logits.warnings == ()
 
 
 @pytest.fixture(scope="module")
@@ -198,3 +244,45 @@ def test_a_classifier_without_probabilities_is_ranked_by_its_decisions(
     precision = average_precision_score(three["kind"], margins, average="macro")
     truth = [np.mean(areas), precision]
     assert [result.metrics[name] for name in RANKED] == pytest.approx(truth, abs=near)
+
+
+def test_a_threshold_is_not_of_two_units(deciders: Workshop) -> None:
+    test = flowers(400, seed=2)
+    X = test[["length", "width"]]
+    deciders.save("two", LogisticRegression().fit(X, test["kind"]), X)
+    evaluator = ModelEvaluator(deciders.registry)
+    question = {"target": "kind", "metrics": ["f1"], "threshold": 0.4}
+    with pytest.raises(
+        EvaluationError, match="0.4 would be a probability of one model"
+    ):
+        evaluator.compare("two", "1.0.0", "2.0.0", test, **question)
+    board = evaluator.leaderboard("two", test, **question)
+    assert any("0.4 would be a probability" in why for why in board.untested)
+    assert any("the threshold 0.4 is one of the model's" in why for why in board.notes)
+    found = evaluator.compare("two", "1.0.0", "2.0.0", test, ["auc"], target="kind")
+    assert found.metrics["auc"].test == "DeLong test"
+
+
+def test_decisions_of_pairs_of_classes_rank_no_class(deciders: Workshop) -> None:
+    test = flowers(300, seed=3)
+    X = test[["length", "width"]]
+    three = np.digitize(
+        X["length"] + X["width"], [-0.7, 0.7]
+    )  # as many pairs as classes
+    paired = make_pipeline(StandardScaler(), SVC(decision_function_shape="ovo"))
+    deciders.save("paired", paired.fit(X, three), X)
+    evaluator = ModelEvaluator(deciders.registry)
+    with pytest.raises(EvaluationError, match="but the model gives labels only"):
+        evaluator.evaluate("paired", "1.0.0", (X, three), ["roc_auc"])
+
+
+def test_two_labels_a_row_are_ranked_by_their_decisions(deciders: Workshop) -> None:
+    test = flowers(300, seed=3)
+    X = test[["length", "width"]]
+    several = (X.to_numpy() + flowers(300, seed=4)[["length", "width"]] > 0).to_numpy()
+    model = OneVsRestClassifier(LinearSVC()).fit(X, several.astype(int))
+    deciders.save("several", model, X)
+    evaluator = ModelEvaluator(deciders.registry)
+    found = evaluator.evaluate("several", "1.0.0", (X, several.astype(int)), RANKED)
+    truth = roc_auc_score(several, model.decision_function(X))
+    assert found.metrics["roc_auc"] == pytest.approx(truth, abs=1e-12)

@@ -34,7 +34,7 @@ from brixa_flows.evaluation.streaming.summed_metrics import (
     slice_of_summary,
 )
 from brixa_flows.evaluation.telling import are_whole
-from brixa_flows.evaluation.thresholds import at_threshold
+from brixa_flows.evaluation.thresholds import at_threshold, threshold_warnings
 from brixa_flows.serializers.base import Prediction
 
 __all__ = ["Stream"]
@@ -206,6 +206,15 @@ class Stream:
                 "values; bin it before it can be a slice column"
             )
 
+    @property
+    def _told(self) -> tuple[str, ...]:
+        """What the first rows tell of how all are read."""
+        assert self._whole and self._reading and self._first is not None
+        rows, told = self._first.rows, self._reading.told
+        if rows == self._whole.rows:
+            return told
+        return tuple(f"in the first {rows:,} rows: {each}" for each in told)
+
     def found(self, costs: Costs) -> Found:
         """What the rows show.
 
@@ -219,8 +228,10 @@ class Stream:
             if not self._reading.named:  # all that occur are those of the model
                 each.known = len(self._classes)
         self._whole.costs = costs
-        named = self._reading.named
-        warned = self._reading.told + class_warnings(self._whole, named=named)
+        assert self._first is not None
+        named, threshold = self._reading.named, self._question.threshold
+        warned = self._told + class_warnings(self._whole, named=named)
+        warned += threshold_warnings(self._first.one_score, threshold)
         chosen = metrics_for(self._question.metrics, self._whole)
         seed = self._question.seed
         found = found_in_summary(self._whole, chosen, seed)
