@@ -83,6 +83,14 @@ class Clients:
         seen = self.seen
         return sum(seen["answers"].values()), seen["at_seconds"]
 
+    def pause(self) -> None:
+        """Have them ask nothing until ``go_on``; they keep their connections."""
+        psutil.Process(self._process.pid).suspend()
+
+    def go_on(self) -> None:
+        """Have them ask again."""
+        psutil.Process(self._process.pid).resume()
+
     def end(self) -> None:
         """Let every client finish its request."""
         assert self._process.stdin is not None

@@ -1,7 +1,7 @@
 """What serving costs above the model: the request log, the HTTP server, start and memory.
 
     python benchmarks/serving_costs.py                # about ten minutes
-    python benchmarks/serving_costs.py --seconds 1 --rounds 2 --pairs 2
+    python benchmarks/serving_costs.py --rounds 5 --pairs 2
 
 A logistic regression of ten columns. What is compared takes turns (A B B A ...) within one
 run, under 32 keep-alive clients in a process of their own, so read the ratios: of requests
@@ -39,6 +39,7 @@ from brixa_flows.tracking.memory_store import MemoryTrackingStore
 NAME = "costs"
 CONNECTIONS = 32
 DRAWS = 4000
+STARTS = 5
 LOAD_ONLY = """
 import logging
 import sys
@@ -94,8 +95,9 @@ class Rate(NamedTuple):
     aside_ms: float = 0.0
 
 
-def measured(endpoint: str, pid: int, seconds: float) -> Rate:
-    """Ask for so long."""
+@contextlib.contextmanager
+def asked(endpoint: str, pid: int, seconds: float) -> Iterator[Callable[[], Rate]]:
+    """Clients that ask for so long, about, whenever what this gives is called."""
     server = psutil.Process(pid)
 
     def used() -> np.ndarray:
@@ -103,14 +105,24 @@ def measured(endpoint: str, pid: int, seconds: float) -> Rate:
         return np.array([sum(server.cpu_times()[:2]), sum(loop[1:])])
 
     with clients(endpoint, CONNECTIONS) as load:
-        (before, began), cpu = load.count(), used()
-        time.sleep(seconds)
-        (answered, ended), spent = load.count(), used() - cpu
+        load.pause()
+
+        def turn() -> Rate:
+            load.go_on()
+            (before, began), cpu = load.count(), used()
+            time.sleep(seconds)
+            (answered, ended), spent = load.count(), used() - cpu
+            load.pause()
+            count = answered - before
+            whole, loop = 1000 * spent / max(count, 1)
+            return Rate(count / (ended - began), whole, whole - loop)
+
+        try:
+            yield turn
+        finally:
+            load.go_on()
     if load.failed:
         sys.exit(f"requests failed: {load.seen['failed']}")
-    count = answered - before
-    whole, loop = 1000 * spent / max(count, 1)
-    return Rate(count / (ended - began), whole, whole - loop)
 
 
 Turns: TypeAlias = tuple[Callable[[], Rate], Callable[[], Rate]]
@@ -133,9 +145,8 @@ def compare(titles: tuple[str, str], pairs: np.ndarray) -> None:
         pairs: Of shape (n_pairs, 2, n_rounds, 3).
     """
     medians, means = np.median(pairs, axis=(0, 2)), np.mean(pairs, axis=(0, 2))
-    told = np.column_stack(
-        (medians[:, :2], means[:, 2])
-    )  # clocks of threads are coarse
+    # Clocks of threads are too coarse for one turn.
+    told = np.column_stack((medians[:, :2], means[:, 2]))
     for title, (per_second, cpu_ms, aside_ms) in zip(titles, told, strict=True):
         print(
             f"{title:28} {per_second:7.0f} requests/s   {cpu_ms:.3f} ms CPU a request, "
@@ -153,9 +164,13 @@ def compare(titles: tuple[str, str], pairs: np.ndarray) -> None:
 
 
 def ratios(pairs: np.ndarray) -> np.ndarray:
-    """Of each fact: the mean, over pairs of processes, of the ratio of medians."""
-    medians = np.median(pairs, axis=2)
-    return np.mean(medians[:, 1, :2] / medians[:, 0, :2], axis=0)
+    """Of each fact: the mean over pairs of the median of the rounds' ratios.
+
+    Turns of a round follow one another within a second, so what else the machine does
+    meets both of them more often than not.
+    """
+    of_rounds = pairs[:, 1, :, :2] / pairs[:, 0, :, :2]
+    return np.mean(np.median(of_rounds, axis=1), axis=0)
 
 
 def drawn(pairs: np.ndarray, random: np.random.Generator) -> np.ndarray:
@@ -169,10 +184,9 @@ def drawn(pairs: np.ndarray, random: np.random.Generator) -> np.ndarray:
 def request_log(deployer: ModelDeployer, arguments: argparse.Namespace) -> None:
     """Deployments that keep every request, beside some that keep none."""
 
-    def turn(name: str) -> Callable[[], Rate]:
+    def ask(name: str) -> contextlib.AbstractContextManager[Callable[[], Rate]]:
         [replica] = deployer.status(name).replicas
-        endpoint = deployer.get_endpoint(name)
-        return lambda: measured(endpoint, replica.pid, arguments.seconds)
+        return asked(deployer.get_endpoint(name), replica.pid, arguments.seconds)
 
     names, pairs, kept = ("silent", "logging"), [], np.zeros(3)
     for number in range(arguments.pairs):
@@ -182,8 +196,8 @@ def request_log(deployer: ModelDeployer, arguments: argparse.Namespace) -> None:
             )
             if not done:
                 sys.exit(message)
-        turns = (turn("silent"), turn("logging"))
-        pairs.append(taking_turns(turns, arguments.rounds))
+        with ask("silent") as first, ask("logging") as second:
+            pairs.append(taking_turns((first, second), arguments.rounds))
         log = deployer.status("logging").request_log
         rows = log.written_rows + log.waiting_rows
         kept += (rows, log.dropped_rows, log.lost_rows)
@@ -215,11 +229,9 @@ def http_servers(folder: Path, seconds: float, rounds: int) -> None:
             stack.callback(process.wait)
             stack.callback(process.terminate)
             wait_until_open(port)
-            turns.append((f"http://127.0.0.1:{port}", process.pid))
-        first, second = (
-            lambda place=place: measured(*turns[place], seconds) for place in (0, 1)
-        )
-        pair = taking_turns((first, second), rounds)
+            place = (f"http://127.0.0.1:{port}", process.pid)
+            turns.append(stack.enter_context(asked(*place, seconds)))
+        pair = taking_turns((turns[0], turns[1]), rounds)
         compare(("asyncio and h11", "uvloop and httptools"), np.array([pair]))
 
 
@@ -268,9 +280,9 @@ def start_and_memory(deployer: ModelDeployer, root: Path, rounds: int) -> None:
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=1.5, help="Of one turn.")
-    parser.add_argument("--rounds", type=int, default=6, help="Turns of each.")
-    parser.add_argument("--pairs", type=int, default=10, help="To judge the log on.")
+    parser.add_argument("--seconds", type=float, default=0.4, help="Of one turn.")
+    parser.add_argument("--rounds", type=int, default=30, help="Turns of each.")
+    parser.add_argument("--pairs", type=int, default=8, help="To judge the log on.")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
     with tempfile.TemporaryDirectory() as folder:
@@ -286,7 +298,7 @@ def main() -> None:
         try:
             request_log(deployer, arguments)
             http_servers(Path(folder), arguments.seconds, arguments.rounds)
-            start_and_memory(deployer, root, arguments.rounds)
+            start_and_memory(deployer, root, STARTS)
         finally:
             for name in deployer.list():
                 deployer.delete(name)

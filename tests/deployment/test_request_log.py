@@ -372,8 +372,9 @@ def test_a_column_that_mixes_types_is_kept(tmp_path, counters, sent, kept):
 
 
 def test_all_files_of_two_replicas_keep_to_their_room_and_the_newest_stay(
-    tmp_path, counters
+    tmp_path, counters, monkeypatch
 ):
+    monkeypatch.setattr(request_log, "_GATHER_SECONDS", 0.1)
     storage = LocalStorageNode(tmp_path / "store")
     rules = RequestLogging(max_size="40Ki", max_file_size="8Ki")
     logs = [RequestLog(storage, FOLDER, rules, counters, slot) for slot in (0, 1)]

@@ -55,6 +55,7 @@ from brixa_flows.deployment.request_log import (
 from brixa_flows.deployment.served import ServedModel
 from brixa_flows.deployment.shadow import Mirror
 from brixa_flows.deployment.signature import Inputs
+from brixa_flows.deployment.switch import settle
 from brixa_flows.deployment.tls import TlsFiles, server_context
 from brixa_flows.errors import BrixaError
 from brixa_flows.plugins import import_adapter
@@ -304,6 +305,7 @@ def _serve(
 
     def begin() -> None:
         holder.begin()
+        settle()
         serving.set_result(_Serving(holder, code, server, asyncio.get_running_loop()))
         _report(orders, {"event": "ready"})
 
