@@ -1,6 +1,7 @@
-"""Make good what crashes left: dead runs go on, lost events are announced, saves finished.
+"""Make good what crashes left: dead runs go on, lost events are told, saves finished.
 
-First the runs, as they may have what is needed to announce their own events.
+First the runs, as they may have what is needed to announce their own events. Last what
+this machine served until its supervisor was killed, as that may take a model's load time.
 """
 
 from __future__ import annotations
@@ -8,12 +9,17 @@ from __future__ import annotations
 from prefect import flow
 from pydantic import Field
 
-from brixa_flows.tasks.notifying import tell_of_dead_runs, tell_of_unheeded
+from brixa_flows.tasks.notifying import (
+    tell_of_dead_runs,
+    tell_of_served_again,
+    tell_of_unheeded,
+)
 from brixa_flows.tasks.reconciling import reconcile_registry
 from brixa_flows.tasks.remedies import links_remedy
 from brixa_flows.tasks.reporting import publish_reconciliation
 from brixa_flows.tasks.requests import FlowRequest
 from brixa_flows.tasks.restarting import restart_dead_runs
+from brixa_flows.tasks.reviving import serve_again
 
 _A_MONTH = 30 * 24 * 60 * 60  # in seconds
 
@@ -53,12 +59,12 @@ class ReconcileRequest(FlowRequest):
 @flow(
     name="reconcile",
     flow_run_name="reconcile {request.registry}",
-    description="Starts runs again whose process died, delivers lost events and "
-    "repairs what crashes left half done.",
+    description="Starts runs again whose process died, delivers lost events, repairs "
+    "what crashes left half done and serves what nobody serves any more.",
 )
 @links_remedy
 def reconcile(request: ReconcileRequest) -> None:
-    """Restart, deliver, repair, and show it if there was anything to do."""
+    """Restart, deliver, repair, serve, and show it if there was anything to do."""
     restarted = restart_dead_runs(request.silent_for_seconds)
     tell_of_dead_runs(restarted)
     done = reconcile_registry(
@@ -68,4 +74,6 @@ def reconcile(request: ReconcileRequest) -> None:
         request.unheeded_after_seconds,
     )
     tell_of_unheeded(done.unheeded)
-    publish_reconciliation(request.registry, done, restarted)
+    served = serve_again(request.registry)
+    tell_of_served_again(served)
+    publish_reconciliation(request.registry, done, restarted, served)

@@ -67,6 +67,7 @@ def doctor(
         "storage": lambda: _storage(workspace),
         "tracking": lambda: _tracking(workspace),
         "registry": lambda: _registry(workspace),
+        "deployments": lambda: _deployments(workspace),
         "frameworks": _frameworks,
         "prefect server": _prefect_server,
         "prefect.yaml": lambda: _project_file(Path(project)),
@@ -143,6 +144,16 @@ def _registry(workspace: Workspace) -> str | list[str]:
     if findings:
         return findings
     return f"{len(registry.list_models())} models; MLflow shows what the journal says"
+
+
+def _deployments(workspace: Workspace) -> str | list[str]:
+    from brixa_flows.deployment import ModelDeployer
+
+    deployer = ModelDeployer(workspace.registry, workspace.storage)
+    stopped = deployer.unserved()
+    if stopped:
+        return list(stopped.values())
+    return f"{len(deployer.list())} deployments; none that is stopped here"
 
 
 def _frameworks() -> str:

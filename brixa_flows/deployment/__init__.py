@@ -17,6 +17,7 @@ from brixa_flows.deployment.status import (
     DeploymentStatus,
     RequestLogStatus,
 )
+from brixa_flows.deployment.unserved import ServedAgain
 
 __all__ = [
     "ApiKey",
@@ -32,6 +33,7 @@ __all__ = [
     "RequestLogStatus",
     "RequestLogging",
     "Resources",
+    "ServedAgain",
     "ServingProtocol",
     "encode_frame",
     "new_api_key",

@@ -25,6 +25,7 @@ from brixa_flows.deployment.rollout import Rollout
 from brixa_flows.deployment.status import DeploymentStatus
 from brixa_flows.deployment.store import DeploymentStore
 from brixa_flows.deployment.tls import read_tls
+from brixa_flows.deployment.unserved import UnservedDeployments
 from brixa_flows.errors import (
     BrixaError,
     DamagedArtifactError,
@@ -44,7 +45,9 @@ __all__ = ["ModelDeployer"]
 _LOG = logging.getLogger(__name__)
 
 
-class ModelDeployer(CanaryDeployments, KeyedDeployments, LoggedDeployments):
+class ModelDeployer(
+    CanaryDeployments, KeyedDeployments, LoggedDeployments, UnservedDeployments
+):
     """Puts model versions behind endpoints and looks after them.
 
     What is wanted lies in ``config.json`` of each deployment, what is observed in its
@@ -227,16 +230,6 @@ class ModelDeployer(CanaryDeployments, KeyedDeployments, LoggedDeployments):
         config, _ = self._store.get(name)
         return self._rollout.engine(config.engine).endpoint(config, protocol)
 
-    def _endpoints(self, config: DeploymentConfig) -> str:
-        """Where it is asked, for a message."""
-        engine = self._rollout.engine(config.engine)
-        said = []
-        if config.protocol != "grpc":
-            said.append(engine.endpoint(config, "rest"))
-        if config.protocol != "rest":
-            said.append(f"{engine.endpoint(config, 'grpc')} (gRPC)")
-        return " and ".join(said)
-
     def status(self, name: str) -> DeploymentStatus:
         """How a deployment is right now.
 
@@ -335,22 +328,3 @@ class ModelDeployer(CanaryDeployments, KeyedDeployments, LoggedDeployments):
         """
         self._rollout.engine(self._store.engine_of(name)).delete(name)
         self._store.remove(name)
-
-    def up(self) -> dict[str, tuple[bool, str]]:
-        """Serve everything that is wanted and not served, as after a reboot.
-
-        Returns:
-            For each deployment whether it is served, and one sentence.
-        """
-        return {name: self._up(name) for name in self.list()}
-
-    def _up(self, name: str) -> tuple[bool, str]:
-        try:
-            config, etag = self._store.get(name)
-            if self._rollout.engine(config.engine).status(config).state != "stopped":
-                return True, f"{name} is up already"
-            config = self._rollout.apply(config, etag)
-        except BrixaError as err:
-            return False, err.message
-        endpoint = self._endpoints(config)
-        return True, f"{name} serves {config.model_name} {config.version} at {endpoint}"

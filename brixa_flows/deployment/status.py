@@ -117,6 +117,7 @@ class DeploymentStatus(Value):
         since: When it came into this state, UTC.
         observed_at: When this was seen, UTC.
         pid: Process id of the supervisor.
+        machine: Name of the machine that it lives or lived on.
         log_path: Folder of the logs.
         canary: What is tried beside it.
         api_keys: Names of the keys that it takes; without any it answers everybody.
@@ -145,6 +146,7 @@ class DeploymentStatus(Value):
     since: datetime
     observed_at: datetime
     pid: int | None = None
+    machine: str = ""
     log_path: str = ""
     canary: CanaryStatus | None = None
     api_keys: tuple[str, ...] = ()

@@ -18,6 +18,7 @@ from prefect.blocks.core import Block
 from prefect.utilities.asyncutils import run_coro_as_sync
 from prefect.utilities.urls import url_for
 
+from brixa_flows.deployment import ServedAgain
 from brixa_flows.errors import OrchestrationError
 from brixa_flows.events import DriftDetected, GateRefused, PerformanceDegraded
 from brixa_flows.outbox import Unheeded
@@ -33,6 +34,7 @@ __all__ = [
     "tell_of_dead_runs",
     "tell_of_degradation",
     "tell_of_refusal",
+    "tell_of_served_again",
     "tell_of_unheeded",
     "tell_of_waiting_approval",
 ]
@@ -153,6 +155,15 @@ def tell_of_unheeded(events: Iterable[Unheeded]) -> bool:
         return False
     advice = "look at these automations in Prefect, then start their flows by hand:"
     return tell("Prefect does not act on events", "\n- ".join([advice, *said]))
+
+
+def tell_of_served_again(served: Iterable[ServedAgain]) -> bool:
+    """Tell of deployments that nobody served; of what stays so, once."""
+    said = [each.message for each in served if each.is_news]
+    if not said or not somebody_listens():
+        return False
+    advice = "nobody looked after these deployments any more (killed, or a reboot):"
+    return tell("Served again after a crash", "\n- ".join([advice, *said]))
 
 
 def tell_of_refusal(event: GateRefused) -> bool:

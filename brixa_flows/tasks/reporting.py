@@ -9,6 +9,7 @@ from typing import Any
 from prefect import get_run_logger
 from prefect.artifacts import create_markdown_artifact
 
+from brixa_flows.deployment import ServedAgain
 from brixa_flows.drift import DriftReport, DriftVerdict, PerformanceReport
 from brixa_flows.evaluation import Comparison, EvaluationResult, GateDecision
 from brixa_flows.events import LabelsArrived, ModelDeployed, WindowClosed
@@ -209,7 +210,10 @@ def publish_retraining(name: str, decision: str) -> None:
 
 
 def publish_reconciliation(
-    registry: str, done: Reconciled, dead: Sequence[DeadRun] = ()
+    registry: str,
+    done: Reconciled,
+    dead: Sequence[DeadRun] = (),
+    served: Sequence[ServedAgain] = (),
 ) -> None:
     """Show what was made good; nothing if there was nothing to do.
 
@@ -217,7 +221,8 @@ def publish_reconciliation(
         registry: Name of the registry's block.
         done: What was.
         dead: Runs whose process had died.
+        served: Deployments whose supervisor had been killed.
     """
-    if done.delivered or done.repaired or done.unheeded or dead:
-        text = reports.reconciliation_report(done, dead)
+    if done.delivered or done.repaired or done.unheeded or dead or served:
+        text = reports.reconciliation_report(done, dead, served)
         publish("reconciled", registry, text, f"made good in the registry {registry}")

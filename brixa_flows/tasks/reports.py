@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from urllib.parse import quote
 
+from brixa_flows.deployment import ServedAgain
 from brixa_flows.drift import DriftReport, DriftVerdict, PerformanceReport
 from brixa_flows.evaluation import Comparison, EvaluationResult, GateDecision
 from brixa_flows.evaluation.metrics import METRICS, canonical_metric
@@ -313,8 +314,12 @@ def performance_report(
     return "\n\n".join(part for part in parts if part)
 
 
-def reconciliation_report(done: Reconciled, dead: Sequence[DeadRun] = ()) -> str:
-    """Which runs go on, which events were delivered late, and what was repaired."""
+def reconciliation_report(
+    done: Reconciled,
+    dead: Sequence[DeadRun] = (),
+    served: Sequence[ServedAgain] = (),
+) -> str:
+    """Which runs go on, what was delivered late, repaired and served again."""
     parts = ["# Made good after a crash or an absent server"]
     if dead:
         runs = [
@@ -322,6 +327,12 @@ def reconciliation_report(done: Reconciled, dead: Sequence[DeadRun] = ()) -> str
             for run in dead
         ]
         parts.append(table(("run that died", "why", "started again"), runs))
+    if served:
+        lines = [
+            (each.name, "yes" if each.served else "no", each.message) for each in served
+        ]
+        header = ("deployment that nobody served", "served again", "how it is")
+        parts.append(table(header, lines))
     if done.delivered:
         told = [(each.event, each.message) for each in done.delivered]
         parts.append(table(("delivered late", "what happened"), told))

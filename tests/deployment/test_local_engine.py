@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import platform
 import shutil
 import socket
 import subprocess
@@ -24,7 +25,7 @@ from deployment_world import none_left, save_version, wait_until
 from sklearn.linear_model import LogisticRegression
 from tiny_models import Constant, FromEnvironment, Unloadable
 
-from brixa_flows.deployment import ModelDeployer, predict_frame
+from brixa_flows.deployment import ModelDeployer, ServedAgain, predict_frame
 from brixa_flows.errors import (
     BadRequestError,
     DeploymentError,
@@ -378,8 +379,8 @@ def test_a_storage_that_was_thrown_away_leaves_nothing_running(tmp_path):
     assert none_left(tmp_path)
 
 
-def test_a_killed_supervisor_takes_its_replicas_along_and_up_brings_all_back(
-    models, deployer
+def test_a_killed_supervisor_takes_its_replicas_along_and_all_are_brought_back(
+    models, deployer, monkeypatch
 ):
     try:
         success, message = deployer.deploy("numbers", "1.0.0", "rebooted")
@@ -393,12 +394,22 @@ def test_a_killed_supervisor_takes_its_replicas_along_and_up_brings_all_back(
         assert "`brixa deployment up` serves it again" in stopped.last_error
         with pytest.raises(DeploymentError, match="is stopped"):
             deployer.scale("rebooted", 2)
+        assert deployer.unserved() == {"rebooted": stopped.last_error}
+        with monkeypatch.context() as patch:
+            patch.setattr(platform, "node", lambda: "another machine")
+            assert (deployer.unserved(), deployer.serve_again()) == ({}, [])
         port = int(endpoint.rpartition(":")[2])
         with socket.create_server(("127.0.0.1", port)):
             success, message = deployer.up()["rebooted"]
+            tried = deployer.serve_again()
+            again = deployer.serve_again()
         assert not success and f"port {port} of 127.0.0.1 can't be used" in message
-        success, message = deployer.up()["rebooted"]
-        assert success, message
+        assert tried == [ServedAgain("rebooted", False, message, is_news=True)]
+        assert again == [tried[0]._replace(is_news=False)]
+        [served] = deployer.serve_again()
+        assert served.served and served.is_news and endpoint in served.message
+        assert deployer.up()["rebooted"] == (True, "rebooted is up already")
+        assert (deployer.unserved(), deployer.serve_again()) == ({}, [])
         assert deployer.get_endpoint("rebooted") == endpoint
         assert answer_of(endpoint) == 1.0
     finally:

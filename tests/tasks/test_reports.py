@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from brixa_flows.deployment import ServedAgain
 from brixa_flows.drift import DriftDetector, DriftReport, DriftVerdict
 from brixa_flows.evaluation import EvaluationResult
 from brixa_flows.evaluation.results import DatasetFacts
@@ -126,7 +127,10 @@ def test_a_ranking_has_the_best_first_whichever_way_its_metric_goes(
 def test_what_was_made_good_says_what_nobody_acted_on() -> None:
     stuck = Unheeded(WINDOW, ("Watch every window that closes",))
     dead = DeadRun("deploy m 1.0.1", "exited with -9", True)
-    text = reports.reconciliation_report(Reconciled((WINDOW,), (), (stuck,)), [dead])
+    back = ServedAgain("m", True, "m serves m 1.0.0 again", is_news=True)
+    made_good = Reconciled((WINDOW,), (), (stuck,))
+    text = reports.reconciliation_report(made_good, [dead], [back])
+    assert "| m | yes | m serves m 1.0.0 again |" in text
     assert "| deploy m 1.0.1 | exited with -9 | yes |" in text
     assert f"| brixa.window.closed | {WINDOW.message} |" in text
     assert f"| {WINDOW.message} | Watch every window that closes |" in text

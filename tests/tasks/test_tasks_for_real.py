@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,6 +13,7 @@ import httpx
 import mlflow
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 from prefect import flow
 from prefect.logging import disable_run_logger
@@ -75,6 +77,7 @@ from brixa_flows.tasks.registration import (
     training_policy,
 )
 from brixa_flows.tasks.retraining import claim_retraining
+from brixa_flows.tasks.reviving import serve_again
 from brixa_flows.tasks.task_runners import RunnerName
 from brixa_flows.tasks.watching import watch_window
 from brixa_flows.tasks.windows import find_closed_windows
@@ -434,6 +437,15 @@ def test_a_version_is_rolled_out_and_answers_with_as_many_replicas_as_the_target
     assert after.resources.memory == before.resources.memory
     roll_out.fn(BLOCK, name, "1.0.0", name)
     assert deployer.config(name).replicas == 2  # a target that says nothing leaves it
+    assert serve_again.fn(BLOCK) == []
+    status = deployer.status(name)
+    psutil.Process(status.pid).kill()
+    while any(psutil.pid_exists(each.pid) for each in status.replicas):
+        time.sleep(0.05)
+    assert list(deployer.unserved()) == [name]
+    [served] = serve_again.fn(BLOCK)
+    assert (served.name, served.served, served.is_news) == (name, True, True), served
+    assert deployer.status(name).healthy
 
 
 def test_a_new_version_is_signed_by_the_key_that_a_block_holds(

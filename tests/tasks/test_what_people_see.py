@@ -34,6 +34,7 @@ from pydantic import SecretStr
 
 from brixa_flows.blocks import BrixaRegistry, BrixaStorage
 from brixa_flows.demo.stack import PrefectStack, wait_until
+from brixa_flows.deployment import ServedAgain
 from brixa_flows.errors import SettingsError
 from brixa_flows.events import DriftDetected, GateRefused, PerformanceDegraded
 from brixa_flows.outbox import Unheeded
@@ -148,15 +149,21 @@ def _all_that_people_are_told() -> list[bool]:
     stuck = Unheeded(alarm, ("Retrain after an alarm on a month",))
     told.append(notifying.tell_of_unheeded([stuck]))
     dead = [DeadRun("deploy m 1.0.1", "exited with -9", left) for left in (True, False)]
-    return [*told, notifying.tell_of_dead_runs(dead)]
+    told.append(notifying.tell_of_dead_runs(dead))
+    back = [
+        ServedAgain("m", True, "m serves m 1.0.0 again", is_news=True),
+        ServedAgain("n", False, "port 80 can't be used", is_news=False),
+    ]
+    assert not notifying.tell_of_served_again(back[1:])
+    return [*told, notifying.tell_of_served_again(back)]
 
 
 def test_people_are_told_what_happened_and_where_to_look(
     chat: Chat, monkeypatch: pytest.MonkeyPatch, stack: PrefectStack
 ) -> None:
     monkeypatch.setenv(VARIABLE, "custom-webhook/team")
-    assert _all_that_people_are_told() == [True] * 6
-    approval, alarm, worse, refusal, unheeded, died = chat.heard
+    assert _all_that_people_are_told() == [True] * 7
+    approval, alarm, worse, refusal, unheeded, died, back = chat.heard
     assert approval["subject"] == "Approval wanted: m 1.0.1 to production"
     assert "until noon; after that it is not promoted" in approval["text"]
     assert alarm["subject"] == "Drift alarm: m 1.0.0"
@@ -171,6 +178,8 @@ def test_people_are_told_what_happened_and_where_to_look(
     assert wanted in unheeded["text"]
     assert died["subject"] == "Runs died again and again"
     assert died["text"].count("- deploy m 1.0.1: exited with -9\n") == 1
+    assert back["subject"] == "Served again after a crash"
+    assert "- m serves m 1.0.0 again" in back["text"] and "80" not in back["text"]
     for message in chat.heard:
         assert message["text"].rpartition("\n")[2].startswith(f"{stack.ui_url}/runs/")
 

@@ -110,8 +110,8 @@ class LocalEngine:
     ) -> DeploymentConfig:
         """Open the listening socket and start a supervisor that inherits it."""
         runtime.make()
-        runtime.forget_record()
         with _listen(config.host, config.port) as listening:
+            runtime.forget_record()
             listen_fd = listening.fileno()
             command = [
                 *(sys.executable, "-m", _SUPERVISOR),
@@ -192,6 +192,10 @@ class LocalEngine:
             "log_path": str(runtime.log_path),
             **reach_facts(config),
         }
+        if (lived := runtime.last_supervisor()) is not None:
+            facts["machine"] = (
+                lived.machine
+            )  # it may have died before it wrote a status
         return DeploymentStatus.model_validate(facts)
 
     def endpoint(self, config: DeploymentConfig, protocol: str) -> str:

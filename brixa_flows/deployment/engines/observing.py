@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import time
 from collections import deque
 from datetime import UTC, datetime
@@ -107,6 +108,7 @@ class Observer:
             since=self._since,
             observed_at=datetime.now(UTC),
             pid=os.getpid(),
+            machine=platform.node(),
             log_path=str(self._log_path),
             canary=self._canary(config.canary if config else None, recent),
             request_log=self._request_log(),

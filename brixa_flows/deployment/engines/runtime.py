@@ -44,11 +44,13 @@ class SupervisorRecord:
         pid: Its process id.
         port: Loopback port of its control channel.
         token: What a caller must show; the file is readable by its owner only.
+        machine: Name of the machine that it lives on.
     """
 
     pid: int
     port: int
     token: str
+    machine: str = ""
 
 
 class RuntimeFolder:
@@ -151,8 +153,10 @@ class RuntimeFolder:
 
     def supervisor(self) -> SupervisorRecord | None:
         """The supervisor that lives and takes orders, ``None`` if there is none."""
-        if not self.is_held():
-            return None
+        return self.last_supervisor() if self.is_held() else None
+
+    def last_supervisor(self) -> SupervisorRecord | None:
+        """The one that wrote the record; it may be dead."""
         try:
             return SupervisorRecord(**json.loads(self.record_path.read_text()))
         except (FileNotFoundError, ValueError, TypeError):

@@ -16,6 +16,7 @@ import hmac
 import json
 import logging
 import os
+import platform
 import secrets
 import signal
 import sys
@@ -85,7 +86,8 @@ class Supervisor:
             self._converse, "127.0.0.1", 0, limit=_LINE_LIMIT_BYTES
         )
         port = control.sockets[0].getsockname()[1]
-        self._runtime.write_record(SupervisorRecord(os.getpid(), port, self._token))
+        here = SupervisorRecord(os.getpid(), port, self._token, platform.node())
+        self._runtime.write_record(here)
         tasks = [
             asyncio.create_task(self._repeat(self._look_around, _TICK_SECONDS)),
             asyncio.create_task(self._repeat(self._autoscale, _AUTOSCALE_SECONDS)),
