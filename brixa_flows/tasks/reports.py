@@ -331,8 +331,8 @@ def reconciliation_report(
         lines = [
             (each.name, "yes" if each.served else "no", each.message) for each in served
         ]
-        header = ("deployment that nobody served", "served again", "how it is")
-        parts.append(table(header, lines))
+        told_of = ("deployment that nobody served", "served again", "how it is")
+        parts.append(table(told_of, lines))
     if done.delivered:
         told = [(each.event, each.message) for each in done.delivered]
         parts.append(table(("delivered late", "what happened"), told))
