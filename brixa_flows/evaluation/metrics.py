@@ -189,9 +189,12 @@ def _of_probabilities(metric: Metric, outcomes: Judged) -> str | None:
         only, other = "labels", "of labels such as f1"
         if outcomes.has_ranking:
             only, other = "decision scores", "of their order such as roc_auc"
+        scores = ""
+        if outcomes.task == "multiclass" and len(outcomes.present) == 2:
+            scores = ", or task='binary' if its answers are scores of the two labels"
         return (
             f"needs class probabilities, but the model gives {only} only; use a metric "
-            f"{other}, or a model with probabilities"
+            f"{other}, or a model with probabilities{scores}"
         )
     if outcomes.task == "multilabel":
         return _lonely_columns(outcomes)

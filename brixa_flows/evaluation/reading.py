@@ -107,7 +107,8 @@ class Reading:
                 f"the predictions have shape {values.shape}; a classification needs "
                 "(n_samples,) labels or (n_samples, n_classes) scores"
             )
-        if are_one_score(truth, values):
+        two = task == "binary" or positive is not None
+        if are_one_score(truth, values, two and not prediction.classes):
             return cls(
                 form="score",
                 link="identity" if are_within(values) else "sigmoid",
@@ -138,7 +139,8 @@ class Reading:
         elif self.guessed and not self.named and not set(self.classes) <= {0, 1}:
             told.append(
                 "the labels are whole numbers of few values, and were taken for classes; "
-                "if they are numbers, say task='regression'"
+                "if they are numbers, say task='regression'; if the answers are scores "
+                "of two labels, say task='binary'"
             )
         if self.strays:
             told.append(

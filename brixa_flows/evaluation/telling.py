@@ -65,8 +65,16 @@ def say_classes(words: str) -> bool:
     return "classif" in words
 
 
-def are_one_score(truth: NDArray[Any], values: NDArray[Any]) -> bool:
-    """Whether answers are fractions, and not those that are the labels."""
+def are_one_score(
+    truth: NDArray[Any], values: NDArray[Any], two_labels: bool = False
+) -> bool:
+    """Whether answers are fractions, and not those that are the labels.
+
+    Whole numbers too, such as points of a rule, where ``two_labels`` says that there
+    are two labels, and answers are more.
+    """
+    if two_labels and values.dtype.kind in "fiu" and np.unique(truth).size <= 2:
+        return are_one_score(truth, values) or np.unique(values).size > 2
     if values.dtype.kind != "f" or are_whole(values):
         return False
     return truth.dtype.kind not in "fiu" or not np.isin(values, truth).all()

@@ -286,3 +286,20 @@ def test_two_labels_a_row_are_ranked_by_their_decisions(deciders: Workshop) -> N
     found = evaluator.evaluate("several", "1.0.0", (X, several.astype(int)), RANKED)
     truth = roc_auc_score(several, model.decision_function(X))
     assert found.metrics["roc_auc"] == pytest.approx(truth, abs=1e-12)
+
+
+def test_points_of_a_rule_are_scores_where_two_labels_are_said() -> None:
+    frame, margin, labels = _margins(20.0)
+    names = np.where(labels == 1, "late", "on time")
+    truth = roc_auc_score(labels, margin.round())
+
+    def points(rows: Any) -> Any:
+        return rows["m"].round().astype(int)
+
+    for said, each in (({"task": "binary"}, labels), ({"positive": "late"}, names)):
+        data = frame.assign(y=each)
+        found = evaluate_function(points, data, ["auc"], target="y", **said)
+        assert found.metrics["auc"] == pytest.approx(truth, abs=1e-12)
+        assert "taken for decision scores" in found.warnings[0]
+    with pytest.raises(EvaluationError, match="or task='binary' if its answers are sc"):
+        evaluate_function(points, frame, ["auc"], target="y")
