@@ -48,6 +48,7 @@ LASTING = {
     "read_window",
     "reconcile_registry",
     "roll_out",
+    "serve_again",
     "sign_version",
     "soak",
 }
