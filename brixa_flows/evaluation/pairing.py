@@ -27,7 +27,7 @@ from brixa_flows.evaluation.metrics import (
 )
 from brixa_flows.evaluation.outcomes import Outcomes, Task
 from brixa_flows.evaluation.question import Question
-from brixa_flows.evaluation.run import Run
+from brixa_flows.evaluation.run import Run, naming
 from brixa_flows.evaluation.thresholds import refuse_two_units
 
 __all__ = ["compare_run", "compare_slices"]
@@ -51,10 +51,12 @@ def compare_run(run: Run, question: Question, margin: float = 0.0) -> Comparison
     ours, theirs, warnings = align(*both)
     if not ours.has_ranking and all(each.has_ranking for each in both):
         _refuse_probabilities(question, ours.task, warnings[-1])
-    usable = {metric.name for metric in metrics_for(question.metrics, theirs)}
-    chosen = metrics_for(question.metrics, ours)
-    metrics = [metric for metric in chosen if metric.name in usable]
     candidate, baseline = run.metadata
+    with naming(baseline):
+        usable = {metric.name for metric in metrics_for(question.metrics, theirs)}
+    with naming(candidate):
+        chosen = metrics_for(question.metrics, ours)
+    metrics = [metric for metric in chosen if metric.name in usable]
     return Comparison(
         model_name=candidate.name,
         baseline=baseline.version,

@@ -22,7 +22,7 @@ from brixa_flows.prediction import LabelledBatches
 from brixa_flows.registry.facts.metadata import ModelMetadata
 from brixa_flows.serializers.progress import progress_of_rows
 
-__all__ = ["Run", "result_of"]
+__all__ = ["Run", "naming", "result_of"]
 
 
 class Run:
@@ -61,7 +61,7 @@ class Run:
         Raises:
             EvaluationError: If the two don't fit; names the model.
         """
-        with _naming(self.metadata[place]):
+        with naming(self.metadata[place]):
             return _outcomes(self._answered, question, self.metadata[place], place)
 
 
@@ -84,13 +84,13 @@ def result_of(
     """
     metadata = answerer.metadata
     stream = Stream(question, question.kind or metadata.model_type)
-    with _naming(metadata), _progress([metadata], batches) as advance:
+    with naming(metadata), _progress([metadata], batches) as advance:
         answered = answer([answerer], batches, question.slices, advance, stream)
     if answered.streamed:
-        with _naming(metadata):
+        with naming(metadata):
             found = stream.found(answered.costs[0])
     else:
-        with _naming(metadata):
+        with naming(metadata):
             outcomes = _outcomes(answered, question, metadata)
         found = found_in(outcomes, question, answered.columns)
     return _result(found, metadata, DatasetFacts.of(batches), question)
@@ -169,8 +169,12 @@ def _progress(
 
 
 @contextmanager
-def _naming(metadata: ModelMetadata) -> Iterator[None]:
-    """Say of an error which model it is about."""
+def naming(metadata: ModelMetadata) -> Iterator[None]:
+    """Say of an error which model it is about.
+
+    Raises:
+        EvaluationError: If one is raised inside; names the model.
+    """
     try:
         yield
     except EvaluationError as err:

@@ -261,6 +261,8 @@ def test_a_threshold_is_not_of_two_units(deciders: Workshop) -> None:
     assert any("the threshold 0.4 is one of the model's" in why for why in board.notes)
     found = evaluator.compare("two", "1.0.0", "2.0.0", test, ["auc"], target="kind")
     assert found.metrics["auc"].test == "DeLong test"
+    with pytest.raises(EvaluationError, match="two 1.0.0: log_loss needs class proba"):
+        evaluator.compare("two", "1.0.0", "2.0.0", test, ["log_loss"], target="kind")
 
 
 def test_decisions_of_pairs_of_classes_rank_no_class(deciders: Workshop) -> None:
