@@ -126,7 +126,10 @@ class SeveralReading:
             margins = prediction.margins.astype(np.float64)
         if self.certain or probabilities is None:
             if not np.isin(values, (0, 1)).all():
-                raise EvaluationError("answers are not all 0 and 1, as the first are")
+                raise EvaluationError(
+                    "answers are not all 0 and 1, as the first ones are; raise exact_rows "
+                    "so that all rows decide"
+                )
             predicted = values.astype(np.int64)
         else:
             called = probabilities >= 0.5 if margins is None else margins >= 0
@@ -145,7 +148,8 @@ class SeveralReading:
 def _probabilities(scores: NDArray[Any]) -> Floats:
     if not are_within(scores):
         raise EvaluationError(
-            "probabilities are not all between 0 and 1, as the first ones are"
+            "probabilities are not all between 0 and 1, as the first ones are; raise "
+            "exact_rows so that all rows decide"
         )
     clipped: Floats = scores.astype(np.float64).clip(0, 1)
     return clipped

@@ -241,7 +241,8 @@ class Reading:
             return values, softmax(rows, axis=1), log_odds(rows)
         if not _are_probabilities(scores):
             raise EvaluationError(
-                "scores of the classes are no probabilities, as the first ones are"
+                "scores of the classes are no probabilities, as the first ones are; "
+                "raise exact_rows so that all rows decide"
             )
         # Not divided by the sums, which would put rows in another order.
         return values, scores.astype(np.float64).clip(0, 1), None
@@ -262,7 +263,8 @@ class Reading:
             return labels[(score >= 0).astype(np.int64)], expit(margins), margins
         if not are_within(values):
             raise EvaluationError(
-                "scores are not all between 0 and 1, as the first ones are"
+                "scores are not all between 0 and 1, as the first ones are; raise "
+                "exact_rows so that all rows decide"
             )
         score = score.clip(0, 1)
         shares = np.stack([1 - score, score], axis=1)

@@ -263,7 +263,9 @@ def test_late_rows_that_would_change_the_task_are_refused() -> None:
 def test_late_scores_of_another_kind_are_refused() -> None:
     data = table(OUTCOMES["binary"])
     data.loc[data.index[-10:], ["p0", "p1"]] = 3.0, -2.0
-    with pytest.raises(EvaluationError, match="no probabilities, as the first ones"):
+    with pytest.raises(
+        EvaluationError, match="as the first ones are; raise exact_rows"
+    ):
         both(data, ["accuracy"])
 
 
