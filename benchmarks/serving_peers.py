@@ -77,12 +77,16 @@ def table(
         for name, endpoint in servers.items():
             rates[name].append(measured(endpoint, connections, arguments.seconds))
     print(f"\n{title}, {connections} clients")
-    ours = np.array(next(iter(rates.values())))
-    for place, (name, each) in enumerate(rates.items()):
-        speed, cpu = np.median(np.array(each), axis=0)
+    turns = {
+        name: np.array([(rate.per_second, rate.cpu_ms) for rate in each])
+        for name, each in rates.items()
+    }
+    ours = next(iter(turns.values()))
+    for place, (name, each) in enumerate(turns.items()):
+        speed, cpu = np.median(each, axis=0)
         line = f"  {name:24} {speed:7.0f} requests/s   {cpu:6.3f} ms CPU a request"
         if place:
-            more, less = np.median(ours / np.array(each), axis=0)
+            more, less = np.median(ours / each, axis=0)
             line += f"   ours: {more:5.2f} of the requests/s, {less:.2f} of the CPU"
         print(line, flush=True)
 
