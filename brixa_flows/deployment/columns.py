@@ -6,6 +6,7 @@ import base64
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -17,6 +18,7 @@ from brixa_flows.deployment.tensors import (
     datatype_of,
     decode_values,
     flatten,
+    has_missing,
     missing_mask,
 )
 from brixa_flows.errors import BadRequestError
@@ -185,16 +187,15 @@ class Column:
             raise BadRequestError(
                 field, f"{_DTYPE_KINDS[self.kind][1]}, but datatype {datatype} was sent"
             )
-        missing = missing_mask(values)
-        if missing.any() and not self.nullable:
-            row = int(np.argwhere(missing)[0][0])
+        if not self.nullable and has_missing(values):
+            row = int(np.argwhere(missing_mask(values))[0][0])
             raise BadRequestError(
                 field,
                 f"the value of row {row} is missing, and the model's schema does not "
                 "allow null here",
             )
         if self.kind == "integer" and values.dtype.kind == "f":
-            values = _whole(values, missing, field)
+            values = _whole(values, missing_mask(values), field)
         if self.kind == "string" and self.dtype.startswith("datetime64"):
             return _times(values, field)
         return self._as_trained(values, field)
@@ -221,14 +222,19 @@ class Column:
     def _as_trained(self, values: NDArray[Any], field: str) -> NDArray[Any]:
         if self.kind not in ("number", "integer"):
             return values
-        default = np.dtype(np.float64 if self.kind == "number" else np.int64)
-        try:
-            dtype = np.dtype(self.dtype or default)
-        except TypeError:
-            dtype = default
+        dtype = self._trained
         if dtype.kind in "iu" and values.dtype.kind == "f":
             return values
         return values if values.dtype == dtype else _narrowed(values, dtype, field)
+
+    @cached_property
+    def _trained(self) -> np.dtype[Any]:
+        """The type of numbers that the model was trained on."""
+        default = np.dtype(np.float64 if self.kind == "number" else np.int64)
+        try:
+            return np.dtype(self.dtype or default)
+        except TypeError:
+            return default
 
     def absent(self, rows: int) -> NDArray[Any]:
         """Missing values of shape (n_rows,), for an optional column not sent."""

@@ -60,6 +60,7 @@ _CONTENTS = {
     "FP64": "fp64_contents",
     "BYTES": "bytes_contents",
 }
+_TYPED_DATATYPES = tuple(_CONTENTS)
 _CLASSES = "classes"
 
 
@@ -91,14 +92,9 @@ def _tensors(listed: Any, raw: Any) -> list[Tensor]:
             "contents in each of them",
         )
     tensors = []
+    allowed = RAW_DATATYPES if raw else _TYPED_DATATYPES
     for position, tensor in enumerate(listed):
-        described = {
-            "name": tensor.name,
-            "datatype": tensor.datatype,
-            "shape": list(tensor.shape),
-        }
-        allowed = RAW_DATATYPES if raw else tuple(_CONTENTS)
-        head = read_head(described, position, allowed)
+        head = _head_of(tensor, position, allowed)
         if not raw:
             tensors.append(_typed(head, tensor.contents))
         elif tensor.contents.ListFields():
@@ -111,11 +107,25 @@ def _tensors(listed: Any, raw: Any) -> list[Tensor]:
     return tensors
 
 
+def _head_of(tensor: Any, position: int, allowed: tuple[str, ...]) -> TensorHead:
+    name, datatype, shape = tensor.name, tensor.datatype, tuple(tensor.shape)
+    if name and datatype in allowed and len(shape) == 1 and shape[0] > 0:
+        # As nearly all are; a request has many of them.
+        return TensorHead(name, datatype, shape, f"input {name[:100]!r}", {})
+    described = {"name": name, "datatype": datatype, "shape": list(shape)}
+    return read_head(described, position, allowed)
+
+
 def _typed(head: TensorHead, contents: Any) -> Tensor:
     name = _CONTENTS[head.datatype]
-    others = {field.name for field, _ in contents.ListFields()} - {name}
-    listed = getattr(contents, name)
+    filled = contents.ListFields()
     count = math.prod(head.shape)
+    if len(filled) == 1 and filled[0][0].name == name and len(filled[0][1]) == count:
+        # As nearly all requests are.
+        values = _values(filled[0][1], DATATYPES[head.datatype], head.field)
+        return Tensor(head.name, head.datatype, _shaped(values, head.shape))
+    others = {field.name for field, _ in filled} - {name}
+    listed = getattr(contents, name)
     if others or len(listed) != count:
         raise BadRequestError(
             head.field,
@@ -124,18 +134,26 @@ def _typed(head: TensorHead, contents: Any) -> Tensor:
             + (f"; {', '.join(sorted(others))} must be empty" if others else ""),
         )
     values = _values(listed, DATATYPES[head.datatype], head.field)
-    return Tensor(head.name, head.datatype, values.reshape(head.shape))
+    return Tensor(head.name, head.datatype, _shaped(values, head.shape))
+
+
+def _shaped(values: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    return values if len(shape) == 1 else values.reshape(shape)
 
 
 def _values(listed: Any, dtype: np.dtype[Any], field: str) -> NDArray[Any]:
-    if dtype.kind == "O":
-        return np.fromiter(listed, dtype=np.object_, count=len(listed))
-    wide = {"i": np.dtype(np.int64), "u": np.dtype(np.uint64)}.get(dtype.kind, dtype)
-    values = np.fromiter(listed, dtype=wide, count=len(listed))
-    if dtype.kind == "f" and np.isinf(values).any():
-        raise BadRequestError(field, "a value is infinite")
-    narrowed = values.astype(dtype, copy=False)
-    if dtype.kind in "iu" and not np.array_equal(narrowed, values):
+    count, kind = len(listed), dtype.kind
+    if kind == "f":
+        values = np.fromiter(listed, dtype, count)
+        # The sum of squares is finite only where all are, and cheaper to ask.
+        if not math.isfinite(values.dot(values)) and np.isinf(values).any():
+            raise BadRequestError(field, "a value is infinite")
+        return values
+    if kind not in "iu":
+        return np.fromiter(listed, dtype, count)
+    wide = np.fromiter(listed, np.int64 if kind == "i" else np.uint64, count)
+    narrowed = wide.astype(dtype, copy=False)
+    if narrowed is not wide and not np.array_equal(narrowed, wide):
         limits = np.iinfo(dtype)
         raise BadRequestError(
             field, f"a value lies outside of {limits.min} to {limits.max}"

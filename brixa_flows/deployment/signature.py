@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeAlias
 
 from numpy.typing import NDArray
@@ -55,10 +56,18 @@ class InputSignature:
             columns, _UNKNOWN, schema, open=bool(schema.get("additionalProperties"))
         )
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """Names of the columns, in the order of the schema."""
         return tuple(column.name for column in self.columns or ())
+
+    @cached_property
+    def _known(self) -> frozenset[str]:
+        return frozenset(self.names)
+
+    @cached_property
+    def _required(self) -> tuple[str, ...]:
+        return tuple(each.name for each in self.columns or () if each.required)
 
     def inputs_from(self, tensors: list[Tensor]) -> tuple[Inputs, int]:
         """What to give the model, and the number of rows.
@@ -99,19 +108,17 @@ class InputSignature:
         return self.single.from_tensor(tensors[0], rows), rows
 
     def _check_names(self, given: Mapping[str, object]) -> None:
-        unknown = [name for name in given if name not in self.names]
+        unknown = [name for name in given if name not in self._known]
         if unknown and not self.open:
             raise BadRequestError(
                 "inputs",
                 f"the model has no column {unknown[0][:100]!r}; its columns: "
                 f"{some_of(self.names)}",
             )
-        for column in self.columns or ():
-            if column.required and column.name not in given:
-                raise BadRequestError(
-                    "inputs", f"the column {column.name!r} is missing"
-                )
-        if not set(given) & set(self.names):
+        for name in self._required:
+            if name not in given:
+                raise BadRequestError("inputs", f"the column {name!r} is missing")
+        if len(unknown) == len(given):
             raise BadRequestError(
                 "inputs", f"none of the model's columns is there: {some_of(self.names)}"
             )
