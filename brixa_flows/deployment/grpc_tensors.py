@@ -33,6 +33,7 @@ from brixa_flows.deployment.tensors import (
     Tensor,
     TensorHead,
     datatype_of,
+    is_any,
     read_head,
 )
 from brixa_flows.errors import BadRequestError
@@ -145,8 +146,7 @@ def _values(listed: Any, dtype: np.dtype[Any], field: str) -> NDArray[Any]:
     count, kind = len(listed), dtype.kind
     if kind == "f":
         values = np.fromiter(listed, dtype, count)
-        # The sum of squares is finite only where all are, and cheaper to ask.
-        if not math.isfinite(values.dot(values)) and np.isinf(values).any():
+        if is_any(values, math.isinf, np.isinf):
             raise BadRequestError(field, "a value is infinite")
         return values
     if kind not in "iu":

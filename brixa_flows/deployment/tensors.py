@@ -8,7 +8,7 @@ in both directions; an infinite number is refused.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, NamedTuple
@@ -26,6 +26,7 @@ __all__ = [
     "decode_tensor",
     "encode_tensor",
     "has_missing",
+    "is_any",
     "missing_mask",
     "read_head",
 ]
@@ -47,6 +48,7 @@ DATATYPES: dict[str, np.dtype[Any]] = {
 }
 _BY_DTYPE = {dtype: name for name, dtype in DATATYPES.items()}
 _MAX_DIMENSIONS = 16
+_FEW_VALUES = 8
 _MISSING = type(None)
 _ALLOWED: dict[str, tuple[frozenset[type], str]] = {
     "b": (frozenset({bool}), "true or false"),
@@ -80,11 +82,22 @@ class Tensor:
 
 def has_missing(values: NDArray[Any]) -> bool:
     """Whether a value is missing."""
-    if values.dtype.char in "fd" and values.ndim == 1:
-        # The sum of squares is finite only where no value is NaN, and cheaper to ask.
-        if math.isfinite(values.dot(values)):
-            return False
+    if values.dtype.kind == "f":
+        return is_any(values, math.isnan, np.isnan)
     return bool(missing_mask(values).any())
+
+
+def is_any(values: NDArray[Any], one: Callable[[float], bool], each: np.ufunc) -> bool:
+    """Whether something is so of any float; of a few, numpy would cost more than Python.
+
+    Args:
+        values: Floats.
+        one: Asks a number.
+        each: The same for an array.
+    """
+    if values.size <= _FEW_VALUES:
+        return any(map(one, values.ravel().tolist()))
+    return bool(each(values).any())
 
 
 def missing_mask(values: NDArray[Any]) -> NDArray[np.bool_]:
