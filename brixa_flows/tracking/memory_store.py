@@ -190,6 +190,11 @@ class MemoryTrackingStore:
         with self._lock:
             return [self._seen(each) for each in self._model(name).versions.values()]
 
+    def newest_numbers(self, name: str) -> list[str]:
+        """Semantic versions of all of them."""
+        with self._lock:
+            return list(self._model(name).versions)
+
     def update_version(
         self,
         tracked: TrackedVersion,

@@ -11,7 +11,6 @@ a deadlock, two insert the same row. Whoever lost is rolled back, so it tries ag
 
 from __future__ import annotations
 
-import contextvars
 import logging
 import random
 import re
@@ -20,7 +19,6 @@ import threading
 import time
 from collections.abc import Callable
 from importlib.util import find_spec
-from queue import Empty, SimpleQueue
 from typing import TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
@@ -37,6 +35,7 @@ from brixa_flows.errors import (
     TrackingUnavailableError,
 )
 from brixa_flows.tracking.mlflow_file import CALLED_BY_US, OpenedFiles
+from brixa_flows.tracking.mlflow_waits import Unanswered, watched
 
 __all__ = [
     "MlflowAccess",
@@ -62,6 +61,7 @@ _TRIED_WITHIN_SECONDS = {True: 10.0, False: 30.0}
 """By whether a file is opened: its lock is held by nobody for long who means well."""
 _TOLD_AFTER_SECONDS = 3.5
 _CALLS_AT_ONCE = 5
+_LOCK_TIMEOUT = "due to lock timeout"
 _LOST_A_RACE = re.compile(
     "database is locked|deadlock (detected|found)|could not serialize"
     r"|unique constraint|duplicate (key|entry)|giving up after \d+ attempts"
@@ -79,6 +79,10 @@ _WAITING = "the MLflow backend at %s: %s, for %.0f seconds by now; trying again"
 _ANEW = (
     "restore it from a backup, or run brixa doctor --rebuild-tracking, which makes it "
     "anew from storage"
+)
+_HELD = (
+    "another session may hold what is to be written there (in PostgreSQL, pg_locks tells "
+    "which): end that one, or try again"
 )
 _REMEDIES = (
     (
@@ -299,27 +303,16 @@ class MlflowAccess:
             return ""
 
     def _watch(self, function: Callable[[], _Result]) -> _Result:
-        """Run in a thread that is left alone once the backend is found dead."""
-        context = contextvars.copy_context()
-        answers: SimpleQueue[tuple[_Result | None, BaseException | None]]
-        answers = SimpleQueue()
-
-        def work() -> None:
-            try:
-                answers.put((context.run(function), None))
-            except BaseException as err:  # noqa: B036, raised in the caller below
-                answers.put((None, err))
-
-        threading.Thread(target=work, name="brixa-mlflow", daemon=True).start()
-        while True:
-            try:
-                result, error = answers.get(timeout=_SIGN_OF_LIFE_TIMEOUT_SECONDS)
-            except Empty:
-                self.check_alive(again=True)
-                continue
-            if error is not None:
-                raise error
-            return result  # type: ignore[return-value]
+        try:
+            return watched(
+                function,
+                lambda: self.check_alive(again=True),
+                _SIGN_OF_LIFE_TIMEOUT_SECONDS,
+                is_server=self.is_http,
+            )
+        except Unanswered as err:
+            reason = f"it is alive and has not answered a request for {err}"
+            raise TrackingUnavailableError(self.shown, reason, _HELD) from err
 
     def _translated(self, err: MlflowException | SQLAlchemyError) -> TrackingError:
         cause = getattr(err, "orig", None) or err
@@ -336,7 +329,9 @@ class MlflowAccess:
         )
 
     def _remedy(self, reason: str) -> str:
-        """What to do about a database file that can't be used."""
+        """What to do about a database that can't be used."""
+        if _LOCK_TIMEOUT in reason:
+            return _HELD
         if not self.is_embedded:
             return ""
         return next((said for sign, said in _REMEDIES if sign.search(reason)), "")

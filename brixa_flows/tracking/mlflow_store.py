@@ -44,6 +44,7 @@ from brixa_flows.tracking.mlflow_first_use import (
 )
 from brixa_flows.tracking.mlflow_own_run import OwnRuns
 from brixa_flows.tracking.mlflow_recorded import RecordedDigests
+from brixa_flows.tracking.mlflow_waits import bound_waits, transferring
 
 __all__ = ["MlflowTrackingStore", "store_in_use"]
 
@@ -179,6 +180,11 @@ class MlflowTrackingStore:
         self._numbers |= {(name, each.version): each.backend_version for each in listed}
         return listed
 
+    @_bounded
+    def newest_numbers(self, name: str) -> list[str]:
+        """Semantic versions of the versions that were made last."""
+        return versions.newest_numbers(self._client, name)
+
     def update_version(
         self,
         tracked: TrackedVersion,
@@ -222,7 +228,8 @@ class MlflowTrackingStore:
     @_bounded
     def log_artifact(self, run_id: str, path: Path, folder: str = "") -> None:
         """Keep a file beside the run."""
-        self._client.log_artifact(run_id, str(path), folder or None)
+        with transferring():
+            self._client.log_artifact(run_id, str(path), folder or None)
 
     @_bounded
     def set_alias(self, name: str, alias: str, backend_version: str | None) -> None:
@@ -260,7 +267,8 @@ class MlflowTrackingStore:
     def adopt(self, model_uri: str, folder: Path) -> AdoptableModel:
         """Bring the files of a model that somebody logged."""
         try:
-            return fetch_logged_model(self._client, model_uri, folder)
+            with transferring():
+                return fetch_logged_model(self._client, model_uri, folder)
         except OSError as err:
             raise TrackingError(f"{model_uri} can't be fetched: {err}") from err
 
@@ -293,7 +301,9 @@ class MlflowTrackingStore:
     def _connect(self) -> tuple[MlflowClient, ModelRegistryClient]:
         place = self._place_of_runs
         client = open_client(self._tracking_uri, self._registry_uri, place)
-        return client, ModelRegistryClient(self._registry_uri, self._tracking_uri)
+        models = ModelRegistryClient(self._registry_uri, self._tracking_uri)
+        bound_waits(client, models)
+        return client, models
 
     @property
     def _place_of_runs(self) -> str | None:
@@ -352,28 +362,17 @@ class MlflowTrackingStore:
         description: str,
         tags: dict[str, str],
     ) -> TrackedVersion:
-        client, run = self._client, self._client.get_run(run_id)
-        if run.info.lifecycle_stage != "active":
-            raise TrackingError(
-                f"the run {run_id} of {name} {version} in {self.uri} was replaced or "
-                "deleted meanwhile"
-            )
-        found = versions.find(client, name, version)
-        if found is None:
-            source = versions.acceptable_source(
-                client, source, run, uploads=self._access.is_http
-            )
-            digest = versions.digest_tag(run)
-            found = versions.create(
-                client,
-                name,
-                source=source,
-                run_id=run_id,
-                tags={**tags, **digest},
-                description=description or None,
-            )
-        runs.link_models(client, run, found)
-        return versions.as_tracked(found, run)
+        return versions.ensure(
+            self._client,
+            name,
+            version,
+            source=source,
+            run_id=run_id,
+            description=description,
+            tags=tags,
+            uploads=self._access.is_http,
+            place=self.uri,
+        )
 
     @_bounded
     def _change_version(

@@ -10,30 +10,33 @@ from mlflow.entities import Run, ViewType
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
+from brixa_flows.errors import TrackingError
 from brixa_flows.tracking import tags as keys
 from brixa_flows.tracking.base import TrackedVersion
 from brixa_flows.tracking.mlflow_first_use import local_path
 from brixa_flows.tracking.mlflow_runs import (
     error_code,
     find_experiment,
+    link_models,
     moment_of,
     runs_in,
 )
+from brixa_flows.tracking.mlflow_waits import transferring
 
 __all__ = [
     "MISSING",
-    "acceptable_source",
     "aliases_of",
     "as_tracked",
     "change_tags",
     "create",
-    "digest_tag",
+    "ensure",
     "find",
     "find_run",
     "foreign_aliases_of",
     "is_active",
     "is_ours",
     "listed",
+    "newest_numbers",
     "run_of",
     "search",
 ]
@@ -102,6 +105,64 @@ def search(
             return found
 
 
+def newest_numbers(client: MlflowClient, name: str) -> list[str]:
+    """What our tag says on the versions that were made last, one page of them."""
+    page = client.search_model_versions(
+        f"name = {name!r}",
+        max_results=_VERSIONS_A_PAGE,
+        order_by=["version_number DESC"],
+    )
+    return [str(found.tags[keys.VERSION]) for found in page if is_ours(found)]
+
+
+def ensure(
+    client: MlflowClient,
+    name: str,
+    version: str,
+    *,
+    source: str,
+    run_id: str,
+    description: str,
+    tags: Mapping[str, str],
+    uploads: bool,
+    place: str,
+) -> TrackedVersion:
+    """Make a version visible, or return the one that is.
+
+    Args:
+        client: Of the backend.
+        name: Model.
+        version: Semantic version.
+        source: Where its files are.
+        run_id: Its own run.
+        description: Free text.
+        tags: All of its tags.
+        uploads: Whether local files go to the backend.
+        place: Address of the backend, for messages.
+
+    Raises:
+        TrackingError: If the run is gone.
+    """
+    run = client.get_run(run_id)
+    if run.info.lifecycle_stage != "active":
+        raise TrackingError(
+            f"the run {run_id} of {name} {version} in {place} was replaced or deleted "
+            "meanwhile"
+        )
+    found = find(client, name, version)
+    if found is None:
+        found = create(
+            client,
+            name,
+            source=_acceptable_source(client, source, run, uploads=uploads),
+            run_id=run_id,
+            tags={**tags, **_digest_tag(run)},
+            description=description or None,
+        )
+    link_models(client, run, found)
+    return as_tracked(found, run)
+
+
 def listed(client: MlflowClient, name: str) -> list[TrackedVersion]:
     """All versions of a model with our tag, in our words."""
     ours = [found for found in search(client, name) if is_ours(found)]
@@ -153,7 +214,7 @@ def change_tags(
             models.set_model_version_tag(name, number, key, value)
 
 
-def acceptable_source(
+def _acceptable_source(
     client: MlflowClient, source: str, run: Run, *, uploads: bool
 ) -> str:
     """A source that the backend takes.
@@ -166,13 +227,15 @@ def acceptable_source(
         return source
     if not uploads:
         if (local / _CARD).is_file():
-            client.log_artifact(run.info.run_id, str(local / _CARD))
+            with transferring():
+                client.log_artifact(run.info.run_id, str(local / _CARD))
         return local.as_uri()
-    client.log_artifacts(run.info.run_id, str(local), _UPLOAD_FOLDER)
+    with transferring():
+        client.log_artifacts(run.info.run_id, str(local), _UPLOAD_FOLDER)
     return f"{run.info.artifact_uri}/{_UPLOAD_FOLDER}"
 
 
-def digest_tag(run: Run) -> dict[str, str]:
+def _digest_tag(run: Run) -> dict[str, str]:
     """What a version repeats of the digest on its run; nothing if there is none."""
     recorded = run.data.tags.get(keys.DIGEST)
     return {} if recorded is None else {keys.DIGEST: recorded}

@@ -7,7 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from brixa_flows.errors import DamagedArtifactError, VersionExistsError
+from brixa_flows.errors import (
+    DamagedArtifactError,
+    VersionExistsError,
+    VersionNotFoundError,
+)
 from brixa_flows.registry import ModelRegistry
 from brixa_flows.storage.local import LocalStorageNode
 from brixa_flows.tracking.memory_store import MemoryTrackingStore
@@ -127,3 +131,36 @@ def test_what_storage_last_knew_is_told_as_doubtful_where_it_lost_it(
     assert "in doubt" in doubtful.problem and "brixa doctor --fix" in doubtful.problem
     again.recover()
     assert again.get_metadata("m", "1.0.0").as_stored().description == "new"
+
+
+def test_a_number_that_only_mlflow_still_knows_stays_taken(
+    again: ModelRegistry, model: Path, tracking: MemoryTrackingStore
+) -> None:
+    run_id = str(again.get_metadata("m", "1.0.0").run_id)
+    by_hand = tracking.create_version("m", "9.0.0", source="s3://x", run_id=run_id)
+    lose(model, "2.0.0")
+    shutil.rmtree(model / "2.0.0")
+    told = again.check()
+    assert len(told) == 2 and "no such number" in next(x for x in told if "9.0.0" in x)
+    tracking.remove_version(by_hand)
+    [told_now] = again.check()
+    assert "MLflow shows 2.0.0, and storage has nothing of it" in told_now
+    assert str(again.register_model("m", "t").version) == "2.0.1"
+    with pytest.raises(VersionExistsError, match="2.0.0 was registered once.*2.0.2"):
+        again.register_model("m", "t", version="2.0.0")
+    with pytest.raises(VersionNotFoundError):
+        again.delete_version("m", "3.0.0", reason="never was")
+    assert "brixa model delete m@2.0.0 --reason WHY" in told_now
+    again.delete_version("m", "2.0.0", reason="as the doctor says")
+    assert again.check() == [] and again.recover() == []
+    assert again.get_metadata("m", "2.0.0").state == "deleted"
+    fresh = ModelRegistry(again.storage, tracking=tracking)
+    with pytest.raises(VersionExistsError, match="2.0.0 was deleted"):
+        fresh.register_model("m", "t", version="2.0.0")
+
+
+def test_a_folder_that_was_removed_whole_frees_no_number_that_was_saved(
+    again: ModelRegistry, model: Path
+) -> None:
+    shutil.rmtree(model)
+    assert str(again.register_model("m", "t").version) == "2.0.1"

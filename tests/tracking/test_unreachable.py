@@ -5,13 +5,15 @@ import socket
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from sqlalchemy import create_engine, text
+from sqlalchemy.pool import NullPool
 
 from brixa_flows.errors import SettingsError, TrackingError, TrackingUnavailableError
-from brixa_flows.tracking import mlflow_access, open_store
+from brixa_flows.tracking import mlflow_access, mlflow_waits, open_store
 from tests.backends import copy_template
 from tests.postgres import free_port
 
@@ -116,6 +118,50 @@ def test_a_wrong_password_of_a_database_fails_at_once(postgres_uri, tmp_path):
     with pytest.raises(TrackingUnavailableError, match="nobody-here"):
         open_store(wrong, storage_root=tmp_path).ping()
     assert time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize("by", ["postgres_uri", "postgres_server_uri"])
+def test_a_row_that_another_session_holds_is_waited_for_in_bounded_time(
+    by, request, postgres_uri, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(mlflow_access, "_SIGN_OF_LIFE_TIMEOUT_SECONDS", 0.3)
+    name = f"held-{by}"
+    store = open_store(request.getfixturevalue(by), storage_root=tmp_path)
+    run_id = store.open_run(name, "1.0.0", digest="sha256:1", params={})
+    made = store.create_version(name, "1.0.0", source="s3://x/y", run_id=run_id)
+    engine = create_engine(postgres_uri, poolclass=NullPool)
+    rows = text("SELECT * FROM model_versions WHERE name = :name FOR UPDATE")
+    with engine.begin() as other:
+        other.execute(rows, {"name": name})
+        monkeypatch.setattr(mlflow_waits, "_LOCK_TIMEOUT_SECONDS", 1)
+        monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+        started = time.monotonic()
+        with pytest.raises(TrackingUnavailableError, match="pg_locks") as caught:
+            store.update_version(made, description="new")
+        assert time.monotonic() - started < 8
+        assert "\n" not in str(caught.value)
+        assert store.get_version(name, "1.0.0").description == ""  # readers go on
+    monkeypatch.delenv("MLFLOW_HTTP_REQUEST_TIMEOUT")
+    store.update_version(made, description="newer")
+    assert store.get_version(name, "1.0.0").description == "newer"
+
+
+def test_a_transfer_of_files_may_take_longer_than_a_request(monkeypatch):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+
+    def sends(files):
+        with mlflow_waits.transferring() if files else nullcontext():
+            time.sleep(1.4)
+        return "sent"
+
+    def watch(files):
+        return mlflow_waits.watched(
+            lambda: sends(files), lambda: None, 0.1, is_server=True
+        )
+
+    assert watch(True) == "sent"
+    with pytest.raises(mlflow_waits.Unanswered):
+        watch(False)
 
 
 def test_a_database_whose_driver_no_extra_brings_is_told_without_an_extra(monkeypatch):

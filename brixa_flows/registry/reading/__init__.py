@@ -7,4 +7,5 @@
     searching   MLflow's grammar over versions         dependencies   what a version needs
     in_use      who needs a version                    tracing    builds the lineage graph
     feed        what is new in the journal             adoptions  what a logged model became
+    shown_alone     numbers that storage lost
 """

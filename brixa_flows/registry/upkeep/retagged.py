@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from brixa_flows.registry.facts.metadata import ModelMetadata
 from brixa_flows.registry.reading.reader import Reader, Standing
+from brixa_flows.registry.reading.shown_alone import is_vouched
 from brixa_flows.registry.writing.recording import BIRTH_FACTS, birth_facts
 from brixa_flows.tracking import TrackedVersion, tags
 from brixa_flows.versioning import ModelVersion
@@ -117,6 +118,14 @@ def strangers(
     for tracked in every:
         core = tracked.version.partition("+")[0]
         if core in known and there[core] is tracked:
+            continue
+        if core not in known and is_vouched(tracked):
+            yield (
+                f"{standing.name}: MLflow shows {tracked.version}, and storage has nothing "
+                "of it: restore its files and records from a backup; if they are gone for "
+                "good, a tombstone keeps the number from being given again: brixa model "
+                f"delete {standing.name}@{core} --reason WHY"
+            )
             continue
         what = "no such number was ever taken here"
         if core in known:

@@ -30,6 +30,7 @@ from brixa_flows.registry.facts.stages import NOBODY, STAGES, Lifecycle
 from brixa_flows.registry.reading.backends import Backends
 from brixa_flows.registry.reading.in_use import refuse_if_needed
 from brixa_flows.registry.reading.reader import Reader, Standing
+from brixa_flows.registry.reading.shown_alone import ShownAlone
 from brixa_flows.registry.writing.mirroring import shown_or_lost
 from brixa_flows.registry.writing.projecting import project
 from brixa_flows.versioning import ModelVersion
@@ -156,7 +157,8 @@ class Changer:
         """Put a tombstone on a version; see the registry."""
         _check_words(actor, reason)
         standing = self._reader.standing(name, thorough=True)
-        if not standing.has(version):
+        alone = ShownAlone(self._backends)
+        if not standing.has(version) and not alone.has(name, version):
             raise VersionNotFoundError(name, str(version), standing.ready)
         _refuse_deleted(standing.lifecycle, version)
         _refuse_in_production(standing.lifecycle, version)

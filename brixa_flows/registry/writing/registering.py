@@ -40,6 +40,7 @@ from brixa_flows.registry.journal.leases import this_host
 from brixa_flows.registry.reading.backends import Backends
 from brixa_flows.registry.reading.dependencies import as_dependencies, refuse_circle
 from brixa_flows.registry.reading.reader import Reader
+from brixa_flows.registry.reading.shown_alone import ShownAlone
 from brixa_flows.registry.writing.index import update_index
 from brixa_flows.serializers import canonical_framework
 from brixa_flows.serializers.manifest import MANIFEST_NAME
@@ -162,6 +163,7 @@ class Registrar:
         self._backends = backends
         self._reader = reader
         self._lost: dict[str, ModelVersion | None] = {}
+        self._shown_alone = ShownAlone(backends)
 
     def register(
         self,
@@ -251,8 +253,8 @@ class Registrar:
 
     def _take(self, registration: Registration, version: ModelVersion) -> Claim:
         claim = registration.claim_of(version)
-        if not self._backends.journal.claim(claim):
-            name = registration.core.name
+        name, journal = registration.core.name, self._backends.journal
+        if self._shown_alone.has(name, version) or not journal.claim(claim):
             following = self._next(registration.core, None, above=version)
             why = f"{self._why_taken(name, version)} and the next number is {following}"
             raise VersionExistsError(name, version, why)
@@ -294,7 +296,8 @@ class Registrar:
         """
         if name not in self._lost:
             lost = self._backends.journal.lost_claims(name)
-            self._lost[name] = max(lost, default=None)
+            known = (*lost, self._shown_alone.highest(name))
+            self._lost[name] = max(filter(None, known), default=None)
         return self._lost[name]
 
     def _take_next(self, registration: Registration, bump: Bump | None) -> Claim:
