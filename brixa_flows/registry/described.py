@@ -34,10 +34,24 @@ class DescribedRegistry(MaintainedRegistry):
         custom: Mapping[str, Any] | None = None,
         owner: str | None = None,
     ) -> ModelMetadata:
-        """Change what is given.
+        """Change what is given, in MLflow too if the version is saved.
 
-        ``tags`` are merged (a value of ``None`` removes one), ``custom`` replaces the
-        old one, ``""`` clears a text.
+        Args:
+            name: Model.
+            version: Exact version, registered or saved.
+            description: New text; ``""`` clears it.
+            tags: Merged into those there; a value of ``None`` removes one.
+            custom: Replaces the old one.
+            owner: New owner; ``""`` clears it.
+
+        Returns:
+            Everything about the version after it.
+
+        Raises:
+            VersionNotFoundError: If the number was never taken, or is deleted.
+            InvalidMetadataError: If something of it can't be stored; then nothing is.
+            DamagedArtifactError: If a record of the version can't be read.
+            TrackingUnavailableError: If the version is saved and MLflow is away.
         """
         found = self._claimed(name, version)
         self._describer.update(

@@ -283,10 +283,20 @@ class ModelRegistry(DescribedRegistry):
     ) -> StageRecord:
         """Bring back what was in production before; the present one is archived.
 
-        Called again, it goes one more step back.
+        Called again, it goes one more step back. What can't be loaded any more is
+        passed over, and the record says so.
+
+        Args:
+            name: Model.
+            actor: Who decides; the user of this process if not given.
+            reason: Why; kept for ever.
+
+        Returns:
+            The record, with ``replaced``: who was there.
 
         Raises:
-            StageTransitionError: If nothing was there before.
+            StageTransitionError: If nothing was there before, or a lost record hides
+                who is there.
         """
         return self._changer.rollback(check_model_name(name), actor, reason)
 
@@ -301,9 +311,18 @@ class ModelRegistry(DescribedRegistry):
     ) -> None:
         """Point an own alias at a version; ``None`` removes it.
 
+        Args:
+            name: Model.
+            alias: Any number of them may be on a version.
+            version: Exact version, ready; where the alias was, it is no more.
+            actor: Who decides; the user of this process if not given.
+            reason: Why; kept for ever.
+
         Raises:
             InvalidNameError: If it is a stage, ``latest``, ``x``, ``v1`` or reads as a
                 constraint.
+            ModelNotSavedError: If the version is registered but not saved.
+            VersionNotFoundError: If its number was never taken, or is deleted.
         """
         found = None if version is None else self._claimed(name, version)
         self._changer.set_alias(check_model_name(name), alias, found, actor, reason)

@@ -138,12 +138,12 @@ def test_a_row_that_another_session_holds_is_waited_for_in_bounded_time(
         started = time.monotonic()
         with pytest.raises(TrackingUnavailableError, match="pg_locks") as caught:
             store.update_version(made, description="new")
-        assert time.monotonic() - started < 8
+        assert time.monotonic() - started < 20
         assert "\n" not in str(caught.value)
         assert store.get_version(name, "1.0.0").description == ""  # readers go on
     monkeypatch.delenv("MLFLOW_HTTP_REQUEST_TIMEOUT")
-    store.update_version(made, description="newer")
-    assert store.get_version(name, "1.0.0").description == "newer"
+    store.update_version(made, owner="ada")
+    assert store.get_version(name, "1.0.0").owner == "ada"
 
 
 def test_a_transfer_of_files_may_take_longer_than_a_request(monkeypatch):

@@ -40,8 +40,10 @@ class ShownAlone:
     def has(self, name: str, version: ModelVersion) -> bool:
         """Whether a version is one of them."""
         text = self._of(name).get(version)
-        tracked = text and self._backends.tracking.get_version(name, text)
-        return bool(tracked) and is_vouched(tracked)
+        if text is None:
+            return False
+        tracked = self._backends.tracking.get_version(name, text)
+        return tracked is not None and is_vouched(tracked)
 
     def _of(self, name: str) -> dict[ModelVersion, str]:
         if name not in self._found:
