@@ -97,7 +97,7 @@ class TrackingStoreContract:
     ) -> None:
         assert store.recorded_digest(name, "1.0.0") is None
         assert store.get_version(name, "1.0.0") is None
-        assert store.list_versions(name) == []
+        assert store.list_versions(name) == store.newest_numbers(name) == []
         assert store.aliases(name) == {}
 
     def test_the_digest_is_recorded_with_the_run(
@@ -190,6 +190,7 @@ class TrackingStoreContract:
         assert isinstance(created.backend_version, str)
         assert store.get_version(name, "1.0.0-rc.1+build.5") == created
         assert store.list_versions(name) == [created]
+        assert store.newest_numbers(name) == [created.version]
         assert (created.name, created.version) == (name, "1.0.0-rc.1+build.5")
         assert created.digest == _DIGEST
         assert created.description == "first try"

@@ -273,7 +273,7 @@ class TrackingStore(Protocol):
         ...
 
     def newest_numbers(self, name: str) -> list[str]:
-        """Semantic versions of the thousand versions that were made last, at most.
+        """Semantic versions of the 200 versions that were made last, at most.
 
         Cheaper than :meth:`list_versions`; what their tags say, which nothing confirms.
         """

@@ -43,6 +43,7 @@ __all__ = [
 
 MISSING = ("RESOURCE_DOES_NOT_EXIST", "NOT_FOUND")
 _VERSIONS_A_PAGE = 1000
+_NEWEST = 200
 _UPLOAD_FOLDER = "model"
 _CARD = "README.md"
 
@@ -106,10 +107,10 @@ def search(
 
 
 def newest_numbers(client: MlflowClient, name: str) -> list[str]:
-    """What our tag says on the versions that were made last, one page of them."""
+    """What our tag says on the versions that were made last, of which each takes time."""
     page = client.search_model_versions(
         f"name = {name!r}",
-        max_results=_VERSIONS_A_PAGE,
+        max_results=_NEWEST,
         order_by=["version_number DESC"],
     )
     return [str(found.tags[keys.VERSION]) for found in page if is_ours(found)]
