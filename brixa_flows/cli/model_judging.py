@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["compare", "evaluate", "leaderboard", "report"]
 
+_ENDINGS = {".html": "html", ".htm": "html", ".json": "json", ".xml": "junit"}
+
 
 @click.command("evaluate")
 @click.argument("ref", type=MODEL_REF)
@@ -251,17 +253,33 @@ def _with_interval(result: EvaluationResult, metric: str) -> str:
     "--format",
     "output_format",
     type=click.Choice(["markdown", "html", "json", "junit"]),
-    default="markdown",
-    show_default=True,
+    help="Markdown if neither this nor the file's ending says otherwise.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False),
+    help="Write it here; its ending tells the format where that is not said.",
 )
 @click.pass_obj
-def report(workspace: Workspace, ref: ModelRef, output_format: str) -> None:
-    """Print the report of the last evaluation of a version."""
+def report(
+    workspace: Workspace, ref: ModelRef, output_format: str | None, output: str | None
+) -> None:
+    """Print the report of the last evaluation of a version, or write it to a file."""
     from brixa_flows.evaluation import ModelEvaluator
 
     registry = workspace.registry
     version = registry.resolve(ref.name, ref.spec)
     text = ModelEvaluator(registry).generate_report(
-        model_name=ref.name, version=version, output_format=output_format
+        model_name=ref.name,
+        version=version,
+        output_format=output_format or _format_of(output),
     )
-    click.echo(text)
+    if output:
+        _write(output, text)
+    else:
+        click.echo(text)
+
+
+def _format_of(file: str | None) -> str:
+    return _ENDINGS.get(Path(file or "").suffix.lower(), "markdown")

@@ -131,7 +131,7 @@ def _forest(axes: Axes, labels: list[str], values: Any, bounds: Any) -> None:
 
 def _slice_label(column: str, value: str, rows: int) -> str:
     short = value if len(value) <= 14 else f"{value[:13].rstrip()}…"
-    return f"{column}={short or '(missing)'} ({rows:,})"
+    return f"{column}={short or '(empty)'} ({rows:,})"
 
 
 def _cut(slices: int) -> str:

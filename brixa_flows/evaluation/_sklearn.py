@@ -15,12 +15,13 @@ from sklearn import metrics as sk
 
 from brixa_flows.errors import EvaluationError
 from brixa_flows.evaluation.calibration import confidence, expected_calibration_error
+from brixa_flows.evaluation.confusion import Cells
 from brixa_flows.evaluation.costs import cost_of
 from brixa_flows.evaluation.metric import Metric
 from brixa_flows.evaluation.metric_catalog import SHARES
 from brixa_flows.evaluation.metrics import finite
 from brixa_flows.evaluation.outcomes import CLASSES_WITH_CURVES, Outcomes
-from brixa_flows.evaluation.terms import log_loss_of_margins
+from brixa_flows.evaluation.terms import brier_explained_draws, log_loss_of_margins
 
 __all__ = ["curves", "value_of"]
 
@@ -53,6 +54,13 @@ _OTHERS: dict[str, Callable[..., Any]] = {
     "r2": sk.r2_score,
     "explained_variance": sk.explained_variance_score,
     "d2_absolute_error_score": sk.d2_absolute_error_score,
+}
+
+_NUMBERED: dict[str, tuple[Callable[..., Any], str]] = {
+    "mean_pinball_loss": (sk.mean_pinball_loss, "alpha"),
+    "d2_pinball_score": (sk.d2_pinball_score, "alpha"),
+    "mean_tweedie_deviance": (sk.mean_tweedie_deviance, "power"),
+    "d2_tweedie_score": (sk.d2_tweedie_score, "power"),
 }
 
 _CURVE_POINTS = 200
@@ -108,8 +116,10 @@ def _compute(metric: Metric, outcomes: Outcomes) -> Any:
     if metric.name in _OF_CLASSES:
         return _OF_CLASSES[metric.name](outcomes)
     if metric.parameter is not None:
-        alpha = metric.parameter
-        return sk.mean_pinball_loss(outcomes.truth, outcomes.predicted, alpha=alpha)
+        root = next(root for root in _NUMBERED if metric.name.startswith(root))
+        function, argument = _NUMBERED[root]
+        asked = {argument: metric.parameter}
+        return function(outcomes.truth, outcomes.predicted, **asked)
     return _OTHERS[metric.name](outcomes.truth, outcomes.predicted)
 
 
@@ -152,14 +162,37 @@ def _balanced_accuracy(outcomes: Outcomes) -> Any:
 
 
 def _specificity(outcomes: Outcomes) -> Any:
+    """Recall of the rest, of the positive class or in the mean over classes."""
+    seen = np.union1d(np.unique(outcomes.truth), np.unique(outcomes.predicted))
+    codes = [outcomes.positive] if outcomes.task == "binary" else seen
+    pairs = ((outcomes.truth != code, outcomes.predicted != code) for code in codes)
+    return np.mean([sk.recall_score(*pair, zero_division=0) for pair in pairs])
+
+
+def _negative_predictive_value(outcomes: Outcomes) -> Any:
     misses = outcomes.truth != outcomes.positive
     called = outcomes.predicted != outcomes.positive
-    return sk.recall_score(misses, called, zero_division=0)
+    return sk.precision_score(misses, called, zero_division=0)
+
+
+def _of_cells(name: str, outcomes: Outcomes) -> float:
+    """What scikit-learn has no function for, or one that gives several numbers."""
+    return Cells.of(outcomes).value(name)
 
 
 _OF_CLASSES: dict[str, Callable[[Outcomes], Any]] = {
     "balanced_accuracy": _balanced_accuracy,
     "specificity": _specificity,
+    "negative_predictive_value": _negative_predictive_value,
+    **{
+        name: partial(_of_cells, name)
+        for name in (
+            "false_positive_rate",
+            "false_negative_rate",
+            "positive_likelihood_ratio",
+            "negative_likelihood_ratio",
+        )
+    },
 }
 
 
@@ -167,8 +200,16 @@ def _from_probabilities(metric: Metric, outcomes: Outcomes) -> Any:
     probabilities, ranking = outcomes.probabilities, outcomes.ranking
     assert ranking is not None  # metrics_for refused the metric otherwise
     name = metric.name
+    if name in _LABEL_RANKINGS:
+        return _LABEL_RANKINGS[name](outcomes.truth, ranking)
     if outcomes.task == "multilabel":
         return _RANKINGS[name](outcomes.truth, ranking, average="macro")
+    if name == "hinge_loss":
+        decisions = ranking[:, outcomes.positive]
+        return sk.hinge_loss(outcomes.truth == outcomes.positive, decisions)
+    if name == "d2_brier_score":  # which older releases of scikit-learn lack
+        once = np.ones((1, outcomes.rows))
+        return brier_explained_draws(outcomes, once)[0]
     if name == "expected_calibration_error":
         return expected_calibration_error(*confidence(outcomes))
     if metric.parameter is not None:
@@ -204,6 +245,12 @@ _LOSSES: dict[str, Callable[..., Any]] = {
     "d2_log_loss_score": sk.d2_log_loss_score,
 }
 
+_LABEL_RANKINGS: dict[str, Callable[..., Any]] = {
+    "label_ranking_average_precision": sk.label_ranking_average_precision_score,
+    "label_ranking_loss": sk.label_ranking_loss,
+    "coverage_error": sk.coverage_error,
+}
+
 _RANKINGS: dict[str, Callable[..., Any]] = {
     "roc_auc": sk.roc_auc_score,
     "average_precision": sk.average_precision_score,
@@ -223,8 +270,8 @@ def _of_many(name: str, outcomes: Outcomes, ranking: NDArray[np.float64]) -> Any
         return _RANKINGS[kind](hits, ranking[:, 1])
     if name == "average_precision":
         return sk.average_precision_score(truth, ranking, average="macro")
-    kind = "ovo" if name == "roc_auc_ovo" else "ovr"
-    average = "weighted" if name == "roc_auc_ovr_weighted" else "macro"
+    kind = "ovo" if name.startswith("roc_auc_ovo") else "ovr"
+    average = "weighted" if name.endswith("_weighted") else "macro"
     if outcomes.margins is not None:  # scikit-learn takes shares of 1 alone
         return _area_of_margins(kind, average, truth, ranking)
     probabilities = ranking
@@ -242,11 +289,12 @@ def _area_of_margins(
         areas = [sk.roc_auc_score(truth == code, margins[:, code]) for code in codes]
         rows = [np.count_nonzero(truth == code) for code in codes]
         return float(np.average(areas, weights=rows if average == "weighted" else None))
-    areas = []
+    areas, rows = [], []
     for code, other in permutations(codes, 2):
         pair = (truth == code) | (truth == other)
         areas.append(sk.roc_auc_score(truth[pair] == code, margins[pair, code]))
-    return float(np.mean(areas))
+        rows.append(np.count_nonzero(pair))
+    return float(np.average(areas, weights=rows if average == "weighted" else None))
 
 
 def curves(outcomes: Outcomes) -> dict[str, Any]:

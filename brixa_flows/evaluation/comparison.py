@@ -193,7 +193,7 @@ class Comparison:
             "|---|---:|---|---:|---:|---:|---|---:|---|",
         ]
         for part in self.slices:
-            where = f"| {cell(part.column)} = {cell(part.value) or '(missing)'} "
+            where = f"| {cell(part.column)} = {cell(part.value) or '(empty)'} "
             where += f"| {part.rows} "
             lines += [
                 f"{where}| {found.metric} | {found.baseline:.4f} "

@@ -271,8 +271,56 @@ def _error_rate(shares: _Shares) -> Floats:
 
 
 def _specificity(shares: _Shares) -> Floats:
-    negative = 1 - (shares.positive or 0)
-    return ratio(shares.hits, shares.truth)[:, negative]
+    """Of the positive class, or the mean over classes of each against the rest."""
+    others = 1 - shares.truth
+    kept = ratio(others - shares.predicted + shares.hits, others)
+    if shares.positive is not None:
+        return kept[:, shares.positive]
+    mean: Floats = kept[:, shares.seen].mean(axis=1)
+    return mean
+
+
+def _two_rates(shares: _Shares) -> tuple[Floats, Floats]:
+    """False positive and false negative rate; a rate of no rows is 0."""
+    assert shares.positive is not None  # these metrics are of a binary task
+    other, one = 1 - shares.positive, shares.positive
+    missed = ratio(shares.truth - shares.hits, shares.truth)
+    return missed[:, other], missed[:, one]
+
+
+def _false_positive_rate(shares: _Shares) -> Floats:
+    return _two_rates(shares)[0]
+
+
+def _false_negative_rate(shares: _Shares) -> Floats:
+    return _two_rates(shares)[1]
+
+
+def _negative_predictive_value(shares: _Shares) -> Floats:
+    return ratio(shares.hits, shares.predicted)[:, 1 - (shares.positive or 0)]
+
+
+def _positive_likelihood_ratio(shares: _Shares) -> Floats:
+    kept, found = _kept_and_found(shares)
+    return _times(found, 1 - kept)
+
+
+def _negative_likelihood_ratio(shares: _Shares) -> Floats:
+    kept, found = _kept_and_found(shares)
+    return _times(1 - found, kept)
+
+
+def _kept_and_found(shares: _Shares) -> tuple[Floats, Floats]:
+    """Specificity and recall; no number where no row is of the class."""
+    assert shares.positive is not None  # these metrics are of a binary task
+    rates = _times(shares.hits, shares.truth)
+    return rates[:, 1 - shares.positive], rates[:, shares.positive]
+
+
+def _times(above: Floats, below: Floats) -> Floats:
+    """A ratio that may be any number, and none to nothing."""
+    unknown = np.full_like(above, np.nan)
+    return np.divide(above, below, out=unknown, where=below > 0)
 
 
 _WHOLE: dict[str, Callable[[_Shares], Floats]] = {
@@ -281,6 +329,11 @@ _WHOLE: dict[str, Callable[[_Shares], Floats]] = {
     "zero_one_loss": _error_rate,
     "hamming_loss": _error_rate,
     "specificity": _specificity,
+    "negative_predictive_value": _negative_predictive_value,
+    "false_positive_rate": _false_positive_rate,
+    "false_negative_rate": _false_negative_rate,
+    "positive_likelihood_ratio": _positive_likelihood_ratio,
+    "negative_likelihood_ratio": _negative_likelihood_ratio,
     "matthews_corrcoef": _matthews,
     "cohen_kappa": _cohen_kappa,
 }

@@ -27,7 +27,11 @@ from brixa_flows.evaluation.ranking import (
     average_precision_draws,
     counted_areas,
 )
-from brixa_flows.evaluation.terms import explained_draws, terms_of
+from brixa_flows.evaluation.terms import (
+    brier_explained_draws,
+    explained_draws,
+    terms_of,
+)
 
 __all__ = ["Valuer", "counted", "draws_of", "largest_rows"]
 
@@ -159,10 +163,12 @@ def counted(metric: Metric, task: Task) -> _Counted | None:
         return average_precision_draws
     if metric.method == "confusion" and task == "multilabel":
         return partial(count_draws, metric.name)
-    if metric.name in ("roc_auc_ovo", "roc_auc_ovr_weighted"):
+    if metric.name in ("roc_auc_ovo", "roc_auc_ovo_weighted", "roc_auc_ovr_weighted"):
         return partial(counted_areas, metric.name)
     if metric.name == "d2_log_loss_score":
         return explained_draws
+    if metric.name == "d2_brier_score":
+        return brier_explained_draws
     if metric.name == "expected_calibration_error":
         return calibration_draws
     return None

@@ -40,6 +40,7 @@ __all__ = [
     "interval_of",
     "matrix_shown",
     "measure",
+    "number_warnings",
     "open_sklearn",
     "share_warnings",
     "slice_by",
@@ -106,7 +107,9 @@ def found_in(
         curves=open_sklearn().curves(outcomes),
         slices=slice_by(columns, outcomes, chosen, seed=question.seed),
         labels=each_label(outcomes, question.seed),
-        warnings=outcomes.warnings + share_warnings(outcomes, chosen),
+        warnings=outcomes.warnings
+        + share_warnings(outcomes, chosen)
+        + number_warnings(outcomes, chosen),
     )
 
 
@@ -160,6 +163,8 @@ def share_warnings(outcomes: Judged, metrics: Sequence[Metric]) -> tuple[str, ..
     names = {metric.name.partition("_")[0] for metric in metrics}
     answered, present = outcomes.answered, outcomes.present
     judged = {outcomes.positive} if outcomes.task == "binary" else present | answered
+    if "negative_predictive_value" in {metric.name for metric in metrics}:
+        judged, names = judged | {1 - outcomes.positive}, names | {"precision"}
     warnings = []
     never = [outcomes.classes[code] for code in sorted(judged - answered)]
     if never and names & {"precision", "f1"}:
@@ -170,6 +175,33 @@ def share_warnings(outcomes: Judged, metrics: Sequence[Metric]) -> tuple[str, ..
     if absent and names & {"recall", "f1"}:
         warnings.append(
             f"no row has the label, so recall is 0: {some_of(map(repr, absent))}"
+        )
+    return tuple(warnings)
+
+
+def number_warnings(judged: Judged, metrics: Sequence[Metric]) -> tuple[str, ...]:
+    """Warnings about numbers and intervals that tell less than one may think."""
+    names = {metric.name for metric in metrics}
+    warnings = []
+    if "mean_absolute_percentage_error" in names:
+        labels = judged.signs[0]
+        zeros = labels.zero_or_less - labels.negative
+        if zeros:
+            warnings.append(
+                f"{zeros} of {judged.rows} labels are 0, of which no error is a "
+                "percentage: as in scikit-learn it is divided by 2.2e-16 there, which "
+                "decides mean_absolute_percentage_error; judge the other rows alone"
+            )
+    if "max_error" in names:
+        warnings.append(
+            "the interval of max_error ends at its value: rows tell nothing of a larger "
+            "error that none of them has"
+        )
+    costs = judged.costs
+    if "latency_per_row_ms" in names and costs is not None and len(costs.rows) == 1:
+        warnings.append(
+            "all rows were asked in one batch, so the interval of latency_per_row_ms has "
+            "no width; give more rows or a smaller batch_rows"
         )
     return tuple(warnings)
 
@@ -252,7 +284,15 @@ def slice_of(
 ) -> SliceResult:
     """The metrics of one slice; what can't be computed is absent, with the reason."""
     obstacles = {metric.name: obstacle(metric, part) for metric in metrics}
-    possible = [metric for metric in metrics if obstacles[metric.name] is None]
-    values, intervals = measure(part, possible, seed=seed)
-    notes = tuple(f"{name} {why}" for name, why in obstacles.items() if why)
-    return SliceResult(column, value, part.rows, values, intervals, notes)
+    notes = [f"{name} {why}" for name, why in obstacles.items() if why]
+    values, intervals = MetricValues(), MetricValues()
+    for metric in metrics:
+        if obstacles[metric.name] is None:
+            try:
+                found, around = measure(part, [metric], seed=seed)
+            except EvaluationError as err:  # nothing by nothing, say
+                notes.append(err.message)
+                continue
+            values |= found
+            intervals |= around
+    return SliceResult(column, value, part.rows, values, intervals, tuple(notes))

@@ -60,6 +60,8 @@ class Metric:
 
     def has_scores_of(self, judged: Judged) -> bool:
         """Whether the model gives what it needs of each class."""
+        if self.name == "hinge_loss":
+            return judged.one_score
         if self.needs != "probability" or judged.has_probabilities:
             return True
         of_order = self.ranks or self.name.startswith("top_")
@@ -77,10 +79,13 @@ class Metric:
         if self.function is not None:
             return False
         if task == "multilabel":
+            if self.method == "bootstrap":
+                return False
             return known <= _LABELS_AT_MOST
-        if self.name == "roc_auc_ovo":
+        if self.name.startswith("roc_auc_ovo"):
             return known <= _PAIRED_CLASSES_AT_MOST
         named = self.name in (
+            "d2_brier_score",
             "d2_log_loss_score",
             "expected_calibration_error",
             "max_error",

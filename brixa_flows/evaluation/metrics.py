@@ -14,7 +14,6 @@ import numpy as np
 from brixa_flows.errors import EvaluationError, some_of
 from brixa_flows.evaluation.metric import CustomMetric, Metric
 from brixa_flows.evaluation.metric_catalog import (
-    CANONICAL,
     DEFAULTS,
     METRICS,
     named_metric,
@@ -50,7 +49,8 @@ class MetricValues(dict[str, Any]):
 
 def canonical_metric(name: str) -> str:
     """The one name of a metric; a name that is not ours is returned as it is."""
-    return CANONICAL.get(name, name)
+    known = named_metric(name)
+    return known.name if known else name
 
 
 def default_metrics(outcomes: Judged) -> list[Metric]:
@@ -160,10 +160,11 @@ def obstacle(metric: Metric, outcomes: Judged) -> str | None:
 def _of_labels(metric: Metric, outcomes: Judged) -> str | None:
     if metric.values == "any":
         return None
-    if metric.values == "differing":
-        if outcomes.labels_differ:
-            return None
+    explains = metric.values == "differing" or metric.name.startswith("d2_")
+    if explains and not outcomes.labels_differ:
         return f"needs labels that differ, but all {outcomes.rows} are the same"
+    if metric.values == "differing":
+        return None
     both = zip(("labels", "predictions"), outcomes.signs, strict=True)
     for (what, signs), zero in zip(both, _ZERO_ALLOWED[metric.values], strict=True):
         bad = signs.negative if zero else signs.zero_or_less
@@ -184,7 +185,15 @@ _ZERO_ALLOWED = {
 }
 
 
+_NO_DECISIONS = (
+    "needs one decision score a row, which is not between 0 and 1, such as the "
+    "decision_function of a LinearSVC; use log_loss of probabilities"
+)
+
+
 def _of_probabilities(metric: Metric, outcomes: Judged) -> str | None:
+    if metric.name == "hinge_loss":
+        return None if outcomes.one_score else _NO_DECISIONS
     if not metric.has_scores_of(outcomes):
         only, other = "labels", "of labels such as f1"
         if outcomes.has_ranking:
@@ -197,7 +206,7 @@ def _of_probabilities(metric: Metric, outcomes: Judged) -> str | None:
             f"{other}, or a model with probabilities{scores}"
         )
     if outcomes.task == "multilabel":
-        return _lonely_columns(outcomes)
+        return _lonely_columns(outcomes) if metric.ranks else None
     if outcomes.unseen:
         return (
             "can't be computed: the model gives no probability to the labels "

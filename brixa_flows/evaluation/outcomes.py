@@ -109,6 +109,11 @@ class Judged(Protocol):
         ...
 
     @property
+    def one_score(self) -> bool:
+        """Whether it gives one decision score a row."""
+        ...
+
+    @property
     def unseen(self) -> dict[Any, int]:
         """Rows by label that the model does not know."""
         ...

@@ -255,7 +255,7 @@ def _ranked(score: Floats) -> tuple[NDArray[Any], NDArray[Any]]:
 
 
 def counted_areas(name: str, outcomes: Outcomes, counts: NDArray[Any]) -> Floats:
-    """``roc_auc_ovo`` or ``roc_auc_ovr_weighted`` for each way of counting the rows.
+    """``roc_auc_ovo`` or a ``_weighted`` area for each way of counting the rows.
 
     Returns:
         Array of shape (n_draws,).
@@ -268,12 +268,14 @@ def counted_areas(name: str, outcomes: Outcomes, counts: NDArray[Any]) -> Floats
         shares = [counts @ belongs(outcomes, code) for code in every]
         weighted: Floats = np.average(areas, axis=0, weights=np.asarray(shares))
         return weighted
-    parts = []
+    parts, shares = [], []
     for code, other in permutations(every, 2):
         rows = belongs(outcomes, code) | belongs(outcomes, other)
         score, hit = _scores(outcomes, code)[rows], belongs(outcomes, code)[rows]
         parts.append(_areas(score, hit, counts[:, rows]))
-    mean: Floats = np.mean(parts, axis=0)
+        shares.append(counts @ rows)
+    weights = np.asarray(shares) if name == "roc_auc_ovo_weighted" else None
+    mean: Floats = np.average(parts, axis=0, weights=weights)
     return mean
 
 

@@ -116,7 +116,7 @@ def _slices_table(result: EvaluationResult, column: str) -> str:
         "|---|---:" + "|---:" * len(names) + "|",
     ]
     lines += [
-        f"| {cell(part.value) or '(missing)'} | {part.rows:,} | "
+        f"| {cell(part.value) or '(empty)'} | {part.rows:,} | "
         + " | ".join(_slice_cell(part, name) for name in names)
         + " |"
         for part in result.slices

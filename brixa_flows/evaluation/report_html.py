@@ -22,11 +22,14 @@ h2 { font-size: 18px; margin: 36px 0 12px; }
 .facts { color: #566070; margin: 0 0 24px; overflow-wrap: anywhere; }
 section, .figures figure { background: #fff; border: 1px solid #dde1e7;
        border-radius: 8px; padding: 16px 20px; overflow-x: auto; }
+section { background: linear-gradient(to right, #fff 70%, transparent) right / 48px 100%
+       no-repeat local, linear-gradient(to left, #8a93a3, transparent) right / 14px 100%
+       no-repeat scroll, #fff; }
 table { border-collapse: collapse; width: 100%; }
 th, td { text-align: right; padding: 7px 10px; border-bottom: 1px solid #eceef2;
        font-variant-numeric: tabular-nums; white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; }
-th { color: #566070; font-weight: 600; }
+th { color: #566070; font-weight: 600; white-space: normal; vertical-align: bottom; }
 tr:last-child td { border-bottom: 0; }
 .interval { color: #566070; font-size: 13px; }
 .note { background: #fff7e0; border-left: 4px solid #c98a00; padding: 10px 14px;
@@ -90,16 +93,19 @@ def render_comparison_html(comparison: Comparison) -> str:
 
 def render_leaderboard_html(board: Leaderboard) -> str:
     """A leaderboard as one HTML page, with forest plots."""
-    heads = ["", "version", *board.metrics]
-    heads += [f"against {board.reference}"] * bool(board.tests)
+    first, *others = board.metrics
+    tested = [f"against {board.reference}"] * bool(board.tests)
     rows = ""
     for place, each in enumerate(board.results, start=1):
-        cells = [str(place), board.shown(each.version)]
-        cells += [f"{each.metrics[m]:.4f} ({each.intervals[m]})" for m in board.metrics]
-        cells += [board.standing(each.version)] * bool(board.tests)
-        rows += "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>"
+        standing = escape(board.standing(each.version)).replace("), ", "),<br>")
+        cells = [str(place), escape(board.shown(each.version))]
+        cells += [_board_cell(each, first)]
+        cells += [f'<span class="interval">{standing}</span>' for _ in tested]
+        cells += [_board_cell(each, name) for name in others]
+        rows += "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
     dataset = board.dataset
-    head = "".join(f"<th>{escape(name)}</th>" for name in heads)
+    heads = ["", "version", first, *tested, *others]
+    head = "".join(f"<th>{_breakable(name)}</th>" for name in heads)
     title = f"{board.model_name}: versions by {board.by}"
     return _page(
         title,
@@ -114,6 +120,19 @@ def render_leaderboard_html(board: Leaderboard) -> str:
             f'<div class="figures">{_figures(board_pictures(board))}</div>',
         ],
     )
+
+
+def _board_cell(result: EvaluationResult, metric: str) -> str:
+    low, high = result.intervals[metric]
+    return (
+        f'{result.metrics[metric]:.4f}<br><span class="interval">'
+        f"{low:.4f} to {high:.4f}</span>"
+    )
+
+
+def _breakable(name: str) -> str:
+    """A heading that may go on in the next line after an underscore."""
+    return escape(name).replace("_", "_<wbr>")
 
 
 def _gain_heads(comparison: Comparison) -> str:
@@ -140,7 +159,7 @@ def _compared_slices(comparison: Comparison) -> Iterator[str]:
         for part in comparison.slices:
             if part.column != column:
                 continue
-            where = f"<tr><td>{escape(part.value) or '(missing)'}</td>"
+            where = f"<tr><td>{escape(part.value) or '(empty)'}</td>"
             where += f"<td>{part.rows:,}</td>"
             rows += "".join(where + _gain_cells(each) for each in part.metrics.values())
             rows += "".join(
@@ -209,7 +228,7 @@ def _labels(result: EvaluationResult) -> str:
 def _slices(result: EvaluationResult, column: str) -> str:
     head = "".join(f"<th>{escape(name)}</th>" for name in result.metrics)
     rows = "".join(
-        f"<tr><td>{escape(part.value) or '(missing)'}</td><td>{part.rows:,}</td>"
+        f"<tr><td>{escape(part.value) or '(empty)'}</td><td>{part.rows:,}</td>"
         + "".join(_slice_cell(part, name) for name in result.metrics)
         + "</tr>"
         for part in result.slices

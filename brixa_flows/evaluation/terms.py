@@ -13,7 +13,13 @@ from scipy.special import xlogy
 from brixa_flows.evaluation.metric import Metric
 from brixa_flows.evaluation.outcomes import Outcomes
 
-__all__ = ["Terms", "explained_draws", "log_loss_of_margins", "terms_of"]
+__all__ = [
+    "Terms",
+    "brier_explained_draws",
+    "explained_draws",
+    "log_loss_of_margins",
+    "terms_of",
+]
 
 Floats: TypeAlias = NDArray[np.float64]
 Terms: TypeAlias = tuple[Callable[[Outcomes], Floats], Callable[[Floats], Floats]]
@@ -35,6 +41,8 @@ def terms_of(metric: Metric, around: float | None = None) -> Terms:
     if metric.name in _TERMS:
         return _TERMS[metric.name]
     assert metric.parameter is not None
+    if metric.name.startswith("mean_tweedie"):
+        return partial(_tweedie_terms, metric.parameter), _plain_mean
     if metric.needs == "probability":
         return partial(_top_terms, int(metric.parameter)), _plain_mean
     return partial(_pinball_terms, metric.parameter), _plain_mean
@@ -64,11 +72,27 @@ def explained_draws(outcomes: Outcomes, counts: NDArray[Any]) -> Floats:
     Returns:
         Array of shape (n_draws,); NaN where all rows that count are of one class.
     """
-    losses = counts @ _log_loss_terms(outcomes)[:, 0]
+    rows, shares = _guesses(outcomes, counts)
+    guessing = -xlogy(rows, shares).sum(axis=1)
+    return _explained(counts @ _log_loss_terms(outcomes)[:, 0], guessing)
+
+
+def brier_explained_draws(outcomes: Outcomes, counts: NDArray[Any]) -> Floats:
+    """``d2_brier_score``, as :func:`explained_draws`."""
+    rows, shares = _guesses(outcomes, counts)
+    guessing = (rows * (1 - shares)).sum(axis=1)
+    guessing /= 2 if outcomes.task == "binary" else 1
+    return _explained(counts @ _brier_terms(outcomes)[:, 0], guessing)
+
+
+def _guesses(outcomes: Outcomes, counts: NDArray[Any]) -> tuple[Floats, Floats]:
+    """Rows of each class and their shares, each of shape (n_draws, n_known)."""
     members = outcomes.truth[:, None] == np.arange(outcomes.known)
     rows = counts @ members.astype(np.float64)
-    shares = rows / rows.sum(axis=1, keepdims=True)
-    guessing = -xlogy(rows, shares).sum(axis=1)
+    return rows, rows / rows.sum(axis=1, keepdims=True)
+
+
+def _explained(losses: Floats, guessing: Floats) -> Floats:
     left = np.full(guessing.shape, np.nan)
     np.divide(losses, guessing, out=left, where=guessing > 0)
     explained: Floats = 1 - left
@@ -144,6 +168,28 @@ def _gamma_terms(outcomes: Outcomes) -> Floats:
     return terms[:, None]
 
 
+def _tweedie_terms(power: float, outcomes: Outcomes) -> Floats:
+    if power in _DEVIANCES:
+        return _DEVIANCES[power](outcomes)
+    truth, predicted = outcomes.truth, outcomes.predicted
+    terms: Floats = 2 * (
+        truth ** (2 - power) / ((1 - power) * (2 - power))
+        - truth * predicted ** (1 - power) / (1 - power)
+        + predicted ** (2 - power) / (2 - power)
+    )
+    return terms[:, None]
+
+
+_DEVIANCES = {0.0: _squared_terms, 1.0: _poisson_terms, 2.0: _gamma_terms}
+
+
+def _hinge_terms(outcomes: Outcomes) -> Floats:
+    assert outcomes.margins is not None  # metrics_for refused the metric otherwise
+    right = outcomes.margins[np.arange(outcomes.rows), outcomes.truth]
+    terms: Floats = np.maximum(0.0, 1 - right)[:, None]
+    return terms
+
+
 def _variance_terms(around: float | None, outcomes: Outcomes) -> Floats:
     errors = _errors(outcomes)
     centred = outcomes.truth - (outcomes.truth.mean() if around is None else around)
@@ -173,6 +219,7 @@ def _explained_variance(means: Floats) -> Floats:
 _TERMS: dict[str, Terms] = {
     "log_loss": (_log_loss_terms, _plain_mean),
     "brier_score_loss": (_brier_terms, _plain_mean),
+    "hinge_loss": (_hinge_terms, _plain_mean),
     "mean_absolute_error": (_absolute_terms, _plain_mean),
     "mean_squared_error": (_squared_terms, _plain_mean),
     "root_mean_squared_error": (_squared_terms, _root),

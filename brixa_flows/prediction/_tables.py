@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -56,10 +57,24 @@ def as_table(data: Any) -> pa.Table:
         raise
     except (pa.ArrowException, TypeError, ValueError) as err:
         raise DatasetError(
-            f"the {type(data).__qualname__} can't be read as a table: {err}"
+            f"the {type(data).__qualname__} can't be read as a table: {_reason(err)}"
         ) from err
     refuse_repeated(table.column_names)
     return without_index(table)
+
+
+def _reason(err: Exception) -> str:
+    """What Arrow says of a column of several types, with the remedy."""
+    said = " ".join(" ".join(map(str, err.args)).split())
+    column = re.search(r"Conversion failed for column (.+) with type (\S+)", said)
+    if column is None:
+        return said
+    why = said[: column.start()].strip().rstrip(",")
+    kind = "values of several types" if column[2] == "object" else column[2]
+    return (
+        f"column {column[1]!r} holds {kind} ({why}); bring it to one type that Arrow "
+        "knows, or leave it out"
+    )
 
 
 def table_of(records: Sequence[Mapping[Any, Any]]) -> pa.Table:

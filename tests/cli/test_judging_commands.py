@@ -137,6 +137,25 @@ def test_the_question_is_said_on_the_command_line(run: Run, shop: Path) -> None:
     assert "binary, positive class 'yes', threshold 0.9" in out or "multiclass" in out
 
 
+def test_a_report_is_written_in_the_format_of_its_file(run: Run, shop: Path) -> None:
+    rows = str(shop / "rows.parquet")
+    run("model", "evaluate", "kinds@2.0.0", rows, "--target", "kind")
+    for name, begin in (
+        ("r.html", "<!doctype html>"),
+        ("r.json", "{"),
+        ("r.xml", "<?xml"),
+        ("r.md", "#"),
+    ):
+        file = shop / name
+        code, out, err = run("model", "report", "kinds@2.0.0", "-o", str(file))
+        assert (code, out) == (0, "") and f"wrote {file}" in err
+        assert file.read_text().startswith(begin), name
+    code, _, _ = run(
+        "model", "report", "kinds@2.0.0", "--format", "json", "-o", str(file)
+    )
+    assert code == 0 and file.read_text().startswith("{")
+
+
 def test_two_targets_are_two_labels_a_row(run: Run, shop: Path) -> None:
     rows = str(shop / "rows.parquet")
     targets = ("--target", "cheap", "--target", "fast, far")

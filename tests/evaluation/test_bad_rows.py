@@ -420,3 +420,20 @@ def test_answers_that_are_never_a_label_are_refused_or_told(exact_rows: int) -> 
 
 
 SIDES = np.array(["left", "right"])[HALF]
+
+
+@pytest.mark.parametrize("exact_rows", [1_000, 10])
+def test_percentages_of_zero_are_told(exact_rows: int) -> None:
+    prices = np.where(np.arange(100) % 10 == 0, 0.0, np.arange(100) + 0.5)
+    found = evaluate_function(
+        lambda rows: prices + 0.1, (X, prices), ["mape"], exact_rows=exact_rows
+    )
+    assert "10 of 100 labels are 0" in found.warnings[0]
+
+
+def test_a_column_of_several_types_is_named() -> None:
+    frame = pd.DataFrame({"h": [1, True, "x"], "y": [0, 1, 0]})
+    with pytest.raises(
+        DatasetError, match="column 'h' holds values of several types .*"
+    ):
+        evaluate_function(lambda rows: rows["y"], frame, target="y")

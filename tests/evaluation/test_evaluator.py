@@ -563,7 +563,7 @@ def test_the_others_of_a_leaderboard_are_tested_against_the_best(
     told = board.to_markdown()
     assert f"| against {best} |" in told and ": worse |" in told
     page = render_leaderboard_html(board)
-    assert page.count("data:image/png;base64,") == 2 and ": worse</td>" in page
+    assert page.count("data:image/png;base64,") == 2 and ": worse</span></td>" in page
     named = evaluator.leaderboard(
         "flowers",
         shop.test,

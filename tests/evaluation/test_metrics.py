@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,10 @@ from sklearn import metrics as sk
 from brixa_flows.errors import EvaluationError
 from brixa_flows.evaluation._sklearn import value_of
 from brixa_flows.evaluation.draws import counted
+from brixa_flows.evaluation.functions import evaluate_function
 from brixa_flows.evaluation.judging import judge
-from brixa_flows.evaluation.measuring import measure, share_warnings
-from brixa_flows.evaluation.metric_catalog import SHARES
+from brixa_flows.evaluation.measuring import measure, share_warnings, slice_by
+from brixa_flows.evaluation.metric_catalog import SHARES, named_metric
 from brixa_flows.evaluation.metrics import (
     METRICS,
     Metric,
@@ -74,6 +76,12 @@ def test_binary_numbers_are_those_of_scikit_learn() -> None:
         "zero_one_loss": sk.zero_one_loss(truth, predicted),
         "d2_log_loss": sk.d2_log_loss_score(truth, outcomes.probabilities),
         "top_1_accuracy": sk.top_k_accuracy_score(truth, score, k=1),
+        "d2_brier_score": sk.d2_brier_score(truth, score, pos_label="yes"),
+        "npv": sk.precision_score(truth, predicted, pos_label="no"),
+        "FPR": 1 - sk.recall_score(truth, predicted, pos_label="no"),
+        "fnr": 1 - sk.recall_score(truth, predicted, pos_label="yes"),
+        "positive_likelihood_ratio": sk.class_likelihood_ratios(truth, predicted)[0],
+        "negative_likelihood_ratio": sk.class_likelihood_ratios(truth, predicted)[1],
     }
     assert values_of(outcomes, list(expected)) == pytest.approx(expected, **EXACTLY)
 
@@ -81,6 +89,7 @@ def test_binary_numbers_are_those_of_scikit_learn() -> None:
 def test_multiclass_numbers_are_those_of_scikit_learn_with_macro_averages() -> None:
     outcomes = many_classes(300)
     truth, predicted = outcomes.truth, outcomes.predicted
+    one_against_the_rest = sk.multilabel_confusion_matrix(truth, predicted)
     expected = {
         "precision": sk.precision_score(truth, predicted, average="macro"),
         "recall": sk.recall_score(truth, predicted, average="macro"),
@@ -95,6 +104,13 @@ def test_multiclass_numbers_are_those_of_scikit_learn_with_macro_averages() -> N
         ),
         "average_precision": sk.average_precision_score(truth, outcomes.probabilities),
         "top_2_accuracy": sk.top_k_accuracy_score(truth, outcomes.probabilities, k=2),
+        "roc_auc_ovo_weighted": sk.roc_auc_score(
+            truth, outcomes.probabilities, multi_class="ovo", average="weighted"
+        ),
+        "d2_brier_score": sk.d2_brier_score(truth, outcomes.probabilities),
+        "specificity": np.mean(
+            [cells[0, 0] / cells[0].sum() for cells in one_against_the_rest]
+        ),
     }
     assert values_of(outcomes, list(expected)) == pytest.approx(expected, **EXACTLY)
 
@@ -102,11 +118,11 @@ def test_multiclass_numbers_are_those_of_scikit_learn_with_macro_averages() -> N
 @pytest.mark.parametrize(
     ("make", "names"),
     [
-        (two_classes, ["average_precision", "d2_log_loss_score"]),
+        (two_classes, ["average_precision", "d2_log_loss_score", "d2_brier_score"]),
         (
             many_classes,
-            ["average_precision", "d2_log_loss_score", "roc_auc_ovo"]
-            + ["roc_auc_ovr_weighted"],
+            ["average_precision", "d2_log_loss_score", "d2_brier_score"]
+            + ["roc_auc_ovo", "roc_auc_ovo_weighted", "roc_auc_ovr_weighted"],
         ),
         (
             several_labels,
@@ -134,6 +150,11 @@ def test_numbers_of_several_labels_a_row_are_those_of_scikit_learn() -> None:
         "precision_weighted": sk.precision_score(*pair, average="weighted"),
         "roc_auc": sk.roc_auc_score(*scores),
         "average_precision": sk.average_precision_score(*scores),
+        "label_ranking_average_precision": (
+            sk.label_ranking_average_precision_score(*scores)
+        ),
+        "label_ranking_loss": sk.label_ranking_loss(*scores),
+        "coverage_error": sk.coverage_error(*scores),
     }
     assert values_of(outcomes, list(expected)) == pytest.approx(expected, **EXACTLY)
 
@@ -194,6 +215,18 @@ def test_regression_numbers_are_those_of_scikit_learn() -> None:
         "mean_poisson_deviance": sk.mean_poisson_deviance(*pair),
         "mean_gamma_deviance": sk.mean_gamma_deviance(*pair),
         "max_error": sk.max_error(*pair),
+        "d2_pinball_score": sk.d2_pinball_score(*pair),
+        "D2_pinball_score_0.9": sk.d2_pinball_score(*pair, alpha=0.9),
+        "mean_tweedie_deviance": sk.mean_tweedie_deviance(*pair),
+        "d2_tweedie_score": sk.d2_tweedie_score(*pair),
+        **{
+            f"mean_tweedie_deviance_{p:g}": sk.mean_tweedie_deviance(*pair, power=p)
+            for p in (0, 1, 1.5, 2, 3)
+        },
+        **{
+            f"d2_tweedie_score_{p:g}": sk.d2_tweedie_score(*pair, power=p)
+            for p in (1, 1.5, 2, 3)
+        },
         "d2_absolute_error_score": sk.d2_absolute_error_score(*pair),
     }
     assert values_of(outcomes, list(expected)) == pytest.approx(expected, **EXACTLY)
@@ -202,7 +235,8 @@ def test_regression_numbers_are_those_of_scikit_learn() -> None:
 @pytest.mark.parametrize("make", [two_classes, many_classes, several_labels, numbers])
 def test_every_metric_of_a_task_has_an_interval_around_its_value(make: Any) -> None:
     outcomes = with_costs(make(150))
-    names = [name for name, m in METRICS.items() if outcomes.task in m.tasks]
+    known = [name for name, m in METRICS.items() if outcomes.task in m.tasks]
+    names = [name for name in known if name != "hinge_loss"]  # of decision scores
     values, intervals = measure(outcomes, metrics_for(names, outcomes))
     for name in sorted({*names} - {"model_size_mb", "max_error"}):
         low, high = intervals[name]
@@ -214,7 +248,8 @@ def test_a_mean_of_terms_is_the_metric(make: Any) -> None:
     """The draws of a metric are of the same number as its value."""
     outcomes = make(120)
     names = [n for n, m in METRICS.items() if m.method == "mean" and _fits(n, outcomes)]
-    names += ["mean_pinball_loss_0.2"] if outcomes.task == "regression" else []
+    powers = [f"mean_tweedie_deviance_{power}" for power in (1.25, 1, 2, 3)]
+    names += ["mean_pinball_loss_0.2", *powers] if outcomes.task == "regression" else []
     names += ["top_2_accuracy"] if outcomes.task == "multiclass" else []
     for metric in metrics_for(names, outcomes):
         terms, combine = terms_of(metric)
@@ -404,3 +439,54 @@ def test_shares_that_were_rounded_are_judged_as_they_are() -> None:
     assert found["roc_auc"] == sk.roc_auc_score(truth, exact, multi_class="ovr")
     with pytest.warns(UserWarning, match="do not sum to one"):
         assert found["log_loss"] == sk.log_loss(truth, shares)
+
+
+def test_the_hinge_loss_is_of_decision_scores() -> None:
+    labels = np.arange(90) % 2
+    decisions = np.linspace(-2, 2, 90) + labels
+    expected = pytest.approx(sk.hinge_loss(labels, decisions), **EXACTLY)
+    for exact_rows in (90, 10):
+        found = evaluate_function(
+            lambda rows: decisions[rows[:, 0]],
+            [(part[:, None], labels[part]) for part in np.split(np.arange(90), 3)],
+            ["hinge_loss"],
+            exact_rows=exact_rows,
+        )
+        assert found.metrics["hinge_loss"] == expected, found.method
+        assert found.intervals["hinge_loss"].low < found.metrics["hinge_loss"]
+    with pytest.raises(EvaluationError, match="hinge_loss needs one decision score"):
+        metrics_for(["hinge_loss"], two_classes(20))
+
+
+def test_every_scorer_of_scikit_learn_is_here_but_those_of_clusters() -> None:
+    of_clusters = "rand|mutual_info|completeness|homogeneity|fowlkes|v_measure"
+    names = [n for n in sk.get_scorer_names() if not re.search(of_clusters, n)]
+    assert len(names) > 40
+    assert [name for name in names if named_metric(name) is None] == []
+
+
+def test_names_in_capitals_are_the_same_metrics() -> None:
+    for name, usual in (("F1", "f1"), ("AUC", "roc_auc"), ("RMSE", "rmse")):
+        assert canonical_metric(name) == canonical_metric(usual)
+    assert canonical_metric("pinball_loss_0.90") == "mean_pinball_loss_0.9"
+
+
+def test_a_ratio_by_nothing_is_no_number_and_told_of_a_slice() -> None:
+    truth = np.arange(60) % 2
+    answers = np.where(np.arange(60) % 5 == 0, 1 - truth, truth)
+    answers[:10] = truth[:10]  # no false positive
+    outcomes = judge(truth, Prediction(answers))
+    lr = metrics_for(["positive_likelihood_ratio"], outcomes)
+    first, rest = slice_by({"half": np.arange(60) >= 10}, outcomes, lr)
+    assert not first.metrics and "is nan, which is no number" in first.notes[0]
+    assert rest.metrics["positive_likelihood_ratio"] > 1
+
+
+def test_intervals_that_tell_little_are_told() -> None:
+    X = np.arange(40.0)[:, None]
+    asked = ["max_error", "latency", "mae"]
+    for batches, told in (([(X, X[:, 0])], 2), ([(X, X[:, 0])] * 2, 1)):
+        found = evaluate_function(lambda rows: rows[:, 0] * 0.9, batches, asked)
+        assert "max_error ends at its value" in found.warnings[0]
+        assert len(found.warnings) == told
+    assert found.intervals["max_error"].high == found.metrics["max_error"]

@@ -34,6 +34,7 @@ __all__ = ["SAMPLED_ROWS", "Summary", "is_of_rows"]
 
 SAMPLED_ROWS = 5_000
 _TENTHS = 10
+_EXPLAINED = {"d2_log_loss_score": "log_loss", "d2_brier_score": "brier_score_loss"}
 _BITS = 10
 _BITS_OF_A_SLICE = 7
 _BITS_AT_LEAST = 3
@@ -58,6 +59,7 @@ class Summary:
         positive: Code of the positive class.
         has_probabilities: Whether the model gives them.
         has_ranking: Whether it gives them or other scores that order rows.
+        one_score: Whether it gives one decision score a row.
         rows: Number of judged rows.
         costs: What the predictions cost, once it is known.
         cells: Of the confusion matrix.
@@ -86,6 +88,7 @@ class Summary:
         self.positive = first.positive
         self.has_probabilities = first.has_probabilities
         self.has_ranking = first.has_ranking
+        self.one_score = first.one_score
         self._scale = _usual_size(first.margins)
         self.rows = 0
         self.costs: Costs | None = None
@@ -127,7 +130,7 @@ class Summary:
     def _pairs(
         self, metrics: Sequence[Metric]
     ) -> dict[tuple[int, int], ScoreHistogram]:
-        if not any(each.name == "roc_auc_ovo" for each in metrics):
+        if not any(each.name.startswith("roc_auc_ovo") for each in metrics):
             return {}
         pairs = list(permutations(range(self.known), 2))
         bits = self._bits(len(pairs))
@@ -258,8 +261,8 @@ def _usual_size(margins: NDArray[np.float64] | None) -> float | None:
 
 def _summed(metric: Metric) -> Metric | None:
     """The mean that the metric is made of, if it is."""
-    if metric.name == "d2_log_loss_score":
-        return METRICS["log_loss"]
+    if metric.name in _EXPLAINED:
+        return METRICS[_EXPLAINED[metric.name]]
     return metric if metric.method == "mean" else None
 
 

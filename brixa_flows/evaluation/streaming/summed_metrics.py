@@ -29,6 +29,7 @@ from brixa_flows.evaluation.measuring import (
     OF_A_LABEL,
     Found,
     matrix_shown,
+    number_warnings,
     open_sklearn,
     share_warnings,
     slice_of,
@@ -68,7 +69,7 @@ def found_in_summary(summary: Summary, metrics: Sequence[Metric], seed: int) -> 
         confusion=matrix,
         curves=_curves(summary),
         labels=_each_label(summary, seed),
-        warnings=share_warnings(summary, metrics),
+        warnings=share_warnings(summary, metrics) + number_warnings(summary, metrics),
     )
 
 
@@ -175,6 +176,12 @@ def _paired_area(summary: Summary) -> Bounded:
     return _weighted(areas, np.ones(len(areas)))
 
 
+def _paired_area_weighted(summary: Summary) -> Bounded:
+    rows = summary.class_rows
+    weights = np.array([rows[code] + rows[other] for code, other in summary.pairs])
+    return _weighted([each.area() for each in summary.pairs.values()], weights)
+
+
 def _largest(summary: Summary) -> float:
     return float(summary.largest.max())
 
@@ -201,9 +208,18 @@ def _explained(summary: Summary) -> float:
     return float(1 - loss / guessing) if guessing > 0 else float("nan")
 
 
+def _brier_explained(summary: Summary) -> float:
+    rows = summary.class_rows
+    guessing = (rows * (1 - rows / rows.sum())).sum()
+    guessing /= 2 if summary.task == "binary" else 1
+    loss = summary.moments["brier_score_loss"].means[0] * summary.rows
+    return float(1 - loss / guessing) if guessing > 0 else float("nan")
+
+
 _RANKED: dict[str, Callable[[Summary], Bounded]] = {
     "roc_auc": _area,
     "roc_auc_ovo": _paired_area,
+    "roc_auc_ovo_weighted": _paired_area_weighted,
     "roc_auc_ovr_weighted": _weighted_area,
     "average_precision": _precision,
 }
@@ -211,6 +227,7 @@ _RANKED: dict[str, Callable[[Summary], Bounded]] = {
 _OTHERS: dict[str, Callable[[Summary], float]] = {
     "expected_calibration_error": _calibration,
     "d2_log_loss_score": _explained,
+    "d2_brier_score": _brier_explained,
     "max_error": _largest,
 }
 
