@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -164,3 +165,8 @@ def test_a_folder_that_was_removed_whole_frees_no_number_that_was_saved(
 ) -> None:
     shutil.rmtree(model)
     assert str(again.register_model("m", "t").version) == "2.0.1"
+    told = again.check()
+    assert [re.findall("delete m@([0-9.]+)", x) for x in told] == [["1.0.0"], ["2.0.0"]]
+    for number in ("1.0.0", "2.0.0"):
+        again.delete_version("m", number, reason="as the doctor says")
+    assert again.check() == []

@@ -77,7 +77,7 @@ class Checker:
             try:
                 standing = self._reader.standing(name, thorough=True)
                 found += self._of_storage(standing)
-                if standing.sealed and away is None:
+                if away is None:
                     found += self._compared(standing)
             except TrackingError as err:
                 away = err
