@@ -11,10 +11,13 @@ from typing import Protocol
 
 import uvicorn
 
+from brixa_flows.deployment.engines.silence import SilentConnections
+
 __all__ = ["DrainingServer"]
 
 _LEAVE_SECONDS = 2.0
 _POLL_SECONDS = 0.02
+_LOOK_TICKS = 10  # of a tenth of a second
 
 
 class _Drainable(Protocol):
@@ -43,6 +46,7 @@ class DrainingServer(uvicorn.Server):
         beside: A server of another protocol, which starts and leaves with this one.
         on_end: Called after the last answer, in a thread: uvicorn ends the process by
             the signal that it got, so nothing that follows ``run`` is ever reached.
+        head_seconds: How long a client may take to send a request's head.
     """
 
     def __init__(
@@ -52,12 +56,14 @@ class DrainingServer(uvicorn.Server):
         on_ready: Callable[[], None],
         beside: _Beside | None = None,
         on_end: Callable[[], None] | None = None,
+        head_seconds: float = 60.0,
     ) -> None:
         super().__init__(config)
         self._on_end = on_end
         self._beside = beside
         self._application = application
         self._on_ready = on_ready
+        self._silent = SilentConnections(head_seconds)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to take requests."""
@@ -66,6 +72,12 @@ class DrainingServer(uvicorn.Server):
             if self._beside is not None:
                 await self._beside.start()
             self._on_ready()
+
+    async def on_tick(self, counter: int) -> bool:
+        """What uvicorn does ten times a second, and a look at silent connections."""
+        if counter % _LOOK_TICKS == 0:
+            self._silent.look(self.server_state.connections)
+        return await super().on_tick(counter)
 
     def spread(self, share: float) -> int:
         """Ask a share of the clients that are connected to come by a new connection.

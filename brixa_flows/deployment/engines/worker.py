@@ -315,6 +315,7 @@ def _serve(
         begin,
         _grpc_server(orders, holder, limits),
         on_end=partial(log.close, _LOG_SECONDS) if log else None,
+        head_seconds=limits.max_body_seconds,
     )
     server.run(sockets=[listening])
 
