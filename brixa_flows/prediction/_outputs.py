@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from brixa_flows.errors import DatasetError, some_of
 from brixa_flows.serializers.base import Prediction
 
-__all__ = ["Output", "check_types", "opened_file", "scored_table"]
+__all__ = ["Output", "check_types", "make_folder", "opened_file", "scored_table"]
 
 _NUMBERS = ("int", "uint", "float", "bool")
 
@@ -97,6 +97,31 @@ def _as_first(table: pa.Table, schema: pa.Schema) -> pa.Table:
         ) from err
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it that are missing.
+
+    Raises:
+        DatasetError: If that can't be, or would make one beside those of the system:
+            then the name is wrong more often than not.
+    """
+    whole = folder.absolute()
+    try:
+        missing = [each for each in (whole, *whole.parents) if not each.exists()]
+        if missing and len(missing[-1].parents) == 1:
+            raise DatasetError(
+                f"there is no {missing[-1]} to write into; make that folder yourself if "
+                "it is meant, or write below one that is there"
+            )
+        base = missing[-1].parent if missing else whole
+        if not base.is_dir():
+            raise DatasetError(f"{base} is a file, so nothing is written below it")
+        whole.mkdir(parents=True, exist_ok=True)
+    except OSError as err:
+        raise DatasetError(
+            f"the folder {whole} can't be written into ({err.strerror}); choose another"
+        ) from err
+
+
 @contextlib.contextmanager
 def opened_file(path: Path, *, overwrite: bool) -> Iterator[Output]:
     """A file that appears under its name when everything is written, or never.
@@ -106,9 +131,10 @@ def opened_file(path: Path, *, overwrite: bool) -> Iterator[Output]:
         overwrite: Whether one that is there is replaced at the end.
 
     Raises:
-        DatasetError: If there is one, or somebody else writes it right now.
+        DatasetError: If there is one, its folder can't be made, or somebody else
+            writes it right now.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     partial = path.with_name(f".{path.name}.partial")
     with partial.open("ab") as file:
         try:

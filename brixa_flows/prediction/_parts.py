@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from brixa_flows.errors import DatasetError
+from brixa_flows.prediction._outputs import make_folder
 
 __all__ = ["Parts", "opened_parts"]
 
@@ -88,7 +89,7 @@ def opened_parts(output: Path, plan: dict[str, Any]) -> Iterator[Parts]:
         DatasetError: If another process writes them right now.
     """
     folder = output.with_name(f".{output.name}.parts")
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     with (folder / "lock").open("ab") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import re
 import sqlite3
 import subprocess
 import sys
@@ -172,6 +173,25 @@ def test_what_fails_half_way_leaves_the_old_output_and_nothing_else(registry, tm
         "in.parquet",
         "out.parquet",
     ]
+
+
+@pytest.mark.parametrize("resume", [False, True])
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        ("/no-such-folder/deep/out.csv", "there is no /no-such-folder to write into"),
+        ("/proc/nobody/out.csv", "can't be written into (No such file"),
+        ("{file}/out.csv", "in.csv is a file, so nothing is written below it"),
+    ],
+)
+def test_a_folder_that_nobody_meant_is_not_made(
+    registry, tmp_path, place, words, resume
+):
+    frame(3).to_csv(tmp_path / "in.csv", index=False)
+    out = place.format(file=tmp_path / "in.csv")
+    with pytest.raises(DatasetError, match=re.escape(words)):
+        score(registry, "delay", None, tmp_path / "in.csv", out, resume=resume)
+    assert not Path("/no-such-folder").exists()
 
 
 def test_what_a_killed_one_left_is_written_over_but_a_living_one_is_respected(
