@@ -11,6 +11,7 @@ from brixa_flows.tasks.evaluation import (
     compare_with_production,
     conclude_evaluation,
     evaluate_version,
+    look_policy_up,
 )
 from brixa_flows.tasks.performance import learn_estimator
 from brixa_flows.tasks.remedies import links_remedy
@@ -48,11 +49,13 @@ class EvaluateRequest(FlowRequest):
 def evaluate_model(request: EvaluateRequest) -> None:
     """Judge on each dataset, compare on the last, show, announce, learn for later.
 
-    A version that came without labelled rows waits for a person.
+    A version that came without labelled rows waits for a person. A policy that is not
+    there could decide nothing, so nothing is judged for it.
     """
     if not request.evaluations:
         get_run_logger().warning("no labelled rows were named, so nothing is judged")
         return
+    look_policy_up(request.policy)
     who = (request.registry, request.name, request.version)
     *others, decisive = request.evaluations
     asked = (request.target, request.metrics)

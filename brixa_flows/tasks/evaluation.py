@@ -33,6 +33,7 @@ __all__ = [
     "compare_with_production",
     "conclude_evaluation",
     "evaluate_version",
+    "look_policy_up",
 ]
 
 
@@ -41,6 +42,19 @@ class Conclusion(NamedTuple):
 
     result: EvaluationResult
     owed: Owed
+
+
+@remote_task("look the policy {policy} up")
+def look_policy_up(policy: str) -> None:
+    """Return if there is such a gate policy: what it is to decide would be in vain.
+
+    Args:
+        policy: Name of its block.
+
+    Raises:
+        OrchestrationError: If there is none.
+    """
+    load_policy(policy)
 
 
 @remote_task("evaluate {version} on {dataset.name}", timeout_seconds=None)

@@ -732,6 +732,10 @@ def test_performance_is_learned_at_the_evaluation_and_judged_window_by_window(
     judged = EvaluateRequest(
         name=name, version="1.0.0", evaluations=[held_out], target="late"
     )
+    with pytest.raises(OrchestrationError, match="no Brixa Gate Policy block called"):
+        evaluate_model(judged.model_copy(update={"policy": "unsaved"}))
+    assert registry.evaluations(name, "1.0.0") == []
+    judged = judged.model_copy(update={"policy": "production"})
     for _ in range(2):
         evaluate_model(judged)
     [kept] = registry.estimators(name, "1.0.0")
