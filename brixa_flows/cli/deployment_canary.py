@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import click
 
 from brixa_flows.cli.workspace import Workspace, as_json, json_option
@@ -9,6 +11,14 @@ from brixa_flows.deployment import CanaryGate, ModelDeployer
 from brixa_flows.errors import DeploymentError
 
 __all__ = ["abort", "canary", "judge", "promote"]
+
+
+def _number(
+    _context: click.Context, _option: click.Parameter, value: float | None
+) -> float | None:
+    if value is not None and math.isnan(value):  # which lies in every range of click
+        raise click.BadParameter("nan is no number")
+    return value
 
 
 def _deployer(workspace: Workspace) -> ModelDeployer:
@@ -55,9 +65,13 @@ def abort(workspace: Workspace, name: str) -> None:
 @click.command("judge")
 @click.argument("name")
 @click.option("--min-requests", type=click.IntRange(min=1), default=200)
-@click.option("--max-error-share", type=click.FloatRange(0, 1), default=0.0)
-@click.option("--max-time-ratio", type=click.FloatRange(0, min_open=True))
-@click.option("--min-agreement", type=click.FloatRange(0, 1))
+@click.option(
+    "--max-error-share", type=click.FloatRange(0, 1), default=0.0, callback=_number
+)
+@click.option(
+    "--max-time-ratio", type=click.FloatRange(0, min_open=True), callback=_number
+)
+@click.option("--min-agreement", type=click.FloatRange(0, 1), callback=_number)
 @json_option
 @click.pass_obj
 def judge(

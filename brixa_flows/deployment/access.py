@@ -20,6 +20,7 @@ from brixa_flows.errors import InvalidDeploymentError
 __all__ = [
     "Access",
     "ApiKey",
+    "check_key_name",
     "is_loopback",
     "make_keys",
     "new_api_key",
@@ -81,12 +82,22 @@ def make_keys(
     return tuple(keys.values())
 
 
-def _checked(name: object, text: object) -> bytes:
+def check_key_name(name: object) -> str:
+    """Return ``name`` if a key may have it.
+
+    Raises:
+        InvalidDeploymentError: If it may not, with the rule.
+    """
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise InvalidDeploymentError(
             f"{str(name)[:40]!r} can't be the name of a key: up to 64 letters, digits, "
             "dots, dashes and underscores, beginning with a letter or digit"
         )
+    return name
+
+
+def _checked(name: object, text: object) -> bytes:
+    name = check_key_name(name)
     if not isinstance(text, str) or not _KEY.fullmatch(text):
         raise InvalidDeploymentError(
             f"the key {name!r} can be guessed or can't be sent: give 24 to 512 random "

@@ -70,13 +70,17 @@ class CanaryDeployments:
         share: float | None,
         shadow: bool,
     ) -> Canary:
+        if not isinstance(shadow, bool):
+            raise InvalidDeploymentError(
+                f"shadow = {str(shadow)[:60]!r} is neither True nor False"
+            )
         if shadow == (share is not None):
             raise InvalidDeploymentError(
                 "give either share= (such as 0.1) or shadow=True: a shadow answers nobody"
             )
-        if share is not None and not 0 < share <= 1:
+        if share is not None and not _is_share(share):
             raise InvalidDeploymentError(
-                f"share = {share!r} is not above 0 and up to 1; give one such as 0.1"
+                f"share = {str(share)[:60]!r} is not above 0 and up to 1; give one such as 0.1"
             )
         found = str(self._registry.resolve(config.model_name, str(version)))
         if found == config.version:
@@ -140,7 +144,14 @@ class CanaryDeployments:
         Raises:
             DeploymentNotFoundError: If there is no such deployment.
             DeploymentError: If nothing is tried there, or the change failed.
+            InvalidDeploymentError: If the gate is none.
         """
+        gate = CanaryGate() if gate is None else gate
+        if not isinstance(gate, CanaryGate):
+            raise InvalidDeploymentError(
+                f"gate is a {type(gate).__name__}; give a CanaryGate, such as "
+                "CanaryGate(min_requests=1000)"
+            )
         config, _, canary = self._tried(name)
         seen = self._rollout.engine(config.engine).status(config).canary
         if seen is None:
@@ -148,7 +159,7 @@ class CanaryDeployments:
                 f"nothing is known of the canary {canary.version} of {name!r}; look at "
                 f"its status"
             )
-        verdict = (gate or CanaryGate()).judge(seen)
+        verdict = gate.judge(seen)
         acts = {"promote": self.promote_canary, "abort": self.abort_canary}
         if verdict.decision in acts:
             done, message = acts[verdict.decision](name)
@@ -163,3 +174,9 @@ class CanaryDeployments:
                 f"the deployment {name!r} tries no version; start one with start_canary"
             )
         return config, etag, config.canary
+
+
+def _is_share(given: object) -> bool:
+    if isinstance(given, bool) or not isinstance(given, int | float):
+        return False
+    return 0 < given <= 1

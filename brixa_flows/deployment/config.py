@@ -11,6 +11,7 @@ from uuid import uuid4
 from pydantic import (
     BeforeValidator,
     Field,
+    StrictStr,
     ValidationError,
     field_validator,
     model_validator,
@@ -89,7 +90,11 @@ class Autoscaling(Value):
         80, ge=1, le=100, strict=True, description="Percent of the CPU asked for."
     )
     scale_down_window_seconds: float = Field(
-        300.0, ge=0, le=3600, description="How long less must do before it shrinks."
+        300.0,
+        ge=0,
+        le=3600,
+        strict=True,
+        description="How long less must do before it shrinks.",
     )
 
     @model_validator(mode="after")
@@ -109,7 +114,7 @@ class DeploymentSpec(Value):
     version: str = Field(description="Exact version.")
     replicas: int = Field(1, ge=1, le=MAX_REPLICAS, strict=True)
     resources: Resources = Field(default_factory=lambda: Resources())
-    env_vars: dict[str, str] = Field(default_factory=dict)
+    env_vars: dict[StrictStr, StrictStr] = Field(default_factory=dict)
     autoscaling: Autoscaling | None = None
     protocol: ServingProtocol = Field(
         "rest", description="What predictions are asked by."

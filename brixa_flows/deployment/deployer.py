@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 __all__ = ["ModelDeployer"]
 
 _LOG = logging.getLogger(__name__)
+_MOST_SECONDS = 86400.0
 
 
 class ModelDeployer(
@@ -61,6 +62,9 @@ class ModelDeployer(
         host: Address that new deployments bind; an old one keeps its own. Any but that
             of this machine alone needs keys.
         ready_timeout_seconds: How long a version may take to load and warm up.
+
+    Raises:
+        InvalidDeploymentError: If one of them can't be that.
     """
 
     def __init__(
@@ -77,9 +81,10 @@ class ModelDeployer(
             storage if storage is not None else registry.storage,
             registry.layout.deployments_prefix,
         )
-        self._rollout = Rollout(registry, self._store, ready_timeout_seconds)
-        self._engine_name = engine
-        self._host = host
+        patience = _seconds("ready_timeout_seconds", ready_timeout_seconds)
+        self._rollout = Rollout(registry, self._store, patience)
+        self._engine_name = _text("engine", engine)
+        self._host = _text("host", host)
 
     def deploy(
         self,
@@ -211,11 +216,11 @@ class ModelDeployer(
     ) -> DeploymentConfig:
         """The config with who may ask it, and how."""
         changes: dict[str, Any] = {}
-        if api_keys:
+        if api_keys is not None:
             keys = make_keys(config.api_keys, api_keys, config.updated_at)
             changes["api_keys"] = keys
         if tls is not None:
-            changes["tls"] = read_tls(tls) if tls else None
+            changes["tls"] = None if tls == {} else read_tls(tls)
         return config.model_copy(update=changes)
 
     def get_endpoint(
@@ -263,6 +268,10 @@ class ModelDeployer(
             DeploymentError: If the new ones did not become ready.
         """
         config, etag = self._store.get(name)
+        if replicas is None:  # that would be the default of new deployments
+            raise InvalidDeploymentError(
+                f"replicas = None: give the number of replicas that {name} is to have"
+            )
         spec = make_spec(
             self._registry.settings,
             model_name=config.model_name,
@@ -328,3 +337,18 @@ class ModelDeployer(
         """
         self._rollout.engine(self._store.engine_of(name)).delete(name)
         self._store.remove(name)
+
+
+def _text(field: str, given: object) -> str:
+    if not isinstance(given, str) or not given:
+        raise InvalidDeploymentError(f"{field} = {str(given)[:60]!r} is no text")
+    return given
+
+
+def _seconds(field: str, given: object) -> float:
+    if isinstance(given, int | float) and not isinstance(given, bool):
+        if 0 < given <= _MOST_SECONDS:
+            return float(given)
+    raise InvalidDeploymentError(
+        f"{field} = {str(given)[:60]!r}: give a number of seconds above 0, up to a day"
+    )

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from brixa_flows.deployment.access import ApiKey, make_keys, new_api_key
+from brixa_flows.deployment.access import (
+    ApiKey,
+    check_key_name,
+    make_keys,
+    new_api_key,
+)
 from brixa_flows.deployment.config import DeploymentConfig, check_reach
 from brixa_flows.deployment.rollout import Rollout
 from brixa_flows.deployment.store import DeploymentStore
@@ -46,7 +51,7 @@ class KeyedDeployments:
         config, etag = self._store.get(name)
         text = new_api_key() if key is None else key
         now = datetime.now(UTC)
-        keys = make_keys(config.api_keys, {key_name: text}, now)
+        keys = make_keys(config.api_keys, {check_key_name(key_name): text}, now)
         self._keep_keys(config, etag, keys, now)
         return text
 
@@ -64,7 +69,7 @@ class KeyedDeployments:
         if len(kept) == len(config.api_keys):
             names = some_of(key.name for key in config.api_keys) or "none"
             raise DeploymentError(
-                f"the deployment {name!r} has no key {key_name[:64]!r}; it has {names}"
+                f"the deployment {name!r} has no key {str(key_name)[:64]!r}; it has {names}"
             )
         self._keep_keys(config, etag, kept, datetime.now(UTC))
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from brixa_flows.deployment.request_log import requests_prefix
 from brixa_flows.deployment.store import DeploymentStore
-from brixa_flows.errors import DeploymentError
+from brixa_flows.errors import DeploymentError, InvalidDeploymentError
 from brixa_flows.plugins import import_adapter
 from brixa_flows.refs import check_deployment_name
 
@@ -42,8 +42,8 @@ class LoggedDeployments:
 
         Args:
             name: Name of the deployment.
-            since: Rows from then on (aware).
-            until: Rows before then (aware).
+            since: Rows from then on; without a zone it is UTC.
+            until: Rows before then.
             version: Rows that this version answered.
             inputs_only: Leave out what was answered and when, as drift compares inputs.
             besides: Columns of the answers to keep nevertheless.
@@ -53,7 +53,9 @@ class LoggedDeployments:
 
         Raises:
             DeploymentError: If nothing was kept of that time.
+            InvalidDeploymentError: If a time is none.
         """
+        since, until = _moment("since", since), _moment("until", until)
         prefix = self._requests_prefix(name)
         files = import_adapter("brixa_flows.deployment._request_files")
         empty = True
@@ -78,3 +80,14 @@ class LoggedDeployments:
     def _requests_prefix(self, name: str) -> str:
         root = self._registry.settings.model_registry_path
         return requests_prefix(root, check_deployment_name(name))
+
+
+def _moment(field: str, given: object) -> datetime | None:
+    if given is None:
+        return None
+    if not isinstance(given, datetime):
+        raise InvalidDeploymentError(
+            f"{field} = {str(given)[:60]!r} is no datetime; give one, such as "
+            "datetime(2026, 3, 1, tzinfo=UTC)"
+        )
+    return given if given.tzinfo is not None else given.replace(tzinfo=UTC)

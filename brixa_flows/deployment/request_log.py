@@ -51,14 +51,18 @@ class RequestLogging(Value):
     """What is kept of requests to predict, and how much of it."""
 
     share: float = Field(
-        1.0, gt=0, le=1, description="Share of the requests that is kept."
+        1.0, gt=0, le=1, strict=True, description="Share of the requests that is kept."
     )
     max_size: str = Field(
         "1Gi", description="All files; the oldest ones make room: '1Gi', '500M', bytes."
     )
     max_file_size: str = Field("16Mi", description="One file, about.")
     max_file_seconds: float = Field(
-        300.0, ge=1, le=86400, description="How long a file is open, at most."
+        300.0,
+        ge=1,
+        le=86400,
+        strict=True,
+        description="How long a file is open, at most.",
     )
 
     @field_validator("max_size", "max_file_size", mode="before")

@@ -69,6 +69,7 @@ def test_a_deployment_is_created_told_and_deleted(run):
         (("create", "delays", "--name", "d", "--autoscale", "4"), "is not MIN-MAX"),
         (("create", "delays", "--name", "d", "--target-cpu", "4"), "goes with"),
         (("status", "d", "--watch", "--json"), "leave one of"),
+        (("judge", "d", "--max-time-ratio", "nan"), "nan is no number"),
         (("create", "delays", "--name", "d", "--api-key", "a", "--json"), "leave one"),
         (("create", "delays", "--name", "d", "--certificate", "c"), "go together"),
         (("create", "delays", "--name", "d", "--request-log-size", "1Gi"), "goes with"),

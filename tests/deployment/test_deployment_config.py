@@ -87,6 +87,8 @@ def test_what_is_not_asked_for_comes_from_the_settings():
         ({"resources": {"disk": "1Gi"}}, "resources.disk is not known here"),
         ({"resources": "1"}, "resources = '1'"),
         ({"env_vars": {"A": 1}}, "env_vars.A = '1'"),
+        ({"env_vars": {"A": b"1"}}, "env_vars.A = "),
+        ({"request_log": True}, "request_log.share = 'True'"),
         ({"env_vars": {"A=B": "1"}}, "'A=B' can't be an environment variable"),
         ({"env_vars": {"A": "\0"}}, "zero byte"),
         ({"env_vars": {"A": "\ud800"}}, "the value of A is no text in UTF-8"),

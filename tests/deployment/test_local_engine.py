@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import json
 import platform
+import re
 import shutil
 import socket
 import subprocess
@@ -259,6 +260,8 @@ def test_a_deployment_whose_file_is_damaged_can_be_deleted(deployer, storage):
         ),
         ({"autoscaling": {"min_replicas": 2, "max_replicas": 1}}, "min_replicas (2)"),
         ({"env_vars": {"LOG_LEVEL": "loud"}}, "env_vars.LOG_LEVEL = 'loud': "),
+        ({"api_keys": ""}, "api_keys is a str"),
+        ({"tls": []}, "tls = '[]': give {'certificate': PATH"),
     ],
 )
 def test_what_can_not_be_deployed_is_a_sentence_and_changes_nothing(
@@ -270,6 +273,51 @@ def test_what_can_not_be_deployed_is_a_sentence_and_changes_nothing(
     )
     assert (success, words in message) == (False, True), message
     assert deployer.config(steady) == before
+
+
+@pytest.mark.parametrize(
+    ("call", "given", "words"),
+    [
+        ("scale", {"replicas": None}, "give the number of replicas that steady is"),
+        ("scale", {"replicas": True}, "replicas = 'True'"),
+        ("revoke_key", {"key_name": None}, "has no key 'None'"),
+        ("add_key", {"key_name": []}, "'[]' can't be the name of a key"),
+        ("judge_canary", {"gate": "strict"}, "gate is a str; give a CanaryGate"),
+        ("logged_requests", {"since": "2026"}, "since = '2026' is no datetime"),
+        (
+            "start_canary",
+            {"version": "2.0.0", "share": "x"},
+            "share = 'x' is not above",
+        ),
+        ("start_canary", {"version": "2.0.0", "share": True}, "share = 'True' is not"),
+        ("start_canary", {"version": "2.0.0", "shadow": 1}, "shadow = '1' is neither"),
+    ],
+)
+def test_what_is_of_no_use_to_a_call_is_a_sentence_and_changes_nothing(
+    steady, deployer, call, given, words
+):
+    before = deployer.config(steady)
+    try:
+        outcome = getattr(deployer, call)(steady, **given)
+        message = next(outcome) if call == "logged_requests" else outcome[1]
+    except DeploymentError as err:
+        message = err.message
+    assert words in message
+    assert deployer.config(steady) == before
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"engine": None}, "engine = 'None' is no text"),
+        ({"host": b"127.0.0.1"}, "is no text"),
+        ({"ready_timeout_seconds": "60"}, "give a number of seconds above 0"),
+        ({"ready_timeout_seconds": float("nan")}, "ready_timeout_seconds = 'nan'"),
+    ],
+)
+def test_a_deployer_that_could_serve_nothing_is_not_made(models, given, words):
+    with pytest.raises(InvalidDeploymentError, match=re.escape(words)):
+        ModelDeployer(models, **given)
 
 
 def test_a_machine_without_gpus_says_so(models, deployer, monkeypatch):
