@@ -123,7 +123,9 @@ def _requests(registry: str, name: str) -> dict[Flow[..., Any], Any]:
     window = {"start": "2026-01-01", "end": "2026-02-01", "kind": "month"}
     return {
         evaluate_model: EvaluateRequest(
-            **who, evaluations=[EvaluationDataset(name="rows", uri="rows.parquet")]
+            **who,
+            policy="easy",
+            evaluations=[EvaluationDataset(name="rows", uri="rows.parquet")],
         ),
         promote_model: PromoteRequest(**who, policy="easy"),
         deploy_model: DeployRequest(**who),
@@ -169,11 +171,11 @@ def test_a_missing_block_says_how_and_where_to_make_one(stack: PrefectStack) -> 
 
 
 def test_a_missing_policy_says_how_to_make_one() -> None:
-    request = PromoteRequest(
-        name="churn", version="1.0.0", policy="no-such-policy", registry=BLOCK
-    )
-    message = _failure(promote_model, request)
-    assert "no Brixa Gate Policy block called 'no-such-policy'" in message
+    asked = _requests(BLOCK, "churn")
+    for flow in (promote_model, evaluate_model):
+        request = asked[flow].model_copy(update={"policy": "no-such-policy"})
+        message = _failure(flow, request)
+        assert "no Brixa Gate Policy block called 'no-such-policy'" in message
 
 
 def test_a_block_of_another_release_says_that_it_has_to_be_saved_again(
