@@ -67,10 +67,12 @@ def _fault(values: NDArray[Any], dtype: str, start: int) -> str:
     if values.dtype.kind == "f":
         bad = ~np.isfinite(flat).all(axis=1)
         return _of(bad, "is NaN or infinite", start)
+    numeric = dtype.startswith(_NUMBERS)
     if values.dtype.kind not in "OUT":
-        return ""
+        odd = np.full(len(values), numeric and values.dtype.kind not in "iub")
+        return _of(odd, f"holds {values.dtype}, not {dtype} as in training,", start)
     texts = np.array([any(isinstance(v, str) for v in row) for row in flat])
-    if texts.any() and dtype.startswith(_NUMBERS):
+    if texts.any() and numeric:
         example = values[int(texts.argmax())]
         told = _of(texts, "holds text", start)
         return f"{told}, such as {str(example)[:40]!r}, but was {dtype} in training"

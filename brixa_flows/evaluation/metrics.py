@@ -150,9 +150,11 @@ def obstacle(metric: Metric, outcomes: Judged) -> str | None:
     """Why the metric can't be computed, as the end of a sentence."""
     if outcomes.task not in metric.tasks:
         usual = ", ".join(DEFAULTS[outcomes.task])
+        classes = outcomes.task == "regression" and "binary" in metric.tasks
+        remedy = ", or say task='binary' if the labels are classes" * classes
         return (
             f"is a metric of {' and '.join(metric.tasks)} tasks, but this is a "
-            f"{outcomes.task} task; use for example {usual}"
+            f"{outcomes.task} task; use for example {usual}{remedy}"
         )
     return _OBSTACLES[metric.needs](metric, outcomes)
 

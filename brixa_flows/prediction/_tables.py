@@ -123,7 +123,7 @@ def _convert(data: Any) -> pa.Table:
     if isinstance(data, pa.RecordBatch):
         return pa.Table.from_batches([data])
     if isinstance(data, dict):
-        return pa.table({k: pa.array(v, from_pandas=True) for k, v in data.items()})
+        return pa.table({name: _column(name, part) for name, part in data.items()})
     if hasattr(data, "iloc"):
         return _from_pandas(data)
     if hasattr(data, "collect") and not hasattr(data, "__arrow_c_stream__"):
@@ -133,6 +133,16 @@ def _convert(data: Any) -> pa.Table:
     if isinstance(data, pa.RecordBatchReader):
         return data.read_all()
     return pa.table(data)
+
+
+def _column(name: str, values: Any) -> Any:
+    try:
+        return pa.array(values, from_pandas=True)
+    except (pa.ArrowException, TypeError, ValueError) as err:
+        raise DatasetError(
+            f"the column {name!r} can't be read: {err}; bring it to one type that Arrow "
+            "knows, or leave it out"
+        ) from err
 
 
 def _from_pandas(frame: Any) -> pa.Table:

@@ -437,3 +437,27 @@ def test_a_column_of_several_types_is_named() -> None:
         DatasetError, match="column 'h' holds values of several types .*"
     ):
         evaluate_function(lambda rows: rows["y"], frame, target="y")
+
+
+def test_a_date_in_the_place_of_a_number_is_named(workshop: Any) -> None:
+    rows = workshop.test.assign(width=pd.Timestamp("2026-01-01"))
+    with pytest.raises(
+        UnansweredRowsError,
+        match="column 'width' holds datetime64.* not float64 as in training, in 400 of",
+    ):
+        ModelEvaluator(workshop.registry).evaluate(
+            "flowers", "2.0.0", rows, ["f1"], target="kind", record=False
+        )
+
+
+def test_a_column_that_arrow_does_not_know_is_named_in_every_form() -> None:
+    column = HALF * 1j
+    for data in ({"x": column, "y": HALF}, [{"x": 1j, "y": 0}, {"x": 2j, "y": 1}]):
+        with pytest.raises(DatasetError, match="column 'x' can't be read: .* leave it"):
+            evaluate_function(lambda rows: HALF, data, target="y")
+
+
+def test_a_metric_of_classes_of_what_was_taken_for_numbers_says_how_to_say_so() -> None:
+    seven = np.where(np.arange(100) == 3, 7, HALF)
+    with pytest.raises(EvaluationError, match="regression task; .* say task='binary'"):
+        evaluate_function(lambda rows: SCORES, (X, seven), ["accuracy"])

@@ -404,7 +404,7 @@ def no_parquet(folder: Path) -> Path:
             "b",
             r"single float can't be read as rows .* or a list of records such as \[",
         ),
-        (lambda folder: [{"a": 1, "b": 1}, {"a": "x", "b": 0}], "b", "as a table"),
+        (lambda folder: [{"a": 1, "b": 1}, {"a": "x", "b": 0}], "b", "'a' can't"),
         (lambda folder: [{"1": 1}, {1: 2}], "1", "two columns are called '1'"),
         (
             lambda folder: pd.DataFrame([[1, 2]], columns=["a", "a"]),
