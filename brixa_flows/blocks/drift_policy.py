@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from prefect.blocks.core import Block
 from pydantic import Field
@@ -44,10 +44,10 @@ class BrixaDriftPolicy(Block):
         lt=1,
         description="Share of false alarms, over all columns of a window.",
     )
-    thresholds: dict[str, float] = Field(
+    thresholds: dict[str, Annotated[float, Field(gt=0)]] = Field(
         {},
         description="Smallest effect that matters, by method, such as ks: 0.1; methods "
-        "that are not named keep theirs.",
+        "that are not named keep theirs. Over 0.",
     )
     judge_volume: bool = Field(
         False,

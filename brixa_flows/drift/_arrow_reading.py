@@ -14,6 +14,7 @@ import pyarrow.csv as pacsv
 import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 
+from brixa_flows.drift._arrow_objects import as_array
 from brixa_flows.errors import DriftError, some_of
 
 __all__ = ["BATCH_ROWS", "read_batches"]
@@ -49,6 +50,9 @@ def read_batches(
     if isinstance(data, (str, Path)):
         yield from _from_path(str(data), columns)
         return
+    if isinstance(data, pads.Dataset):
+        yield from _from_dataset(data, columns)
+        return
     for batch in _from_memory(data):
         batch = _with_plain_text(_with_unique_names(batch))
         if columns is not None:
@@ -58,8 +62,10 @@ def read_batches(
 
 
 def _from_memory(data: Any) -> Iterator[pa.RecordBatch]:
-    if isinstance(data, (pa.RecordBatch, pa.Table, pads.Dataset)):
-        yield from _from_arrow(data)
+    if isinstance(data, pa.RecordBatch):
+        yield data
+    elif isinstance(data, pa.Table):
+        yield from _table_batches(data)
     elif isinstance(data, np.ndarray):
         yield _from_arrays(_columns_of(data))
     elif _is_a(data, "pandas.") and hasattr(data, "iloc"):
@@ -77,17 +83,6 @@ def _from_memory(data: Any) -> Iterator[pa.RecordBatch]:
         yield from _from_parts(data)
     else:
         raise DriftError(f"can't read a {type(data).__name__}; give {_FORMS}")
-
-
-def _from_arrow(
-    data: pa.RecordBatch | pa.Table | pads.Dataset,
-) -> Iterator[pa.RecordBatch]:
-    if isinstance(data, pa.RecordBatch):
-        yield data
-    elif isinstance(data, pa.Table):
-        yield from _table_batches(data)
-    else:
-        yield from _dataset_batches(data, None)
 
 
 def _from_parts(parts: Iterable[Any]) -> Iterator[pa.RecordBatch]:
@@ -112,7 +107,7 @@ def _from_cursor(cursor: Any) -> Iterator[pa.RecordBatch]:
     rows = cursor.fetchmany(_QUERY_ROWS)
     while True:
         columns = list(zip(*rows, strict=True)) if rows else [()] * len(names)
-        arrays = [_array(list(column)) for column in columns]
+        arrays = [as_array(list(column)) for column in columns]
         yield pa.RecordBatch.from_arrays(arrays, names=names)
         rows = cursor.fetchmany(_QUERY_ROWS)
         if not rows:
@@ -120,6 +115,8 @@ def _from_cursor(cursor: Any) -> Iterator[pa.RecordBatch]:
 
 
 def _from_path(text: str, columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
+    if not text.strip():
+        raise DriftError(f"the path of the data is empty; give {_FORMS}")
     files = sorted(glob.glob(text)) if glob.has_magic(text) else [text]
     if not files or not Path(files[0]).exists():
         raise DriftError(f"there is no data at {text}; give {_FORMS}")
@@ -137,9 +134,9 @@ def _from_path(text: str, columns: Sequence[str] | None) -> Iterator[pa.RecordBa
         names = None
         if columns is not None:
             names = _present(columns, dataset.schema.names)
-        yield from _parquet_batches(dataset, names)
-    except (pa.ArrowInvalid, OSError) as err:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as err:
         raise DriftError(f"can't read {text} as parquet: {err}") from err
+    yield from _parquet_batches(dataset, names)
 
 
 def _read_csv(
@@ -191,18 +188,27 @@ def _parquet_batches(
     A file may have columns of its own; one that lacks a named column has nulls there.
     """
     for path in dataset.files:
-        with dataset.filesystem.open_input_file(path) as source:
-            file = pq.ParquetFile(source, pre_buffer=False)
-            schema = file.schema_arrow
-            names = None
-            if columns is not None:
-                names = [name for name in columns if name in schema.names]
-                # Without any column a file would have no rows either.
-                names = names or schema.names[:1]
-            batches = file.iter_batches(_batch_rows(schema), columns=names)
-            for batch in _and_the_schema(batches, schema):
-                batch = _with_plain_text(_with_unique_names(batch))
-                yield batch if columns is None else _filled(batch, columns)
+        try:
+            with dataset.filesystem.open_input_file(path) as source:
+                yield from _file_batches(source, columns)
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as err:
+            raise DriftError(f"can't read {path} as parquet: {err}") from err
+
+
+def _file_batches(
+    source: pa.NativeFile, columns: list[str] | None
+) -> Iterator[pa.RecordBatch]:
+    file = pq.ParquetFile(source, pre_buffer=False)
+    schema = file.schema_arrow
+    names = None
+    if columns is not None:
+        names = [name for name in columns if name in schema.names]
+        # Without any column a file would have no rows either.
+        names = names or schema.names[:1]
+    batches = file.iter_batches(_batch_rows(schema), columns=names)
+    for batch in _and_the_schema(batches, schema):
+        batch = _with_plain_text(_with_unique_names(batch))
+        yield batch if columns is None else _filled(batch, columns)
 
 
 def _filled(batch: pa.RecordBatch, columns: list[str]) -> pa.RecordBatch:
@@ -212,18 +218,64 @@ def _filled(batch: pa.RecordBatch, columns: list[str]) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(arrays, names=columns)
 
 
-def _dataset_batches(
-    dataset: pads.Dataset, columns: list[str] | None
+def _from_dataset(
+    dataset: pads.Dataset, columns: Sequence[str] | None
 ) -> Iterator[pa.RecordBatch]:
-    batches = dataset.to_batches(
-        columns=columns,
-        batch_size=_batch_rows(dataset.schema),
+    """One file after the other, each without the columns that it lacks.
+
+    pyarrow fills them with nulls, casts what has another type and passes over what the
+    first file did not have. Only a schema that somebody chose is left to do so.
+    """
+    names = None if columns is None else _present(columns, dataset.schema.names)
+    inferred = None
+    for fragment in _fragments(dataset):
+        try:
+            own = _schema_of(fragment)
+            if inferred is None:
+                inferred = own.equals(dataset.schema)
+            chosen = own
+            if not inferred:
+                known = [each for each in dataset.schema if each.name in own.names]
+                chosen = pa.schema(known)
+            for batch in _fragment_batches(fragment, chosen):
+                batch = _with_plain_text(_with_unique_names(batch))
+                yield batch if names is None else _filled(batch, names)
+        except (pa.ArrowException, OSError) as err:
+            place = getattr(fragment, "path", "the Arrow dataset")
+            raise DriftError(f"can't read {place}: {err}") from err
+    if inferred is None:
+        yield from _and_the_schema([], dataset.schema)
+
+
+def _fragments(dataset: pads.Dataset) -> Iterator[pads.Fragment]:
+    try:
+        yield from dataset.get_fragments()
+    except ValueError as err:
+        raise DriftError(
+            "the Arrow dataset has a filter, which hides what its files lack; give its "
+            ".scanner().to_reader(), or the path of its files"
+        ) from err
+
+
+def _fragment_batches(
+    fragment: pads.Fragment, schema: pa.Schema
+) -> Iterator[pa.RecordBatch]:
+    batches = fragment.to_batches(
+        schema=schema,
+        batch_size=_batch_rows(schema),
         batch_readahead=2,
         fragment_readahead=1,
     )
-    names = columns if columns is not None else dataset.schema.names
-    schema = pa.schema([dataset.schema.field(name) for name in names])
     yield from _and_the_schema(batches, schema)
+
+
+def _schema_of(fragment: pads.Fragment) -> pa.Schema:
+    """The columns of a file and those that its path tells."""
+    schema = fragment.physical_schema
+    for name, value in pads.get_partition_keys(fragment.partition_expression).items():
+        if name not in schema.names:
+            schema = schema.append(pa.field(name, pa.scalar(value).type))
+    return schema
 
 
 def _batch_rows(schema: pa.Schema) -> int:
@@ -254,12 +306,12 @@ def _from_pandas(frame: Any) -> pa.RecordBatch:
     if not hasattr(frame, "columns"):
         frame = frame.to_frame()
     names = [str(name) for name in frame.columns]
-    arrays = [_array(frame.iloc[:, place]) for place in range(len(names))]
+    arrays = [as_array(frame.iloc[:, place]) for place in range(len(names))]
     return pa.RecordBatch.from_arrays(arrays, names=names)
 
 
 def _from_arrays(arrays: dict[str, Any]) -> pa.RecordBatch:
-    read = {name: _array(values) for name, values in arrays.items()}
+    read = {name: as_array(values) for name, values in arrays.items()}
     lengths = {name: len(array) for name, array in read.items()}
     if len(set(lengths.values())) > 1:
         raise DriftError(f"the arrays have different lengths: {lengths}")
@@ -273,34 +325,6 @@ def _columns_of(array: np.ndarray[Any, Any]) -> dict[str, Any]:
     if array.ndim == 0:
         raise DriftError(f"a single number is no data; give {_FORMS}")
     return {"0": array}
-
-
-def _array(values: Any) -> pa.Array:
-    if isinstance(values, np.ndarray) and values.ndim > 1:
-        size = int(np.prod(values.shape[1:]))
-        return pa.FixedSizeListArray.from_arrays(_array(values.reshape(-1)), size)
-    try:
-        made = pa.array(values, from_pandas=True)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
-        made = _from_objects(list(values))
-    return made.combine_chunks() if isinstance(made, pa.ChunkedArray) else made
-
-
-def _from_objects(values: list[Any]) -> pa.Array:
-    """Images of several dimensions as lists of numbers, other mixtures as their texts."""
-    known = [value for value in values if not _is_missing(value)]
-    if known and all(isinstance(value, np.ndarray) for value in known):
-        flat = [None if _is_missing(value) else value.ravel() for value in values]
-        try:
-            return pa.array(flat)
-        except pa.ArrowException:
-            pass
-    texts = [None if _is_missing(value) else str(value) for value in values]
-    return pa.array(texts, pa.string())
-
-
-def _is_missing(value: object) -> bool:
-    return value is None or (isinstance(value, float) and np.isnan(value))
 
 
 def _with_unique_names(batch: pa.RecordBatch) -> pa.RecordBatch:

@@ -1,7 +1,8 @@
 """Adapter to pyarrow: a drift profile as one Parquet file.
 
 Rows are ``column`` (its number), ``bin`` or ``category``, and ``count``; everything else
-is JSON under the key ``brixa_drift_profile`` of the file's metadata, ``protocol`` first.
+is JSON under the key ``brixa_drift_profile`` of the file's metadata, ``protocol`` first;
+``brixa_drift_digest`` tells a file that was damaged.
 A reader refuses a protocol it does not know; a change of meaning takes the next number.
 Protocol 1 had no texts and tensors, so none of their parts, and is read as it was.
 """
@@ -30,6 +31,18 @@ __all__ = ["describe", "dump", "is_profile", "parse", "read", "write"]
 
 _READ = (1, PROTOCOL)
 _KEY = b"brixa_drift_profile"
+# Of the content; files of earlier releases have none.
+_DIGEST = b"brixa_drift_digest"
+# What reading a file raises of which any byte may be wrong.
+_DAMAGE = (
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+    NotImplementedError,
+)
 _FACTS = (
     "kind",
     "type_name",
@@ -95,7 +108,8 @@ def write(profile: DriftProfile, path: Path) -> None:
 def dump(profile: DriftProfile) -> bytes:
     """The content of its file."""
     facts = json.dumps(describe(profile)).encode()
-    table = _table(profile).replace_schema_metadata({_KEY: facts})
+    sealed = {_KEY: facts, _DIGEST: profile.digest.encode()}
+    table = _table(profile).replace_schema_metadata(sealed)
     target = pa.BufferOutputStream()
     pq.write_table(
         table,
@@ -116,7 +130,7 @@ def is_profile(path: Path) -> bool:
         return False
     try:
         return _KEY in (pq.read_schema(path).metadata or {})
-    except (pa.ArrowInvalid, OSError):
+    except _DAMAGE:
         return False
 
 
@@ -137,20 +151,33 @@ def parse(content: bytes, name: str = "it") -> DriftProfile:
     """Read and check the content of a file.
 
     Raises:
-        DriftError: If it is no drift profile, or of a newer protocol.
+        DriftError: If it is no drift profile, damaged, or of a newer protocol.
     """
     try:
         table = pq.read_table(pa.BufferReader(content))
-    except (pa.ArrowInvalid, OSError) as err:
+        metadata = table.schema.metadata or {}
+        facts = json.loads(metadata.get(_KEY, b"{}"))
+        protocol = facts.get("protocol")
+        profile = _profile(facts, table) if protocol in _READ else None
+        digest = "" if profile is None else profile.digest
+    except _DAMAGE as err:
         raise DriftError(f"{name} can't be read as a drift profile: {err}") from err
-    if _KEY not in (table.schema.metadata or {}):
+    if _KEY not in metadata:
         raise DriftError(f"{name} is no drift profile")
-    facts = json.loads(table.schema.metadata[_KEY])
-    if facts.get("protocol") not in _READ:
+    if profile is None:
         raise DriftError(
-            f"{name} has protocol {facts.get('protocol')} of drift profiles, this "
-            f"brixa-flows reads {PROTOCOL}; upgrade brixa-flows or build it anew"
+            f"{name} has protocol {protocol} of drift profiles, this brixa-flows reads "
+            f"{PROTOCOL}; upgrade brixa-flows or build it anew"
         )
+    if metadata.get(_DIGEST, digest.encode()) != digest.encode():
+        raise DriftError(
+            f"{name} was damaged: its content is not what was written; build it anew or "
+            "take a copy"
+        )
+    return profile
+
+
+def _profile(facts: dict[str, Any], table: pa.Table) -> DriftProfile:
     columns: dict[str, ColumnProfile] = {}
     numbers = table["column"].to_numpy()
     for number, column_facts in enumerate(facts["columns"]):
@@ -180,6 +207,8 @@ def _column(facts: dict[str, Any], rows: pa.Table) -> ColumnProfile:
         names = rows["category"].to_pylist()
         categories = dict(zip(names, counts.tolist(), strict=True))
         return ColumnProfile(**facts, categories=categories)
+    if rows["bin"].null_count or rows["count"].null_count:
+        raise ValueError("a bin of numbers is not there")
     keys = rows["bin"].to_numpy().astype(np.int64)
     return ColumnProfile(**facts, bins=Histogram(keys, counts.astype(np.int64)))
 

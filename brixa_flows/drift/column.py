@@ -158,8 +158,8 @@ class ColumnProfile:
             later = later.about(centre)
         counts = Counter(self.categories)
         counts.update(later.categories)
-        pruned = _PRUNED_TO if len(counts) > _PRUNED_FROM else len(counts)
-        kept = dict(counts.most_common(pruned)) if pruned < len(counts) else counts
+        pruned = len(counts) > _PRUNED_FROM
+        kept = _most_frequent(counts, _PRUNED_TO) if pruned else dict(counts)
         dropped = counts.total() - sum(kept.values())
         return ColumnProfile(
             kind=kind,
@@ -174,7 +174,7 @@ class ColumnProfile:
             centre=centre,
             whole=(self.whole or not self.values) and (later.whole or not later.values),
             bins=self.bins + later.bins,
-            categories=dict(kept),
+            categories=kept,
             other=self.other + later.other + dropped,
             parts=_summed_parts(self, later),
         )
@@ -207,10 +207,15 @@ class ColumnProfile:
         most = MAX_WORDS if self.kind == "text" else MAX_CATEGORIES
         if len(self.categories) <= most:
             return self
-        ranked = sorted(self.categories.items(), key=lambda item: (-item[1], item[0]))
-        kept = dict(ranked[:most])
+        kept = _most_frequent(self.categories, most)
         dropped = sum(self.categories.values()) - sum(kept.values())
         return replace(self, categories=kept, other=self.other + dropped)
+
+
+def _most_frequent(counts: Mapping[str, int], most: int) -> dict[str, int]:
+    """Of equally frequent ones the first by name, whatever the order of the rows."""
+    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return dict(ranked[:most])
 
 
 def _common(

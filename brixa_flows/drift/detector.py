@@ -6,6 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from brixa_flows.drift.arguments import (
+    checked_alpha,
+    checked_rows,
+    checked_thresholds,
+    ignored_findings,
+    judged_names,
+)
 from brixa_flows.drift.engine import DriftEngine, engine_columns, take_samples
 from brixa_flows.drift.findings import (
     ColumnPair,
@@ -24,7 +31,7 @@ from brixa_flows.drift.spread import (
     window_rows,
     window_seconds,
 )
-from brixa_flows.errors import DriftError, UnknownPluginError, some_of
+from brixa_flows.errors import DriftError, UnknownPluginError
 from brixa_flows.plugins import DRIFT_ENGINES
 
 __all__ = ["DriftDetector"]
@@ -50,7 +57,7 @@ class DriftDetector:
         thresholds: Smallest effect that matters, by method name: ``ks`` .05 (share of
             rows), ``wasserstein`` .1 (of the reference's scale), ``share_change`` .03,
             ``missing_share_change`` .03, ``infinite_share_change`` .01,
-            ``new_category_share`` .01.
+            ``new_category_share`` .01. Finite and over 0.
         spread: Of the reference's windows, in place of the one kept in its profile.
         judge_datetimes: Judge the values of dates and times; without it they are taken
             for clocks, whose missing rows alone are judged.
@@ -59,7 +66,7 @@ class DriftDetector:
 
     Raises:
         UnknownPluginError: If the engine or a threshold's method is unknown.
-        DriftError: If ``min_rows`` or ``alpha`` can't be.
+        DriftError: If ``min_rows``, ``alpha``, a threshold or ``spread`` can't be.
     """
 
     def __init__(
@@ -73,26 +80,23 @@ class DriftDetector:
         judge_datetimes: bool = False,
         judge_volume: bool = False,
     ) -> None:
-        if engine != _PROFILE and engine not in DRIFT_ENGINES.all():
-            engines = (_PROFILE, *DRIFT_ENGINES.all())
-            raise UnknownPluginError("drift engine", engine, engines)
-        if min_rows < 1 or not 0 < alpha < 1:
+        engines = (_PROFILE, *DRIFT_ENGINES.all())
+        if engine not in engines:
+            raise UnknownPluginError("drift engine", str(engine), engines)
+        if spread is not None and not isinstance(spread, ReferenceSpread):
             raise DriftError(
-                f"min_rows is at least 1 and alpha within 0 to 1, not {min_rows} and "
-                f"{alpha}"
+                "spread is a ReferenceSpread, such as the .spread of a profile that was "
+                f"built with window_column=, not a {type(spread).__name__}"
             )
         self.engine = engine
-        self.min_rows = min_rows
-        self.alpha = alpha
+        self.min_rows = checked_rows(min_rows)
+        self.alpha = checked_alpha(alpha)
         self.methods = load_methods()
-        self.thresholds = dict(thresholds or {})
+        names = [method.name for method in self.methods]
+        self.thresholds = checked_thresholds(thresholds, names)
         self.spread = spread
         self.judge_datetimes = judge_datetimes
         self.judge_volume = judge_volume
-        known = [method.name for method in self.methods]
-        for name in self.thresholds:
-            if name not in known:
-                raise UnknownPluginError("drift method", name, known)
 
     def detect(
         self,
@@ -111,7 +115,8 @@ class DriftDetector:
                 :meth:`DriftProfile.build` reads.
             current: The same; it is read once.
             columns: Judge only these; by default all that either has.
-            ignore: Pass these over (labels, row ids, clocks).
+            ignore: Pass these over (labels, row ids, clocks); a note tells of those
+                that neither has.
             kind: ``week``, ``month``, ``7D`` ..., or ``rows``: judge the window against
                 the spread of the reference's own windows, which a reference profile has
                 when it was built with ``window_column=`` (``window_rows=``), and its
@@ -119,8 +124,8 @@ class DriftDetector:
             freshness: Ask how old the newest row is.
 
         Raises:
-            DriftError: If data can't be read, ``kind`` is no window or ``columns``
-                names one that neither has.
+            DriftError: If data can't be read, ``kind`` is no window, ``columns`` names
+                one that neither has, or no column is left to judge.
             MissingExtraError: If the engine's library is not installed.
         """
         if self.engine != _PROFILE:
@@ -132,8 +137,9 @@ class DriftDetector:
             return self._by_engine(reference, current, columns, ignore)
         before = DriftProfile.of(reference)
         after = DriftProfile.of(current, like=before)
-        names = self._judged_names(before, after, columns, ignore)
+        names = judged_names(before, after, columns, ignore)
         findings = schema_findings(before, after, names)
+        findings += ignored_findings(before, after, ignore)
         pairs = comparable_columns(before, after, names)
         enough = min(before.rows, after.rows) >= self.min_rows
         spread, length = self._spread(before, kind, after.rows)
@@ -183,8 +189,9 @@ class DriftDetector:
         engine: DriftEngine = DRIFT_ENGINES.load(self.engine)()
         first, second, findings = take_samples(reference, current)
         before, after = first.profile, second.profile
-        names = self._judged_names(before, after, columns, ignore)
+        names = judged_names(before, after, columns, ignore)
         findings += schema_findings(before, after, names)
+        findings += ignored_findings(before, after, ignore)
         pairs = comparable_columns(before, after, names)
         results = {name: _column(name, pair, None) for name, pair in pairs.items()}
         if min(first.rows, second.rows) >= self.min_rows:
@@ -193,25 +200,6 @@ class DriftDetector:
             results = engine_columns(engine, pairs, (first, second))
         sizes = replace(before, rows=first.rows), replace(after, rows=second.rows)
         return self._report(*sizes, None, results, findings)
-
-    def _judged_names(
-        self,
-        before: DriftProfile,
-        after: DriftProfile,
-        columns: Sequence[str] | None,
-        ignore: Sequence[str],
-    ) -> list[str]:
-        present = list(dict.fromkeys([*before.columns, *after.columns]))
-        if columns is not None:
-            absent = [name for name in columns if name not in present]
-            if absent:
-                raise DriftError(
-                    f"neither side has a column {some_of(absent)}; there are: "
-                    f"{some_of(present)}"
-                )
-            present = list(columns)
-        passed = {*ignore, before.window_column, after.window_column}
-        return [name for name in present if name not in passed]
 
     def _spread(
         self, reference: DriftProfile, kind: str | None, rows: int

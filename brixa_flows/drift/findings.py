@@ -11,6 +11,8 @@ from brixa_flows.drift.report import Finding
 
 __all__ = ["ColumnPair", "comparable_columns", "quality_findings", "schema_findings"]
 
+# Between these float32 keeps its precision.
+_FINEST, _COARSEST = 1e-36, 1e38
 ColumnPair = tuple[ColumnProfile, ColumnProfile]
 
 
@@ -82,6 +84,15 @@ def quality_findings(name: str, pair: ColumnPair) -> Iterator[Finding]:
             sentence=f"{name}: times were {before.type_name} and are {after.type_name}; "
             "those without a zone are taken for UTC.",
         )
+    if any(_is_beyond_bins(column) for column in pair):
+        yield Finding(
+            column=name,
+            kind="out_of_scale",
+            severity="note",
+            sentence=f"{name}: values differ by less than {_FINEST:g} or more than "
+            f"{_COARSEST:g}, where histograms tell few of them apart; judge them in "
+            "another unit, or their logarithms.",
+        )
     if before.kind == "unsupported":
         yield Finding(
             column=name,
@@ -90,6 +101,18 @@ def quality_findings(name: str, pair: ColumnPair) -> Iterator[Finding]:
             sentence=f"{name}: values of type {before.type_name} are not compared, "
             "only how many are missing.",
         )
+
+
+def _is_beyond_bins(column: ColumnProfile) -> bool:
+    """Whether the bins, which are those of float32, hold what differs as one."""
+    if column.centre is None or column.minimum is None or column.maximum is None:
+        return False
+    # Halves: the whole of it may be more than a float.
+    width = max(
+        abs(column.maximum / 2 - column.centre / 2),
+        abs(column.minimum / 2 - column.centre / 2),
+    )
+    return 0 < 2 * width < _FINEST or 2 * width > _COARSEST
 
 
 def _zoned(column: ColumnProfile) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -101,15 +101,22 @@ class DriftPolicy(BaseModel):
         DriftError: If a rule can't be.
     """
 
+    # Numbers are strict: `yes` of YAML is no 1.
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    min_rows: int = Field(200, ge=1, description="With fewer nothing is judged.")
-    alpha: float = Field(
-        0.05, gt=0, lt=1, description="Share of false alarms over all columns."
+    min_rows: int = Field(
+        200, ge=1, strict=True, description="With fewer nothing is judged."
     )
-    thresholds: dict[str, float] = Field(
+    alpha: float = Field(
+        0.05,
+        gt=0,
+        lt=1,
+        strict=True,
+        description="Share of false alarms over all columns.",
+    )
+    thresholds: dict[str, Annotated[float, Field(gt=0, strict=True)]] = Field(
         default_factory=dict,
-        description="Smallest effect that matters, by method, such as ks: 0.1.",
+        description="Smallest effect that matters, by method, such as ks: 0.1; over 0.",
     )
     judge_volume: bool = Field(
         False, description="Far fewer or far more rows than usual are drift too."
@@ -122,6 +129,7 @@ class DriftPolicy(BaseModel):
         0,
         ge=0,
         le=87_600,
+        strict=True,
         description="How old the newest row may be at the end of its window; 0 does not "
         "ask.",
     )
@@ -144,12 +152,17 @@ class DriftPolicy(BaseModel):
     windows: tuple[str, ...] = Field(
         (), description="Kinds of windows that can be an alarm; none means all."
     )
-    needed: int = Field(1, ge=1, description="How many windows must have drifted ...")
-    among: int = Field(1, ge=1, description="... among the last so many of the kind.")
+    needed: int = Field(
+        1, ge=1, strict=True, description="How many windows must have drifted ..."
+    )
+    among: int = Field(
+        1, ge=1, strict=True, description="... among the last so many of the kind."
+    )
     cooldown_days: float = Field(
         0,
         ge=0,
         le=3_650,
+        strict=True,
         description="From the end of one alarm's window to that of the next.",
     )
     response: Literal["retrain", "roll_back", "report"] = Field(

@@ -273,7 +273,9 @@ class DriftProfile:
             DriftError: If the data can't be read.
         """
         if isinstance(data, DriftProfile):
-            return data if like is None else data.about(like)
+            # A sum keeps more than a whole that was built at once.
+            trimmed = replace(data, columns=_trimmed(data.columns))
+            return trimmed if like is None else trimmed.about(like)
         if isinstance(data, (str, Path)) and cls.is_in(data):
             return cls.of(cls.load(data), like=like)
         return cls.build(data, like=like, each=each)

@@ -6,16 +6,20 @@ import datetime
 import decimal
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
+import pyarrow.dataset as pads
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from brixa_flows.drift import DriftDetector, DriftProfile, DriftReport
+from brixa_flows.errors import DriftError
 
 Maker = Callable[[np.random.Generator, int], object]
 
@@ -64,6 +68,14 @@ COLUMNS: dict[str, Maker] = {
     ),
     "decimal": _cycled(decimal.Decimal("1.10"), decimal.Decimal("-1e20"), None),
     "decimal nan": _cycled(decimal.Decimal("NaN"), decimal.Decimal("1")),
+    "decimal infinite": _cycled(decimal.Decimal("Infinity"), decimal.Decimal("1")),
+    "huge": _cycled(2**70, -(10**400), 1, None),
+    "half a character": _cycled("\ud800", "x", None),
+    "bins": lambda rng, rows: pd.Series(
+        pd.cut(rng.random(rows), [0, 0.5, 1]), dtype=object
+    ).astype("category"),
+    "hours": lambda rng, rows: np.arange(rows).astype("datetime64[h]"),
+    "hours long": lambda rng, rows: np.arange(rows).astype("timedelta64[h]"),
     "Int64": lambda rng, rows: pd.Series(rng.integers(0, 9, rows), dtype="Int64"),
     "boolean": lambda rng, rows: pd.Series(rng.random(rows) > 0.5, dtype="boolean"),
     "arrow": lambda rng, rows: pd.Series(rng.random(rows), dtype="double[pyarrow]"),
@@ -200,6 +212,84 @@ def test_a_file_of_many_that_lacks_a_column_is_told(tmp_path, form):
         assert report.status == "drift" and report.columns["b"].status == "ok"
         again = DriftProfile.from_bytes((window + window).to_bytes())
         assert again.absent == {"b": 20}
+
+
+def _folder(place, *parts: pa.Table) -> list[str]:
+    paths = [str(place / f"{number}.parquet") for number in range(len(parts))]
+    for path, part in zip(paths, parts, strict=True):
+        pq.write_table(part, path)
+    return paths
+
+
+def test_an_arrow_dataset_is_told_like_the_path_of_its_files(tmp_path):
+    numbers, words = np.arange(300.0), ["x"] * 300
+    whole = pa.table({"a": numbers, "b": numbers, "zip": np.arange(300)})
+    files = _folder(
+        tmp_path,
+        whole,
+        pa.table({"a": numbers, "zip": words, "late": numbers}),
+    )
+    reference, dataset = DriftProfile.build(whole), pads.dataset(files)
+    report = DriftDetector().detect(reference, dataset)
+    assert {(each.column, each.kind) for each in report.findings} == {
+        ("b", "partly_gone"),
+        ("zip", "retyped"),
+        ("late", "new"),
+    }
+    assert (
+        DriftProfile.build(dataset).digest == DriftProfile.build(files[0][:-9]).digest
+    )
+    named = DriftProfile.build(dataset, columns=["b"])
+    assert (named.rows, named.columns["b"].missing) == (600, 300)
+    chosen = pads.dataset(files, schema=whole.schema.remove(2))
+    report = DriftDetector().detect(
+        DriftProfile.build(whole.select(["a", "b"])), chosen
+    )
+    assert [(each.column, each.kind) for each in report.findings] == [
+        ("b", "partly_gone")
+    ]
+
+
+def test_an_arrow_dataset_has_the_columns_that_its_paths_tell(tmp_path):
+    for hour in (1, 2):
+        (tmp_path / f"hour={hour}").mkdir()
+        _folder(tmp_path / f"hour={hour}", pa.table({"a": np.arange(300.0)}))
+    dataset = pads.dataset(tmp_path, partitioning="hive")
+    profile = DriftProfile.build(dataset)
+    assert profile.columns["hour"].mean == 1.5 and not profile.absent
+    assert profile.rows == 600
+    with pytest.raises(DriftError, match="has a filter, which hides"):
+        DriftProfile.build(dataset.filter(pads.field("hour") == 1))
+    scanned = dataset.filter(pads.field("hour") == 1).scanner().to_reader()
+    assert DriftProfile.build(scanned).rows == 300
+    with pytest.raises(DriftError, match="have no column b; they have: a, hour"):
+        DriftProfile.build(dataset, columns=["b"])
+    memory = pads.dataset(pa.table({"a": [1.0, None]}))
+    assert DriftProfile.build(memory).columns["a"].missing == 1
+    nothing = pads.dataset([], schema=pa.schema([("a", pa.float64())]))
+    assert list(DriftProfile.build(nothing).columns) == ["a"]
+
+
+@pytest.mark.parametrize("broken", [b"", b"hello", None])
+def test_a_file_of_many_that_is_broken_is_named(tmp_path, broken):
+    table = pa.table({"a": np.arange(300.0)})
+    files = _folder(tmp_path, table, table)
+    dataset = pads.dataset(files)
+    content = Path(files[1]).read_bytes()
+    Path(files[1]).write_bytes(content[:-200] if broken is None else broken)
+    with pytest.raises(DriftError, match="can't read .*1.parquet as parquet: "):
+        DriftProfile.build(tmp_path)
+    with pytest.raises(DriftError, match="can't read .*1.parquet: "):
+        DriftProfile.build(dataset)
+
+
+@pytest.mark.parametrize("unit", [1e-200, 1e200])
+def test_numbers_of_a_scale_beyond_histograms_are_told(unit):
+    values = np.random.default_rng(0).normal(size=400)
+    report = DriftDetector().detect({"a": values * unit}, {"a": (values + 1) * unit})
+    assert [(each.column, each.kind) for each in report.findings] == [
+        ("a", "out_of_scale")
+    ]
 
 
 def test_files_that_disagree_on_a_type_are_retyped_and_no_failure(tmp_path):

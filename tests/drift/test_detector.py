@@ -243,14 +243,72 @@ def test_the_adjustment_is_that_of_scipy():
     [
         ({"engine": "magic"}, UnknownPluginError, "drift engine .*known: profile"),
         ({"thresholds": {"kss": 0.1}}, UnknownPluginError, "known: .*ks"),
-        ({"alpha": 0.0}, DriftError, "alpha within 0 to 1"),
-        ({"min_rows": 0}, DriftError, "min_rows is at least 1"),
+        ({"engine": ["profile"]}, UnknownPluginError, "known: profile"),
+        ({"alpha": 0.0}, DriftError, "alpha is a number within 0 to 1"),
+        ({"alpha": np.nan}, DriftError, "alpha .* not nan"),
+        ({"alpha": "x"}, DriftError, "alpha .* not 'x'"),
+        ({"min_rows": 0}, DriftError, "min_rows is a whole number of at least 1"),
+        ({"min_rows": np.nan}, DriftError, "min_rows .* not nan"),
+        ({"min_rows": "x"}, DriftError, "min_rows .* not 'x'"),
+        ({"min_rows": True}, DriftError, "min_rows .* not True"),
+        ({"thresholds": [1]}, DriftError, "numbers by method"),
+        ({"thresholds": {"ks": np.nan}}, DriftError, "threshold of ks .* not nan"),
+        ({"thresholds": {"ks": np.inf}}, DriftError, "threshold of ks .* not inf"),
+        ({"thresholds": {"ks": -1}}, DriftError, "over 0, .* not -1"),
+        ({"thresholds": {"ks": 0}}, DriftError, "over 0, .* not 0"),
+        ({"thresholds": {"ks": "x"}}, DriftError, "threshold of ks .* not 'x'"),
+        ({"thresholds": {"ks": None}}, DriftError, "threshold of ks .* not None"),
+        ({"thresholds": {"ks": True}}, DriftError, "threshold of ks .* not True"),
+        ({"spread": 1}, DriftError, "spread is a ReferenceSpread.* not a int"),
     ],
 )
 def test_wrong_settings_are_named(arguments, error, message):
     with pytest.raises(BrixaError, match=message) as caught:
         DriftDetector(**arguments)
     assert isinstance(caught.value, error)
+
+
+def test_settings_may_be_numbers_of_numpy():
+    detector = DriftDetector(
+        min_rows=np.int32(9), alpha=np.float32(0.5), thresholds={"ks": np.float32(1)}
+    )
+    assert (detector.min_rows, detector.alpha) == (9, 0.5)
+    assert detector.thresholds == {"ks": 1.0}
+
+
+@pytest.mark.parametrize("given", ["a", b"a", 1])
+def test_columns_that_are_no_list_of_names_are_refused(given):
+    data = {"a": np.arange(300.0)}
+    with pytest.raises(DriftError, match="columns= is a list of column names"):
+        DriftDetector().detect(data, data, columns=given)
+    with pytest.raises(DriftError, match="ignore= is a list of column names"):
+        DriftDetector().detect(data, data, ignore=given)
+
+
+def test_what_leaves_nothing_to_judge_is_refused_and_a_mistyped_name_is_told():
+    data = {"0": np.arange(300.0), "row_id": np.arange(300)}
+    detector = DriftDetector()
+    with pytest.raises(DriftError, match="columns= names no column"):
+        detector.detect(data, data, columns=[])
+    with pytest.raises(DriftError, match="passes over every column, 0, row_id"):
+        detector.detect(data, data, ignore=[0, "row_id"])
+    report = detector.detect(data, data, ignore=["rowid"])
+    assert [(each.column, each.kind) for each in report.findings] == [
+        ("rowid", "ignored_absent")
+    ]
+    assert (
+        report.status == "ok" and "there are: 0, row_id" in report.findings[0].sentence
+    )
+    assert list(detector.detect(data, data, columns=[0]).columns) == ["0"]
+    clock = np.arange(300).astype("datetime64[h]")
+    timed = DriftProfile.build({**data, "at": clock}, window_column="at")
+    assert not detector.detect(timed, data, ignore=["at"]).findings
+
+
+def test_an_empty_path_is_told():
+    data = {"x": np.arange(300.0)}
+    with pytest.raises(DriftError, match="the path of the data is empty"):
+        DriftDetector().detect(data, "")
 
 
 def test_wrong_columns_and_kinds_are_named():

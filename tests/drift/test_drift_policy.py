@@ -133,6 +133,11 @@ def test_a_policy_is_kept_in_a_file_and_says_the_same(tmp_path) -> None:
         ("p.yaml", "needed: 1\nneeded: 2", "the key 'needed' is there twice"),
         ("p.yaml", "cooldown_days: .inf", "cooldown_days"),
         ("p.yaml", "thresholds: {ks: .nan}", "thresholds.ks"),
+        ("p.yaml", "thresholds: {ks: -1}", "thresholds.ks: .* greater than 0"),
+        ("p.yaml", "thresholds: {ks: 0}", "thresholds.ks: .* greater than 0"),
+        ("p.yaml", "thresholds: {ks: yes}", "thresholds.ks: .* valid number"),
+        ("p.yaml", "among: yes", "among: .* valid integer"),
+        ("p.yaml", "cooldown_days: on", "cooldown_days: .* valid number"),
         ("p.txt", "", "its name must end in .json, .toml"),
     ],
 )

@@ -152,6 +152,32 @@ def test_other_files_and_newer_protocols_are_refused(table, tmp_path):
         DriftProfile.load(tmp_path / "newer.parquet")
 
 
+def test_a_file_that_was_damaged_is_told_whatever_byte_it_is(table, tmp_path):
+    path = tmp_path / "profile"
+    DriftProfile.build(table).save(path)
+    content = path.read_bytes()
+    rng = np.random.default_rng(0)
+    for place in rng.integers(0, len(content), 150).tolist():
+        bad = bytearray(content)
+        bad[place] ^= int(rng.integers(1, 255))
+        (tmp_path / "bad").write_bytes(bad)
+        try:
+            profile = DriftProfile.load(tmp_path / "bad")
+        except DriftError as err:
+            assert str(err)
+        else:
+            assert profile.digest == DriftProfile.load(path).digest, place
+    written = pq.read_table(path)
+    facts = {
+        key: value.replace(b'"missing": 0', b'"missing": 9', 1)
+        for key, value in written.schema.metadata.items()
+    }
+    assert facts != written.schema.metadata
+    pq.write_table(written.replace_schema_metadata(facts), path)
+    with pytest.raises(DriftError, match="was damaged: its content is not what was"):
+        DriftProfile.load(path)
+
+
 def test_windows_do_not_depend_on_the_order_of_rows(table):
     shuffled = table.take(pa.array(np.random.default_rng(0).permutation(3000)))
     first = DriftProfile.build(table, window_column="time", window="7D")

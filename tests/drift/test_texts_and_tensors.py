@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import operator
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -145,3 +148,24 @@ def test_weeks_of_texts_are_judged_against_the_weeks_of_the_reference(tmp_path):
     words = [c for c in report.columns["text"].checks if c.check == "words"]
     assert words[0].window_p_value is not None
     assert report.status == "ok"
+
+
+def test_parts_of_texts_with_more_words_than_are_kept_are_judged_like_the_whole():
+    rng = np.random.default_rng(0)
+    words = np.array("one two three four five six seven".split())
+    texts = [
+        f"{' '.join(words[rng.integers(0, 7, 4)])} w{place}" for place in range(21_000)
+    ]
+    before = DriftProfile.build({"x": texts})
+    rows = rng.permutation(len(texts))
+    whole = DriftProfile.build({"x": [texts[row] for row in rows]}, like=before)
+    parts = [
+        DriftProfile.build({"x": [texts[row] for row in some]}, like=before)
+        for some in np.array_split(rows, 7)
+    ]
+    summed = functools.reduce(operator.add, parts)
+    assert len(summed.columns["x"].categories) > len(whole.columns["x"].categories)
+    detector = DriftDetector()
+    report = detector.detect(before, summed)
+    assert report == detector.detect(before, whole)
+    assert not report.drifted
