@@ -8,9 +8,11 @@ key ``message``, made from the other keys by each class's own sentence.
 from __future__ import annotations
 
 import uuid
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from brixa_flows.jsonable import refuse_untold
 
 __all__ = [
     "DEFAULT_POLICY",
@@ -82,6 +84,14 @@ class EventPayload(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="after")
+    def _check_that_json_can_tell_it(self) -> Self:
+        """What can't be sent is refused before it is kept, and keeps nobody waiting."""
+        for name, value in self:
+            # A comparison's numbers that are none are told as null.
+            refuse_untold(name, value, finite=name != "comparison")
+        return self
 
     event: ClassVar[str]
     says: ClassVar[str]

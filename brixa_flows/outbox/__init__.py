@@ -24,13 +24,14 @@ from brixa_flows.outbox.owed import (
     promoted,
     registered,
 )
-from brixa_flows.outbox.reconciler import Reconciled, Reconciler, Unheeded
+from brixa_flows.outbox.reconciler import Reconciled, Reconciler, Refused, Unheeded
 
 __all__ = [
     "Outbox",
     "Owed",
     "Reconciled",
     "Reconciler",
+    "Refused",
     "Taken",
     "Unheeded",
     "announces",

@@ -16,7 +16,7 @@ from brixa_flows.outbox.outbox import Outbox, Progress
 from brixa_flows.outbox.owed import Owed, deployed, owed_by
 from brixa_flows.registry import ModelRegistry, RecoveryAction
 
-__all__ = ["Reconciled", "Reconciler", "Unheeded"]
+__all__ = ["Reconciled", "Reconciler", "Refused", "Unheeded"]
 
 _LOG = logging.getLogger(__name__)
 # Clocks of storage and of this machine differ, and a record may show a while late.
@@ -42,6 +42,19 @@ class Unheeded:
 
 
 @dataclass(frozen=True)
+class Refused:
+    """An event that the orchestrator does not take, as it is what it is.
+
+    Attributes:
+        payload: What happened.
+        why: Why it does not.
+    """
+
+    payload: EventPayload
+    why: str
+
+
+@dataclass(frozen=True)
 class Reconciled:
     """What was made good.
 
@@ -50,11 +63,13 @@ class Reconciled:
             first.
         repaired: What ``recover()`` did.
         unheeded: Events that will not be sent again, as that did not help.
+        refused: Events that were refused for the first time; each run tries again.
     """
 
     delivered: tuple[EventPayload, ...]
     repaired: tuple[RecoveryAction, ...]
     unheeded: tuple[Unheeded, ...] = ()
+    refused: tuple[Refused, ...] = ()
 
 
 class Reconciler:
@@ -100,9 +115,11 @@ class Reconciler:
     def run(self) -> Reconciled:
         """Deliver what is owed, then repair; a second run finds nothing to do.
 
+        An event that is refused holds nothing else back.
+
         Raises:
-            BrixaError: If an event can't be delivered, or the tracking backend is
-                needed and away; the next run goes on from there.
+            BrixaError: If the orchestrator is away, or the tracking backend is needed
+                and away; the next run goes on from there.
         """
         begun = datetime.now(UTC)
         started, progress = self._outbox.begin(), self._outbox.progress()
@@ -113,16 +130,32 @@ class Reconciler:
         late = {each: each for each in self._missing(found, marks, taken, begun)}
         again, unheeded = self._heed(found, taken, begun)
         late |= again
-        oldest_first = sorted(late, key=lambda each: found[each].at)
-        for event_id in oldest_first:
-            self._send(found[event_id], late[event_id])
+        sent, refused = self._send_all(found, late)
         self._outbox.keep_progress(Progress(begun, progress.recovered))
         repaired: list[RecoveryAction] = []
         if self._needs_repair(begun, progress):
             repaired = self._registry.recover()
             self._outbox.keep_progress(Progress(begun, begun))
-        delivered = tuple(found[each].payload for each in oldest_first)
-        return Reconciled(delivered, tuple(repaired), tuple(unheeded))
+        return Reconciled(tuple(sent), tuple(repaired), tuple(unheeded), tuple(refused))
+
+    def _send_all(
+        self, found: Mapping[UUID, Owed], late: Mapping[UUID, UUID]
+    ) -> tuple[list[EventPayload], list[Refused]]:
+        """Send what is late, oldest first; what was sent, and what is refused and new."""
+        sent, refused = [], []
+        for event_id in sorted(late, key=lambda each: found[each].at):
+            payload = found[event_id].payload
+            try:
+                self._send(found[event_id], late[event_id])
+            except ConnectionError:
+                raise
+            except BrixaError as err:
+                _LOG.error("not taken: %s: %s", payload.message, err)
+                if self._is_news(event_id, "refused"):
+                    refused.append(Refused(payload, str(err)))
+            else:
+                sent.append(payload)
+        return sent, refused
 
     def _taken(self, sent: Collection[UUID]) -> dict[UUID, Taken]:
         """What the orchestrator has of some events, under all the ids that matter."""
@@ -171,7 +204,10 @@ class Reconciler:
     def _give_up(self, event_id: UUID) -> bool:
         """Whether that is news."""
         self._outbox.settle(event_id)
-        mark = uuid5(event_id, "given up")
+        return self._is_news(event_id, "given up")
+
+    def _is_news(self, event_id: UUID, what: str) -> bool:
+        mark = uuid5(event_id, what)
         if self._outbox.is_delivered(mark):
             return False
         self._outbox.mark_delivered(mark)

@@ -7,7 +7,8 @@ delivery is marked in the outbox, or the task fails and is retried.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from logging import Logger, LoggerAdapter
 from pathlib import Path
@@ -20,8 +21,9 @@ from prefect.client.orchestration import get_client
 from prefect.exceptions import MissingContextError, PrefectHTTPStatusError
 from prefect.logging import get_logger
 from prefect.settings import get_current_settings
+from pydantic import ValidationError
 
-from brixa_flows.errors import PrefectUnavailableError
+from brixa_flows.errors import OrchestrationError, PrefectUnavailableError
 from brixa_flows.events import (
     DEFAULT_POLICY,
     EvaluationDataset,
@@ -48,6 +50,8 @@ __all__ = [
     "deliver_kept",
 ]
 
+_NEVER_TAKEN = (400, 413, 422)  # of this event; others are about the server
+
 
 def deliver(payload: EventPayload, event_id: UUID | None = None) -> UUID:
     """Send an event to Prefect and return when the server took it.
@@ -65,7 +69,8 @@ def deliver(payload: EventPayload, event_id: UUID | None = None) -> UUID:
         The event's id.
 
     Raises:
-        PrefectUnavailableError: If the server does not take it.
+        PrefectUnavailableError: If the server does not answer, or has no time.
+        OrchestrationError: If it does not take this event.
     """
     event_id = event_id or uuid4()
     event = {
@@ -79,10 +84,26 @@ def deliver(payload: EventPayload, event_id: UUID | None = None) -> UUID:
     try:
         with get_client(sync_client=True) as client:
             client.request("POST", "/events", json=[event])
-    except (httpx.HTTPError, PrefectHTTPStatusError, RuntimeError) as err:
-        url = get_current_settings().api.url or "(no PREFECT_API_URL)"
-        raise PrefectUnavailableError(url, str(err) or type(err).__name__) from err
+    except ValueError as err:  # no JSON, or none that UTF-8 can tell
+        raise _not_taken(payload, str(err)) from err
+    except PrefectHTTPStatusError as err:
+        if err.response.status_code in _NEVER_TAKEN:
+            raise _not_taken(payload, str(err)) from err
+        raise _unavailable(err) from err
+    except (httpx.HTTPError, RuntimeError) as err:
+        raise _unavailable(err) from err
     return event_id
+
+
+def _not_taken(payload: EventPayload, why: str) -> OrchestrationError:
+    return OrchestrationError(
+        f"Prefect does not take the event {payload.event} about {payload.name}: {why}"
+    )
+
+
+def _unavailable(err: Exception) -> PrefectUnavailableError:
+    url = get_current_settings().api.url or "(no PREFECT_API_URL)"
+    return PrefectUnavailableError(url, str(err) or type(err).__name__)
 
 
 def commit_here() -> str:
@@ -207,6 +228,29 @@ def _run_logger() -> Logger | LoggerAdapter[Logger]:
         return get_logger("brixa")
 
 
+def _whence(framework: str) -> dict[str, Any]:
+    """Where a training ran, and with what."""
+    return {
+        "flow_run_id": str(runtime.flow_run.id or ""),
+        "git_commit": commit_here(),
+        "environment": environment_of(None, framework),
+    }
+
+
+@contextmanager
+def _telling_what_is_wrong(name: str) -> Iterator[None]:
+    """In one sentence, with the field to blame."""
+    try:
+        yield
+    except ValidationError as err:
+        first = err.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        why = f"{where} {first['msg'].removeprefix('Value error, ')}".strip()
+        raise OrchestrationError(
+            f"the training of {name} can't be announced: {why}"
+        ) from err
+
+
 @remote_task("announce the training of {name}")
 def announce_training_complete(
     *,
@@ -247,24 +291,24 @@ def announce_training_complete(
 
     Raises:
         InvalidNameError: If a model or a policy can't have that name.
+        OrchestrationError: If a number or text is none that an event can tell.
         PrefectUnavailableError: If the server does not take it; the outbox keeps it.
     """
-    payload = TrainingCompleted(
-        name=check_model_name(name),
-        model_uri=model_uri,
-        framework=framework,
-        model_type=model_type,
-        description=description,
-        hyperparameters=dict(hyperparameters or {}),
-        metrics=dict(metrics or {}),
-        datasets=[dataset.model_dump(mode="json") for dataset in datasets],
-        reference_uri=reference_uri,
-        evaluations=list(evaluations),
-        target=target,
-        run_id=run_id,
-        flow_run_id=str(runtime.flow_run.id or ""),
-        git_commit=commit_here(),
-        environment=environment_of(None, framework),
-        policy=check_policy_name(policy),
-    )
+    with _telling_what_is_wrong(name):
+        payload = TrainingCompleted(
+            name=check_model_name(name),
+            model_uri=model_uri,
+            framework=framework,
+            model_type=model_type,
+            description=description,
+            hyperparameters=dict(hyperparameters or {}),
+            metrics=dict(metrics or {}),
+            datasets=[dataset.model_dump(mode="json") for dataset in datasets],
+            reference_uri=reference_uri,
+            evaluations=list(evaluations),
+            target=target,
+            run_id=run_id,
+            policy=check_policy_name(policy),
+            **_whence(framework),
+        )
     announce_whole.fn(registry, payload, payload.event_id(model_uri))

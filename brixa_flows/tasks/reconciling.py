@@ -46,4 +46,8 @@ def reconcile_registry(
     get_run_logger().info("%d lost events delivered, %d repairs", events, repairs)
     for each in done.unheeded:
         get_run_logger().error("nothing acted on %r", each.payload.message)
+    for refused in done.refused:
+        get_run_logger().error(
+            "not taken: %r: %s", refused.payload.message, refused.why
+        )
     return done

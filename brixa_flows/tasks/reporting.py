@@ -223,6 +223,6 @@ def publish_reconciliation(
         dead: Runs whose process had died.
         served: Deployments whose supervisor had been killed.
     """
-    if done.delivered or done.repaired or done.unheeded or dead or served:
+    if done != Reconciled((), ()) or dead or served:
         text = reports.reconciliation_report(done, dead, served)
         publish("reconciled", registry, text, f"made good in the registry {registry}")

@@ -342,6 +342,9 @@ def reconciliation_report(
         ]
         header = ("sent four times in vain", "automation that starts no run")
         parts.append(table(header, stuck))
+    if done.refused:
+        told = [(each.payload.message, each.why) for each in done.refused]
+        parts.append(table(("the server does not take", "why"), told))
     if done.repaired:
         parts.append(table(("repaired",), [(str(each),) for each in done.repaired]))
     return "\n\n".join(parts)

@@ -9,13 +9,13 @@ import shutil
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import mlflow
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from brixa_flows.errors import PrefectUnavailableError
+from brixa_flows.errors import OrchestrationError, PrefectUnavailableError
 from brixa_flows.events import (
     DriftDetected,
     EventPayload,
@@ -29,6 +29,7 @@ from brixa_flows.outbox import (
     Outbox,
     Reconciled,
     Reconciler,
+    Refused,
     Taken,
     Unheeded,
     announces,
@@ -454,3 +455,45 @@ def test_traces_of_a_crash_are_repaired_at_once_and_the_rest_once_a_day(
     registry.storage.delete("models/m/_journal/projected.json")  # died before it
     [action] = reconcile(registry, feed).repaired
     assert action.action == "stages shown"
+
+
+def test_an_event_that_is_refused_is_told_once_and_holds_nothing_back(
+    registry: ModelRegistry, feed: Feed, caplog: pytest.LogCaptureFixture
+) -> None:
+    outbox = Outbox(registry)
+    outbox.begin()
+    bad = ALARM.model_copy(update={"name": "bad"})
+    for payload in (bad, ALARM, EVALUATED):
+        outbox.put(uuid4(), payload)
+
+    def deliver(payload: EventPayload, event_id: UUID) -> None:
+        if payload.name == "bad":
+            raise OrchestrationError("it is too large")
+        feed(payload, event_id)
+
+    def run() -> Reconciled:
+        return Reconciler(registry, deliver, feed.look_up, older_than=AT_ONCE).run()
+
+    done = run()
+    assert sorted(each.event for each in done.delivered) == sorted(
+        [ALARM.event, EVALUATED.event]
+    )
+    assert done.refused == (Refused(bad, "it is too large"),)
+    assert outbox.progress().recovered is not None
+    assert run() == Reconciled((), ())
+    assert caplog.text.count("it is too large") == 2, "each run tries again"
+
+
+def test_what_no_event_can_tell_is_refused_before_it_is_kept() -> None:
+    facts = {"name": "m", "model_uri": "runs:/x", "framework": "a", "model_type": "b"}
+    for update, fault in (
+        ({"metrics": {"loss": float("nan")}}, r"metrics\['loss'\] is nan, which no"),
+        ({"hyperparameters": {"a": [1.0, float("inf")]}}, r"hyperparameters.*is inf"),
+        ({"description": "half \ud800"}, "description holds half a character"),
+    ):
+        with pytest.raises(ValueError, match=fault):
+            TrainingCompleted.model_validate(facts | update)
+    nothing = EVALUATED.model_copy(update={"comparison": {"p": float("nan")}})
+    assert type(nothing)(**nothing.model_dump()).to_payload()["comparison"] == {
+        "p": None
+    }
