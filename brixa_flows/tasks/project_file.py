@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import Any, get_type_hints
+from typing import Any, NamedTuple, get_type_hints
 
 import yaml
 from prefect import Flow
@@ -21,6 +21,11 @@ from pydantic import BaseModel
 
 from brixa_flows.errors import OrchestrationError
 from brixa_flows.events import EVENTS
+from brixa_flows.tasks.project_shapes import (
+    deployment_faults,
+    schedule_faults,
+    trigger_faults,
+)
 from brixa_flows.tasks.trigger_values import (
     label_faults,
     stage_faults,
@@ -101,24 +106,64 @@ def faults_of(path: Path) -> Iterator[str]:
         if not isinstance(deployment, dict):
             yield f"has the deployment {deployment!r}, which is no mapping"
             continue
-        where = str(deployment.get("entrypoint", deployment.get("name", "?")))
+        where = str(deployment.get("entrypoint") or deployment.get("name") or "?")
         yield from _unknown(where, deployment, _DEPLOYMENT_KEYS)
         yield from _inner_faults(where, deployment)
-        parameters = _flow_parameters(path.parent, where)
-        if isinstance(parameters, str):
-            yield parameters
-            continue
-        for trigger in deployment.get("triggers", ()):
-            yield from _trigger_faults(where, trigger, parameters)
-        for schedule in deployment.get("schedules", ()):
-            given = {
-                **deployment.get("parameters", {}),
-                **schedule.get("parameters", {}),
-            }
-            yield from _binding_faults(f"{where}, a schedule", given, parameters)
-            for name in sorted(parameters.keys() - given.keys()):
-                yield f"{where}, a schedule does not give {name}"
+        misshapen = list(deployment_faults(where, deployment))
+        yield from misshapen
+        if not misshapen:
+            yield from _run_faults(path.parent, where, deployment)
     yield from _twice(deployments)
+
+
+def _run_faults(
+    folder: Path, where: str, deployment: Mapping[str, Any]
+) -> Iterator[str]:
+    """What is wrong with the flow, or with what its runs are given."""
+    try:
+        flow = _flow_at(folder, where)
+    except OrchestrationError as err:
+        yield str(err)
+        return
+    if isinstance(flow, str):
+        yield flow
+        return
+    taken = _Taken.by(flow)
+    usual = deployment.get("parameters", {})
+    yield from _binding_faults(f"{where}, parameters", usual, taken.kinds, whole=False)
+    for trigger in deployment.get("triggers", ()):
+        yield from _trigger_faults(where, trigger, usual, taken)
+    for schedule in deployment.get("schedules", ()):
+        place = f"{where}, a schedule"
+        misshapen = list(schedule_faults(place, schedule))
+        yield from misshapen
+        if not misshapen:
+            given = {**usual, **schedule.get("parameters", {})}
+            yield from _binding_faults(place, given, taken.kinds)
+            yield from _absent(place, given, taken)
+
+
+class _Taken(NamedTuple):
+    """The parameters of a flow.
+
+    Attributes:
+        kinds: Type by name.
+        needed: Names of those without a default.
+    """
+
+    kinds: dict[str, Any]
+    needed: frozenset[str]
+
+    @classmethod
+    def by(cls, flow: Flow[..., Any]) -> _Taken:
+        hints, found = get_type_hints(flow.fn), inspect.signature(flow.fn).parameters
+        needed = (name for name, each in found.items() if each.default is each.empty)
+        return cls({name: hints.get(name) for name in found}, frozenset(needed))
+
+
+def _absent(where: str, given: Mapping[str, Any], taken: _Taken) -> Iterator[str]:
+    for name in sorted(taken.needed - given.keys()):
+        yield f"{where} does not give {name}"
 
 
 def _inner_faults(where: str, deployment: Mapping[str, Any]) -> Iterator[str]:
@@ -135,7 +180,8 @@ def _twice(deployments: Iterable[Any]) -> Iterator[str]:
     seen: set[str] = set()
     for deployment in filter(lambda each: isinstance(each, dict), deployments):
         place = f"{deployment.get('entrypoint')}/{deployment.get('name')}"
-        names = [each.get("name") for each in deployment.get("triggers", ())]
+        triggers = deployment.get("triggers") or ()
+        names = [each.get("name") for each in triggers if isinstance(each, dict)]
         for name in (place, *(f"the automation {name!r}" for name in names)):
             if name in seen:
                 yield f"{name} is there twice; one would hide the other"
@@ -149,10 +195,15 @@ def _unknown(where: str, given: Mapping[str, Any], known: set[str]) -> Iterator[
 
 
 def _trigger_faults(
-    where: str, trigger: Mapping[str, Any], parameters: Mapping[str, Any]
+    where: str, trigger: Mapping[str, Any], usual: Mapping[str, Any], taken: _Taken
 ) -> Iterator[str]:
-    where = f"{where}, trigger {trigger.get('name', '?')!r}"
+    where, parameters = f"{where}, trigger {trigger.get('name', '?')!r}", taken.kinds
     yield from _unknown(where, trigger, _TRIGGER_KEYS)
+    misshapen = list(trigger_faults(where, trigger))
+    yield from misshapen
+    if misshapen:
+        return
+    yield from _absent(where, {**usual, **trigger.get("parameters", {})}, taken)
     keys: set[str] | None = None
     for name in trigger.get("expect", ()):
         payload = EVENTS.get(name)
@@ -177,7 +228,11 @@ def _trigger_faults(
 
 
 def _binding_faults(
-    where: str, given: Mapping[str, Any], parameters: Mapping[str, Any]
+    where: str,
+    given: Mapping[str, Any],
+    parameters: Mapping[str, Any],
+    *,
+    whole: bool = True,
 ) -> Iterator[str]:
     for name, value in given.items():
         kind = parameters.get(name)
@@ -192,17 +247,8 @@ def _binding_faults(
             for field in sorted(set(value) - set(fields)):
                 yield f"{where} gives {name}.{field}, which the flow does not take"
             for field, facts in fields.items():
-                if facts.is_required() and field not in value:
+                if whole and facts.is_required() and field not in value:
                     yield f"{where} does not give {name}.{field}"
-
-
-def _flow_parameters(folder: Path, entrypoint: str) -> dict[str, Any] | str:
-    """Types of a flow's parameters by name, or what is wrong with the entry point."""
-    flow = _flow_at(folder, entrypoint)
-    if isinstance(flow, str):
-        return flow
-    hints = get_type_hints(flow.fn)
-    return {name: hints.get(name) for name in inspect.signature(flow.fn).parameters}
 
 
 def _flow_at(folder: Path, entrypoint: str) -> Flow[..., Any] | str:
@@ -229,8 +275,9 @@ def _import_file(folder: Path, file: str) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except (ImportError, SyntaxError) as err:
-        raise OrchestrationError(f"{folder / file} can't be imported: {err}") from err
+    except (Exception, SystemExit) as err:  # noqa: B902 - whatever a file of flows does
+        why = f"{type(err).__name__}: {err}"
+        raise OrchestrationError(f"{folder / file} can't be imported: {why}") from err
     finally:
         sys.path.remove(str(folder))
     return module
