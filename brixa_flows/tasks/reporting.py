@@ -146,6 +146,7 @@ def publish_deployment(deployed: ModelDeployed) -> None:
 
 
 def publish_drift(
+    registry: str,
     window: WindowClosed,
     version: str,
     report: DriftReport,
@@ -155,13 +156,15 @@ def publish_drift(
     """Show what a window of traffic looks like against the reference.
 
     Args:
+        registry: Name of the registry's block.
         window: The window.
         version: The version that served it.
         report: What was found.
         verdict: Whether it is an alarm, and why.
         page: MLflow's address of the whole report, if it is kept.
     """
-    text = reports.drift_report(window, version, report, verdict, page)
+    tracking_uri = open_registry(registry).tracking.uri if page else ""
+    text = reports.drift_report(window, version, report, verdict, page, tracking_uri)
     what = f"the {window.kind} from {window.start} to {window.end}: {report.sentence}"
     publish("drift", window.name, text, what, version)
 

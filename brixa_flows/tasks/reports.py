@@ -110,6 +110,27 @@ def _in_mlflow(tracking_uri: str, model: str) -> str:
     return f"[{model}]({tracking_uri.rstrip('/')}/#/models/{quote(model)})"
 
 
+def _kept_page(page: str, tracking_uri: str) -> str:
+    """How to open a file that MLflow keeps.
+
+    MLflow's pages open no file by its address, so one link fetches the file, as the
+    button there does, and one leads to the run.
+    """
+    if not tracking_uri.startswith(("http://", "https://")):
+        return (
+            f"MLflow keeps the whole report; `mlflow artifacts download -u '{page}' -d .` "
+            "fetches it, with `MLFLOW_TRACKING_URI` set to the registry's "
+            "`tracking.uri` (`brixa doctor` shows it)."
+        )
+    server = tracking_uri.rstrip("/")
+    run_id, _, path = page.removeprefix("runs:/").partition("/")
+    file = f"{server}/get-artifact?path={quote(path)}&run_uuid={run_id}"
+    return (
+        f"MLflow keeps [the whole report]({file}) (an HTML file) among the artifacts of "
+        f"[the version's run]({server}/#/runs/{run_id})."
+    )
+
+
 def evaluation_report(
     results: Sequence[EvaluationResult], comparison: Comparison | None
 ) -> str:
@@ -260,8 +281,18 @@ def drift_report(
     report: DriftReport,
     verdict: DriftVerdict,
     page: str = "",
+    tracking_uri: str = "",
 ) -> str:
-    """What a window of traffic looks like, and whether it is an alarm."""
+    """What a window of traffic looks like, and whether it is an alarm.
+
+    Args:
+        window: The window.
+        version: The version that served it.
+        report: What was found.
+        verdict: Whether it is an alarm, and why.
+        page: Address of the whole report, ``runs:/ID/PATH``, if it is kept.
+        tracking_uri: Of the MLflow that keeps it.
+    """
     word = "A drift alarm" if verdict.alarm else "No drift alarm"
     why = "" if verdict.alarm else f" No alarm: {verdict.sentence}."
     _, _, findings = report.to_markdown(plots=_PLOTS).partition("\n\n")  # its heading
@@ -271,7 +302,7 @@ def drift_report(
             f"The {window.kind} from {window.start} to {window.end} of "
             f"{window.deployment} against what {version} was trained on.{why}",
             findings,
-            *([f"MLflow keeps the whole report, `{page}`."] if page else []),
+            *([_kept_page(page, tracking_uri)] if page else []),
         ]
     )
 

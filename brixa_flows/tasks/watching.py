@@ -73,7 +73,8 @@ def _compare(
     registry: str, version: str, window: WindowClosed, policy: str, seen: SeenWindow
 ) -> None:
     found = judge_window(registry, version, window, policy, seen)
-    publish_drift(window, version, found.report, found.verdict, found.page)
+    report, verdict = found.report, found.verdict
+    publish_drift(registry, window, version, report, verdict, found.page)
     announce(registry, found.owed)
     if isinstance(found.owed.payload, DriftDetected):
         tell_of_alarm(found.owed.payload)

@@ -46,6 +46,31 @@ def test_a_drift_report_begins_with_the_alarm_and_shows_the_plot(
     assert text.count("\n# ") == 0  # one heading
 
 
+@pytest.mark.parametrize(
+    ("tracking_uri", "shown"),
+    [
+        (
+            "http://mlflow.example:5000/",
+            "[the whole report](http://mlflow.example:5000/get-artifact?path=reports/"
+            "drift%20a%20b.html&run_uuid=a1) (an HTML file) among the artifacts of [the "
+            "version's run](http://mlflow.example:5000/#/runs/a1).",
+        ),
+        (
+            "sqlite:////data/mlflow.db",
+            "`mlflow artifacts download -u 'runs:/a1/reports/drift a b.html' -d .` fetches "
+            "it, with `MLFLOW_TRACKING_URI` set to the registry's `tracking.uri` (`brixa "
+            "doctor` shows it).",
+        ),
+    ],
+)
+def test_the_whole_report_of_a_window_can_be_opened(
+    drifted: DriftReport, tracking_uri: str, shown: str
+) -> None:
+    verdict, page = DriftVerdict(True, "so"), "runs:/a1/reports/drift a b.html"
+    text = reports.drift_report(WINDOW, "1.0.0", drifted, verdict, page, tracking_uri)
+    assert text.rstrip().endswith(shown)
+
+
 def test_drift_that_is_no_alarm_says_why(drifted: DriftReport) -> None:
     verdict = DriftVerdict(False, "1 of the last 3 months drifted")
     text = reports.drift_report(WINDOW, "1.0.0", drifted, verdict)
