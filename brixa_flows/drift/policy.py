@@ -331,8 +331,8 @@ class DriftPolicy(BaseModel):
                 False, f"a {window.kind} raises no alarm by this policy"
             )
         before = _before(window, earlier)
-        last = [each.drifted for each in before[len(before) - self.among + 1 :]]
-        drifted = 1 + sum(last if self.among > 1 else ())
+        last = before[-(self.among - 1) :] if self.among > 1 else []
+        drifted = 1 + sum(each.drifted for each in last)
         if drifted < self.needed:
             return DriftVerdict(
                 False,

@@ -49,6 +49,15 @@ def test_two_of_three_windows_must_drift_whatever_the_order_of_their_records() -
     )
 
 
+@pytest.mark.parametrize("earlier", [0, 1, 2, 3, 4])
+def test_of_few_windows_all_count_though_the_policy_looks_at_more(earlier: int) -> None:
+    policy = DriftPolicy(needed=3, among=5)
+    before = [_week(1 + day) for day in range(earlier)]
+    assert policy.judge(_week(15), before).alarm == (earlier >= 2)
+    quiet = [_week(8 + day, drifted=False) for day in range(3)]
+    assert not policy.judge(_week(15), [*before, *quiet]).alarm
+
+
 def test_judged_again_a_window_gets_the_same_verdict() -> None:
     policy = DriftPolicy(needed=2, among=2, cooldown_days=30)
     first, second = _week(1), _week(8)

@@ -95,6 +95,26 @@ def test_rows_that_can_not_be_taken_are_counted(estimator):
         late.close(datetime(2150, 1, 1))
 
 
+def test_a_row_belongs_to_the_window_that_begins_with_it_and_null_is_no_label(
+    estimator,
+):
+    rows = scored(6, 4, 0, "2026-11-02")
+    monday = pd.Timestamp("2026-11-09", tz="UTC")
+    tick = pd.Timedelta(1, "ms")
+    rows["at"] = [monday - pd.Timedelta(7, "D"), monday - tick, monday, monday + tick]
+    late = LateLabels(estimator, id_column="id", time_column="at", wait_days=0)
+    late.add_labels({"id": [1, 0], "y": [1, 0]})
+    late.add_labels({"id": [0, 2], "y": [None, float("nan")]})
+    late.add_predictions(rows.iloc[::-1])
+    assert late.close((monday - tick).to_pydatetime()) == []
+    closed = late.close(monday.to_pydatetime())
+    assert [(each.rows, each.labelled) for each in closed] == [(2, 2)]
+    assert late.counts["waiting"] == 2 and late.counts["unmatched"] == 0
+    for wait in (-1, float("nan"), "x"):
+        with pytest.raises(DriftError, match="wait_days is"):
+            LateLabels(estimator, id_column="id", time_column="at", wait_days=wait)
+
+
 def test_what_waits_survives_a_restart_and_two_labels_of_a_row_are_one(
     estimator, tmp_path
 ):
@@ -129,8 +149,9 @@ def test_errors_that_become_more_are_seen_soon_and_steady_ones_seldom(detector):
     assert found[0].worse
     assert found[0].before == pytest.approx(0.2, abs=0.05)
     assert steady.changes == found
-    with pytest.raises(DriftError, match="error 8000 is nan"):
-        steady.update([float("nan")])
+    for value in (float("nan"), -1, "x", None):
+        with pytest.raises(DriftError, match=f"error 8000 is {value!r}"):
+            steady.update([value])
 
 
 def test_a_detector_that_is_not_there_is_named():

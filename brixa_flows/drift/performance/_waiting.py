@@ -93,11 +93,15 @@ class Waiting:
         return places
 
     def add_labels(self, data: Any) -> None:
-        """The later label of a row counts."""
+        """The later label of a row counts; one that is missing is none."""
         columns = read(data, [self._names[0], self._target])
         ids, labels = (texts(column) for column in columns.values())
         found = zip(ids, labels, strict=True)
-        self._labels.update((row, label) for row, label in found if row is not None)
+        self._labels.update(
+            (row, label)
+            for row, label in found
+            if row is not None and label is not None
+        )
 
     def take(self, end: float) -> tuple[pa.Table, pa.Table]:
         """Rows before ``end``, which wait no longer: all, and those with a label."""

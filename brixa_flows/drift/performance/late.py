@@ -54,10 +54,10 @@ class LateLabels:
         id_column: Of each row, in predictions and labels.
         time_column: When it was predicted.
         window: Length, such as ``7D``.
-        wait_days: How long labels may take after a window's end.
+        wait_days: How long labels may take after a window's end, at least 0.
 
     Raises:
-        DriftError: If ``window`` is none.
+        DriftError: If ``window`` is none, or ``wait_days`` no such number.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class LateLabels:
     ) -> None:
         self.estimator = estimator
         self.window = window
-        self.wait = timedelta(days=wait_days)
+        self.wait = _wait(wait_days)
         self._seconds = window_seconds(window)
         self._rows = _rows().Waiting(
             id_column, time_column, estimator.columns(), estimator.target
@@ -98,6 +98,8 @@ class LateLabels:
 
     def add_labels(self, data: Any) -> None:
         """Take labels by row id; of two for one row the later one counts.
+
+        A label that is missing (null, NaN) has not come.
 
         Raises:
             DriftError: If a column is absent.
@@ -167,6 +169,18 @@ class LateLabels:
                 f"{path} waits for windows of {facts.get('window')}, not {self.window}"
             )
         self._next = facts["next"]
+
+
+def _wait(days: Any) -> timedelta:
+    try:
+        wait = timedelta(days=days)
+    except (TypeError, ValueError, OverflowError) as err:
+        raise DriftError(f"wait_days is a number of days, not {days!r}: {err}") from err
+    if wait < timedelta():
+        raise DriftError(
+            f"labels can't be waited for {days} days; wait_days is at least 0"
+        )
+    return wait
 
 
 def _rows() -> Any:

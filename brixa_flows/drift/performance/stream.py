@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -84,12 +84,7 @@ class ErrorStream:
         """
         found = []
         for value in errors:
-            error = float(value)
-            if not np.isfinite(error) or error < 0:
-                raise DriftError(
-                    f"error {self._seen} is {value!r}; errors are finite and at least 0, "
-                    "such as 0 and 1, or the absolute error"
-                )
+            error = self._checked(value)
             self._since.append(error)
             if self._detector.update(error):
                 found.append(self._change())
@@ -97,6 +92,18 @@ class ErrorStream:
             self._seen += 1
         self.changes += found
         return found
+
+    def _checked(self, value: Any) -> float:
+        try:
+            error = float(value)
+        except (TypeError, ValueError, OverflowError):
+            error = float("nan")
+        if not np.isfinite(error) or error < 0:
+            raise DriftError(
+                f"error {self._seen} is {value!r}; errors are finite and at least 0, "
+                "such as 0 and 1, or the absolute error"
+            )
+        return error
 
     def _change(self) -> ErrorChange:
         last = max(min(_LAST, len(self._since) // 2), 1)
