@@ -6,8 +6,8 @@
 Two logistic regressions behind one endpoint, and 32 keep-alive clients in a process of
 their own that never ask twice (``_load.py``). Each line is one kind of change, repeated
 until so many requests were answered; a failed request is one that got no 200. ``kill -9``
-may cost what the killed replica was holding: at most its connections. The same over gRPC
-for what exchanges nothing but versions, and for ``kill -9``.
+may cost what the killed replica was holding: at most its connections. The same over gRPC,
+canaries and autoscaling aside.
 """
 
 from __future__ import annotations
@@ -176,24 +176,28 @@ def upgrades(deployer: ModelDeployer, requests: int, protocol: str = "rest") -> 
     under_load(title, deployer, requests, change, protocol)
 
 
-def environments(deployer: ModelDeployer, requests: int) -> None:
+def environments(
+    deployer: ModelDeployer, requests: int, protocol: str = "rest"
+) -> None:
     """A new generation each time."""
-    under_load(
-        "change of env_vars",
-        deployer,
-        requests,
-        lambda n: done(deployer.deploy("lr", name=NAME, env_vars={"RUN": str(n)})),
-    )
+
+    def change(number: int) -> None:
+        variables = {"RUN": f"{protocol} {number}"}
+        done(deployer.deploy("lr", name=NAME, env_vars=variables))
+
+    title = f"change of env_vars ({protocol})"
+    under_load(title, deployer, requests, change, protocol)
 
 
-def scales(deployer: ModelDeployer, requests: int) -> None:
+def scales(deployer: ModelDeployer, requests: int, protocol: str = "rest") -> None:
     """1, 4, 1."""
     deployer.scale(NAME, 1)
     under_load(
-        "scale 1-4-1",
+        f"scale 1-4-1 ({protocol})",
         deployer,
         requests,
         lambda number: deployer.scale(NAME, 1 if number % 2 else 4),
+        protocol,
     )
     deployer.scale(NAME, 2)
 
@@ -300,7 +304,7 @@ def main() -> None:
         try:
             for part in (upgrades, environments, scales, canaries, kills):
                 part(deployer, requests)
-            for part in (upgrades, kills):
+            for part in (upgrades, environments, scales, kills):
                 part(deployer, requests, "grpc")
             autoscaling(deployer)
         finally:

@@ -60,6 +60,8 @@ def _deployer(workspace: Workspace) -> ModelDeployer:
     "--request-log-size", metavar="SIZE", help="Room for them, such as 10Gi (1Gi)."
 )
 @click.option("--host", help="Address that a new deployment binds (127.0.0.1).")
+@click.option("--port", type=int, help="Port of a new deployment (a free one).")
+@click.option("--grpc-port", type=int, help="The same for gRPC.")
 @click.option(
     "--api-key",
     "key_names",
@@ -86,6 +88,8 @@ def create(
     request_log: float | None,
     request_log_size: str | None,
     host: str | None,
+    port: int | None,
+    grpc_port: int | None,
     key_names: tuple[str, ...],
     certificate: str | None,
     certificate_key: str | None,
@@ -118,6 +122,8 @@ def create(
         tls=_tls(certificate, certificate_key, no_tls),
         protocol=protocol,
         request_log=_kept(request_log, request_log_size),
+        port=port,
+        grpc_port=grpc_port,
     )
     if not success:
         raise DeploymentError(message)

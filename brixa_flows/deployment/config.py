@@ -40,6 +40,7 @@ __all__ = [
 
 MAX_REPLICAS = 64
 MAX_HISTORY = 10
+_LAST_PORT = 65535
 ServingProtocol: TypeAlias = Literal["rest", "grpc", "both"]
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -239,6 +240,40 @@ class DeploymentConfig(DeploymentSpec):
                 event_id=str(uuid4()), at=now, replaced=self.version
             )
         return self.model_copy(update=changes)
+
+    def at_ports(self, port: int | None, grpc_port: int | None) -> DeploymentConfig:
+        """The config with the ports that a person chose, where there are none yet.
+
+        Raises:
+            InvalidDeploymentError: If it has others, or they can't be its ports.
+        """
+        given = {"port": port, "grpc_port": grpc_port}
+        chosen = {field: each for field, each in given.items() if each is not None}
+        for field, each in chosen.items():
+            if isinstance(each, bool) or not isinstance(each, int):
+                raise InvalidDeploymentError(f"{field} = {each!r} is no whole number")
+            if not 1 <= each <= _LAST_PORT:
+                raise InvalidDeploymentError(
+                    f"{field} = {each} is no port; give 1 to {_LAST_PORT}, or leave it "
+                    "out for a free one"
+                )
+            kept = getattr(self, field)
+            if kept not in (0, each):
+                raise InvalidDeploymentError(
+                    f"{field} = {each}: {self.name} has {kept}, and a deployment keeps "
+                    "its ports; delete it first, or choose another name"
+                )
+        if grpc_port is not None and self.protocol == "rest":
+            raise InvalidDeploymentError(
+                f"grpc_port = {grpc_port}: {self.name} serves REST alone; give the "
+                "protocol 'grpc' or 'both' as well, or leave the port out"
+            )
+        config = self.model_copy(update=chosen)
+        if config.port and config.port == config.grpc_port:
+            raise InvalidDeploymentError(
+                f"port and grpc_port are both {config.port}; each needs one of its own"
+            )
+        return config
 
 
 def check_reach(config: DeploymentConfig) -> None:

@@ -100,6 +100,8 @@ class ModelDeployer(
         api_keys: Mapping[str, str] | None = None,
         tls: Mapping[str, str] | None = None,
         request_log: Mapping[str, Any] | float | None = None,
+        port: int | None = None,
+        grpc_port: int | None = None,
     ) -> tuple[bool, str]:
         """Serve a version; a deployment of that name is upgraded with no lost request.
 
@@ -111,9 +113,8 @@ class ModelDeployer(
             version: Exact version, stage, alias or constraint; it is resolved once,
                 now. By default production, else the highest stable version.
             name: Name of the deployment; by default that of the model.
-            replicas: Number of processes. What is not given stays as it is in an
-                upgrade and comes from the settings in a new deployment; this holds for
-                all that follow, too.
+            replicas: Number of processes. What is not given, here and below, stays as
+                it is in an upgrade and comes from the settings in a new deployment.
             resources: ``cpu``, ``memory`` and ``gpu`` of a replica.
             env_vars: Environment of the replicas; ``LOG_LEVEL``, ``MAX_BATCH_SIZE``,
                 ``MAX_CONCURRENT_REQUESTS`` and ``MAX_REQUEST_BYTES`` are ours.
@@ -121,12 +122,12 @@ class ModelDeployer(
                 an empty mapping ends it.
             protocol: ``rest``, ``grpc`` (then HTTP tells health and metrics alone) or
                 ``both``; ``rest`` by default.
-            api_keys: Key by name of who may ask; they are added, or replace those of
-                the same name. Hashes are kept of them.
-            tls: ``certificate`` and ``key``, PEM files to serve HTTPS with; an empty
-                mapping returns to plain HTTP.
+            api_keys: Key by name of who may ask, added or replaced; hashes are kept.
+            tls: PEM files ``certificate`` and ``key`` of HTTPS; empty for plain HTTP.
             request_log: Share of the requests to keep as Parquet, or ``share`` with
                 ``max_size``, ``max_file_size`` and ``max_file_seconds``; 0 ends it.
+            port: Of HTTP; by default a free one. It is kept until ``delete``.
+            grpc_port: The same for gRPC.
 
         Returns:
             Whether it is served, and one sentence to show.
@@ -140,6 +141,7 @@ class ModelDeployer(
             given |= {"protocol": protocol, "request_log": request_log}
             spec = self._spec(old[0] if old else None, asked, given)
             config = self._reached(self._config(wanted_name, spec, old), api_keys, tls)
+            config = config.at_ports(port, grpc_port)
             config = self._rollout.apply(config, old[1] if old else None)
         except BrixaError as err:
             return False, err.message

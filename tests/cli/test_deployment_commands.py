@@ -39,6 +39,11 @@ def test_a_deployment_is_created_told_and_deleted(run):
             (("abort", "live"), "tries no version"),
             (("judge", "live"), "tries no version"),
         ]
+        create = ("create", "delays", "--name", "live")
+        refused += [
+            ((*create, "--port", "9"), "port = 9: live has"),
+            ((*create, "--grpc-port", "9"), "grpc_port = 9: live serves REST alone"),
+        ]
         for arguments, words in refused:
             code, _, err = run("deployment", *arguments)
             assert (code, words in err) == (1, True), err

@@ -194,3 +194,36 @@ def test_running_replicas_are_kept_only_for_what_they_were_started_for(change, s
     if "config" in change:
         change = {"config": config.model_copy(update=change["config"])}
     assert running.model_copy(update=change).serves_like(running) is same
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({"port": 0}, "port = 0 is no port; give 1 to 65535"),
+        ({"grpc_port": 65536}, "grpc_port = 65536 is no port"),
+        ({"port": "80"}, "port = '80' is no whole number"),
+        ({"port": True}, "port = True is no whole number"),
+        ({"port": 9000}, "port = 9000: d has 8000, and a deployment keeps its ports"),
+        ({"grpc_port": 8000}, "port and grpc_port are both 8000"),
+    ],
+)
+def test_a_port_that_it_can_not_have_is_refused(asked, told):
+    both = config_of(spec(protocol="both"))
+    with pytest.raises(InvalidDeploymentError, match=told):
+        both.at_ports(**{"port": None, "grpc_port": None, **asked})
+
+
+def test_a_port_is_chosen_once_and_only_for_what_is_served():
+    both = config_of(spec(protocol="both"))
+    chosen = both.at_ports(8000, 9000)
+    assert (chosen.port, chosen.grpc_port) == (8000, 9000)
+    assert chosen.at_ports(None, None) == chosen
+    with pytest.raises(InvalidDeploymentError, match="serves REST alone"):
+        config_of(spec()).at_ports(None, 9000)
+
+
+def config_of(wanted: DeploymentSpec) -> DeploymentConfig:
+    facts = {field: getattr(wanted, field) for field in DeploymentSpec.model_fields}
+    return DeploymentConfig(
+        name="d", port=8000, created_at=NOW, updated_at=NOW, **facts
+    )

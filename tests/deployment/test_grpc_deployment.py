@@ -31,6 +31,7 @@ from brixa_flows.deployment import (
     new_api_key,
     predict_frame,
 )
+from brixa_flows.deployment.engines.reserving import ReservedPort
 from brixa_flows.deployment.grpc_messages import MESSAGES, SERVICE
 from brixa_flows.errors import BadRequestError, DeploymentError
 from brixa_flows.registry import ModelRegistry
@@ -39,7 +40,7 @@ from tests.requirements_present import require
 HERE = Path(__file__).parent
 CLIENTS = HERE / "clients"
 PYTHON = HERE.parents[1] / ".venv-clients/bin/python"
-BOTH, ALONE = "both-ways", "grpc-alone"
+BOTH, ALONE, CHOSEN = "both-ways", "grpc-alone", "chosen-port"
 COLUMNS = {
     "flag": {"type": "boolean"},
     "small": {"type": "integer", "x-dtype": "int32"},
@@ -141,6 +142,15 @@ def test_a_replica_that_comes_is_asked_and_one_that_leaves_loses_no_call(
     assert set(seen) == {"1.0.0"}
 
 
+def sockets_of(process: psutil.Process) -> dict[int, str]:
+    """What socket each descriptor of a process is."""
+    found = {}
+    for each in Path(f"/proc/{process.pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            found[int(each.name)] = str(each.readlink())
+    return {number: told for number, told in found.items() if "socket" in told}
+
+
 def test_a_killed_replica_costs_our_client_no_call_and_others_those_it_held(
     deployed, deployer
 ):
@@ -150,7 +160,17 @@ def test_a_killed_replica_costs_our_client_no_call_and_others_those_it_held(
     with calls(address) as seen, EndpointClient(address) as ours:
         wait_for(seen, "1.0.0")
         ours.predict("described", frame)
-        psutil.Process(before.replicas[0].pid).kill()
+        killed = psutil.Process(before.replicas[0].pid)
+        # The kernel closes from the highest down: its listener has to go first, or the
+        # clients of its connections come back to it and are refused.
+        listening = [
+            sockets_of(killed)[each.fd]
+            for each in killed.net_connections("tcp")
+            if each.status == psutil.CONN_LISTEN
+            and address.endswith(f":{each.laddr.port}")
+        ]
+        assert listening and max(sockets_of(killed).items())[1] in listening
+        killed.kill()
         ours.predict("described", frame)
         wait_for(seen, "1.0.0")
     held = sum(count for told, count in seen.items() if "Stream removed" in told)
@@ -172,6 +192,63 @@ def test_the_port_of_grpc_is_told_and_kept(deployed, deployer):
     assert status.predict_endpoint == status.endpoint != address
     with pytest.raises(OSError), socket.create_server(("127.0.0.1", config.grpc_port)):
         pass
+
+
+def test_a_busy_port_is_refused_and_changes_nothing(deployed, deployer):
+    with contextlib.ExitStack() as stack:
+        # Bound, but not listening: that, too, is somebody else's.
+        busy = [stack.enter_context(socket.socket()) for _ in range(2)]
+        for each in busy:
+            each.bind(("127.0.0.1", 0))
+        port, grpc_port = (each.getsockname()[1] for each in busy)
+
+        def serve(**asked: Any) -> tuple[bool, str]:
+            return deployer.deploy("described", "1.0.0", CHOSEN, **asked)
+
+        for number, asked in (
+            (port, {"port": port}),
+            (grpc_port, {"protocol": "both", "grpc_port": grpc_port}),
+        ):
+            success, message = serve(**asked)
+            assert not success
+            assert f"port {number} of 127.0.0.1 can't be used" in message
+            assert "choose another port" in message and CHOSEN not in deployer.list()
+        busy[0].close()
+        stack.callback(deployer.delete, CHOSEN)
+        assert serve(port=port)[0]
+        assert deployer.get_endpoint(CHOSEN) == f"http://127.0.0.1:{port}"
+        before, pid = deployer.config(CHOSEN), deployer.status(CHOSEN).replicas[0].pid
+        success, message = serve(protocol="both", grpc_port=grpc_port)
+        assert not success and f"port {grpc_port} of 127.0.0.1 can't be" in message
+        assert deployer.config(CHOSEN) == before
+        assert deployer.status(CHOSEN).replicas[0].pid == pid
+        busy[1].close()
+        assert serve(protocol="both", grpc_port=grpc_port)[0]
+        address = deployer.get_endpoint(CHOSEN, "grpc")
+        assert address == f"127.0.0.1:{grpc_port}"
+        predict_frame(address, "described", pd.DataFrame({"carrier": ["AA"]}))
+        success, message = serve(grpc_port=port)
+        assert not success and f"has {grpc_port}, and a deployment keeps" in message
+
+
+def test_a_kept_port_is_exchanged_for_one_that_can_be_had_and_shared_by_listeners():
+    kept, other = ReservedPort(), ReservedPort()  # their processes would end with them
+    first, taken = kept.hold("127.0.0.1", 0), other.hold("127.0.0.1", 0)
+    assert kept.hold("127.0.0.1", 0) == first
+    with pytest.raises(OSError):
+        kept.hold("127.0.0.1", taken)
+    with pytest.raises(OSError), socket.create_server(("127.0.0.1", first)):
+        pass
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        second = free.getsockname()[1]
+    assert kept.hold("127.0.0.1", second) == second
+    with socket.create_server(("127.0.0.1", first)):
+        pass
+    with socket.create_server(("127.0.0.1", second), reuse_port=True):
+        pass
+    for each in (kept, other):
+        each._bound.close()
 
 
 def test_grpc_alone_is_asked_by_our_client_with_a_key_over_tls(

@@ -277,7 +277,8 @@ def _listen(host: str, port: int) -> socket.socket:
         listening.close()
         raise DeploymentError(
             f"port {port} of {host} can't be used ({err.strerror}); stop what uses it, "
-            "or delete the deployment and deploy it anew for another port"
+            "or choose another port (one that is deployed keeps its own until it is "
+            "deleted)"
         ) from err
     return listening
 

@@ -155,8 +155,8 @@ class Supervisor:
         except OSError as err:
             raise ReplicaFailedError(
                 f"port {config.grpc_port} of {config.host} can't be used for gRPC "
-                f"({err.strerror}); stop what uses it, or delete the deployment and "
-                "deploy it anew for another port"
+                f"({err.strerror}); stop what uses it, or choose another port (one "
+                "that is deployed keeps its own until it is deleted)"
             ) from err
         return plan.model_copy(
             update={"config": config.model_copy(update={"grpc_port": port})}
