@@ -7,9 +7,11 @@ import io
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from brixa_flows.drift.history import ColumnHistory
 from brixa_flows.drift.report import ColumnDrift, ColumnShape
+from brixa_flows.drift.sentences import mean_text
 
 __all__ = ["draw_column", "draw_history"]
 
@@ -73,7 +75,11 @@ def draw_column(column: ColumnDrift) -> bytes:
     shape = column.shape
     if shape is not None:
         (_draw_categories if shape.labels else _draw_numbers)(axes, shape)
-    axes.set_title(f"{column.name[:60]}: {column.status.replace('_', ' ')}", size=10)
+    if column.kind == "datetime":
+        axes.xaxis.set_major_formatter(lambda at, _: mean_text("datetime", at)[:10])
+        axes.xaxis.set_major_locator(MaxNLocator(5))
+    title = f"{column.name[:60]}: {column.status.replace('_', ' ')}"
+    axes.set_title(title.replace("$", r"\$"), size=10)
     axes.set_ylabel("share of rows", size=8)
     axes.tick_params(labelsize=8)
     axes.legend(fontsize=8, frameon=False)

@@ -17,7 +17,7 @@ __all__ = ["render_history"]
 def render_history(
     title: str, histories: Sequence[ColumnHistory], *, plots: int = 24
 ) -> str:
-    """A table of all columns, and a plot over time of each of the first ones.
+    """A table of all columns, and a plot over time of each of the first that were judged.
 
     Args:
         title: Of the page.
@@ -26,7 +26,8 @@ def render_history(
     """
     module: Any = importlib.import_module("brixa_flows.drift._plots")
     figures = []
-    for each in histories[:plots]:
+    judged = [each for each in histories if _was_judged(each)]
+    for each in judged[:plots]:
         png = base64.b64encode(module.draw_history(each)).decode()
         figures.append(
             f'<figure><img src="data:image/png;base64,{png}" alt="{escape(each.column)}">'
@@ -64,6 +65,12 @@ def render_history(
             "",
         ]
     )
+
+
+def _was_judged(history: ColumnHistory) -> bool:
+    """A clock, of which only missing rows are asked, has nothing to draw."""
+    drifted = history.drifted > 0
+    return drifted or any(each.over_limit is not None for each in history.moments)
 
 
 def history_sentence(history: ColumnHistory) -> str:

@@ -6,7 +6,7 @@ from html import escape
 
 from brixa_flows.drift.markdown import inline_plot, ordered_columns, verdict_title
 from brixa_flows.drift.report import ColumnDrift, DriftReport
-from brixa_flows.drift.sentences import number, p_number
+from brixa_flows.drift.sentences import mean_text, number, p_number
 
 __all__ = ["STYLE", "render_html"]
 
@@ -123,8 +123,8 @@ def _row(column: ColumnDrift) -> str:
         escape(p_number(column.adjusted_p_value)),
         number(check.window_typical if check else None),
         escape(p_number(check.window_p_value if check else None)),
-        number(column.reference_mean),
-        number(column.mean),
+        mean_text(column.kind, column.reference_mean),
+        mean_text(column.kind, column.mean),
         f"{column.reference_missing_share:.1%}",
         f"{column.missing_share:.1%}",
     ]

@@ -6,7 +6,7 @@ import base64
 import importlib
 
 from brixa_flows.drift.report import ColumnDrift, DriftReport
-from brixa_flows.drift.sentences import number, p_number
+from brixa_flows.drift.sentences import mean_text, number, p_number
 
 __all__ = ["inline_plot", "ordered_columns", "render_markdown", "verdict_title"]
 
@@ -96,8 +96,8 @@ def _table(columns: list[ColumnDrift]) -> list[str]:
             effect + number(column.effect_size),
             number(column.effect_threshold),
             _escaped(p_number(column.adjusted_p_value)),
-            number(column.reference_mean),
-            number(column.mean),
+            mean_text(column.kind, column.reference_mean),
+            mean_text(column.kind, column.mean),
             f"{column.reference_missing_share:.1%}",
             f"{column.missing_share:.1%}",
         ]

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from brixa_flows.drift.column import ColumnProfile
 from brixa_flows.drift.report import CheckResult, ColumnDrift, Finding
 
-__all__ = ["column_sentence", "number", "p_number", "p_text", "report_sentence"]
+__all__ = [
+    "column_sentence",
+    "mean_text",
+    "number",
+    "p_number",
+    "p_text",
+    "report_sentence",
+]
 
 _EFFECTS = {
     "wasserstein": "values moved by {effect:.3g} of the reference's scale",
@@ -80,6 +89,13 @@ def number(value: float | None) -> str:
     return f"{value:,.0f}" if 1e4 <= abs(value) < 1e12 else f"{value:.4g}"
 
 
+def mean_text(kind: str, mean: float | None) -> str:
+    """A mean a person can read: of dates and times the moment, in UTC."""
+    if kind != "datetime" or mean is None:
+        return number(mean)
+    return str(np.datetime64(round(mean), "s")).replace("T", " ")[:-3]
+
+
 def p_number(p_value: float | None) -> str:
     """A p-value for a table, or a dash."""
     if p_value is None:
@@ -131,7 +147,7 @@ def _held_back(checks: Sequence[CheckResult]) -> bool:
 def _short(column: ColumnDrift) -> str:
     if column.effect_name in ("wasserstein", "ks") and column.mean is not None:
         return (
-            f"{column.name} (mean {number(column.reference_mean)} to "
-            f"{number(column.mean)})"
+            f"{column.name} (mean {mean_text(column.kind, column.reference_mean)} to "
+            f"{mean_text(column.kind, column.mean)})"
         )
     return f"{column.name} ({(column.effect_name or '').replace('_', ' ')})"

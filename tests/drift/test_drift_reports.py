@@ -136,3 +136,15 @@ def test_a_quiet_report_needs_no_advice():
     missing = {"x": np.where(np.arange(500) % 5, np.arange(500.0), np.nan)}
     (only,) = advised(DriftDetector().detect(data, missing)).advice
     assert "source" in only.action
+
+
+def test_dates_are_shown_as_dates_and_a_name_is_no_formula():
+    hours = np.datetime64("2026-01-01T00", "s") + np.arange(400) * 3600
+    before = {"at": hours, r"$\frac$": np.arange(400.0)}
+    after = {"at": hours + 86_400 * 30, r"$\frac$": np.arange(400.0) + 300}
+    report = DriftDetector(judge_datetimes=True).detect(before, after)
+    assert "at (mean 2026-01-09 07:30 to 2026-02-08 07:30)" in report.sentence
+    assert len(report.drifted) == 2
+    for page in (report.to_html(), report.to_markdown(plots=2)):
+        assert "2026-02-08 07:30" in page
+        assert page.count("data:image/png") == 2

@@ -73,3 +73,7 @@ def test_the_page_draws_each_column_and_loads_nothing(records):
     assert "Drift of &lt;delays&gt;" in page
     assert not re.search(r"(src|href)=\"(?!data:)", page)
     assert render_history("none", []).count("<figure>") == 0
+    unjudged = record(1)
+    unjudged["columns"] = {"at": {"status": "not_judged"}}
+    page = render_history("clock", column_histories([unjudged]))
+    assert "<figure>" not in page and "<td>at</td>" in page
