@@ -20,17 +20,21 @@ __all__ = [
 ]
 
 
-def checked_rows(min_rows: Any) -> int:
+def checked_rows(rows: Any, name: str = "min_rows") -> int:
     """A whole number of at least 1.
+
+    Args:
+        rows: What is to be one.
+        name: Of the argument.
 
     Raises:
         DriftError: If it is none.
     """
-    if isinstance(min_rows, bool) or not isinstance(min_rows, Integral) or min_rows < 1:
+    if isinstance(rows, bool) or not isinstance(rows, Integral) or rows < 1:
         raise DriftError(
-            f"min_rows is a whole number of at least 1, such as 200, not {min_rows!r}"
+            f"{name} is a whole number of at least 1, such as 200, not {rows!r}"
         )
-    return int(min_rows)
+    return int(rows)
 
 
 def checked_alpha(alpha: Any) -> float:

@@ -124,7 +124,7 @@ def _forest(axes: Axes, labels: list[str], values: Any, bounds: Any) -> None:
     rows = np.arange(len(labels))[::-1]
     errors = np.abs(bounds.reshape(-1, 2).T - values)
     axes.errorbar(values, rows, xerr=errors, fmt="o", color=_INK, capsize=4)
-    axes.set_yticks(rows, labels)
+    axes.set_yticks(rows, [_plain(label) for label in labels])
     axes.set_ylim(-0.6, max(len(labels), 1) - 0.4)
     axes.grid(axis="x", color="#e3e6eb")
 
@@ -139,6 +139,11 @@ def _cut(slices: int) -> str:
     return f" (first {_SLICES_DRAWN} of {slices})" if slices > _SLICES_DRAWN else ""
 
 
+def _plain(text: str) -> str:
+    """What stands between two dollars would be read as a formula, and may be none."""
+    return text.replace("$", r"\$")
+
+
 def _draw(
     drawer: Callable[[Axes, _Drawn], None], result: _Drawn, lines: int = 0
 ) -> str:
@@ -150,7 +155,9 @@ def _draw(
     drawer(axes, result)
     title = axes.get_title()  # of the figure: long labels leave the axes little room
     axes.set_title("")
-    figure.suptitle(title, fontsize=11 if len(title) <= _LETTERS_OF_A_TITLE else 9)
+    figure.suptitle(
+        _plain(title), fontsize=11 if len(title) <= _LETTERS_OF_A_TITLE else 9
+    )
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None})
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
@@ -169,7 +176,7 @@ def _confusion(axes: Axes, result: EvaluationResult) -> None:
     counts = np.array(result.confusion)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    labels = [str(label)[:16] for label in result.classes]
+    labels = [_plain(str(label)[:16]) for label in result.classes]
     few = len(labels) <= _NUMBERS_IN_CELLS
     if few:
         tilt = 30 if max(map(len, labels)) > 6 else 0
@@ -248,7 +255,7 @@ def _lines_by_class(axes: Axes, result: EvaluationResult, name: str) -> None:
             color=_SHADES[place // len(_STYLES)],
             ls=_STYLES[place % len(_STYLES)],
             lw=1.8,
-            label=str(label)[:16],
+            label=_plain(str(label)[:16]),
         )
 
 

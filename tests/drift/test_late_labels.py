@@ -149,6 +149,9 @@ def test_errors_that_become_more_are_seen_soon_and_steady_ones_seldom(detector):
     assert found[0].worse
     assert found[0].before == pytest.approx(0.2, abs=0.05)
     assert steady.changes == found
+    for options in ({"nope": 1}, {"delta": "x"}):
+        with pytest.raises(DriftError, match="does not take the options"):
+            ErrorStream("adwin", **options)
     for value in (float("nan"), -1, "x", None):
         with pytest.raises(DriftError, match=f"error 8000 is {value!r}"):
             steady.update([value])

@@ -287,3 +287,10 @@ def test_an_estimator_that_learned_nothing_says_so():
         PerformanceEstimator(chunk_rows=0)
     with pytest.raises(DriftError, match="50 labelled rows can't teach"):
         PerformanceEstimator().fit(scored(0, 50), **BINARY)
+
+
+@pytest.mark.parametrize("rows", [0, 2.5, float("nan"), "x", True])
+@pytest.mark.parametrize("name", ["chunk_rows", "min_rows"])
+def test_numbers_of_rows_that_are_none_are_told(name, rows):
+    with pytest.raises(DriftError, match=f"{name} is a whole number .* not {rows!r}"):
+        PerformanceEstimator(**{name: rows})

@@ -27,6 +27,7 @@ from brixa_flows.evaluation import (
     render_leaderboard_html,
 )
 from brixa_flows.evaluation._sklearn import curves
+from brixa_flows.evaluation.pictures import pictures_of
 from brixa_flows.registry import ModelRegistry
 from tests.evaluation.conftest import Workshop
 from tests.evaluation.outcome_makers import many_classes, two_classes
@@ -99,6 +100,17 @@ def test_reports_are_of_the_last_stored_evaluation(
     assert [case.get("name") for case in suite.iter("testcase")] == list(last.metrics)
     assert reports["html"].count("data:image/png;base64,") == 6
     assert "http://" not in reports["html"] and "https://" not in reports["html"]
+
+
+def test_a_label_with_dollars_is_drawn_and_no_formula(
+    evaluator: ModelEvaluator, workshop: Any
+) -> None:
+    data = workshop.test.assign(price=r"$\frac$")
+    result = evaluator.evaluate(
+        "flowers", "1.0.0", data, ["f1"], slices=["price"], record=False, target="kind"
+    )
+    facts = {**result.to_dict(), "classes": [r"$\frac$", "yes"]}
+    assert len(pictures_of(EvaluationResult.from_dict(facts))) == 6
 
 
 def test_a_report_is_generated_by_another_process(workshop: Any) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from brixa_flows.drift.arguments import checked_rows
 from brixa_flows.drift.performance.classification import (
     ClassModel,
     check_classes,
@@ -68,13 +69,9 @@ class PerformanceEstimator:
     ) -> None:
         if task not in TASKS:
             raise DriftError(f"{task!r} is no task; choose one of {', '.join(TASKS)}")
-        if chunk_rows < 1 or min_rows < 1:
-            raise DriftError(
-                f"chunk_rows and min_rows are at least 1, not {chunk_rows} and {min_rows}"
-            )
         self.task = task
-        self.chunk_rows = chunk_rows
-        self.min_rows = min_rows
+        self.chunk_rows = checked_rows(chunk_rows, "chunk_rows")
+        self.min_rows = checked_rows(min_rows)
         self.positive = positive
         self._model: Model | None = None
         self._folds: tuple[Model, ...] = ()

@@ -62,10 +62,17 @@ class ErrorStream:
     Raises:
         UnknownPluginError: If there is no such detector.
         MissingExtraError: If river is not installed.
+        DriftError: If the detector does not take the options.
     """
 
     def __init__(self, detector: str = "adwin", **options: float) -> None:
-        self._detector: ErrorDetector = ERROR_DETECTORS.load(detector)(**options)
+        made = ERROR_DETECTORS.load(detector)
+        try:
+            self._detector: ErrorDetector = made(**options)
+        except (TypeError, ValueError) as err:
+            raise DriftError(
+                f"the detector {detector!r} does not take the options {options}: {err}"
+            ) from err
         self._since: list[float] = []
         self._seen = 0
         self.changes: list[ErrorChange] = []
