@@ -19,7 +19,7 @@ from brixa_flows.tasks.announcing import announce
 from brixa_flows.tasks.deployment import is_in_stage, roll_out
 from brixa_flows.tasks.remedies import links_remedy
 from brixa_flows.tasks.reporting import publish_deployment
-from brixa_flows.tasks.requests import QueuedRequest
+from brixa_flows.tasks.requests import ModelName, QueuedRequest
 from brixa_flows.tasks.turns import await_turn
 
 _FLOW = "deploy_model"
@@ -30,7 +30,7 @@ _RUNS_AT_MOST = timedelta(hours=1)
 class DeployRequest(QueuedRequest):
     """Which version to serve, and where."""
 
-    name: str = Field(description="Model.")
+    name: ModelName = Field(description="Model.")
     version: str = Field(description="Its version.")
     deployment: str = Field(
         "", description="Name of the deployment; empty is that of the model."

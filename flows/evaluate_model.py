@@ -16,14 +16,15 @@ from brixa_flows.tasks.evaluation import (
 from brixa_flows.tasks.performance import learn_estimator
 from brixa_flows.tasks.remedies import links_remedy
 from brixa_flows.tasks.reporting import publish_evaluation
-from brixa_flows.tasks.requests import FlowRequest
+from brixa_flows.tasks.requests import FlowRequest, ModelName
 from brixa_flows.tasks.run_page import progress
+from brixa_flows.tasks.versions import look_version_up
 
 
 class EvaluateRequest(FlowRequest):
     """Which version to judge, on what."""
 
-    name: str = Field(description="Model.")
+    name: ModelName = Field(description="Model.")
     version: str = Field(description="Its version.")
     evaluations: list[EvaluationDataset] = Field(
         default_factory=list, description="Labelled rows; the last ones decide."
@@ -52,10 +53,12 @@ def evaluate_model(request: EvaluateRequest) -> None:
     A version that came without labelled rows waits for a person. A policy that is not
     there could decide nothing, so nothing is judged for it.
     """
+    if request.evaluations:
+        look_policy_up(request.policy)
+    look_version_up(request.registry, request.name, request.version)
     if not request.evaluations:
         get_run_logger().warning("no labelled rows were named, so nothing is judged")
         return
-    look_policy_up(request.policy)
     who = (request.registry, request.name, request.version)
     *others, decisive = request.evaluations
     asked = (request.target, request.metrics)

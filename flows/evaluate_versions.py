@@ -10,7 +10,7 @@ from brixa_flows.events import EvaluationDataset
 from brixa_flows.tasks.evaluation import evaluate_version
 from brixa_flows.tasks.remedies import links_remedy
 from brixa_flows.tasks.reporting import publish_ranking
-from brixa_flows.tasks.requests import FlowRequest
+from brixa_flows.tasks.requests import FlowRequest, ModelName
 from brixa_flows.tasks.task_runners import (
     RunnerName,
     reaching_cluster,
@@ -22,7 +22,7 @@ from brixa_flows.tasks.versions import ready_versions
 class EvaluateVersionsRequest(FlowRequest):
     """Which versions to judge, on what, and where."""
 
-    name: str = Field(description="Model.")
+    name: ModelName = Field(description="Model.")
     versions: str = Field(
         "*", description="Which of its versions, as a constraint such as ^1.2."
     )

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from brixa_flows.events import WindowKind
 from brixa_flows.tasks.remedies import links_remedy
-from brixa_flows.tasks.requests import FlowRequest
+from brixa_flows.tasks.requests import FlowRequest, ModelName
 from brixa_flows.tasks.scoring import predict_rows, publish_scoring, window_of
 from brixa_flows.tasks.watching import watch_scored
 
@@ -15,7 +15,7 @@ from brixa_flows.tasks.watching import watch_scored
 class PredictRequest(FlowRequest):
     """Which rows, by which version, to where."""
 
-    name: str = Field(description="Model.")
+    name: ModelName = Field(description="Model.")
     version: str = Field(
         "",
         description="Version, stage, alias or constraint; empty is production, else "

@@ -23,7 +23,7 @@ from brixa_flows.tasks.notifying import tell_of_refusal
 from brixa_flows.tasks.promotion import ask_policy, ask_somebody, move_to_stage
 from brixa_flows.tasks.remedies import links_remedy
 from brixa_flows.tasks.reporting import publish_decision
-from brixa_flows.tasks.requests import QueuedRequest
+from brixa_flows.tasks.requests import ModelName, QueuedRequest
 from brixa_flows.tasks.turns import await_turn
 
 _ATTEMPTS = 3
@@ -34,7 +34,7 @@ _RUNS_AT_MOST = timedelta(minutes=15)
 class PromoteRequest(QueuedRequest):
     """Which version, where to, by which rules."""
 
-    name: str = Field(description="Model.")
+    name: ModelName = Field(description="Model.")
     version: str = Field(description="The candidate.")
     stage: Literal["staging", "production"] = Field(
         "production", description="Where it is to go."

@@ -16,13 +16,13 @@ from brixa_flows.tasks.registration import (
 )
 from brixa_flows.tasks.remedies import links_remedy
 from brixa_flows.tasks.reporting import publish_registration
-from brixa_flows.tasks.requests import FlowRequest
+from brixa_flows.tasks.requests import FlowRequest, ModelName
 
 
 class RegisterRequest(FlowRequest):
     """What a training announced; every field as in brixa.training.completed."""
 
-    name: str = Field(description="Model that gets a new version.")
+    name: ModelName = Field(description="Model that gets a new version.")
     model_uri: str = Field(description="Logged model, such as runs:/RUN_ID/model.")
     framework: str = Field("", description="sklearn, pytorch, tensorflow ...")
     model_type: str = Field(description="What the model does, in your words.")

@@ -12,7 +12,7 @@ from brixa_flows.tasks.opening import open_registry
 from brixa_flows.tasks.registration import training_policy
 from brixa_flows.tasks.remedies import links_remedy
 from brixa_flows.tasks.reporting import publish_retraining
-from brixa_flows.tasks.requests import FlowRequest
+from brixa_flows.tasks.requests import FlowRequest, ModelName
 from brixa_flows.tasks.retraining import claim_retraining, finish_retraining
 from flows.train import TrainRequest, train
 
@@ -20,7 +20,7 @@ from flows.train import TrainRequest, train
 class RetrainRequest(FlowRequest):
     """The alarm."""
 
-    name: str = Field(description="Model.")
+    name: ModelName = Field(description="Model.")
     version: str = Field(description="The version that the alarm is about.")
     end: Moment = Field(description="End of the window that raised it, ISO 8601.")
     registry: str = Field("brixa", description="Brixa Registry block.")

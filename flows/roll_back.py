@@ -9,13 +9,13 @@ from brixa_flows.tasks.announcing import announce
 from brixa_flows.tasks.promotion import roll_back_production
 from brixa_flows.tasks.remedies import links_remedy
 from brixa_flows.tasks.reporting import publish_rollback
-from brixa_flows.tasks.requests import FlowRequest
+from brixa_flows.tasks.requests import FlowRequest, ModelName
 
 
 class RollBackRequest(FlowRequest):
     """The alarm."""
 
-    name: str = Field(description="Model.")
+    name: ModelName = Field(description="Model.")
     version: str = Field(description="The version that the alarm is about.")
     reason: str = Field(description="What the alarm says.")
     registry: str = Field("brixa", description="Brixa Registry block.")

@@ -11,14 +11,14 @@ from brixa_flows.tasks.evaluation import compare_with_production
 from brixa_flows.tasks.notifying import tell_of_refusal
 from brixa_flows.tasks.registration import training_policy
 from brixa_flows.tasks.remedies import links_remedy
-from brixa_flows.tasks.requests import FlowRequest
+from brixa_flows.tasks.requests import FlowRequest, ModelName
 from brixa_flows.tasks.soaking import SoakRules, publish_soak, soak
 
 
 class SoakRequest(FlowRequest):
     """Which deployment, and what its version must stand."""
 
-    name: str = Field(description="Model.")
+    name: ModelName = Field(description="Model.")
     version: str = Field(description="Its version.")
     deployment: str = Field("", description="Where it is; empty is NAME-staging.")
     minutes: float = Field(10.0, ge=0, le=24 * 60, description="How long.")

@@ -8,7 +8,23 @@ from brixa_flows.errors import VersionNotFoundError
 from brixa_flows.tasks.opening import open_registry
 from brixa_flows.tasks.remote import remote_task
 
-__all__ = ["ready_versions"]
+__all__ = ["look_version_up", "ready_versions"]
+
+
+@remote_task("look {name} {version} up")
+def look_version_up(registry: str, name: str, version: str) -> None:
+    """Return if there is such a version, whatever its state.
+
+    Args:
+        registry: Name of the registry's block.
+        name: The model.
+        version: Its version.
+
+    Raises:
+        ModelNotFoundError: If there is no such model.
+        VersionNotFoundError: If it has no such version.
+    """
+    open_registry(registry).get_metadata(name, version)
 
 
 @remote_task("versions of {name} in {constraint}")

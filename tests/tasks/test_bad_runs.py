@@ -19,6 +19,7 @@ from prefect.client.schemas import State
 from prefect.client.schemas.objects import StateType
 from prefect.logging import disable_run_logger
 from prefect.settings import PREFECT_API_URL, temporary_settings
+from pydantic import ValidationError
 
 from brixa_flows.blocks import (
     BrixaGatePolicy,
@@ -153,6 +154,17 @@ def test_an_event_about_an_unknown_model_fails_its_run_and_no_other() -> None:
     for flow, request in _requests(BLOCK, "no-such-model").items():
         message = _failure(flow, request)
         assert "no-such-model" in message, (flow.name, message)
+    nothing_to_judge = EvaluateRequest(
+        name="no-such-model", version="1.0.0", registry=BLOCK
+    )
+    assert "no-such-model" in _failure(evaluate_model, nothing_to_judge)
+
+
+@pytest.mark.parametrize("name", ["../x", "", "a b", "x" * 129])
+def test_a_form_takes_no_name_that_no_model_can_have(name: str) -> None:
+    for request in _requests(BLOCK, "churn").values():
+        with pytest.raises(ValidationError, match="string_pattern_mismatch"):
+            type(request).model_validate(request.model_dump() | {"name": name})
 
 
 def test_a_model_that_mlflow_does_not_have_is_told_with_its_address() -> None:
