@@ -66,6 +66,18 @@ def test_a_measurement_that_no_other_follows_is_told_by_its_data(
     assert registry.check() == []
 
 
+@pytest.mark.parametrize("number", ["1", "2"])
+def test_a_measurement_that_is_lost_for_good_is_accepted_with_its_data(
+    registry: ModelRegistry, journal: Path, number: str
+) -> None:
+    (journal / f"measurements/1.0.0/0000000{number}.json").unlink()
+    assert len(registry.check()) == 1
+    registry.accept_losses("m", reason="no backup has it")
+    assert registry.check() == []
+    with pytest.raises(InvalidMetadataError, match="no record of a version is missing"):
+        registry.accept_losses("m", reason="again")
+
+
 def test_a_version_whose_deletion_may_be_lost_is_in_doubt_until_that_is_settled(
     storage: LocalStorageNode, registry: ModelRegistry, save: SaveVersion
 ) -> None:

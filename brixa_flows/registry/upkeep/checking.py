@@ -21,6 +21,7 @@ from brixa_flows.registry.reading.backends import Backends
 from brixa_flows.registry.reading.dependencies import check_dependencies
 from brixa_flows.registry.reading.opening import Opener
 from brixa_flows.registry.reading.reader import Reader, Standing
+from brixa_flows.registry.reading.unmeasured import unmeasured
 from brixa_flows.registry.upkeep.moved import elsewhere, moved, unknown
 from brixa_flows.registry.upkeep.obstacles import in_the_way, strays, told
 from brixa_flows.registry.upkeep.retagged import (
@@ -29,7 +30,6 @@ from brixa_flows.registry.upkeep.retagged import (
     strangers,
     without_run,
 )
-from brixa_flows.registry.upkeep.unmeasured import unmeasured
 from brixa_flows.registry.writing.mirroring import (
     by_version,
     lost_of,

@@ -31,6 +31,7 @@ from brixa_flows.registry.reading.backends import Backends
 from brixa_flows.registry.reading.in_use import refuse_if_needed
 from brixa_flows.registry.reading.reader import Reader, Standing
 from brixa_flows.registry.reading.shown_alone import ShownAlone
+from brixa_flows.registry.reading.unmeasured import lost_measurements
 from brixa_flows.registry.writing.mirroring import shown_or_lost
 from brixa_flows.registry.writing.projecting import project
 from brixa_flows.versioning import ModelVersion
@@ -182,8 +183,9 @@ class Changer:
         self._backends.tracking.ping()
         standing, journal = self._reader.standing(name), self._backends.journal
         known = {key for each in journal.changes(name) for key in each.accepts_records}
-        lost = journal.lost_records(name)
-        records = tuple(key for key in lost if key not in known)
+        lost = [key for key in journal.lost_records(name) if key not in known]
+        measured = lost_measurements(self._backends, self._reader, standing).values()
+        records = (*lost, *(key for each in measured for key in each))
         if not standing.lifecycle.lost and not records:
             raise InvalidMetadataError(
                 "name",
