@@ -397,8 +397,10 @@ class StuckNode(LocalStorageNode):
     def __init__(self, path) -> None:
         super().__init__(path)
         self.may = threading.Event()
+        self.is_stuck = threading.Event()
 
     def create(self, key: str, data: bytes) -> str:
+        self.is_stuck.set()
         self.may.wait(30)
         return super().create(key, data)
 
@@ -411,8 +413,9 @@ def test_what_can_not_be_kept_up_with_is_dropped_counted_and_waited_for_by_nobod
     log = log_of(tmp_path, counters, node, max_file_size="1Ki")
     large = Prediction(np.zeros(1))
     pixels = np.zeros((1, 125), dtype=np.float64)
-    offer(log, 1)
-    wait_until(lambda: log._taken_bytes > 0)
+    full = np.random.default_rng(0).normal(size=(1, 500))  # of one file
+    offer_alone(log, {"pixels": full}, large, 1)
+    assert node.is_stuck.wait(20)
     started = time.monotonic()
     for _ in range(10):
         offer_alone(log, {"pixels": pixels}, large, 1)
