@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import re
-import tempfile
 import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prefect.blocks.core import Block
@@ -15,6 +13,7 @@ from pydantic import Field, SecretStr
 
 from brixa_flows.blocks.appearance import DOCUMENTATION, LOGO
 from brixa_flows.errors import SigningKeyError
+from brixa_flows.passing_folders import passing_folder
 
 if TYPE_CHECKING:
     from brixa_flows.registry import ModelRegistry
@@ -91,11 +90,11 @@ class BrixaSigningKeys(Block):
         if not pem:
             yield self.keys_path
             return
-        with tempfile.TemporaryDirectory(prefix="brixa-keys-") as folder:
-            file = Path(folder) / f"{self.key}.pem"
+        with passing_folder("keys") as folder:
+            file = folder / f"{self.key}.pem"
             file.touch(mode=0o600)
             file.write_text(_folded(pem, self.key))
-            yield folder
+            yield str(folder)
 
 
 def _folded(pem: str, key: str) -> str:

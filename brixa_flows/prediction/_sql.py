@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -15,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from brixa_flows.errors import DatasetError
+from brixa_flows.passing_folders import passing_folder
 from brixa_flows.prediction._outputs import Output, opened_file
 
 __all__ = ["opened_table", "read_query", "shown"]
@@ -113,8 +112,8 @@ def opened_table(url: str, name: str, *, overwrite: bool) -> Iterator[Output]:
     """
     with _told(url), _engine(url).connect() as connection:
         _refuse_present(connection, url, name, overwrite)
-    with tempfile.TemporaryDirectory(prefix="brixa-scored-") as folder:
-        rows = Path(folder) / "rows.parquet"
+    with passing_folder("scored") as folder:
+        rows = folder / "rows.parquet"
         with opened_file(rows, overwrite=False) as output:
             yield output
         with _told(url), _engine(url).connect() as connection:

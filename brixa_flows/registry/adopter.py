@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from brixa_flows.registry.adopting import (
@@ -107,8 +105,8 @@ class Adopter:
         event_facts: Mapping[str, Any] | None,
     ) -> ModelMetadata:
         name = wanted.name
-        with TemporaryDirectory(prefix="brixa-adopt-") as folder:
-            logged = self._backends.tracking.adopt(wanted.model_uri, Path(folder))
+        with self._backends.storage.staging() as folder:
+            logged = self._backends.tracking.adopt(wanted.model_uri, folder)
             refuse_own(logged, self._backends)
             adopted = adoption_of(logged, wanted.said, copy=wanted.copy)
             with lineage_context(code=wanted.code or adopted.code):

@@ -22,8 +22,6 @@ import atexit
 import hashlib
 import io
 import os
-import shutil
-import tempfile
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -32,6 +30,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal, TypeAlias
 
 from brixa_flows.errors import DamagedArtifactError, SerializationError
+from brixa_flows.passing_folders import make_folder, remove_folder
 from brixa_flows.serializers.hashing import FileIdentity, known_identity, open_no_link
 from brixa_flows.serializers.manifest import FileRecord
 from brixa_flows.serializers.progress import progress
@@ -84,7 +83,7 @@ class _View:
 
     def close(self) -> None:
         _VIEWS.pop(self.folder, None)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        remove_folder(self.folder)
         for each in self.held.values():
             os.close(each.descriptor)
 
@@ -120,7 +119,7 @@ def hold_files(
             while it was read; whatever was read of it is not to be used.
         SerializationError: If there is no room for the copies.
     """
-    view = _View(Path(tempfile.mkdtemp(prefix="brixa-load-")), directory)
+    view = _View(make_folder("load"), directory)
     _VIEWS[view.folder] = view
     try:
         for path, record in files.items():

@@ -7,7 +7,6 @@ import importlib
 import os
 import re
 import shutil
-import tempfile
 import weakref
 from collections.abc import Iterable
 from functools import partial
@@ -20,6 +19,7 @@ from mlflow.models import Model
 from mlflow.pyfunc import load_model as load_pyfunc
 
 from brixa_flows.errors import BrixaError, MissingExtraError, SerializationError
+from brixa_flows.passing_folders import make_folder, remove_folder
 from brixa_flows.serializers import detect_framework
 from brixa_flows.serializers.logged import MlflowModel
 
@@ -113,7 +113,7 @@ def load_folder(
     try:
         model, flavor = _loaded(view, label)
     except BaseException:
-        shutil.rmtree(view, ignore_errors=True)
+        remove_folder(view)
         raise
     remove_with(model, view)
     return model, flavor
@@ -121,7 +121,7 @@ def load_folder(
 
 def remove_with(model: Any, folder: Path) -> None:
     """Remove a folder when a model is gone, as it may read from it meanwhile."""
-    remove = partial(shutil.rmtree, folder, ignore_errors=True)
+    remove = partial(remove_folder, folder)
     try:
         weakref.finalize(model, remove)
     except TypeError:  # it takes no weak references
@@ -134,7 +134,7 @@ def _view_of(directory: Path, paths: Iterable[str]) -> Path:
     Python writes ``__pycache__`` beside what it imports, and a model that was verified
     may not change by being loaded. (MLflow refuses symbolic links in a model.)
     """
-    view = Path(tempfile.mkdtemp(prefix="brixa-mlflow-"))
+    view = make_folder("mlflow")
     for path in paths:
         target = view / path
         target.parent.mkdir(parents=True, exist_ok=True)

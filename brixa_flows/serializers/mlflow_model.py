@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -23,6 +22,7 @@ from brixa_flows.errors import (
     SerializationError,
     TrackingUnavailableError,
 )
+from brixa_flows.passing_folders import make_folder, remove_folder
 from brixa_flows.serializers import serializer_for
 from brixa_flows.serializers.base import (
     LoadOptions,
@@ -220,7 +220,7 @@ def _fetch(saved: SavedModel) -> tuple[Path | None, Path]:
     if is_local_uri(source.location):
         return None, Path(local_file_uri_to_path(source.location))
     _check_answers(source)
-    fetched = Path(tempfile.mkdtemp(prefix="brixa-reference-"))
+    fetched = make_folder("reference")
     try:
         folder = download_artifacts(
             artifact_uri=source.location,
@@ -260,7 +260,7 @@ def _check_answers(source: MlflowSource) -> None:
 
 def _drop(folder: Path | None) -> None:
     if folder is not None:
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_folder(folder)
 
 
 def _verified(saved: SavedModel, folder: Path) -> list[str]:

@@ -19,6 +19,7 @@ from brixa_flows.errors import (
     StaleWriteError,
     StorageError,
 )
+from brixa_flows.passing_folders import make_folder, remove_folder
 from brixa_flows.storage.base import StoredObject
 from brixa_flows.storage.durable import check_tree
 from brixa_flows.storage.keys import check_key, check_prefix
@@ -48,9 +49,9 @@ class MemoryStorageNode:
         self._kept: dict[str, _Kept] = {}
         self._writes = 0
         self._lock = threading.RLock()
-        self._folder = Path(tempfile.mkdtemp(prefix="brixa-memory-"))
+        self._folder = make_folder("memory")
         self._fetched: dict[str, tuple[tuple[str, ...], Path]] = {}
-        weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+        weakref.finalize(self, remove_folder, self._folder)
 
     def __repr__(self) -> str:
         return f"MemoryStorageNode({self.uri!r})"

@@ -13,13 +13,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from brixa_flows.errors import StorageError
+from brixa_flows.passing_folders import is_old_enough, only_abandoned, own
 from brixa_flows.storage.durable import write_new
 from brixa_flows.storage.keys import OWN_FOLDER
 
 __all__ = ["Scratch"]
 
 _ABANDONED_AFTER_SECONDS = 24 * 3600.0
-_LOCKED_WITHIN_SECONDS = 5.0
 
 
 class Scratch:
@@ -76,9 +76,7 @@ class Scratch:
         """An empty directory, and the open descriptor that says its owner lives."""
         path = self.new_path()
         path.mkdir()
-        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-        fcntl.flock(descriptor, fcntl.LOCK_SH)
-        return path, descriptor
+        return path, own(path)
 
     @contextmanager
     def lock(self, key: str) -> Iterator[None]:
@@ -125,7 +123,7 @@ class Scratch:
         """How many directories of owners that died there are, and their bytes."""
         count = size_bytes = 0
         for path in self._unlocked_for_long():
-            with suppress(OSError), self._only_unlocked(path):
+            with suppress(OSError), only_abandoned(path):
                 count += 1
                 files = [each.lstat() for each in path.rglob("*")]
                 size_bytes += sum(each.st_size for each in files)
@@ -135,8 +133,7 @@ class Scratch:
         """Directories whose owner had the time to lock them."""
         for path in [*(self.folder / "tmp").glob("*/")]:
             with suppress(OSError):
-                # An owner makes the directory and takes its lock right after.
-                if time.time() - path.lstat().st_ctime > _LOCKED_WITHIN_SECONDS:
+                if is_old_enough(path):
                     yield path
 
     def _sweep(self) -> None:
@@ -153,18 +150,8 @@ class Scratch:
             self._discard_unless_locked(path)
 
     def _discard_unless_locked(self, path: Path) -> None:
-        with self._only_unlocked(path):
+        with only_abandoned(path):
             self.discard(path)
-
-    @contextmanager
-    def _only_unlocked(self, path: Path) -> Iterator[None]:
-        """Go on if its owner died; an ``OSError`` if it lives."""
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            yield
-        finally:
-            os.close(descriptor)
 
 
 def _short_digest(key: str) -> str:

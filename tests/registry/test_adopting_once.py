@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,7 @@ from brixa_flows.errors import TrackingUnavailableError, VersionExistsError
 from brixa_flows.registry import ModelRegistry
 from brixa_flows.registry.reading.adoptions import Adoptions
 from brixa_flows.registry.writing.registering import Registrar
+from brixa_flows.storage.local import LocalStorageNode
 from brixa_flows.tracking import AdoptableModel
 from brixa_flows.tracking.memory_store import MemoryTrackingStore
 
@@ -73,6 +77,36 @@ def test_a_failure_leaves_no_number_behind(
         with pytest.raises(TrackingUnavailableError):
             adopt(registry)
     assert registry.list_models() == []
+    assert adopt(registry) == "1.0.0"
+
+
+def test_what_an_adoption_that_was_killed_had_fetched_is_told_and_removed(
+    registry: ModelRegistry,
+    storage: LocalStorageNode,
+    tracking: MemoryTrackingStore,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    def fetch_and_die(uri: str, folder: Path) -> AdoptableModel:
+        (folder / "weights").write_bytes(b"x" * 1000)
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise AssertionError
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr("brixa_flows.passing_folders._LOCKED_WITHIN_SECONDS", -1.0)
+    with monkeypatch.context() as patched:
+        patched.setattr(tracking, "adopt", fetch_and_die)
+        child = os.fork()
+        if not child:
+            adopt(registry)
+        assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+    assert [*(tmp_path / "tmp").iterdir()] == []
+    with storage.staging() as living:
+        [found] = registry.collect_garbage()
+        assert (found.kind, found.size_bytes) == ("staging", 1000)
+        assert [each.action for each in registry.recover()] == ["staging removed"]
+        assert [*(storage.root / ".brixa" / "tmp").iterdir()] == [living]
     assert adopt(registry) == "1.0.0"
 
 

@@ -187,7 +187,7 @@ def test_what_was_changed_by_hand_in_mlflow_is_written_to_storage_by_recovery(
 def test_half_written_files_of_the_dead_are_told_with_their_size(
     registry: ModelRegistry, storage: LocalStorageNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("brixa_flows.storage.scratch._LOCKED_WITHIN_SECONDS", -1.0)
+    monkeypatch.setattr("brixa_flows.passing_folders._LOCKED_WITHIN_SECONDS", -1.0)
     dead = storage.root / ".brixa" / "tmp" / "dead"
     dead.mkdir(parents=True)
     (dead / "model.joblib").write_bytes(bytes(2_500_000))

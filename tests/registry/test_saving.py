@@ -395,7 +395,7 @@ def test_a_model_of_a_tree_and_of_a_plain_object_are_told_apart(
 def test_recovery_removes_staged_files_of_the_dead_and_leaves_the_living_alone(
     registry: ModelRegistry, storage: LocalStorageNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("brixa_flows.storage.scratch._LOCKED_WITHIN_SECONDS", -1.0)
+    monkeypatch.setattr("brixa_flows.passing_folders._LOCKED_WITHIN_SECONDS", -1.0)
     dead = storage.root / ".brixa" / "tmp" / "dead"
     dead.mkdir(parents=True)
     (dead / "model.joblib").write_bytes(b"half")

@@ -7,6 +7,7 @@ import os
 import pickle
 import resource
 import stat
+import tempfile
 import time
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def views(tmp_path, monkeypatch):
     """Where the private directories are made; none is left there."""
     place = tmp_path / "views"
     place.mkdir()
-    monkeypatch.setattr(held.tempfile, "tempdir", str(place))
+    monkeypatch.setattr(tempfile, "tempdir", str(place))
     yield place
     assert not os.listdir(place)
 

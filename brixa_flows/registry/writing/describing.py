@@ -7,10 +7,8 @@ once a version is saved; ``{version}_meta.json`` follows it.
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from brixa_flows.errors import (
@@ -18,6 +16,7 @@ from brixa_flows.errors import (
     ModelNotSavedError,
     TrackingError,
 )
+from brixa_flows.passing_folders import passing_folder
 from brixa_flows.registry.facts.inputs import (
     as_custom,
     as_json_object,
@@ -138,8 +137,8 @@ class Describer:
         _check_filename(filename)
         data = _as_bytes(content)
         run_id = self._run_id(*self._saved(name, version))
-        with tempfile.TemporaryDirectory(prefix="brixa-report-") as folder:
-            path = Path(folder) / filename
+        with passing_folder("report") as folder:
+            path = folder / filename
             path.write_bytes(data)
             self._backends.tracking.log_artifact(run_id, path, "reports")
         return f"runs:/{run_id}/reports/{filename}"
