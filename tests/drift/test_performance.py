@@ -113,6 +113,34 @@ def test_a_window_of_one_group_alone_needs_the_features(estimator):
     assert "estimated without labels" in report.sentence
 
 
+@pytest.mark.parametrize("features", [[], ["half"]])
+@pytest.mark.parametrize("meaning", [-0.2, 0.0, 0.2])
+def test_rows_of_other_scores_widen_the_band_by_what_they_may_mean(features, meaning):
+    def rows(seed, count, shift=0.0, off=0.0, steep=1.0):
+        rng = np.random.default_rng(seed)
+        odds = rng.normal(shift, 1.5, count)
+        y = rng.random(count) < 1 / (1 + np.exp(-(steep * odds + off)))
+        called = (odds > 0).astype(int)
+        half = rng.choice(["a", "b"], count)
+        score = 1 / (1 + np.exp(-odds))
+        return pd.DataFrame(
+            {"score": score, "called": called, "half": half, "y": y.astype(int)}
+        )
+
+    fitted = PerformanceEstimator(chunk_rows=5000).fit(
+        rows(0, 30_000), **BINARY, feature_columns=features
+    )
+    widths = []
+    for shift in (0.0, -1.6):  # scores as far from the usual ones as 40 % of rows
+        window = rows(1, 5000, shift, shift / -1.6 * meaning, 1 - 0.5 * abs(meaning))
+        estimate, truth = fitted.estimate(window), fitted.realise(window)
+        for name in ("accuracy", "f1", "roc_auc") if shift else ():
+            low, high = estimate.metrics[name].interval
+            assert low <= truth.metrics[name].value <= high, name
+        widths.append(np.subtract(*estimate.metrics["f1"].interval[::-1]))
+    assert widths[1] > 1.5 * widths[0]
+
+
 def test_the_same_population_is_seldom_called_degraded(estimator):
     reports = [estimator.estimate(scored(seed, 1000)) for seed in range(10, 30)]
     assert sum(report.status == "degraded" for report in reports) <= 1

@@ -9,7 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from brixa_flows.drift.performance.calibration import Calibration, fit_calibration
+from brixa_flows.drift.performance.calibration import (
+    Calibration,
+    fit_calibration,
+    leaned,
+)
 from brixa_flows.drift.performance.columns import Texts, as_floats, as_texts
 from brixa_flows.drift.performance.encoding import Encoding, encode_all
 from brixa_flows.drift.performance.expected import (
@@ -25,6 +29,8 @@ from brixa_flows.errors import DriftError, some_of
 __all__ = ["ClassModel", "check_classes", "class_order"]
 
 _THRESHOLD = 0.5
+# Features tell about half of what scores alone don't: groups of the census by two of them.
+_SEEN_BY_FEATURES = 0.5
 
 
 def class_order(labels: Texts) -> tuple[str, ...]:
@@ -133,8 +139,39 @@ class ClassModel:
             ],
             axis=1,
         )
+        found = self._estimates(chances, rows)
+        unseen = self._unseen(chances, rows)
+        return {
+            name: each._replace(variance=each.variance + unseen.get(name, 0.0))
+            for name, each in found.items()
+        }
+
+    def _unseen(self, chances: Floats, rows: LabelledRows) -> dict[str, float]:
+        """Variance by what is not known of rows that are not the usual ones."""
+        distance = max(
+            (
+                calibrate.distance(rows.scores[:, place])
+                for place, calibrate in enumerate(self.calibrations)
+            ),
+            default=0.0,
+        )
+        if not distance:
+            return {}
+        towards = np.ones_like(chances)
+        if not self.binary:  # of several classes, what is called
+            towards = (rows.called[:, None] == np.array(self._numbers)).astype(float)
+        known = _SEEN_BY_FEATURES if self.encodings else 1.0
+        variances: dict[str, float] = {}
+        for ways in leaned(chances, known * distance, towards):
+            low, high = (self._estimates(each, rows) for each in ways)
+            for name in low.keys() & high.keys():
+                half = (high[name].value - low[name].value) / 2
+                variances[name] = variances.get(name, 0.0) + half**2
+        return variances
+
+    def _estimates(self, chances: Floats, rows: LabelledRows) -> dict[str, Estimate]:
         if not self.binary:
-            chances /= np.maximum(chances.sum(axis=1, keepdims=True), 1e-12)
+            chances = chances / np.maximum(chances.sum(axis=1, keepdims=True), 1e-12)
         return self._metrics(chances, rows)
 
     def realised(self, rows: LabelledRows) -> dict[str, Estimate]:
