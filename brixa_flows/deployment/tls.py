@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import ssl
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -75,7 +76,9 @@ def server_context(certificate: str | Path, key: str | Path) -> ssl.SSLContext:
 
 
 def _readable(name: str, path: object) -> Path:
-    file = Path(str(path)).expanduser().absolute()
+    if not isinstance(path, str | os.PathLike) or not str(path).strip():
+        raise InvalidDeploymentError(f"tls.{name} = {path!r} names no file; {_ALLOWED}")
+    file = Path(path).expanduser().absolute()
     try:
         file.read_bytes()
     except OSError as err:

@@ -23,6 +23,8 @@ from brixa_flows.deployment import (
 )
 from brixa_flows.deployment.access import Access, is_loopback, make_keys
 from brixa_flows.deployment.config import check_reach
+from brixa_flows.deployment.engines.listening import open_port
+from brixa_flows.deployment.engines.runtime import RuntimeFolder
 from brixa_flows.deployment.tls import read_tls
 from brixa_flows.errors import DeploymentError, InvalidDeploymentError
 from brixa_flows.registry import ModelRegistry
@@ -217,6 +219,24 @@ def test_files_that_can_not_be_served_with_are_a_sentence_and_change_nothing(
 def test_a_certificate_without_its_key_is_told(tls):
     with pytest.raises(InvalidDeploymentError, match="give {'certificate': PATH"):
         read_tls({"certificate": tls["certificate"]})
+    for nothing in ("", " ", None, 3):
+        with pytest.raises(InvalidDeploymentError, match="certificate = .* names no f"):
+            read_tls({"certificate": nothing, "key": tls["key"]})
+
+
+@pytest.mark.parametrize(
+    ("host", "words"),
+    [
+        ("nowhere.invalid", "host = 'nowhere.invalid' is not known here"),
+        ("192.0.2.1", "host = '192.0.2.1' is no address of this machine; give 127."),
+        ("fe80::1", "host = 'fe80::1' is no address of this machine"),
+        ("127.1", "host = '127.1': '127.1' does not appear to be an IPv4"),
+    ],
+)
+def test_an_address_that_can_not_be_bound_is_told(tmp_path, host, words):
+    with pytest.raises(DeploymentError) as told:
+        open_port(host, 0, 0, RuntimeFolder(tmp_path))
+    assert words in told.value.message and "0.0.0.0 for all" in told.value.message
 
 
 @pytest.mark.parametrize(

@@ -431,7 +431,9 @@ def test_a_killed_supervisor_takes_its_replicas_along_and_all_are_brought_back(
     models, deployer, monkeypatch
 ):
     try:
-        success, message = deployer.deploy("numbers", "1.0.0", "rebooted")
+        success, message = deployer.deploy(
+            "numbers", "1.0.0", "rebooted", protocol="both"
+        )
         assert success, message
         endpoint = deployer.get_endpoint("rebooted")
         status = deployer.status("rebooted")
@@ -459,6 +461,16 @@ def test_a_killed_supervisor_takes_its_replicas_along_and_all_are_brought_back(
         assert deployer.up()["rebooted"] == (True, "rebooted is up already")
         assert (deployer.unserved(), deployer.serve_again()) == ({}, [])
         assert deployer.get_endpoint("rebooted") == endpoint
+        assert answer_of(endpoint) == 1.0
+        status = deployer.status("rebooted")
+        lingering = psutil.Process(status.replicas[0].pid)
+        lingering.suspend()  # it holds both ports
+        psutil.Process(status.pid).kill()
+        timer = threading.Timer(1.0, lingering.resume)
+        timer.start()
+        success, message = deployer.up()["rebooted"]
+        assert success and f"at {endpoint} and " in message, message
+        timer.join()
         assert answer_of(endpoint) == 1.0
     finally:
         deployer.delete("rebooted")

@@ -35,17 +35,18 @@ class Fleet:
 
     Args:
         folder: Runtime folder of the deployment.
-        listen_fd: The listening socket, opened before all of them.
+        inherited: Descriptors of every replica: the listening socket, opened before all
+            of them, and a lock that says that one of them lives.
     """
 
-    def __init__(self, folder: Path, listen_fd: int) -> None:
+    def __init__(self, folder: Path, inherited: tuple[int, int]) -> None:
         self.plan: Plan | None = None
         self.replicas: list[Replica] = []
         self.desired = 0
         self.restarts = 0
         self.last_error = ""
         self._folder = folder
-        self._listen_fd = listen_fd
+        self._inherited = inherited
         self._turn = asyncio.Lock()
         self._taken: set[int] = set()
         self._watching: dict[Replica, asyncio.Task[None]] = {}
@@ -216,7 +217,7 @@ class Fleet:
     def _new(self, plan: Plan) -> Replica:
         slot = next(slot for slot in range(SLOTS) if slot not in self._taken)
         self._taken.add(slot)
-        return Replica(plan, Place(slot, self._folder, self._listen_fd))
+        return Replica(plan, Place(slot, self._folder, *self._inherited))
 
     async def _start_all(self, fresh: list[Replica]) -> None:
         await _all(*(replica.start() for replica in fresh))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ import psutil
 
 from brixa_flows.deployment.config import DeploymentConfig
 from brixa_flows.deployment.engines.base import EngineContext, Release
+from brixa_flows.deployment.engines.listening import open_port
 from brixa_flows.deployment.engines.machine import check_fits, check_installed
 from brixa_flows.deployment.engines.observing import (
     base_url,
@@ -32,9 +32,9 @@ _SUPERVISOR = "brixa_flows.deployment.engines.supervisor"
 _START_SECONDS = 30.0
 _STOP_SECONDS = 45.0
 _STATUS_SECONDS = 5.0
+_DYING_SECONDS = 1.0  # one that was killed holds its lock until its memory is freed
 _SPARE_SECONDS = 60.0
 _POLL_SECONDS = 0.02
-_QUEUE_LENGTH = 2048
 
 
 class LocalEngine:
@@ -110,7 +110,8 @@ class LocalEngine:
     ) -> DeploymentConfig:
         """Open the listening socket and start a supervisor that inherits it."""
         runtime.make()
-        with _listen(config.host, config.port) as listening:
+        grpc_port = 0 if config.protocol == "rest" else config.grpc_port
+        with open_port(config.host, config.port, grpc_port, runtime) as listening:
             runtime.forget_record()
             listen_fd = listening.fileno()
             command = [
@@ -162,7 +163,8 @@ class LocalEngine:
                 answer = runtime.ask(_STATUS_SECONDS, op="status")
                 return DeploymentStatus.model_validate(answer)
             except DeploymentError as err:
-                return self._last(config, runtime, "failed", err.message)
+                if not _wait_until_gone(runtime, _DYING_SECONDS):
+                    return self._last(config, runtime, "failed", err.message)
         return self._last(config, runtime, "stopped", _why_stopped(config, runtime))
 
     def _last(
@@ -264,23 +266,6 @@ def _wait_until_gone(runtime: RuntimeFolder, timeout_seconds: float) -> bool:
 def _versions_of(config: DeploymentConfig) -> str:
     canary = config.canary
     return f"{config.version} with {canary.version}" if canary else config.version
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((host, port))
-        listening.listen(_QUEUE_LENGTH)
-    except OSError as err:
-        listening.close()
-        raise DeploymentError(
-            f"port {port} of {host} can't be used ({err.strerror}); stop what uses it, "
-            "or choose another port (one that is deployed keeps its own until it is "
-            "deleted)"
-        ) from err
-    return listening
 
 
 def _import_path() -> str:

@@ -128,11 +128,13 @@ class Place:
         slot: Its slot in the metrics file, its alone while it lives.
         folder: Runtime folder of the deployment.
         listen_fd: The listening socket.
+        held_fd: A lock that it holds while it lives.
     """
 
     slot: int
     folder: Path
     listen_fd: int
+    held_fd: int
 
 
 class Replica:
@@ -294,7 +296,7 @@ class Replica:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=out,
                 stderr=asyncio.subprocess.STDOUT,
-                pass_fds=(place.listen_fd, report_fd),
+                pass_fds=(place.listen_fd, place.held_fd, report_fd),
                 env={**os.environ, **replica_environment(config, place.slot)},
                 process_group=0,
             )

@@ -43,10 +43,15 @@ class ReservedPort:
             except OSError:
                 bound.close()
                 raise
-            if self._bound is not None:
-                self._bound.close()
+            self.close()
             self._bound = bound
         return self._port
+
+    def close(self) -> None:
+        """Keep none."""
+        if self._bound is not None:
+            self._bound.close()
+            self._bound = None
 
     @property
     def _port(self) -> int:

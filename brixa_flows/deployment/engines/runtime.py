@@ -3,6 +3,7 @@
 ::
 
     supervisor.lock     held (flock) by the supervisor as long as it lives
+    replicas.lock       held by it and its replicas as long as one of them lives
     supervisor.json     its pid, control port and token; believed only while locked
     metrics.bin         counters of all replicas
     logs/               supervisor.log, replica-N.log, and *.out: what they printed
@@ -63,6 +64,7 @@ class RuntimeFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.lock_path = path / "supervisor.lock"
+        self.replicas_path = path / "replicas.lock"
         self.record_path = path / "supervisor.json"
         self.log_path = path / "logs"
 
@@ -137,19 +139,24 @@ class RuntimeFolder:
         """Remove what a dead supervisor said, before the next one is started."""
         self.record_path.unlink(missing_ok=True)
 
+    def accompany(self) -> int:
+        """Take the lock that a supervisor shares with all who inherit it.
+
+        Returns:
+            The descriptor that holds it.
+        """
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+        shared = os.open(self.replicas_path, flags, 0o600)
+        fcntl.flock(shared, fcntl.LOCK_SH)
+        return shared
+
     def is_held(self) -> bool:
         """Does a supervisor live?"""
-        try:
-            probe = os.open(self.lock_path, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            return False
-        try:
-            fcntl.flock(probe, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            return False
-        except BlockingIOError:
-            return True
-        finally:
-            os.close(probe)
+        return _is_locked(self.lock_path, fcntl.LOCK_SH)
+
+    def has_replicas(self) -> bool:
+        """Does a supervisor live, or a replica of one that was killed?"""
+        return _is_locked(self.replicas_path, fcntl.LOCK_EX)
 
     def supervisor(self) -> SupervisorRecord | None:
         """The supervisor that lives and takes orders, ``None`` if there is none."""
@@ -192,6 +199,21 @@ class RuntimeFolder:
             raise DeploymentError(str(answer.get("error", "the supervisor refused")))
         result: dict[str, Any] = answer["result"]
         return result
+
+
+def _is_locked(path: Path, against: int) -> bool:
+    """Does somebody hold the file, in a way that does not allow ``against``?"""
+    try:
+        probe = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(probe, against | fcntl.LOCK_NB)
+        return False
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(probe)
 
 
 def _exchange(

@@ -29,6 +29,7 @@ import psutil
 
 from brixa_flows.deployment.engines.autoscale import CpuAutoscaler
 from brixa_flows.deployment.engines.fleet import Fleet
+from brixa_flows.deployment.engines.listening import why_unusable
 from brixa_flows.deployment.engines.observing import Observer
 from brixa_flows.deployment.engines.replica import Plan, ReplicaFailedError
 from brixa_flows.deployment.engines.reserving import ReservedPort
@@ -66,7 +67,7 @@ class Supervisor:
         self._name = name
         self._store = store
         self._runtime = runtime
-        self._fleet = Fleet(runtime.path, listen_fd)
+        self._fleet = Fleet(runtime.path, (listen_fd, runtime.accompany()))
         self._observer = Observer(name, self._fleet, runtime.path / "metrics.bin")
         self._grpc_port = ReservedPort()
         self._token = secrets.token_hex(32)
@@ -154,9 +155,7 @@ class Supervisor:
             port = self._grpc_port.hold(config.host, config.grpc_port)
         except OSError as err:
             raise ReplicaFailedError(
-                f"port {config.grpc_port} of {config.host} can't be used for gRPC "
-                f"({err.strerror}); stop what uses it, or choose another port (one "
-                "that is deployed keeps its own until it is deleted)"
+                why_unusable(config.host, config.grpc_port, err, " for gRPC")
             ) from err
         return plan.model_copy(
             update={"config": config.model_copy(update={"grpc_port": port})}
