@@ -12,6 +12,7 @@ from brixa_flows.events import (
 )
 from brixa_flows.tasks.adopting import find_trained_model
 from brixa_flows.tasks.announcing import announce_whole
+from brixa_flows.tasks.names import ModelName
 from brixa_flows.tasks.remedies import links_remedy
 from brixa_flows.tasks.requests import FlowRequest, FlowRunId
 
@@ -23,7 +24,7 @@ class AdoptRequest(FlowRequest):
         description="The flow run: its id, or as events name it."
     )
     experiment: str = Field(description="MLflow experiment that it logged a model to.")
-    model: str = Field(description="Model that gets a new version.")
+    model: ModelName = Field(description="Model that gets a new version.")
     model_type: str = Field("", description="What the model does, in your words.")
     target: str = Field("", description="Column of the label.")
     evaluations: list[EvaluationDataset] = Field(

@@ -17,10 +17,12 @@ from pydantic import Field
 
 from brixa_flows.tasks.announcing import announce
 from brixa_flows.tasks.deployment import is_in_stage, roll_out
+from brixa_flows.tasks.names import ModelName, OptionalDeploymentName, VersionSpec
 from brixa_flows.tasks.remedies import links_remedy
 from brixa_flows.tasks.reporting import publish_deployment
-from brixa_flows.tasks.requests import ModelName, QueuedRequest
+from brixa_flows.tasks.requests import QueuedRequest
 from brixa_flows.tasks.turns import await_turn
+from brixa_flows.tasks.versions import meant_version
 
 _FLOW = "deploy_model"
 # Where no heartbeats tell: large models load for minutes, in each replica again.
@@ -31,8 +33,10 @@ class DeployRequest(QueuedRequest):
     """Which version to serve, and where."""
 
     name: ModelName = Field(description="Model.")
-    version: str = Field(description="Its version.")
-    deployment: str = Field(
+    version: VersionSpec = Field(
+        description="Version, stage, alias, latest or constraint."
+    )
+    deployment: OptionalDeploymentName = Field(
         "", description="Name of the deployment; empty is that of the model."
     )
     stage: Literal["any", "staging", "production"] = Field(
@@ -64,10 +68,11 @@ class DeployRequest(QueuedRequest):
 def deploy_model(request: DeployRequest) -> State[None] | None:
     """Wait for its turn; unless it was overtaken, roll out, show, announce."""
     await_turn(_FLOW, request, _RUNS_AT_MOST)
-    who = (request.registry, request.name, request.version)
+    version = meant_version(request.registry, request.name, request.version)
+    who = (request.registry, request.name, version)
     if request.stage != "any" and not is_in_stage(*who, request.stage):
         return Completed(
-            message=f"{request.name} {request.version} is no longer in {request.stage}, "
+            message=f"{request.name} {version} is no longer in {request.stage}, "
             f"so {request.place} is left as it is"
         )
     deployed = roll_out(*who, request.place, request.target)

@@ -13,10 +13,11 @@ from brixa_flows.tasks.evaluation import (
     evaluate_version,
     look_policy_up,
 )
+from brixa_flows.tasks.names import ModelName, VersionSpec
 from brixa_flows.tasks.performance import learn_estimator
 from brixa_flows.tasks.remedies import links_remedy
 from brixa_flows.tasks.reporting import publish_evaluation
-from brixa_flows.tasks.requests import FlowRequest, ModelName
+from brixa_flows.tasks.requests import FlowRequest
 from brixa_flows.tasks.run_page import progress
 from brixa_flows.tasks.versions import look_version_up
 
@@ -25,7 +26,9 @@ class EvaluateRequest(FlowRequest):
     """Which version to judge, on what."""
 
     name: ModelName = Field(description="Model.")
-    version: str = Field(description="Its version.")
+    version: VersionSpec = Field(
+        description="Version, stage, alias, latest or constraint."
+    )
     evaluations: list[EvaluationDataset] = Field(
         default_factory=list, description="Labelled rows; the last ones decide."
     )
@@ -53,16 +56,15 @@ def evaluate_model(request: EvaluateRequest) -> None:
     A version that came without labelled rows waits for a person. A policy that is not
     there could decide nothing, so nothing is judged for it.
     """
-    if request.evaluations:
-        look_policy_up(request.policy)
-    look_version_up(request.registry, request.name, request.version)
+    look_policy_up(request.policy)
+    version = look_version_up(request.registry, request.name, request.version)
     if not request.evaluations:
         get_run_logger().warning("no labelled rows were named, so nothing is judged")
         return
-    who = (request.registry, request.name, request.version)
+    who = (request.registry, request.name, version)
     *others, decisive = request.evaluations
     asked = (request.target, request.metrics)
-    what = f"judging {request.name} {request.version}"
+    what = f"judging {request.name} {version}"
     results = []
     with progress("evaluating", request.name, what, len(others) + 2) as step:
         for dataset in others:

@@ -8,9 +8,10 @@ from pydantic import Field
 from brixa_flows.evaluation import EvaluationResult
 from brixa_flows.events import EvaluationDataset
 from brixa_flows.tasks.evaluation import evaluate_version
+from brixa_flows.tasks.names import ModelName, VersionRange
 from brixa_flows.tasks.remedies import links_remedy
 from brixa_flows.tasks.reporting import publish_ranking
-from brixa_flows.tasks.requests import FlowRequest, ModelName
+from brixa_flows.tasks.requests import FlowRequest
 from brixa_flows.tasks.task_runners import (
     RunnerName,
     reaching_cluster,
@@ -23,7 +24,7 @@ class EvaluateVersionsRequest(FlowRequest):
     """Which versions to judge, on what, and where."""
 
     name: ModelName = Field(description="Model.")
-    versions: str = Field(
+    versions: VersionRange = Field(
         "*", description="Which of its versions, as a constraint such as ^1.2."
     )
     evaluation: EvaluationDataset = Field(description="Labelled rows.")

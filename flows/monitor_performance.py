@@ -7,6 +7,7 @@ from pydantic import Field
 
 from brixa_flows.events import LabelsArrived
 from brixa_flows.tasks.drift import served_version
+from brixa_flows.tasks.names import OptionalVersion
 from brixa_flows.tasks.performance import judge_window_performance
 from brixa_flows.tasks.remedies import links_remedy
 from brixa_flows.tasks.requests import WindowRequest
@@ -22,7 +23,7 @@ class PerformanceRequest(WindowRequest):
         "or nobody knows them yet.",
     )
     row_id: str = Field("", description="Column of the row ids, in both.")
-    version: str = Field(
+    version: OptionalVersion = Field(
         "", description="The version that served them; empty is the one served now."
     )
 

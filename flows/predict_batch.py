@@ -6,8 +6,9 @@ from prefect import flow
 from pydantic import Field
 
 from brixa_flows.events import WindowKind
+from brixa_flows.tasks.names import ModelName, OptionalVersionSpec
 from brixa_flows.tasks.remedies import links_remedy
-from brixa_flows.tasks.requests import FlowRequest, ModelName
+from brixa_flows.tasks.requests import FlowRequest
 from brixa_flows.tasks.scoring import predict_rows, publish_scoring, window_of
 from brixa_flows.tasks.watching import watch_scored
 
@@ -16,7 +17,7 @@ class PredictRequest(FlowRequest):
     """Which rows, by which version, to where."""
 
     name: ModelName = Field(description="Model.")
-    version: str = Field(
+    version: OptionalVersionSpec = Field(
         "",
         description="Version, stage, alias or constraint; empty is production, else "
         "the highest stable one.",

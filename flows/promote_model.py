@@ -19,11 +19,12 @@ from brixa_flows.outbox import promoted
 from brixa_flows.registry import StageRecord
 from brixa_flows.tasks.announcing import announce, announce_whole
 from brixa_flows.tasks.answering import FLOW
+from brixa_flows.tasks.names import ExactVersion, ModelName
 from brixa_flows.tasks.notifying import tell_of_refusal
 from brixa_flows.tasks.promotion import ask_policy, ask_somebody, move_to_stage
 from brixa_flows.tasks.remedies import links_remedy
 from brixa_flows.tasks.reporting import publish_decision
-from brixa_flows.tasks.requests import ModelName, QueuedRequest
+from brixa_flows.tasks.requests import QueuedRequest
 from brixa_flows.tasks.turns import await_turn
 
 _ATTEMPTS = 3
@@ -35,7 +36,7 @@ class PromoteRequest(QueuedRequest):
     """Which version, where to, by which rules."""
 
     name: ModelName = Field(description="Model.")
-    version: str = Field(description="The candidate.")
+    version: ExactVersion = Field(description="The candidate, written out: 1.2.0.")
     stage: Literal["staging", "production"] = Field(
         "production", description="Where it is to go."
     )

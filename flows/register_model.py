@@ -9,6 +9,7 @@ from pydantic import Field
 
 from brixa_flows.events import DEFAULT_POLICY, EvaluationDataset, TrainingCompleted
 from brixa_flows.tasks.announcing import announce
+from brixa_flows.tasks.names import ModelName
 from brixa_flows.tasks.registration import (
     adopt_training,
     registered_event,
@@ -16,7 +17,7 @@ from brixa_flows.tasks.registration import (
 )
 from brixa_flows.tasks.remedies import links_remedy
 from brixa_flows.tasks.reporting import publish_registration
-from brixa_flows.tasks.requests import FlowRequest, ModelName
+from brixa_flows.tasks.requests import FlowRequest
 
 
 class RegisterRequest(FlowRequest):

@@ -8,11 +8,12 @@ from pydantic import Field
 from brixa_flows.demo.months import last_closed_month
 from brixa_flows.errors import OrchestrationError
 from brixa_flows.events import Moment
+from brixa_flows.tasks.names import ExactVersion, ModelName
 from brixa_flows.tasks.opening import open_registry
 from brixa_flows.tasks.registration import training_policy
 from brixa_flows.tasks.remedies import links_remedy
 from brixa_flows.tasks.reporting import publish_retraining
-from brixa_flows.tasks.requests import FlowRequest, ModelName
+from brixa_flows.tasks.requests import FlowRequest
 from brixa_flows.tasks.retraining import claim_retraining, finish_retraining
 from flows.train import TrainRequest, train
 
@@ -21,7 +22,7 @@ class RetrainRequest(FlowRequest):
     """The alarm."""
 
     name: ModelName = Field(description="Model.")
-    version: str = Field(description="The version that the alarm is about.")
+    version: ExactVersion = Field(description="The version that the alarm is about.")
     end: Moment = Field(description="End of the window that raised it, ISO 8601.")
     registry: str = Field("brixa", description="Brixa Registry block.")
 

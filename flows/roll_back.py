@@ -6,17 +6,18 @@ from prefect import flow, runtime
 from pydantic import Field
 
 from brixa_flows.tasks.announcing import announce
+from brixa_flows.tasks.names import ExactVersion, ModelName
 from brixa_flows.tasks.promotion import roll_back_production
 from brixa_flows.tasks.remedies import links_remedy
 from brixa_flows.tasks.reporting import publish_rollback
-from brixa_flows.tasks.requests import FlowRequest, ModelName
+from brixa_flows.tasks.requests import FlowRequest
 
 
 class RollBackRequest(FlowRequest):
     """The alarm."""
 
     name: ModelName = Field(description="Model.")
-    version: str = Field(description="The version that the alarm is about.")
+    version: ExactVersion = Field(description="The version that the alarm is about.")
     reason: str = Field(description="What the alarm says.")
     registry: str = Field("brixa", description="Brixa Registry block.")
 

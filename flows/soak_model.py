@@ -8,19 +8,25 @@ from pydantic import Field
 from brixa_flows.events import EvaluationDataset, GateRefused, ModelSoaked
 from brixa_flows.tasks.announcing import announce_whole
 from brixa_flows.tasks.evaluation import compare_with_production
+from brixa_flows.tasks.names import ModelName, OptionalDeploymentName, VersionSpec
 from brixa_flows.tasks.notifying import tell_of_refusal
 from brixa_flows.tasks.registration import training_policy
 from brixa_flows.tasks.remedies import links_remedy
-from brixa_flows.tasks.requests import FlowRequest, ModelName
+from brixa_flows.tasks.requests import FlowRequest
 from brixa_flows.tasks.soaking import SoakRules, publish_soak, soak
+from brixa_flows.tasks.versions import meant_version
 
 
 class SoakRequest(FlowRequest):
     """Which deployment, and what its version must stand."""
 
     name: ModelName = Field(description="Model.")
-    version: str = Field(description="Its version.")
-    deployment: str = Field("", description="Where it is; empty is NAME-staging.")
+    version: VersionSpec = Field(
+        description="Version, stage, alias, latest or constraint."
+    )
+    deployment: OptionalDeploymentName = Field(
+        "", description="Where it is; empty is NAME-staging."
+    )
     minutes: float = Field(10.0, ge=0, le=24 * 60, description="How long.")
     requests: int = Field(
         200, ge=1, le=1_000_000, description="Requests to send in that time."
@@ -53,13 +59,14 @@ class SoakRequest(FlowRequest):
 def soak_model(request: SoakRequest) -> None:
     """Send, judge, show; compare with production as it is now, announce."""
     deployment = request.deployment or f"{request.name}-staging"
-    who = (request.registry, request.name, request.version)
+    version = meant_version(request.registry, request.name, request.version)
+    who = (request.registry, request.name, version)
     soaked = soak(*who, deployment, request.rules())
-    publish_soak(request.name, request.version, deployment, soaked)
+    publish_soak(request.name, version, deployment, soaked)
     if soaked.reasons:
         refused = GateRefused(
             name=request.name,
-            version=request.version,
+            version=version,
             stage="production",
             policy=request.policy,
             reasons=soaked.reasons,
@@ -76,7 +83,7 @@ def soak_model(request: SoakRequest) -> None:
     )
     event = ModelSoaked(
         name=request.name,
-        version=request.version,
+        version=version,
         deployment=deployment,
         requests=soaked.requests,
         p99_ms=soaked.p99_ms,

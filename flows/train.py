@@ -19,6 +19,7 @@ from brixa_flows.demo.months import month_after, month_file
 from brixa_flows.events import DEFAULT_POLICY, EvaluationDataset
 from brixa_flows.registry import DatasetRef
 from brixa_flows.tasks.announcing import announce_training_complete
+from brixa_flows.tasks.names import ModelName
 from brixa_flows.tasks.opening import open_registry
 from brixa_flows.tasks.remedies import links_remedy
 from brixa_flows.tasks.remote import remote_task
@@ -31,7 +32,9 @@ TARGET = "late"
 class TrainRequest(FlowRequest):
     """What to train, on what."""
 
-    name: str = Field("flights-delay", description="Model that gets a new version.")
+    name: ModelName = Field(
+        "flights-delay", description="Model that gets a new version."
+    )
     data: str = Field(description="Folder with one Parquet file a month.")
     first_month: str = Field("2013-01", description="First month to train on.")
     last_month: str = Field("2013-02", description="Last month to train on.")

@@ -8,11 +8,11 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from brixa_flows.events import Moment, WindowKind
+from brixa_flows.tasks.names import DeploymentName, ModelName
 
 __all__ = [
     "FlowRequest",
     "FlowRunId",
-    "ModelName",
     "OptionalFlowRunId",
     "QueuedRequest",
     "WindowRequest",
@@ -21,8 +21,6 @@ __all__ = [
 _RUN = r"(prefect\.flow-run\.)?[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 # The id of a flow run, or the resource that Prefect's events name it by.
 FlowRunId = Annotated[str, Field(pattern=f"^{_RUN}$")]
-# As refs.check_model_name has it; forms and the server check it before there is a run.
-ModelName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
 OptionalFlowRunId = Annotated[str, Field(pattern=f"^({_RUN})?$")]
 
 
@@ -40,7 +38,9 @@ class WindowRequest(FlowRequest):
     """The parameters of a flow that judges a window of traffic."""
 
     name: ModelName = Field(description="Model.")
-    deployment: str = Field(description="The deployment that served the rows.")
+    deployment: DeploymentName = Field(
+        description="The deployment that served the rows."
+    )
     start: Moment = Field(description="Begin of the window, ISO 8601.")
     end: Moment = Field(description="End of the window, not included, ISO 8601.")
     kind: WindowKind = "sample"

@@ -179,7 +179,7 @@ def test_people_are_told_what_happened_and_where_to_look(
     assert died["subject"] == "Runs died again and again"
     assert died["text"].count("- deploy m 1.0.1: exited with -9\n") == 1
     assert back["subject"] == "Served again after a crash"
-    assert "- m serves m 1.0.0 again" in back["text"] and "80" not in back["text"]
+    assert "- m serves m 1.0.0 again" in back["text"] and "port 80" not in back["text"]
     for message in chat.heard:
         assert message["text"].rpartition("\n")[2].startswith(f"{stack.ui_url}/runs/")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from brixa_flows.errors import (
     DamagedArtifactError,
@@ -22,6 +23,7 @@ __all__ = [
     "Spec",
     "again",
     "check_alias",
+    "check_spec",
     "exact",
     "refuse_doubt",
     "refuse_unusable",
@@ -33,6 +35,10 @@ Spec = ModelVersion | str | None
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _ALIAS = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _RESERVED = ("latest", NOBODY, "x")
+_SPEC_RULE = (
+    "write a version (1.2.0), a constraint (^1.2, ~1.2, '>=1.0 <2.0'), a stage (staging, "
+    "production), latest, or an alias of yours (letters, digits, dashes, underscores)"
+)
 _NUMBER = re.compile(r"v?[0-9]+", re.IGNORECASE)
 """``v1`` is MLflow's own way to name its first version, ``1`` a constraint."""
 
@@ -260,3 +266,27 @@ def check_alias(alias: object) -> str:
     except InvalidConstraintError:
         return alias
     raise InvalidNameError("alias", alias, "it reads as a version constraint")
+
+
+def check_spec(spec: object) -> str:
+    """Return ``spec`` if it may mean a version of some model; see :func:`resolve`.
+
+    Raises:
+        InvalidNameError: If no model's version can ever answer to it.
+    """
+    text = spec.strip() if isinstance(spec, str) else ""
+    if not text or text == "archived":  # which many may be
+        raise InvalidNameError("version", spec, _SPEC_RULE)
+    known = exact(str(spec)) is not None or text in (*STAGES, "latest")
+    if not known and not _reads(check_alias, text):
+        if not _reads(VersionConstraint.parse, text):
+            raise InvalidNameError("version", spec, _SPEC_RULE)
+    return str(spec)
+
+
+def _reads(read: Callable[[str], object], text: str) -> bool:
+    try:
+        read(text)
+    except (InvalidNameError, InvalidConstraintError):
+        return False
+    return True
