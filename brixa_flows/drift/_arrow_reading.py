@@ -39,24 +39,35 @@ def read_batches(
 
     Args:
         data: Any form the message of the error lists.
-        columns: Only these; all by default.
+        columns: Only these; all by default. Files and parts of data may lack some: a
+            batch then has those that are there.
 
     Yields:
         At least one batch, which may have no rows, so that columns are always known.
 
     Raises:
-        DriftError: If the form is unknown, a file can't be read or a column is absent.
+        DriftError: If the form is unknown, a file can't be read or a column is nowhere.
     """
+    if columns is None:
+        yield from _all_batches(data, None)
+        return
+    wanted, seen = list(dict.fromkeys(columns)), dict[str, None]()
+    for batch in _all_batches(data, wanted):
+        seen.update(dict.fromkeys(batch.schema.names))
+        yield batch.select([name for name in wanted if name in batch.schema.names])
+    _check_present(wanted, seen)
+
+
+def _all_batches(data: Any, wanted: list[str] | None) -> Iterator[pa.RecordBatch]:
+    """Batches with at least those of the wanted columns that are there."""
     if isinstance(data, (str, Path)):
-        yield from _from_path(str(data), columns)
+        yield from _from_path(str(data), wanted)
         return
     if isinstance(data, pads.Dataset):
-        yield from _from_dataset(data, columns)
+        yield from _from_dataset(data, wanted)
         return
     for batch in _from_memory(data):
         batch = _with_plain_text(_with_unique_names(batch))
-        if columns is not None:
-            batch = batch.select(_present(columns, batch.schema.names))
         for start in range(0, max(batch.num_rows, 1), BATCH_ROWS):
             yield batch.slice(start, BATCH_ROWS)
 
@@ -114,7 +125,7 @@ def _from_cursor(cursor: Any) -> Iterator[pa.RecordBatch]:
             return
 
 
-def _from_path(text: str, columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
+def _from_path(text: str, wanted: list[str] | None) -> Iterator[pa.RecordBatch]:
     if not text.strip():
         raise DriftError(f"the path of the data is empty; give {_FORMS}")
     files = sorted(glob.glob(text)) if glob.has_magic(text) else [text]
@@ -124,34 +135,24 @@ def _from_path(text: str, columns: Sequence[str] | None) -> Iterator[pa.RecordBa
         inside = [str(path) for path in sorted(Path(files[0]).rglob("*.csv"))]
         files = inside or files
     if files[0].endswith(".csv"):
-        yield from _read_csv(text, files, columns)
+        yield from _read_csv(text, files)
         return
     source = files[0] if len(files) == 1 else files
     try:
         dataset = pads.dataset(source, format="parquet")
         if not dataset.files:
             raise DriftError(f"there is no file in the folder {text}; give {_FORMS}")
-        names = None
-        if columns is not None:
-            names = _present(columns, dataset.schema.names)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as err:
         raise DriftError(f"can't read {text} as parquet: {err}") from err
-    yield from _parquet_batches(dataset, names)
+    yield from _parquet_batches(dataset, wanted)
 
 
-def _read_csv(
-    text: str, files: Sequence[str], columns: Sequence[str] | None
-) -> Iterator[pa.RecordBatch]:
+def _read_csv(text: str, files: Sequence[str]) -> Iterator[pa.RecordBatch]:
     """One file after the other, each with columns and types of its own."""
     try:
-        for place, path in enumerate(files):
+        for path in files:
             for batch in _csv_batches(path):
-                batch = _with_plain_text(_with_unique_names(batch))
-                if columns is not None:
-                    names = batch.schema.names
-                    wanted = columns if place else _present(columns, names)
-                    batch = _filled(batch, list(wanted))
-                yield batch
+                yield _with_plain_text(_with_unique_names(batch))
     except (pa.ArrowInvalid, OSError) as err:
         raise DriftError(f"can't read {text} as csv: {err}") from err
 
@@ -181,70 +182,77 @@ def _csv_batches(path: str) -> Iterator[pa.RecordBatch]:
 
 
 def _parquet_batches(
-    dataset: pads.Dataset, columns: list[str] | None
+    dataset: pads.Dataset, wanted: list[str] | None
 ) -> Iterator[pa.RecordBatch]:
     """One file after the other: a scanner of the data set reads ahead by gigabytes.
 
-    A file may have columns of its own; one that lacks a named column has nulls there.
+    A file may have columns of its own.
     """
-    for path in dataset.files:
+    for place, path in enumerate(dataset.files):
         try:
             with dataset.filesystem.open_input_file(path) as source:
-                yield from _file_batches(source, columns)
+                file = pq.ParquetFile(source, pre_buffer=False)
+                if not place and wanted is not None:
+                    _check_files(dataset, wanted, file.schema_arrow.names)
+                yield from _file_batches(file, wanted)
         except (pa.ArrowException, OSError, UnicodeDecodeError) as err:
             raise DriftError(f"can't read {path} as parquet: {err}") from err
 
 
+def _check_files(dataset: pads.Dataset, wanted: list[str], first: list[str]) -> None:
+    """Nobody waits for all rows to be read to be told of a slip."""
+    seen = dict.fromkeys(first)
+    for path in dataset.files[1:]:
+        if seen.keys() >= set(wanted):
+            return
+        with dataset.filesystem.open_input_file(path) as source:
+            seen.update(dict.fromkeys(pq.read_schema(source).names))
+    _check_present(wanted, seen)
+
+
 def _file_batches(
-    source: pa.NativeFile, columns: list[str] | None
+    file: pq.ParquetFile, wanted: list[str] | None
 ) -> Iterator[pa.RecordBatch]:
-    file = pq.ParquetFile(source, pre_buffer=False)
-    schema = file.schema_arrow
-    names = None
-    if columns is not None:
-        names = [name for name in columns if name in schema.names]
+    schema, names = file.schema_arrow, None
+    if wanted is not None:
         # Without any column a file would have no rows either.
-        names = names or schema.names[:1]
+        names = [name for name in wanted if name in schema.names] or schema.names[:1]
     batches = file.iter_batches(_batch_rows(schema), columns=names)
     for batch in _and_the_schema(batches, schema):
-        batch = _with_plain_text(_with_unique_names(batch))
-        yield batch if columns is None else _filled(batch, columns)
-
-
-def _filled(batch: pa.RecordBatch, columns: list[str]) -> pa.RecordBatch:
-    nothing = pa.nulls(batch.num_rows)
-    names = batch.schema.names
-    arrays = [batch.column(name) if name in names else nothing for name in columns]
-    return pa.RecordBatch.from_arrays(arrays, names=columns)
+        yield _with_plain_text(_with_unique_names(batch))
 
 
 def _from_dataset(
-    dataset: pads.Dataset, columns: Sequence[str] | None
+    dataset: pads.Dataset, wanted: list[str] | None
 ) -> Iterator[pa.RecordBatch]:
     """One file after the other, each without the columns that it lacks.
 
     pyarrow fills them with nulls, casts what has another type and passes over what the
     first file did not have. Only a schema that somebody chose is left to do so.
     """
-    names = None if columns is None else _present(columns, dataset.schema.names)
-    inferred = None
+    inferred, seen = None, dict[str, None]()
     for fragment in _fragments(dataset):
         try:
             own = _schema_of(fragment)
+            seen.update(dict.fromkeys(own.names))
             if inferred is None:
                 inferred = own.equals(dataset.schema)
             chosen = own
             if not inferred:
                 known = [each for each in dataset.schema if each.name in own.names]
                 chosen = pa.schema(known)
+            if wanted is not None:
+                named = [each for each in chosen if each.name in wanted]
+                chosen = pa.schema(named or list(chosen)[:1])
             for batch in _fragment_batches(fragment, chosen):
-                batch = _with_plain_text(_with_unique_names(batch))
-                yield batch if names is None else _filled(batch, names)
+                yield _with_plain_text(_with_unique_names(batch))
         except (pa.ArrowException, OSError) as err:
             place = getattr(fragment, "path", "the Arrow dataset")
             raise DriftError(f"can't read {place}: {err}") from err
     if inferred is None:
         yield from _and_the_schema([], dataset.schema)
+    else:
+        _check_present(wanted or [], seen)
 
 
 def _fragments(dataset: pads.Dataset) -> Iterator[pads.Fragment]:
@@ -353,13 +361,13 @@ def _plain_text(array: pa.Array) -> pa.Array:
     return array
 
 
-def _present(columns: Sequence[str], names: Sequence[str]) -> list[str]:
-    absent = [column for column in columns if column not in names]
+def _check_present(wanted: Sequence[str], names: Iterable[str]) -> None:
+    there = list(names)
+    absent = [column for column in wanted if column not in there]
     if absent:
         raise DriftError(
-            f"the data have no column {some_of(absent)}; they have: {some_of(names)}"
+            f"the data have no column {some_of(absent)}; they have: {some_of(there)}"
         )
-    return list(columns)
 
 
 def _is_a(data: Any, prefix: str) -> bool:

@@ -101,7 +101,7 @@ class DriftProfile:
         parts = building.build_windows(data, wanted, likes, window_column, seconds)
         full = [part for part, share in parts if share >= _FULL_WINDOW_SHARE]
         whole = cls.from_windows([part for part, _ in parts], window=window, full=full)
-        return cls(whole.rows, whole.columns, window_column, whole.spread)
+        return replace(whole, window_column=window_column)
 
     @classmethod
     def from_windows(
@@ -134,7 +134,7 @@ class DriftProfile:
             load_methods(),
             [part.rows for part in parts],
         )
-        return cls(whole.rows, _trimmed(whole.columns), whole.window_column, spread)
+        return replace(whole, columns=_trimmed(whole.columns), spread=spread)
 
     def about(self, other: DriftProfile) -> DriftProfile:
         """The same profile about the centres of ``other``."""

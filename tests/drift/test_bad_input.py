@@ -18,7 +18,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from brixa_flows.drift import DriftDetector, DriftProfile, DriftReport
+from brixa_flows.drift import (
+    DriftDetector,
+    DriftProfile,
+    DriftReport,
+    PerformanceEstimator,
+)
 from brixa_flows.errors import DriftError
 
 Maker = Callable[[np.random.Generator, int], object]
@@ -212,6 +217,28 @@ def test_a_file_of_many_that_lacks_a_column_is_told(tmp_path, form):
         assert report.status == "drift" and report.columns["b"].status == "ok"
         again = DriftProfile.from_bytes((window + window).to_bytes())
         assert again.absent == {"b": 20}
+        assert DriftProfile.build(glob, columns=["b"]).absent == {"b": 10}
+        with pytest.raises(DriftError, match="no column nope; they have: "):
+            DriftProfile.build(glob, columns=["b", "nope"])
+        cut = DriftProfile.build(glob, columns=["b"], window_rows=990)
+        assert (cut.rows, cut.absent) == (1000, {"b": 10})
+
+
+def test_an_estimate_refuses_a_folder_of_which_a_file_lacks_a_feature(tmp_path):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"score": rng.random(600), "b": rng.random(600)})
+    frame["y"] = (rng.random(600) < frame["score"]).astype(int)
+    estimator = PerformanceEstimator().fit(
+        frame, target_column="y", score_column="score", feature_columns=["b"]
+    )
+    for names in (["score", "b"], ["b", "score"]):
+        _folder(tmp_path, *(pa.table(frame[each]) for each in (names, names[:1])))
+        with pytest.raises(DriftError, match=f"part of the data.*{names[1]}"):
+            estimator.estimate(str(tmp_path))
+    _folder(
+        tmp_path, pa.table(frame), pa.table(frame[["score"]][:0])
+    )  # no row, no harm
+    assert estimator.estimate(str(tmp_path)).rows == 600
 
 
 def _folder(place, *parts: pa.Table) -> list[str]:
@@ -241,6 +268,7 @@ def test_an_arrow_dataset_is_told_like_the_path_of_its_files(tmp_path):
     )
     named = DriftProfile.build(dataset, columns=["b"])
     assert (named.rows, named.columns["b"].missing) == (600, 300)
+    assert named.absent == {"b": 300}
     chosen = pads.dataset(files, schema=whole.schema.remove(2))
     report = DriftDetector().detect(
         DriftProfile.build(whole.select(["a", "b"])), chosen

@@ -13,15 +13,28 @@ from brixa_flows.drift._arrow_columns import kind_of
 from brixa_flows.drift._arrow_reading import read_batches
 from brixa_flows.drift.performance.columns import Texts
 from brixa_flows.drift.radix import Floats
-from brixa_flows.errors import DriftError
+from brixa_flows.errors import DriftError, some_of
 
 __all__ = ["floats", "is_number", "read", "texts"]
 
 
 def read(data: Any, names: Sequence[str]) -> dict[str, pa.Array]:
-    """All rows of the named columns."""
-    wanted = list(dict.fromkeys(names))
-    batches = list(read_batches(data, wanted))
+    """All rows of the named columns.
+
+    Raises:
+        DriftError: If a column is absent, also in one file of several: rows without a
+            feature would be judged as if its value were missing.
+    """
+    wanted, batches = list(dict.fromkeys(names)), []
+    for batch in read_batches(data, wanted):
+        absent = [name for name in wanted if name not in batch.schema.names]
+        if absent and batch.num_rows:
+            raise DriftError(
+                f"a part of the data, such as a file of a folder, has no column "
+                f"{some_of(absent)}, which other parts have; give parts that all have it"
+            )
+        if not absent:
+            batches.append(batch)
     return {name: _joined([batch.column(name) for batch in batches]) for name in wanted}
 
 
