@@ -34,7 +34,7 @@ class TrackingUnavailableError(TrackingError, ConnectionError):
     def __init__(self, uri: str, reason: str, remedy: str = "") -> None:
         remedy = remedy or "check BRXA_TRACKING_URI and that the server runs"
         super().__init__(
-            f"the MLflow backend at {uri} can't be reached ({reason}); {remedy}",
+            f"the MLflow backend at {uri} can't be used ({reason}); {remedy}",
             uri=uri,
             reason=reason,
             remedy=remedy,

@@ -279,6 +279,15 @@ class LocalStorageNode:
             found = self._tree.entries(prefix)
         return {entry.name: entry.kind for entry in found if not entry.is_file}
 
+    def no_keys(self, prefix: str) -> list[str]:
+        """Names of what is right below a directory that no key can have, sorted.
+
+        Nothing that begins with a dot, which people hide on purpose.
+        """
+        check_prefix(prefix)
+        with self._explain("list", prefix):
+            return self._tree.no_keys(prefix)
+
     def names(self, prefix: str) -> tuple[str, ...]:
         """Names of the objects right below; see :meth:`.QuickLooks.names`."""
         check_prefix(prefix)

@@ -154,6 +154,16 @@ class Tree:
             return []
         return sorted(found, key=lambda one: one.name + "/" * one.is_directory)
 
+    def no_keys(self, key: str) -> list[str]:
+        """Names in a directory that no key can have, but hidden ones, sorted."""
+        try:
+            with self.directory(key) as parent:
+                names = os.listdir(parent)
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        start = f"{key}/" if key else ""
+        return sorted(n for n in names if n[0] != "." and not is_key(start + n))
+
     def holds_object(self, key: str) -> bool:
         """Whether there is, or may be, an object somewhere below a directory."""
         below: list[str] = []

@@ -35,7 +35,7 @@ from brixa_flows.errors import (
     TrackingUnavailableError,
 )
 from brixa_flows.tracking.mlflow_file import CALLED_BY_US, OpenedFiles
-from brixa_flows.tracking.mlflow_waits import Unanswered, watched
+from brixa_flows.tracking.mlflow_waits import Unanswered, check_numbers, watched
 
 __all__ = [
     "MlflowAccess",
@@ -70,9 +70,9 @@ _LOST_A_RACE = re.compile(
 )
 
 
-_STATEMENT = re.compile(r"\s*(?:\[SQL:|\(Background on this error)")
+_STATEMENT = re.compile(r"\s*(?:\[SQL:|\(Background on this error|CONTEXT:\s)")
 _EXCEPTION = re.compile(
-    r"\([a-z][\w.]*\.\w*(?:Error|Warning)\) |\(raised as a result of Query-invoked "
+    r"\([a-z]\w*(?:\.\w+)*\.[A-Z]\w+\) |\(raised as a result of Query-invoked "
     r"autoflush;[^)]*\)\s*"
 )
 _WAITING = "the MLflow backend at %s: %s, for %.0f seconds by now; trying again"
@@ -220,6 +220,19 @@ class MlflowAccess:
                 self._seen_alive = time.monotonic()
                 return
         raise TrackingUnavailableError(self.shown, reason)
+
+    def look_before_opening(self) -> None:
+        """Go on if MLflow's client may be made, which tries for minutes else.
+
+        Raises:
+            SettingsError: If a setting of MLflow's client is no number.
+            BrixaError: As :meth:`check_alive`, :meth:`log_in`, :meth:`refuse_no_file`.
+        """
+        if self.is_http:
+            check_numbers()
+        self.check_alive()
+        self.log_in()
+        self.refuse_no_file()
 
     def log_in(self) -> None:
         """Connect to a database once, as MLflow retries a wrong password for minutes.

@@ -72,6 +72,8 @@ class OwnRuns:
             recorded = found.data.tags[keys.DIGEST]
             raise TrackingError(
                 f"{self._name} {version} is recorded in {self._shown} with the digest "
-                f"{recorded}, which is never overwritten by {digest}"
+                f"{recorded}, which is never overwritten by {digest}: other files were "
+                "saved under that number once; save these under another one (brixa model "
+                f"delete {self._name}@{version} --reason WHY gives this one up)"
             )
         self._client.delete_run(found.info.run_id)

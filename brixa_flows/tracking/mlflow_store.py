@@ -288,9 +288,7 @@ class MlflowTrackingStore:
                 self._opened, self._recorded = None, RecordedDigests()
                 self._numbers.clear()
             if self._opened is None:
-                self._access.check_alive()
-                self._access.log_in()
-                self._access.refuse_no_file()
+                self._access.look_before_opening()
                 self._opened = self._access.call(self._connect)
                 if self._access.opened():
                     disconnect(*self._opened)

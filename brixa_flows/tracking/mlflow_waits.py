@@ -9,6 +9,7 @@ only: the connections may be shared with other code of the process.
 from __future__ import annotations
 
 import contextvars
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,18 +19,51 @@ from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 from mlflow import MlflowClient
-from mlflow.environment_variables import MLFLOW_HTTP_REQUEST_TIMEOUT
+from mlflow.environment_variables import (
+    MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR,
+    MLFLOW_HTTP_REQUEST_MAX_RETRIES,
+    MLFLOW_HTTP_REQUEST_TIMEOUT,
+)
 from mlflow.tracking._model_registry.client import ModelRegistryClient
 from sqlalchemy import Connection, event
 
+from brixa_flows.errors import SettingsError
 from brixa_flows.tracking.mlflow_file import CALLED_BY_US
 
-__all__ = ["Unanswered", "bound_waits", "transferring", "watched"]
+__all__ = ["Unanswered", "bound_waits", "check_numbers", "transferring", "watched"]
 
 _Result = TypeVar("_Result")
 
 _LOCK_TIMEOUT_SECONDS = 12
 """As long as sqlite's lock is waited for; see ``mlflow_access``."""
+
+
+def check_numbers() -> None:
+    """Go on if MLflow's settings of how long a server is waited for are numbers.
+
+    Raises:
+        SettingsError: If one is none, with which no request to a server can begin.
+    """
+    for setting in (
+        MLFLOW_HTTP_REQUEST_TIMEOUT,
+        MLFLOW_HTTP_REQUEST_MAX_RETRIES,
+        MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR,
+    ):
+        given, least = (
+            os.environ.get(setting.name),
+            setting is MLFLOW_HTTP_REQUEST_TIMEOUT,
+        )
+        try:
+            sound = setting.get() >= least
+        except ValueError:
+            sound = False
+        if not sound:
+            raise SettingsError(
+                setting.name,
+                f"= {given!r} is not a whole number from {int(least)} upwards, so no MLflow "
+                f"server can be asked; correct it, or unset it ({setting.default} counts "
+                "then)",
+            )
 
 
 class Unanswered(Exception):

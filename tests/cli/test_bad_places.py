@@ -116,7 +116,7 @@ def test_doctor_names_a_prefect_server_that_is_away_and_a_bad_project_file(
     assert rules["check"] == "brixa.toml"
     assert "unknown key 'trainings'; known: training" in rules["detail"]
     assert broken["check"] == "prefect server"
-    assert "http://127.0.0.1:9/api can't be reached" in broken["detail"]
+    assert "http://127.0.0.1:9/api can't be used" in broken["detail"]
     assert "prefect server start" in broken["detail"]
 
 
@@ -188,8 +188,8 @@ def test_who_reads_while_mlflow_is_away_gets_what_storage_has_and_a_note(
     assert code == 0
     assert "1.0.0" in out and "f1" in out and "0.75" in out
     [note] = err.splitlines()
-    assert note.startswith(f"note: the MLflow backend at {away} can't be reached")
+    assert note.startswith(f"note: the MLflow backend at {away} can't be used")
     assert note.endswith("metrics, custom and owner are as storage has them")
     code, out, err = run("--tracking-uri", away, "model", "search", "metrics.f1 > 0.1")
     assert (code, out) == (1, "")
-    assert err.startswith(f"error: the MLflow backend at {away} can't be reached")
+    assert err.startswith(f"error: the MLflow backend at {away} can't be used")

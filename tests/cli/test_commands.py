@@ -312,7 +312,7 @@ def test_files_verify_and_lineage_is_drawn(run: Run) -> None:
         (
             ("--tracking-uri", "http://127.0.0.1:9", "model", "verify", "delays"),
             1,
-            "can't be reached (Connection refused); check BRXA_TRACKING_URI",
+            "can't be used (Connection refused); check BRXA_TRACKING_URI",
         ),
         (
             ("model", "transition", "delays@1.0.0", "archived", "--reason", "x"),
@@ -356,7 +356,7 @@ def test_doctor_names_an_mlflow_that_does_not_answer(
     broken = [item for item in json.loads(out) if not item["ok"]]
     assert code == 1
     assert [item["check"] for item in broken] == ["tracking", "registry"]
-    assert all("can't be reached" in item["detail"] for item in broken)
+    assert all("can't be used" in item["detail"] for item in broken)
     assert "what MLflow shows was not compared" in broken[1]["detail"]
 
 

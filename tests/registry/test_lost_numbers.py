@@ -10,6 +10,7 @@ import pytest
 
 from brixa_flows.errors import (
     DamagedArtifactError,
+    ModelNotFoundError,
     VersionExistsError,
     VersionNotFoundError,
 )
@@ -169,4 +170,65 @@ def test_a_folder_that_was_removed_whole_frees_no_number_that_was_saved(
     assert [re.findall("delete m@([0-9.]+)", x) for x in told] == [["1.0.0"], ["2.0.0"]]
     for number in ("1.0.0", "2.0.0"):
         again.delete_version("m", number, reason="as the doctor says")
+    assert again.check() == []
+
+
+def test_a_model_that_is_gone_as_a_whole_is_told_and_its_numbers_can_be_given_up(
+    again: ModelRegistry, model: Path, tracking: MemoryTrackingStore
+) -> None:
+    number = tracking.get_version("m", "2.0.0").backend_version
+    tracking.set_alias("m", "production", number)
+    shutil.rmtree(model)
+    [told] = again.check()
+    assert "names it with 2 versions: restore the folder 'models/m'" in told
+    assert "MLflow knows 2.0.0, 1.0.0" in told and "delete m@2.0.0" in told
+    assert [(x.name, x.action, x.detail) for x in again.recover()] == [
+        ("m", "left as it is", told)
+    ]
+    with pytest.raises(ModelNotFoundError):
+        again.delete_version("m", "3.0.0", reason="never was")
+    again.delete_version("m", "2.0.0", reason="as the doctor says")
+    assert tracking.aliases("m") == {}
+    [told] = again.check()
+    assert "MLflow shows 1.0.0, and storage has nothing of it" in told
+    again.delete_version("m", "1.0.0", reason="as the doctor says")
+    assert again.check() == [] == again.recover()
+    assert str(again.register_model("m", "t").version) == "2.0.1"
+
+
+def test_a_model_that_mlflow_does_not_know_either_goes_off_the_index(
+    registry: ModelRegistry, storage: LocalStorageNode
+) -> None:
+    registry.register_model("new", "t")
+    shutil.rmtree(storage.root / "models" / "new")
+    [told] = registry.check()
+    assert "brixa doctor --fix takes it off the index" in told
+    assert [each.action for each in registry.recover()] == ["index rebuilt"]
+    assert registry.check() == []
+
+
+def test_a_number_that_is_lost_under_a_registry_in_use_stays_taken(
+    registry: ModelRegistry, model: Path
+) -> None:
+    lose(model, "2.0.0")
+    shutil.rmtree(model / "2.0.0")
+    assert str(registry.register_model("m", "t").version) == "2.0.1"
+    with pytest.raises(VersionExistsError, match="2.0.0 was registered once"):
+        registry.register_model("m", "t", version="2.0.0")
+
+
+def test_a_number_that_was_given_again_says_that_other_files_were_saved_under_it(
+    again: ModelRegistry, model: Path
+) -> None:
+    claim = (model / "_journal" / "claims" / "2.0.0.json").read_bytes()
+    lose(model, "2.0.0")
+    shutil.rmtree(model / "2.0.0")
+    (model / "_journal" / "claims" / "2.0.0.json").write_bytes(claim)
+    again.recover()  # writes its _meta.json
+    [told] = again.check()
+    assert told.startswith(
+        "m 2.0.0: MLflow shows it as saved, and storage has its number"
+    )
+    assert "brixa model delete m@2.0.0 --reason WHY" in told
+    again.delete_version("m", "2.0.0", reason="as the doctor says")
     assert again.check() == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -117,3 +118,22 @@ def test_a_folder_that_no_model_can_have_harms_no_model_and_is_told(
         call()
     registry.delete_version("m", "1.0.0", reason="old")
     assert (claims / "1.0.0.json").read_text() == "{}"
+
+
+def test_names_that_no_file_of_the_registry_can_have_are_told_and_harm_none(
+    registry: ModelRegistry, storage: LocalStorageNode, save: SaveVersion
+) -> None:
+    save("m", "1.0.0")
+    folder = storage.root / "models"
+    (folder / "lost+found").mkdir()
+    assert registry.check() == []
+    (folder / "m\nn").mkdir()
+    (folder / os.fsdecode(b"m\xff")).write_bytes(b"")
+    told = registry.check()
+    assert [
+        repr(name) in line for name, line in zip(("m\nn", "m\udcff"), told, strict=True)
+    ] == [
+        True,
+        True,
+    ]
+    assert all("\n" not in line for line in told)

@@ -270,7 +270,7 @@ def test_a_change_counts_and_is_told_so_while_another_process_locks_the_database
                 change()
             assert time.monotonic() - began < 8
             for words in (
-                "mlflow.db can't be reached (database is locked); another program has",
+                "mlflow.db can't be used (database is locked); another program has",
                 "end that one, or try again; the change is written and counts all the",
                 "brixa doctor --fix shows it there",
             ):

@@ -140,6 +140,7 @@ def test_a_row_that_another_session_holds_is_waited_for_in_bounded_time(
             store.update_version(made, description="new")
         assert time.monotonic() - started < 20
         assert "\n" not in str(caught.value)
+        assert not any(x in str(caught.value) for x in ("CONTEXT:", "psycopg2.errors"))
         assert store.get_version(name, "1.0.0").description == ""  # readers go on
     monkeypatch.delenv("MLFLOW_HTTP_REQUEST_TIMEOUT")
     store.update_version(made, owner="ada")
@@ -273,3 +274,15 @@ def test_a_registry_file_elsewhere_that_was_replaced_is_opened_anew(
     models.rename(tmp_path / "away.db")
     copy_template(mlflow_template_db, models)
     assert store.get_version("flights", "1.0.0") is None
+
+
+@pytest.mark.parametrize("given", ["two minutes", "", "-1", "0"])
+def test_a_timeout_that_is_no_number_is_told_with_the_name_of_its_setting(
+    given, monkeypatch
+):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", given)
+    with serving(Quiet) as uri, pytest.raises(SettingsError) as caught:
+        open_store(uri).get_version("flights", "1.0.0")
+    assert f"MLFLOW_HTTP_REQUEST_TIMEOUT = {given!r} is not a whole" in str(
+        caught.value
+    )

@@ -80,6 +80,12 @@ class Listings:
                 return found
             return dict.fromkeys(self._storage.list_directories(prefix), FOLDER)
 
+    def no_keys(self, prefix: str) -> list[str]:
+        """Names below that no object can have; only a file system has any."""
+        no_keys = getattr(self._storage, "no_keys", None)
+        with self._told(prefix):
+            return [] if no_keys is None else list(no_keys(prefix))
+
     def mark(self, keys: tuple[str, ...]) -> bytes | None:
         """Stays the same until one of the objects changes; ``None`` if unknown."""
         return None if self._quick is None else self._quick.mark(keys)

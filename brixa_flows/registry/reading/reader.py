@@ -131,6 +131,12 @@ class Reader:
         self._standings.put(name, found)
         return found
 
+    def nothing_of(self, name: str) -> Standing:
+        """Where a model stands of which storage has nothing."""
+        nothing: frozenset[ModelVersion] = frozenset()
+        lifecycle = self._backends.journal.lifecycle(name)
+        return Standing(name, (), nothing, nothing, lifecycle)
+
     def _is_published(self, name: str, version: ModelVersion) -> bool:
         prefix = self._backends.layout.version_prefix(name, version)
         return self._backends.storage.stat(f"{prefix}/{MANIFEST_NAME}") is not None

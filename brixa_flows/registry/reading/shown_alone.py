@@ -22,7 +22,7 @@ def is_vouched(tracked: TrackedVersion) -> bool:
 
 
 class ShownAlone:
-    """Finds them; of each model the newest are looked at, once.
+    """Finds them; of each model the newest are looked at, once, until :meth:`forget`.
 
     Args:
         backends: The places.
@@ -44,6 +44,10 @@ class ShownAlone:
             return False
         tracked = self._backends.tracking.get_version(name, text)
         return tracked is not None and is_vouched(tracked)
+
+    def forget(self, name: str) -> None:
+        """Look again at a model: its storage has lost something since."""
+        self._found.pop(name, None)
 
     def _of(self, name: str) -> dict[ModelVersion, str]:
         if name not in self._found:

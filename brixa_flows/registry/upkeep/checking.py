@@ -21,6 +21,7 @@ from brixa_flows.registry.reading.backends import Backends
 from brixa_flows.registry.reading.dependencies import check_dependencies
 from brixa_flows.registry.reading.opening import Opener
 from brixa_flows.registry.reading.reader import Reader, Standing
+from brixa_flows.registry.reading.shown_alone import is_vouched
 from brixa_flows.registry.reading.unmeasured import unmeasured
 from brixa_flows.registry.upkeep.moved import elsewhere, moved, unknown
 from brixa_flows.registry.upkeep.obstacles import in_the_way, strays, told
@@ -28,18 +29,19 @@ from brixa_flows.registry.upkeep.retagged import (
     other_digests,
     retagged,
     strangers,
+    undead,
     without_run,
 )
+from brixa_flows.registry.upkeep.vanished_models import VanishedModels
 from brixa_flows.registry.writing.mirroring import (
     by_version,
     lost_of,
-    not_deleted_here,
     untrusted_of,
 )
 from brixa_flows.registry.writing.projecting import knows_more
 from brixa_flows.serializers import check_source
 from brixa_flows.serializers.manifest import MANIFEST_NAME
-from brixa_flows.tracking import TrackedVersion, tags
+from brixa_flows.tracking import TrackedVersion
 from brixa_flows.versioning import ModelVersion
 
 __all__ = ["Checker"]
@@ -72,7 +74,9 @@ class Checker:
         """
         found: list[str] = []
         models = self._reader.models()
-        away = self._why_away() if models else None  # nothing is made where nothing is
+        gone = VanishedModels(self._backends, self._reader)
+        # Nothing is made where nothing is.
+        away = self._why_away() if models or gone else None
         for name in models:
             try:
                 standing = self._reader.standing(name, thorough=True)
@@ -83,6 +87,7 @@ class Checker:
                 away = err
             except (DamagedArtifactError, StorageError) as err:
                 found.append(str(err))
+        found += gone.told(is_away=away is not None).values()
         found += strays(self._backends)
         found += starmap(told, in_the_way(self._backends, None).items())
         found += self._staging()
@@ -194,7 +199,7 @@ class Checker:
         there = by_version(every)
         lost = lost_of(standing, there)
         found = [backends.lost(name, lost)] if lost else []
-        found += _undead(standing, there)
+        found += undead(standing, there)
         alone = without_run(standing, there)
         for version, tracked in alone.items():
             found.append(backends.without_run(name, version, tracked.run_id))
@@ -205,6 +210,7 @@ class Checker:
             found += self._moved_aliases(standing, lost)
         found += self._untrusted(standing, there, {*lost, *alone})
         found += strangers(standing, every, there)
+        found += self._taken_again(standing, there)
         found += other_digests(self._reader, standing, there)
         for each in retagged(self._reader, standing, there, stages=late == ""):
             found.append(
@@ -228,6 +234,24 @@ class Checker:
             "can run code does not load by the default policy unless it is signed; "
             "brixa trust --all --actor YOU --reason WHY vouches for them"
         ]
+
+    def _taken_again(
+        self, standing: Standing, there: Mapping[str, TrackedVersion]
+    ) -> Iterator[str]:
+        """Numbers without files that MLflow shows as saved: all but them was lost."""
+        for version in standing.claimed:
+            tracked = there.get(version.core)
+            if tracked is None or not is_vouched(tracked):
+                continue
+            if standing.state(version) != "registered" or standing.published(version):
+                continue
+            if self._backends.leases.alive(standing.name, version) is None:
+                yield (
+                    f"{standing.name} {version}: MLflow shows it as saved, and storage has "
+                    "its number and no file: restore its files and records from a backup; "
+                    "if they are gone for good, save under another number and give this "
+                    f"one up: brixa model delete {standing.name}@{version} --reason WHY"
+                )
 
     def _unfinished(self, standing: Standing) -> list[str]:
         """Saves that ended before they were complete."""
@@ -340,32 +364,6 @@ def _version_of(standing: Standing) -> tuple[int, int, int]:
     """What only grows as a model changes."""
     sealed = len(standing.sealed)
     return standing.lifecycle.number, len(standing.claimed), sealed
-
-
-def _undead(standing: Standing, there: Mapping[str, TrackedVersion]) -> Iterator[str]:
-    """Versions that MLflow shows as deleted and no record that can be read does."""
-    for version in not_deleted_here(standing.lifecycle, standing.claimed, there):
-        state = standing.state(version)
-        undone = (
-            f"so it {'loads' if state == 'ready' else 'is ' + state}: if it was not, "
-        )
-        undone += "brixa doctor --rebuild-tracking sets the tag back"
-        if standing.lifecycle.is_patchy:
-            undone = (
-                "while one is lost that may say so, so it does not load: if it was not, "
-                "set the tag to 'ready' in MLflow"
-            )
-        first = ""
-        if (
-            standing.lifecycle.doubt("production") is not None
-        ):  # nothing is deleted then
-            first = "first say who is in production, or accept the loss, then "
-        yield (
-            f"{standing.name}: the tag {tags.STATE} in MLflow says that {version} was "
-            "deleted, and no record of the journal that can be read, which decides here, "
-            f"says so, {undone}; if it was, {first}delete it again: "
-            f"brixa model delete {standing.name}@{version} --reason WHY"
-        )
 
 
 def _ours(lifecycle: Lifecycle) -> dict[str, str]:

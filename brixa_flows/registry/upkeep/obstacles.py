@@ -15,6 +15,8 @@ from brixa_flows.registry.reading.backends import Backends
 __all__ = ["in_the_way", "strays", "told"]
 
 _RECORD = ".json"
+_OF_THE_DISK = "lost+found"
+"""A file system makes it in its root, which may be the folder of the models."""
 _OF_VERSIONS = ("_meta.json", "_sig.json")
 
 
@@ -63,17 +65,23 @@ def strays(backends: Backends) -> list[str]:
     found |= dict.fromkeys(listings.folders(layout.root), FOLDER)
     found |= listings.others(layout.root)
     ours = {layout.meta_prefix, layout.deployments_prefix}
-    return [
-        sentence
-        for name, what in sorted(found.items())
-        if (sentence := _stray(layout, name, what, ours))
+    sentences = [
+        _stray(layout, name, what, ours) for name, what in sorted(found.items())
     ]
+    sentences += [
+        f"{layout.root!r} holds {name!r}, a name that nothing of the registry can have, so "
+        "it is not looked at: move it elsewhere, or give it back the name that it had"
+        for name in listings.no_keys(layout.root)
+    ]
+    return [sentence for sentence in sentences if sentence]
 
 
 def _stray(layout: Layout, name: str, what: str, ours: Container[str]) -> str:
     key = f"{layout.root}/{name}"
     named = layout.is_model_directory(name)
     if key not in ours and (name.startswith((".", "_")) or what == FOLDER and named):
+        return ""
+    if name == _OF_THE_DISK and what == FOLDER:
         return ""
     if what == FOLDER:
         return (

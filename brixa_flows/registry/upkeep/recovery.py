@@ -35,6 +35,7 @@ from brixa_flows.registry.facts.repairs import Action, RecoveryAction
 from brixa_flows.registry.reading.backends import Backends
 from brixa_flows.registry.reading.reader import Reader, Standing
 from brixa_flows.registry.upkeep.obstacles import in_the_way, told
+from brixa_flows.registry.upkeep.vanished_models import VanishedModels
 from brixa_flows.registry.writing.index import rebuild_index, update_index
 from brixa_flows.registry.writing.mirroring import (
     file_anew,
@@ -96,7 +97,10 @@ class Recovery:
         actions.extend(self._discard_staging())
         key = self._backends.layout.index_key
         try:
-            if rebuild_index(self._backends, self._reader):
+            gone = VanishedModels(self._backends, self._reader)
+            kept, sentences = gone.kept(), gone.told(is_away=False)
+            actions.extend(_left(name, sentences[name]) for name in kept)
+            if rebuild_index(self._backends, self._reader, kept):
                 actions.append(RecoveryAction(name=key, action="index rebuilt"))
         except StorageError as err:  # nothing depends on it
             actions.append(_left(key, err))

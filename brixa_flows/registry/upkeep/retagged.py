@@ -11,11 +11,19 @@ from dataclasses import dataclass
 from brixa_flows.registry.facts.metadata import ModelMetadata
 from brixa_flows.registry.reading.reader import Reader, Standing
 from brixa_flows.registry.reading.shown_alone import is_vouched
+from brixa_flows.registry.writing.mirroring import not_deleted_here
 from brixa_flows.registry.writing.recording import BIRTH_FACTS, birth_facts
 from brixa_flows.tracking import TrackedVersion, tags
 from brixa_flows.versioning import ModelVersion
 
-__all__ = ["Retagged", "other_digests", "retagged", "strangers", "without_run"]
+__all__ = [
+    "Retagged",
+    "other_digests",
+    "retagged",
+    "strangers",
+    "undead",
+    "without_run",
+]
 
 _Tags = Mapping[str, str | None]
 
@@ -135,6 +143,32 @@ def strangers(
             f"tag {tags.VERSION} {_said(tracked.version)}, and {what}: if somebody "
             "changed that tag, set it back to what it was, else delete that version in "
             "MLflow"
+        )
+
+
+def undead(standing: Standing, there: Mapping[str, TrackedVersion]) -> Iterator[str]:
+    """A sentence for each version that only MLflow's tag says is deleted."""
+    for version in not_deleted_here(standing.lifecycle, standing.claimed, there):
+        state = standing.state(version)
+        undone = (
+            f"so it {'loads' if state == 'ready' else 'is ' + state}: if it was not, "
+        )
+        undone += "brixa doctor --rebuild-tracking sets the tag back"
+        if standing.lifecycle.is_patchy:
+            undone = (
+                "while one is lost that may say so, so it does not load: if it was not, "
+                "set the tag to 'ready' in MLflow"
+            )
+        first = ""
+        if (
+            standing.lifecycle.doubt("production") is not None
+        ):  # nothing is deleted then
+            first = "first say who is in production, or accept the loss, then "
+        yield (
+            f"{standing.name}: the tag {tags.STATE} in MLflow says that {version} was "
+            "deleted, and no record of the journal that can be read, which decides here, "
+            f"says so, {undone}; if it was, {first}delete it again: "
+            f"brixa model delete {standing.name}@{version} --reason WHY"
         )
 
 

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 
 from brixa_flows.errors import (
     InvalidMetadataError,
+    ModelNotFoundError,
     StageTransitionError,
     TrackingError,
     TrackingUnavailableError,
@@ -157,8 +158,13 @@ class Changer:
     ) -> None:
         """Put a tombstone on a version; see the registry."""
         _check_words(actor, reason)
-        standing = self._reader.standing(name, thorough=True)
         alone = ShownAlone(self._backends)
+        try:
+            standing = self._reader.standing(name, thorough=True)
+        except ModelNotFoundError:
+            if not alone.has(name, version):
+                raise
+            standing = self._reader.nothing_of(name)
         if not standing.has(version) and not alone.has(name, version):
             raise VersionNotFoundError(name, str(version), standing.ready)
         _refuse_deleted(standing.lifecycle, version)

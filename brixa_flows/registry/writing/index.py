@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Container, Mapping
 from typing import Any
 
 from brixa_flows.errors import (
@@ -20,7 +21,7 @@ from brixa_flows.registry.facts.stages import SINGLE_HOLDER
 from brixa_flows.registry.reading.backends import Backends
 from brixa_flows.registry.reading.reader import Reader, Standing
 
-__all__ = ["INDEX_PROTOCOL", "rebuild_index", "update_index"]
+__all__ = ["INDEX_PROTOCOL", "rebuild_index", "update_index", "vanished"]
 
 INDEX_PROTOCOL = 1
 _ATTEMPTS = 50
@@ -60,12 +61,41 @@ def update_index(backends: Backends, reader: Reader, name: str) -> Standing | No
     return standing
 
 
-def rebuild_index(backends: Backends, reader: Reader) -> bool:
-    """Make the whole index anew; says whether it was wrong."""
+def vanished(backends: Backends, names: Container[str]) -> dict[str, dict[str, Any]]:
+    """What the index tells of models of which storage has nothing now.
+
+    Args:
+        backends: The places.
+        names: Of all models that there are.
+    """
+    try:
+        index, _ = _read(backends, backends.layout.index_key)
+    except StorageError:  # what is in the way of it is told with what it is
+        return {}
+    return {
+        name: entry
+        for name, entry in sorted((index or {"models": {}})["models"].items())
+        if name not in names
+        and backends.layout.is_model_directory(name)
+        and isinstance(entry, dict)
+    }
+
+
+def rebuild_index(
+    backends: Backends, reader: Reader, kept: Mapping[str, Any] | None = None
+) -> bool:
+    """Make the whole index anew; says whether it was wrong.
+
+    Args:
+        backends: The places.
+        reader: What is known.
+        kept: Entries of models that are gone and shall be told of.
+    """
     key = backends.layout.index_key
     for _ in range(_ATTEMPTS):
         old, etag = _read(backends, key)
-        models = {each.name: _entry(each) for each in reader.standings()}
+        models = dict(kept or {})
+        models |= {each.name: _entry(each) for each in reader.standings()}
         new = {"protocol": INDEX_PROTOCOL, "models": models}
         if new == old:
             return False

@@ -184,8 +184,10 @@ class _Projection:
             claim = journal.must_read_claim(name, version)
         except DamagedArtifactError:  # it may be deleted, or displaced, all the same
             return self._backends.tracking.get_version(name, str(version))
-        if seal is None:
-            return None
+        if seal is None:  # not shown; unless all but the number was lost
+            if version not in self._state.deleted:
+                return None
+            return self._backends.tracking.get_version(name, str(version))
         return shown(self._backends, claim, seal)
 
 
@@ -210,9 +212,17 @@ def _touched(
             versions.append(change.version)
             before = _before(backends, name, change)
             aliases += before.aliases_of(change.version)
+            if change.version not in backends.journal.claimed(name).members:
+                aliases += _shown_on(backends, name, change.version)
         if change.alias is not None:
             aliases.append(change.alias)
     return list(dict.fromkeys(versions)), list(dict.fromkeys(aliases))
+
+
+def _shown_on(backends: Backends, name: str, version: ModelVersion) -> list[str]:
+    """Aliases that the backend shows on a version of which no record is left here."""
+    there = backends.tracking.aliases(name).items()
+    return [alias for alias, text in there if text.partition("+")[0] == version.core]
 
 
 def _before(backends: Backends, name: str, change: Change) -> Lifecycle:

@@ -163,6 +163,7 @@ class Registrar:
         self._backends = backends
         self._reader = reader
         self._lost: dict[str, ModelVersion | None] = {}
+        self._claimed: dict[str, frozenset[ModelVersion]] = {}
         self._shown_alone = ShownAlone(backends)
 
     def register(
@@ -189,10 +190,12 @@ class Registrar:
         core = registration.core
         refuse_circle(core.name, core.dependencies, self._needed_by)
         self._backends.tracking.ping()  # who would save next takes no number in vain
+        self._look_again_if_numbers_went(core.name)
         if version is not None:
             claim = self._take(registration, ModelVersion.parse(version))
         else:
             claim = self._take_next(registration, bump)
+        self._claimed[core.name] |= {claim.core.version}
         self._backends.journal.write_metadata(first_file(claim))
         update_index(self._backends, self._reader, claim.core.name)
         return claim
@@ -299,6 +302,14 @@ class Registrar:
             known = (*lost, self._shown_alone.highest(name))
             self._lost[name] = max(filter(None, known), default=None)
         return self._lost[name]
+
+    def _look_again_if_numbers_went(self, name: str) -> None:
+        """What was looked for once is looked for again where records were lost since."""
+        now_claimed = self._backends.journal.claimed(name).members
+        if not self._claimed.get(name, frozenset()) <= now_claimed:
+            self._lost.pop(name, None)
+            self._shown_alone.forget(name)
+        self._claimed[name] = now_claimed
 
     def _take_next(self, registration: Registration, bump: Bump | None) -> Claim:
         name, refused = registration.core.name, None
