@@ -10,6 +10,7 @@ from typing import Any
 
 from brixa_flows.errors import some_of
 from brixa_flows.registry.facts.resolving import exact
+from brixa_flows.registry.journal.listings import FOLDER
 from brixa_flows.registry.reading.backends import Backends
 from brixa_flows.registry.reading.reader import Reader
 from brixa_flows.registry.reading.shown_alone import is_vouched
@@ -29,7 +30,12 @@ class VanishedModels:
 
     def __init__(self, backends: Backends, reader: Reader) -> None:
         self._backends = backends
-        self._found = vanished(backends, frozenset(reader.models()))
+        root, listings = backends.layout.root, backends.journal.listings
+        others = listings.others(root).items()
+        # What lies in the place of a folder is told with what it is.
+        in_place = {name for name, what in others if what != FOLDER}
+        in_place |= {*listings.names(root), *reader.models()}
+        self._found = vanished(backends, in_place)
 
     def __bool__(self) -> bool:
         return bool(self._found)
