@@ -3,8 +3,10 @@
 The cells of the matrix are multinomial. They are drawn from the Dirichlet posterior:
 for one model with one row spread over the right cells and one over the wrong ones (in
 a binary task half a row a cell, which makes precision and recall Jeffreys intervals, so
-that "all right" and "never predicted" have an honest width), for paired models from the
-cells seen (the Bayesian bootstrap of Rubin, 1981). Cost does not grow with the rows.
+that "all right" and "never predicted" have an honest width), for two paired models with
+one row each for both right, both wrong and either alone right (half a row for each of
+the four in either class of a binary task, as Agresti and Min, 2005, do for a share).
+Cost does not grow with the rows.
 """
 
 from __future__ import annotations
@@ -136,7 +138,10 @@ def confusion_draws(
         return cells[0].draws(name, generator)
     columns = np.stack([models[0].truth, *(m.predicted for m in models)], axis=1)
     codes, counts = np.unique(columns, axis=0, return_counts=True)
-    return _drawn(name, cells, codes, counts.astype(np.float64), generator)
+    rows = counts.astype(np.float64)
+    if len(cells) == 2 and cells[0].size <= _PRIOR_UP_TO_CLASSES:
+        codes, rows = _with_paired_prior(codes, rows, cells[0].positive is not None)
+    return _drawn(name, cells, codes, rows, generator)
 
 
 def _drawn(
@@ -171,6 +176,34 @@ def _with_prior(cells: Cells) -> tuple[Codes, Floats]:
     for some in (right, wrong):
         counts[some] += 1 / max(int(np.count_nonzero(some)), 1)
     return np.argwhere(possible), counts[possible]
+
+
+def _with_paired_prior(
+    codes: Codes, counts: Floats, is_binary: bool
+) -> tuple[Codes, Floats]:
+    """Cells of two models, of all classes that occur in any, with a little more in each.
+
+    Args:
+        codes: Label and both answers of the cells seen, of shape (n_cells, 3).
+        counts: Rows of each, of shape (n_cells,).
+        is_binary: Both classes count, seen or not.
+    """
+    seen = np.arange(2) if is_binary else np.unique(codes)
+    label, answer = (each.ravel() for each in np.meshgrid(seen, seen, indexing="ij"))
+    label, answer = label[label != answer], answer[label != answer]
+    patterns = (
+        np.stack([seen, seen, seen], axis=1),
+        np.stack([label, label, answer], axis=1),
+        np.stack([label, answer, label], axis=1),
+        np.stack([label, answer, answer], axis=1),
+    )
+    more = [np.full(len(each), 1 / max(len(each), 1)) for each in patterns]
+    every, inverse = np.unique(
+        np.concatenate([codes, *patterns]), axis=0, return_inverse=True
+    )
+    rows = np.zeros(len(every))
+    np.add.at(rows, inverse.ravel(), np.concatenate([counts, *more]))
+    return every, rows
 
 
 def _values(

@@ -12,12 +12,14 @@ from brixa_flows.evaluation.comparison import (
     SliceComparison,
 )
 from brixa_flows.evaluation.gate import Gate, GateOutcome
+from brixa_flows.evaluation.intervals import LEVEL
 from brixa_flows.evaluation.metric_catalog import named_metric
 from brixa_flows.evaluation.metrics import METRICS, canonical_metric, no_such_metric
 from brixa_flows.evaluation.results import EvaluationResult, SliceResult
 
 __all__ = ["judge_gate"]
 
+_SURELY = 1 - LEVEL + 1e-12
 _SHUT = "a gate without its number stays shut"
 
 _Part = TypeVar("_Part", SliceResult, SliceComparison)
@@ -271,6 +273,11 @@ def _gain(gate: Gate, found: MetricComparison) -> tuple[bool, str]:
         return (
             False,
             f"{facts}, so it is not surely better by more than {gate.margin:g}",
+        )
+    if gate.better_than and found.p_value > _SURELY:
+        return False, (
+            f"{facts}, and the {found.test} can't tell it from chance (p "
+            f"{found.p_value:.3g}), so it is not surely better"
         )
     if gate.better_than:
         return True, f"{facts}, so it is better by more than {gate.margin:g}"

@@ -31,6 +31,7 @@ __all__ = [
     "percentile_interval",
     "share_interval",
     "two_sided_p_value",
+    "unvarying_difference",
 ]
 
 Floats = NDArray[np.float64]
@@ -202,14 +203,49 @@ def correct_share_difference(
     """Interval of the second's accuracy minus the first's on the same rows.
 
     Wald's interval after half a row more in each of the four cells (Agresti and Min,
-    2005), which holds its level where few rows differ.
+    2005), which holds its level where few rows differ. Where it leaves 0 out and the
+    exact test of the same rows does not, as of three rows of three, the bound is that of
+    the test: Clopper and Pearson's of the share of differing rows that one is right on.
     """
     first, second, total = only_first_right + 0.5, only_second_right + 0.5, rows + 2
     centre = (second - first) / total
     variance = (first + second - (second - first) ** 2 / total) / total**2
     half = Z * math.sqrt(variance)
     point = (only_second_right - only_first_right) / rows
-    return Interval(min(centre - half, point), max(centre + half, point))
+    low, high = min(centre - half, point), max(centre + half, point)
+    if low > 0 or high < 0:
+        exact = _exact_difference(only_first_right, only_second_right, rows)
+        if exact.low <= 0 <= exact.high:
+            return Interval(min(low, exact.low), max(high, exact.high))
+    return Interval(low, high)
+
+
+def _exact_difference(lost: int, won: int, rows: int) -> Interval:
+    tail, differing = (1 - LEVEL) / 2, lost + won
+    low = betaincinv(won, lost + 1, tail) if won else 0.0
+    high = betaincinv(won + 1, lost, 1 - tail) if lost else 1.0
+    bounds = ((2 * float(share) - 1) * differing / rows for share in (low, high))
+    return Interval(*bounds)
+
+
+def unvarying_difference(difference: float, rows: int) -> tuple[Interval, float]:
+    """Interval and p-value of a difference that every row shows alike.
+
+    No spread says nothing of rows that were not seen. That so many rows are alike is as
+    likely as an exact bound allows if a share ``(0.05 / 2) ** (1 / rows)`` of all are
+    (Clopper and Pearson, 1934); the others may be as far on the other side. The p-value
+    is that of the sign test.
+
+    Args:
+        difference: What each row shows.
+        rows: How many; of an area under a ROC curve those of the rarer class.
+    """
+    if difference == 0:
+        return Interval(0.0, 0.0), 1.0
+    share = ((1 - LEVEL) / 2) ** (1 / max(rows, 1))
+    other = difference * (2 * share - 1)
+    bounds = min(difference, other), max(difference, other)
+    return Interval(*bounds), min(1.0, 2 * 0.5**rows)
 
 
 def adjusted_p_values(p_values: Sequence[float]) -> list[float]:

@@ -12,45 +12,31 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, stdtrit
+from scipy.special import expit, stdtr, stdtrit
 
-from brixa_flows.evaluation.intervals import LEVEL, Interval, mean_draws
+from brixa_flows.evaluation.intervals import (
+    LEVEL,
+    Interval,
+    mean_draws,
+    unvarying_difference,
+)
 from brixa_flows.evaluation.outcomes import Outcomes
 
 __all__ = [
     "Part",
+    "area_difference",
     "area_draws",
     "area_parts",
-    "areas_of",
     "auc_interval",
     "average_precision_draws",
     "belongs",
     "counted_areas",
-    "delong",
     "log_odds",
 ]
 
 Floats = NDArray[np.float64]
 
-
-def delong(
-    scores: Sequence[Floats], positive: NDArray[np.bool_]
-) -> tuple[Floats, Floats]:
-    """Areas under ROC curves of the same rows, and their covariance.
-
-    Args:
-        scores: One array of shape (n_samples,) for each model.
-        positive: Which rows are of the positive class, of shape (n_samples,).
-
-    Returns:
-        Areas of shape (n_models,) and covariance of shape (n_models, n_models).
-    """
-    parts = [placements(score, positive) for score in scores]
-    hits = np.stack([part[0] for part in parts])
-    misses = np.stack([part[1] for part in parts])
-    areas: Floats = hits.mean(axis=1)
-    covariance: Floats = _covariance(hits) + _covariance(misses)
-    return areas, covariance
+_NO_VARIANCE = 1e-24
 
 
 def placements(score: Floats, positive: NDArray[np.bool_]) -> tuple[Floats, Floats]:
@@ -68,14 +54,6 @@ def _midranks(values: Floats) -> Floats:
     last = np.cumsum(counts)
     ranks: Floats = (last - (counts - 1) / 2)[inverse]
     return ranks
-
-
-def _covariance(components: Floats) -> Floats:
-    models, count = components.shape
-    if count < 2:
-        return np.zeros((models, models))
-    covariance: Floats = np.atleast_2d(np.cov(components)) / count
-    return covariance
 
 
 class Part(NamedTuple):
@@ -134,11 +112,34 @@ def _part(values: Floats) -> Part:
     return Part(float(values.var(ddof=1)) / values.size, values.size)
 
 
-def areas_of(models: Sequence[Outcomes]) -> tuple[Floats, Floats]:
-    """:func:`delong` of two-class outcomes on the same rows."""
-    first = models[0]
+def area_difference(
+    pair: Sequence[Outcomes],
+) -> tuple[float, Interval, float]:
+    """Difference of two areas of the same two-class rows, its interval and p-value.
+
+    DeLong's variance with Student's t, whose degrees of freedom are Satterthwaite's as
+    in :func:`auc_interval`: of many rows the normal distribution. One row of a class
+    tells nothing of its spread, so the interval is everything.
+    """
+    first = pair[0]
     code = first.positive if first.task == "binary" else 1
-    return delong([_scores(m, code) for m in models], first.truth == code)
+    both = [placements(_scores(m, code), first.truth == code) for m in pair]
+    changes = [after - before for before, after in zip(*both, strict=True)]
+    difference = float(changes[0].mean())
+    fewest = min(change.size for change in changes)
+    if not any(change.any() for change in changes):
+        return 0.0, Interval(0.0, 0.0), 1.0
+    if fewest < 2:
+        return difference, Interval(-1.0, 1.0), 1.0
+    parts = [_part(change) for change in changes]
+    variance = sum(part.variance for part in parts)
+    if variance < _NO_VARIANCE:
+        return difference, *unvarying_difference(difference, fewest)
+    lost = sum(part.variance**2 / (part.rows - 1) for part in parts)
+    freedom, error = variance**2 / lost, math.sqrt(variance)
+    half = float(stdtrit(freedom, 0.5 + LEVEL / 2)) * error
+    p_value = 2 * float(stdtr(freedom, -abs(difference) / error))
+    return difference, Interval(difference - half, difference + half), p_value
 
 
 def _scores(outcomes: Outcomes, code: int) -> Floats:

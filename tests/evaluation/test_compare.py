@@ -185,3 +185,58 @@ def test_a_comparison_survives_json() -> None:
     assert "| roc_auc |" in comparison.to_markdown()
     assert "| half = 1 | 40 | f1 |" in comparison.to_markdown()
     assert again.slices[0].metrics["f1_score"].metric == "f1"
+
+
+def right_and_wrong(truth: list[int]) -> tuple[Outcomes, Outcomes]:
+    """Of the same rows: one model that is wrong on each, and one that is right."""
+    labels = np.array(truth)
+    good = Outcomes(
+        "binary",
+        labels,
+        labels,
+        np.where(labels[:, None] == [0, 1], 0.9, 0.1),
+        ("no", "yes"),
+        known=2,
+        positive=1,
+    )
+    assert good.probabilities is not None
+    bad = replace(good, predicted=1 - labels, probabilities=good.probabilities[:, ::-1])
+    return bad, good
+
+
+SURELY = [*NAMES, "precision", "recall", "balanced_accuracy", "matthews_corrcoef"]
+
+
+@pytest.mark.parametrize("truth", [[1, 0], [1, 0, 1], [1, 0, 1, 0], [0, 1, 1, 0, 1]])
+def test_of_fewer_than_six_rows_nothing_is_sure(truth: list[int]) -> None:
+    for name, found in compared(*right_and_wrong(truth), SURELY, margin=0.01).items():
+        assert (name, found.verdict) == (name, "inconclusive")
+        assert found.p_value > 0.05 and found.gain.low < -0.01 < 0 < found.gain.high
+
+
+def test_one_row_of_a_class_tells_nothing_of_the_order() -> None:
+    bad, good = right_and_wrong([1] + [0] * 30)
+    for name in ("roc_auc", "average_precision"):
+        [found] = compared(bad, good, [name]).values()
+        assert found.verdict == "inconclusive" and found.p_value == 1
+
+
+def test_two_that_are_apart_on_every_one_of_many_rows_are_told_apart() -> None:
+    found = compared(*right_and_wrong([0, 1] * 10), SURELY)
+    assert {each.verdict for each in found.values()} == {"better"}
+    for each in found.values():
+        assert each.gain.low < each.gain.high  # and no more than rows can tell
+
+
+def test_intervals_of_a_difference_hold_the_truth_as_often_as_they_say() -> None:
+    generator, kept = np.random.default_rng(5), 0
+    one = two_classes(60_000, prevalence=0.15)
+    noisy = worsened(one, 0.2)
+    truth = compared(one, noisy, ["recall"])["recall"].difference
+    for _ in range(100):
+        rows = generator.choice(one.rows, size=150, replace=False)
+        low, high = compared(one.take(rows), noisy.take(rows), ["recall"])[
+            "recall"
+        ].interval
+        kept += low <= truth <= high
+    assert kept >= 92

@@ -42,7 +42,9 @@ def result(production: str | None = None, **metrics: float) -> EvaluationResult:
     )
 
 
-def comparison(candidate: str = "1.1.0", **intervals: Any) -> Comparison:
+def comparison(
+    candidate: str = "1.1.0", p_value: float = 0.01, **intervals: Any
+) -> Comparison:
     found = {
         name: MetricComparison(
             metric=name,
@@ -51,8 +53,8 @@ def comparison(candidate: str = "1.1.0", **intervals: Any) -> Comparison:
             candidate=0.8 + sum(bounds) / 2,
             difference=sum(bounds) / 2,
             interval=Interval(*bounds),
-            p_value=0.5,
-            adjusted_p_value=0.5,
+            p_value=p_value,
+            adjusted_p_value=p_value,
             test="paired bootstrap",
             verdict="inconclusive",
         )
@@ -107,6 +109,14 @@ def test_the_other_two_judge_the_bound_of_the_interval(
     decision = policy.decide(result("1.0.0", f1=0.8), comparison(f1=interval))
     assert decision.allowed is passes
     assert "1.0.0 in production on the same 500 rows" in decision.gates[0].sentence
+
+
+def test_who_is_better_only_by_chance_is_not_surely_better() -> None:
+    policy = GatePolicy([Gate("accuracy", better_than="production")])
+    by_chance = comparison(p_value=0.25, accuracy=(0.02, 1.0))
+    decision = policy.decide(result("1.0.0", accuracy=0.9), by_chance)
+    assert not decision.allowed
+    assert "can't tell it from chance (p 0.25)" in decision.gates[0].sentence
 
 
 def test_less_loss_is_a_gain() -> None:

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy.optimize import brentq
 from scipy.special import logit
 from scipy.stats import beta, brunnermunzel, skew, t
+from sklearn.metrics import roc_auc_score
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
@@ -21,18 +23,19 @@ from brixa_flows.evaluation.intervals import (
     normal_p_value,
     percentile_interval,
 )
+from brixa_flows.evaluation.judging import judge
 from brixa_flows.evaluation.measuring import interval_of
 from brixa_flows.evaluation.metrics import METRICS
 from brixa_flows.evaluation.outcomes import Outcomes
 from brixa_flows.evaluation.ranking import (
     Part,
+    area_difference,
     area_draws,
     area_parts,
-    areas_of,
     auc_interval,
     average_precision_draws,
-    delong,
 )
+from brixa_flows.serializers.base import Prediction
 from tests.evaluation.outcome_makers import many_classes, numbers, two_classes
 
 
@@ -49,7 +52,7 @@ def brute_force_delong(scores: np.ndarray, positive: np.ndarray) -> np.ndarray:
     return np.asarray(first + np.cov(np.array(columns)) / (~positive).sum())
 
 
-def test_delong_equals_every_pair_compared_ties_included() -> None:
+def test_two_areas_differ_as_every_pair_compared_says_ties_included() -> None:
     generator = np.random.default_rng(3)
     positive = generator.random(60) < 0.3
     scores = np.stack(
@@ -58,28 +61,39 @@ def test_delong_equals_every_pair_compared_ties_included() -> None:
             generator.normal(size=60) + 0.5 * positive,
         ]
     )
-    areas, covariance = delong(list(scores), positive)
-    assert covariance == pytest.approx(brute_force_delong(scores, positive), rel=1e-10)
-    assert areas[0] == pytest.approx(
-        np.mean(
-            [
-                (a > b) + 0.5 * (a == b)
-                for a in scores[0][positive]
-                for b in scores[0][~positive]
-            ]
-        )
-    )
+    pair = [
+        judge(positive.astype(int), Prediction(each), task="binary") for each in scores
+    ]
+    difference, (low, high), p_value = area_difference(pair)
+    before, after = (roc_auc_score(positive, each) for each in scores)
+    assert difference == pytest.approx(after - before, abs=1e-12)
+    assert (low + high) / 2 == pytest.approx(difference, abs=1e-12)
+    covariance = brute_force_delong(scores, positive)
+    error = math.sqrt(np.array([-1, 1]) @ covariance @ np.array([-1, 1]))
+    freedom = brentq(lambda df: t.ppf(0.975, df) - (high - difference) / error, 1, 1e6)
+    assert (
+        16 < freedom < 59
+    )  # between the rows of the rarer class and all, less one each
+    assert p_value == pytest.approx(2 * t.sf(abs(difference) / error, freedom))
+
+
+def test_two_areas_of_many_rows_differ_by_the_normal_distribution() -> None:
+    one, other = two_classes(20_000), two_classes(20_000, seed=1)
+    pair = one, replace(other, truth=one.truth)
+    difference, (_, high), p_value = area_difference(pair)
+    z = 1.959963984540054 * difference / (high - difference)
+    assert p_value == pytest.approx(normal_p_value(z), rel=0.01)
 
 
 def test_delong_agrees_with_the_bootstrap() -> None:
     outcomes = two_classes(400)
-    _, covariance = areas_of([outcomes])
+    variance = sum(part.variance for part in area_parts(outcomes)[1])
     generator = np.random.default_rng(0)
     drawn = [
         value_of(METRICS["roc_auc"], outcomes.take(generator.integers(400, size=400)))
         for _ in range(200)
     ]
-    assert math.sqrt(covariance[0, 0]) == pytest.approx(np.std(drawn), rel=0.15)
+    assert math.sqrt(variance) == pytest.approx(np.std(drawn), rel=0.15)
 
 
 def test_a_perfect_area_still_has_an_interval() -> None:
@@ -138,9 +152,9 @@ def test_the_interval_of_a_share_is_jeffreys_and_ends_at_its_scale() -> None:
 
 def test_draws_of_a_mean_area_spread_as_delong_says() -> None:
     outcomes = two_classes(500)
-    _, covariance = areas_of([outcomes])
+    variance = sum(part.variance for part in area_parts(outcomes)[1])
     draws = area_draws([outcomes], np.random.default_rng(0))
-    assert draws.std() == pytest.approx(math.sqrt(covariance[0, 0]), rel=0.1)
+    assert draws.std() == pytest.approx(math.sqrt(variance), rel=0.1)
 
 
 def test_counted_average_precision_is_that_of_the_resampled_rows() -> None:
