@@ -13,6 +13,7 @@ from brixa_flows.tasks.notifying import (
     tell_of_dead_runs,
     tell_of_served_again,
     tell_of_unheeded,
+    tell_of_untold,
 )
 from brixa_flows.tasks.reconciling import reconcile_registry
 from brixa_flows.tasks.remedies import links_remedy
@@ -74,6 +75,7 @@ def reconcile(request: ReconcileRequest) -> None:
         request.unheeded_after_seconds,
     )
     tell_of_unheeded(done.unheeded)
+    tell_of_untold(done.untold)
     served = serve_again(request.registry)
     tell_of_served_again(served)
     publish_reconciliation(request.registry, done, restarted, served)

@@ -67,6 +67,7 @@ def doctor(
         "storage": lambda: _storage(workspace),
         "tracking": lambda: _tracking(workspace),
         "registry": lambda: _registry(workspace),
+        "events": lambda: _events(workspace),
         "deployments": lambda: _deployments(workspace),
         "frameworks": _frameworks,
         "prefect server": _prefect_server,
@@ -144,6 +145,17 @@ def _registry(workspace: Workspace) -> str | list[str]:
     if findings:
         return findings
     return f"{len(registry.list_models())} models; MLflow shows what the journal says"
+
+
+def _events(workspace: Workspace) -> str | list[str]:
+    from brixa_flows.outbox import Outbox, Reconciler
+
+    registry = workspace.registry
+    untold = Reconciler(registry, lambda payload, event_id: None).untold()
+    if untold:
+        return [str(each) for each in untold]
+    waiting = len([*Outbox(registry).pending()])
+    return f"{waiting} wait to be seen on the server; none that can't be told"
 
 
 def _deployments(workspace: Workspace) -> str | list[str]:

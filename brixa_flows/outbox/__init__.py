@@ -25,6 +25,7 @@ from brixa_flows.outbox.owed import (
     registered,
 )
 from brixa_flows.outbox.reconciler import Reconciled, Reconciler, Refused, Unheeded
+from brixa_flows.outbox.untold import Untold
 
 __all__ = [
     "Outbox",
@@ -34,6 +35,7 @@ __all__ = [
     "Refused",
     "Taken",
     "Unheeded",
+    "Untold",
     "announces",
     "concluded_alike",
     "deployed",

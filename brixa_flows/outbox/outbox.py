@@ -16,7 +16,6 @@ is pending stays until both were seen.
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,11 +24,10 @@ from uuid import UUID
 from brixa_flows.errors import ObjectExistsError, ObjectNotFoundError, StaleWriteError
 from brixa_flows.events import EVENTS, EventPayload
 from brixa_flows.outbox.owed import Owed
+from brixa_flows.outbox.untold import Untold, untold_file
 from brixa_flows.registry import ModelRegistry
 
 __all__ = ["Outbox", "Progress"]
-
-_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -58,10 +56,18 @@ class Outbox:
 
     def begin(self) -> datetime:
         """From when on changes are announced; the first call decides it."""
-        key = f"{self._prefix}/started.json"
-        if self._storage.stat(key) is None:
-            self._create(key, {"at": datetime.now(UTC).isoformat()})
-        return datetime.fromisoformat(json.loads(self._storage.read(key)[0])["at"])
+        began = self.started_at()
+        if began is None:
+            self._create(self._started_key, {"at": datetime.now(UTC).isoformat()})
+        return began or self.begin()
+
+    def started_at(self) -> datetime | None:
+        """From when on changes are announced; ``None`` before the first :meth:`begin`."""
+        try:
+            record = json.loads(self._storage.read(self._started_key)[0])
+        except ObjectNotFoundError:
+            return None
+        return datetime.fromisoformat(record["at"])
 
     def put(self, event_id: UUID, payload: EventPayload) -> None:
         """Keep an event before it is emitted; putting it again changes nothing."""
@@ -102,10 +108,15 @@ class Outbox:
         self._storage.delete(self._pending_key(event_id))
 
     def pending(self) -> Iterator[Owed]:
-        """Events that were put and never settled, by key.
+        """Events that were put and never settled, by key; :meth:`untold` has the rest."""
+        return (each for each in self.read_pending() if isinstance(each, Owed))
 
-        One that can't be read is passed over, with a warning in the log.
-        """
+    def untold(self) -> Iterator[Untold]:
+        """Those that can't be read, so that nobody can send them."""
+        return (each for each in self.read_pending() if isinstance(each, Untold))
+
+    def read_pending(self) -> Iterator[Owed | Untold]:
+        """Both, by key."""
         for stored in self._storage.list(f"{self._prefix}/pending"):
             try:
                 record = json.loads(self._storage.read(stored.key)[0])
@@ -115,7 +126,7 @@ class Outbox:
             except ObjectNotFoundError:  # settled meanwhile
                 continue
             except (LookupError, TypeError, ValueError) as err:
-                _LOG.warning("set aside: %s: %s", stored.key, err)
+                yield untold_file(stored.key, err)
 
     def progress(self) -> Progress:
         """How far reconciliation got; one that can't be read begins anew."""
@@ -139,6 +150,10 @@ class Outbox:
             self._storage.replace(self._progress_key, data, etag=etag, durable=False)
         except StaleWriteError:
             return
+
+    @property
+    def _started_key(self) -> str:
+        return f"{self._prefix}/started.json"
 
     @property
     def _progress_key(self) -> str:

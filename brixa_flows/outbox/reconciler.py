@@ -14,6 +14,7 @@ from brixa_flows.events import EventPayload
 from brixa_flows.outbox.heeding import Heeding, Taken, ids_of
 from brixa_flows.outbox.outbox import Outbox, Progress
 from brixa_flows.outbox.owed import Owed, deployed, owed_by
+from brixa_flows.outbox.untold import Untold, untold_entry
 from brixa_flows.registry import ModelRegistry, RecoveryAction
 
 __all__ = ["Reconciled", "Reconciler", "Refused", "Unheeded"]
@@ -64,12 +65,14 @@ class Reconciled:
         repaired: What ``recover()`` did.
         unheeded: Events that will not be sent again, as that did not help.
         refused: Events that were refused for the first time; each run tries again.
+        untold: Events that nobody can send, found for the first time.
     """
 
     delivered: tuple[EventPayload, ...]
     repaired: tuple[RecoveryAction, ...]
     unheeded: tuple[Unheeded, ...] = ()
     refused: tuple[Refused, ...] = ()
+    untold: tuple[Untold, ...] = ()
 
 
 class Reconciler:
@@ -124,7 +127,9 @@ class Reconciler:
         begun = datetime.now(UTC)
         started, progress = self._outbox.begin(), self._outbox.progress()
         since = (progress.through or started) - _OVERLAP
-        found = {owed.event_id: owed for owed in self._announced(started, since)}
+        announced = [*self._announced(started, since)]
+        found = {each.event_id: each for each in announced if isinstance(each, Owed)}
+        untold = [each for each in announced if isinstance(each, Untold)]
         marks = {each: self._outbox.delivered_at(each) for each in found}
         taken = self._taken([each for each, at in marks.items() if at is not None])
         late = {each: each for each in self._missing(found, marks, taken, begun)}
@@ -136,7 +141,13 @@ class Reconciler:
         if self._needs_repair(begun, progress):
             repaired = self._registry.recover()
             self._outbox.keep_progress(Progress(begun, begun))
-        return Reconciled(tuple(sent), tuple(repaired), tuple(unheeded), tuple(refused))
+        return Reconciled(
+            tuple(sent),
+            tuple(repaired),
+            tuple(unheeded),
+            tuple(refused),
+            tuple(each for each in untold if self._is_news(each.event_id, "untold")),
+        )
 
     def _send_all(
         self, found: Mapping[UUID, Owed], late: Mapping[UUID, UUID]
@@ -219,19 +230,25 @@ class Reconciler:
         self._deliver(owed.payload, event_id)
         self._outbox.mark_delivered(owed.event_id)
 
-    def _announced(self, started: datetime, since: datetime) -> Iterator[Owed]:
+    def untold(self) -> list[Untold]:
+        """Every event that nobody can send, whenever it was found; changes nothing."""
+        started = self._outbox.started_at()
+        if started is None:
+            return []
+        announced = self._announced(started, started)
+        return [each for each in announced if isinstance(each, Untold)]
+
+    def _announced(self, started: datetime, since: datetime) -> Iterator[Owed | Untold]:
         """What owes an event and is pending, recent, or not marked."""
-        yield from self._outbox.pending()
+        yield from self._outbox.read_pending()
         for recorded in self._registry.feed.since(since):
             if recorded.at < started:
                 continue
             try:
                 owed = owed_by(recorded)
-            except (LookupError, ValueError) as err:
+            except (LookupError, TypeError, ValueError) as err:
                 if not self._outbox.is_delivered(UUID(recorded.event_id)):
-                    _LOG.warning(
-                        "no event for %s %s: %s", recorded.name, recorded.kind, err
-                    )
+                    yield untold_entry(recorded, err)
                 continue
             if owed is not None:
                 yield owed

@@ -7,7 +7,17 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, TypedDict
 
-from brixa_flows.errors import DatasetError, InvalidVersionError, VersionExistsError
+from pydantic import ValidationError
+
+from brixa_flows.errors import (
+    DatasetError,
+    InvalidMetadataError,
+    InvalidVersionError,
+    VersionExistsError,
+    some_of,
+)
+from brixa_flows.events import ModelRegistered
+from brixa_flows.registry.facts.inputs import as_json_object
 from brixa_flows.registry.facts.lineage import as_refs
 from brixa_flows.registry.facts.metadata import CodeRef, DatasetRef, ParentRef
 from brixa_flows.registry.facts.reference import example_from
@@ -22,7 +32,14 @@ from brixa_flows.tracking import AdoptableModel
 from brixa_flows.tracking.signature_reading import schemas_of
 from brixa_flows.versioning import ModelVersion
 
-__all__ = ["Adoption", "Described", "Said", "adoption_of", "refuse_own"]
+__all__ = [
+    "Adoption",
+    "Described",
+    "Said",
+    "adoption_of",
+    "check_event_facts",
+    "refuse_own",
+]
 
 _COMMIT_TAG = "mlflow.source.git.commit"
 _REPOSITORY_TAG = "mlflow.source.git.repoURL"
@@ -80,6 +97,33 @@ class Adoption:
     facts: AdoptedFacts
     request: SaveRequest
     code: CodeRef | None
+
+
+def check_event_facts(
+    name: str, model_uri: str, facts: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """What is kept for the event of the version, as plain JSON, if it can carry that.
+
+    Raises:
+        InvalidMetadataError: If it can't; without this the version had no event.
+    """
+    plain = as_json_object("event_facts", facts)
+    ours = {"name", "version", "framework", "digest", "model_uri"}
+    theirs = ModelRegistered.model_fields.keys() - ours
+    if unknown := plain.keys() - theirs:
+        raise InvalidMetadataError(
+            "event_facts",
+            f"has {min(unknown)!r:.80}, which {ModelRegistered.event} does not carry; it "
+            f"takes {some_of(sorted(theirs))}",
+        )
+    known = dict.fromkeys(ours, "") | {"name": name, "model_uri": model_uri}
+    try:
+        ModelRegistered.model_validate(known | plain)
+    except ValidationError as err:
+        first = err.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise InvalidMetadataError("event_facts", f"{where}: {first['msg']}") from err
+    return plain
 
 
 def refuse_own(found: AdoptableModel, backends: Backends) -> None:

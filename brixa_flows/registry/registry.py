@@ -7,7 +7,7 @@ from typing import Any, Unpack
 
 from brixa_flows.refs import check_model_name
 from brixa_flows.registry.adopter import Adopter, Wanted
-from brixa_flows.registry.adopting import Described, Said
+from brixa_flows.registry.adopting import Described, Said, check_event_facts
 from brixa_flows.registry.described import DescribedRegistry
 from brixa_flows.registry.facts.inputs import as_text
 from brixa_flows.registry.facts.lineage import gather_lineage, lineage_context
@@ -221,10 +221,12 @@ class ModelRegistry(DescribedRegistry):
             flow_run_id: Prefect flow run.
             code: Code that trained it.
             once: Give the version that the model is already; a save that died goes on.
-            event_facts: JSON kept with ``once``, for who announces the version.
+            event_facts: Kept with ``once``, for the version's event: evaluations, target,
+                policy.
             **described: As in :meth:`register_model`: description, tags, bump ...
 
         Raises:
+            InvalidMetadataError: If something of it can't be kept; nothing is.
             TrackingError: If there is no such model.
             SerializationError: If it can't be loaded here.
             MissingExtraError: If an extra brings its library.
@@ -235,9 +237,10 @@ class ModelRegistry(DescribedRegistry):
         as_text("model_uri", model_uri, required=True)
         said = Said(model_type, reference, target, datasets, hyperparameters, metrics)
         wanted = Wanted(name, model_uri, said, copy, code, described)
+        facts = check_event_facts(name, model_uri, event_facts)
         with lineage_context(flow_run_id=flow_run_id, model_uri=model_uri):
             if once:
-                return self._adopter.adopt_once(wanted, event_facts or {})
+                return self._adopter.adopt_once(wanted, facts)
             return self._adopter.adopt(wanted)
 
     def transition(

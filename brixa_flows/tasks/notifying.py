@@ -21,7 +21,7 @@ from prefect.utilities.urls import url_for
 from brixa_flows.deployment import ServedAgain
 from brixa_flows.errors import OrchestrationError
 from brixa_flows.events import DriftDetected, GateRefused, PerformanceDegraded
-from brixa_flows.outbox import Unheeded
+from brixa_flows.outbox import Unheeded, Untold
 from brixa_flows.settings import BrixaSettings
 from brixa_flows.tasks.remote import remote_task
 from brixa_flows.tasks.restarting import DeadRun
@@ -155,6 +155,15 @@ def tell_of_unheeded(events: Iterable[Unheeded]) -> bool:
         return False
     advice = "look at these automations in Prefect, then start their flows by hand:"
     return tell("Prefect does not act on events", "\n- ".join([advice, *said]))
+
+
+def tell_of_untold(events: Iterable[Untold]) -> bool:
+    """Tell of events that nobody can send, with what to do."""
+    said = [str(each) for each in events]
+    if not said or not somebody_listens():
+        return False
+    advice = "the loop does not go on from there by itself:"
+    return tell("Events that can't be told", "\n- ".join([advice, *said]))
 
 
 def tell_of_served_again(served: Iterable[ServedAgain]) -> bool:

@@ -50,4 +50,6 @@ def reconcile_registry(
         get_run_logger().error(
             "not taken: %r: %s", refused.payload.message, refused.why
         )
+    for untold in done.untold:
+        get_run_logger().error("%s", untold)
     return done

@@ -376,6 +376,9 @@ def reconciliation_report(
     if done.refused:
         told = [(each.payload.message, each.why) for each in done.refused]
         parts.append(table(("the server does not take", "why"), told))
+    if done.untold:
+        lost = [(each.what, each.why, each.remedy) for each in done.untold]
+        parts.append(table(("no event can tell", "why", "what to do"), lost))
     if done.repaired:
         parts.append(table(("repaired",), [(str(each),) for each in done.repaired]))
     return "\n\n".join(parts)

@@ -360,6 +360,20 @@ def test_doctor_names_an_mlflow_that_does_not_answer(
     assert "what MLflow shows was not compared" in broken[1]["detail"]
 
 
+def test_doctor_names_an_event_that_nobody_can_send(
+    run: Run, storage: Path, tmp_path: Path
+) -> None:
+    outbox = storage / "models" / "_meta" / "outbox"
+    (outbox / "pending").mkdir(parents=True)
+    (outbox / "started.json").write_text('{"at": "2026-01-01T00:00:00+00:00"}')
+    (outbox / "pending" / "x.json").write_text("[NaN]")
+    _, out, _ = run("doctor", "--project", str(tmp_path), "--json")
+    [told] = [item for item in json.loads(out) if item["check"] == "events"]
+    assert not told["ok"]
+    assert "models/_meta/outbox/pending/x.json" in told["detail"]
+    assert "correct that file, or remove it and announce" in told["detail"]
+
+
 def test_an_unknown_setting_is_refused(run: Run, monkeypatch: Any) -> None:
     monkeypatch.setenv("BRXA_NOPE", "1")
     code, _, err = run("model", "list")

@@ -63,6 +63,13 @@ ALARM = DriftDetected(
     columns=["a"],
     sentence="a is warmer",
 )
+TRAINED = TrainingCompleted(
+    name="m",
+    model_uri="runs:/1/model",
+    framework="sklearn",
+    model_type="t",
+    hyperparameters={"rate": 0.125},
+)
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::brixa_flows.errors.InsecureSerializationWarning"
@@ -348,10 +355,42 @@ def test_what_can_not_be_read_holds_nothing_else_back(
     storage.delete(key)
     storage.create(key, b"{}")
     with caplog.at_level(logging.WARNING):
-        [told] = reconcile(registry, feed).delivered
+        done = reconcile(registry, feed)
+    [told] = done.delivered
     assert told.name == "other"
-    for word in ("pending/x.json", "00000001.json", "seals/1.0.0.json", "no event"):
+    for word in ("00000001.json", "seals/1.0.0.json"):
         assert word in caplog.text
+    pending, drift = map(str, done.untold)
+    assert pending.startswith("no event for models/_meta/outbox/pending/x.json: ")
+    assert drift.startswith("no event for the drift of m 1.0.0: ")
+
+
+def test_old_events_that_can_not_be_told_are_told_of_once_with_a_remedy(
+    registry: ModelRegistry, feed: Feed, offered: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outbox = Outbox(registry)
+    outbox.begin()
+    event_id = uuid4()
+    outbox.put(event_id, TRAINED)
+    key = f"models/_meta/outbox/pending/{event_id}.json"
+    written, etag = registry.storage.read(key)  # an earlier release wrote NaN there
+    registry.storage.replace(key, written.replace(b"0.125", b"NaN"), etag=etag)
+    checks = "brixa_flows.registry.registry.check_event_facts"
+    monkeypatch.setattr(checks, lambda name, uri, facts: facts)
+    registry.register_run(offered, name="m", once=True, event_facts={"name": "other"})
+    first, second = reconcile(registry, feed).untold
+    assert str(first) == (
+        f"no event for {key}: hyperparameters['rate'] is nan, which no "
+        "event can tell; leave it out, or send it as a text; correct that file, or "
+        "remove it and announce the same again without the value"
+    )
+    assert "the seal of m 1.0.0" in str(second)
+    assert "start evaluate_model for it by hand" in str(second)
+    assert reconcile(registry, feed).untold == ()
+    shown = Reconciler(registry, feed).untold()
+    assert shown == [first, second], "but whoever asks is told each time"
+    registry.storage.delete(key)
+    assert Reconciler(registry, feed).untold() == [second]
 
 
 @pytest.fixture

@@ -12,7 +12,11 @@ import mlflow
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from brixa_flows.errors import TrackingUnavailableError, VersionExistsError
+from brixa_flows.errors import (
+    InvalidMetadataError,
+    TrackingUnavailableError,
+    VersionExistsError,
+)
 from brixa_flows.registry import ModelRegistry
 from brixa_flows.registry.reading.adoptions import Adoptions
 from brixa_flows.registry.writing.registering import Registrar
@@ -108,6 +112,24 @@ def test_what_an_adoption_that_was_killed_had_fetched_is_told_and_removed(
         assert [each.action for each in registry.recover()] == ["staging removed"]
         assert [*(storage.root / ".brixa" / "tmp").iterdir()] == [living]
     assert adopt(registry) == "1.0.0"
+
+
+@pytest.mark.parametrize(
+    ("facts", "fault"),
+    [
+        ({"target": "half \ud800"}, "has the character"),
+        ({"policy": 3}, "policy: Input should be a valid string"),
+        ({"evaluations": [{"name": "a"}]}, "evaluations.0.uri: Field required"),
+        ({"evaluations": [{"name": "a", "uri": float("nan")}]}, "nan is not JSON"),
+        ({"digest": "x"}, "has 'digest', which brixa.model.registered does not carry"),
+    ],
+)
+def test_what_the_event_of_a_version_could_not_carry_is_refused_before_its_number(
+    registry: ModelRegistry, facts: dict[str, Any], fault: str
+) -> None:
+    with pytest.raises(InvalidMetadataError, match=fault):
+        adopt(registry, event_facts=facts)
+    assert registry.list_models() == []
 
 
 def test_who_comes_while_another_adopts_it_is_told_and_takes_no_number(

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -37,7 +38,7 @@ from brixa_flows.demo.stack import PrefectStack, wait_until
 from brixa_flows.deployment import ServedAgain
 from brixa_flows.errors import SettingsError
 from brixa_flows.events import DriftDetected, GateRefused, PerformanceDegraded
-from brixa_flows.outbox import Unheeded
+from brixa_flows.outbox import Unheeded, Untold
 from brixa_flows.registry import DatasetRef, Lineage, ModelMetadata, ParentRef
 from brixa_flows.settings import BrixaSettings
 from brixa_flows.tasks import notifying, reporting
@@ -148,6 +149,8 @@ def _all_that_people_are_told() -> list[bool]:
     told.append(notifying.tell_of_refusal(refused))
     stuck = Unheeded(alarm, ("Retrain after an alarm on a month",))
     told.append(notifying.tell_of_unheeded([stuck]))
+    lost = Untold("the seal of m 1.0.0", "it is spoilt", "judge it by hand", uuid4())
+    told.append(notifying.tell_of_untold([lost]))
     dead = [DeadRun("deploy m 1.0.1", "exited with -9", left) for left in (True, False)]
     told.append(notifying.tell_of_dead_runs(dead))
     back = [
@@ -162,8 +165,8 @@ def test_people_are_told_what_happened_and_where_to_look(
     chat: Chat, monkeypatch: pytest.MonkeyPatch, stack: PrefectStack
 ) -> None:
     monkeypatch.setenv(VARIABLE, "custom-webhook/team")
-    assert _all_that_people_are_told() == [True] * 7
-    approval, alarm, worse, refusal, unheeded, died, back = chat.heard
+    assert _all_that_people_are_told() == [True] * 8
+    approval, alarm, worse, refusal, unheeded, untold, died, back = chat.heard
     assert approval["subject"] == "Approval wanted: m 1.0.1 to production"
     assert "until noon; after that it is not promoted" in approval["text"]
     assert alarm["subject"] == "Drift alarm: m 1.0.0"
@@ -176,6 +179,9 @@ def test_people_are_told_what_happened_and_where_to_look(
     assert unheeded["subject"] == "Prefect does not act on events"
     wanted = "- Retrain after an alarm on a month: the month from 2013-04-01 to "
     assert wanted in unheeded["text"]
+    assert untold["subject"] == "Events that can't be told"
+    wanted = "- no event for the seal of m 1.0.0: it is spoilt; judge it by hand"
+    assert wanted in untold["text"]
     assert died["subject"] == "Runs died again and again"
     assert died["text"].count("- deploy m 1.0.1: exited with -9\n") == 1
     assert back["subject"] == "Served again after a crash"
