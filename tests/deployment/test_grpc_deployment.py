@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import shutil
@@ -31,6 +32,7 @@ from brixa_flows.deployment import (
     new_api_key,
     predict_frame,
 )
+from brixa_flows.deployment.engines.doorkeeping import Doorkeeper
 from brixa_flows.deployment.engines.reserving import ReservedPort
 from brixa_flows.deployment.grpc_messages import MESSAGES, SERVICE
 from brixa_flows.errors import BadRequestError, DeploymentError
@@ -184,6 +186,41 @@ def test_a_killed_replica_costs_our_client_no_call_and_others_those_it_held(
     assert (left.pid, left.state) == (before.replicas[1].pid, "ready")
 
 
+def test_clients_of_the_only_replica_wait_until_it_is_back(deployed, deployer):
+    with calls(deployer.get_endpoint(deployed, "grpc")) as seen:
+        wait_for(seen, "1.0.0")
+        killed = deployer.status(deployed).replicas[0].pid
+        psutil.Process(killed).kill()
+        wait_for(seen, "1.0.0", more=200)
+    failed = {told: count for told, count in seen.items() if told != "1.0.0"}
+    assert sum(failed.values()) <= 4, failed
+    assert deployer.status(deployed).replicas[0].pid != killed
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "localhost"])
+def test_a_doorkeeper_stands_behind_the_listeners_of_grpc_and_never_before(host):
+    async def is_kept(*late: str) -> bool:
+        door, port, server = Doorkeeper(), ReservedPort(), grpc.aio.server()
+        try:
+            number = port.hold(host, 0)
+            if not late:
+                await door.listen(port.bound)
+            shown = f"[{host}]" if ":" in host else host
+            server.add_insecure_port(f"{shown}:{number}")
+            await server.start()
+            await door.listen(port.bound)
+            door.expect(1)
+            await door.prove()
+            return door._server is not None
+        finally:
+            door.close()
+            await server.stop(0)
+            port.close()
+
+    assert asyncio.run(is_kept())
+    assert not asyncio.run(is_kept("it would be the first that is asked"))
+
+
 def test_the_port_of_grpc_is_told_and_kept(deployed, deployer):
     address = deployer.get_endpoint(deployed, "grpc")
     status, config = deployer.status(deployed), deployer.config(deployed)
@@ -248,7 +285,7 @@ def test_a_kept_port_is_exchanged_for_one_that_can_be_had_and_shared_by_listener
     with socket.create_server(("127.0.0.1", second), reuse_port=True):
         pass
     for each in (kept, other):
-        each._bound.close()
+        each.close()
 
 
 def test_grpc_alone_is_asked_by_our_client_with_a_key_over_tls(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
 
@@ -37,9 +37,15 @@ class Fleet:
         folder: Runtime folder of the deployment.
         inherited: Descriptors of every replica: the listening socket, opened before all
             of them, and a lock that says that one of them lives.
+        on_change: Called when other replicas are ready than before.
     """
 
-    def __init__(self, folder: Path, inherited: tuple[int, int]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        inherited: tuple[int, int],
+        on_change: Callable[[], None],
+    ) -> None:
         self.plan: Plan | None = None
         self.replicas: list[Replica] = []
         self.desired = 0
@@ -47,6 +53,7 @@ class Fleet:
         self.last_error = ""
         self._folder = folder
         self._inherited = inherited
+        self._on_change = on_change
         self._turn = asyncio.Lock()
         self._taken: set[int] = set()
         self._watching: dict[Replica, asyncio.Task[None]] = {}
@@ -104,6 +111,7 @@ class Fleet:
         self.replicas = [*kept, *fresh]
         self.plan, self.desired, self.last_error = plan, len(self.replicas), ""
         self._watch(fresh)
+        self._on_change()
         await asyncio.gather(*(self._order(each, "commit") for each in kept))
         await self._retire(surplus)
         return True
@@ -151,6 +159,7 @@ class Fleet:
         self.plan, self.desired = plan, len(fresh)
         self.last_error = ""
         self._watch(fresh)
+        self._on_change()
         await self._retire(old)
 
     async def scale(self, replicas: int) -> None:
@@ -184,6 +193,7 @@ class Fleet:
         stay, self.replicas = self.replicas, [*self.replicas, *fresh]
         self.desired = replicas
         self._watch(fresh)
+        self._on_change()
         await self._spread(stay, len(fresh) / replicas)
         await self._retire(surplus)
 
@@ -240,6 +250,7 @@ class Fleet:
         while True:
             started = loop.time()
             self._note(await replica.wait())
+            self._on_change()
             if loop.time() - started > _HEALTHY_AFTER_SECONDS:
                 backoff = _FIRST_BACKOFF_SECONDS
             backoff = await self._revive(replica, backoff)
@@ -253,6 +264,7 @@ class Fleet:
             try:
                 await replica.start()
                 if not replica.is_outdated:
+                    self._on_change()
                     return backoff
                 await replica.end()
             except ReplicaFailedError as err:

@@ -8,14 +8,17 @@ __all__ = ["ReservedPort"]
 
 
 class ReservedPort:
-    """Bound and never listened on, so that no stranger gets it between two listeners.
+    """Bound, so that no stranger gets it between two listeners.
 
     Listeners with SO_REUSEPORT of the same user bind beside it; connections go to them
-    alone.
+    alone, as long as nobody listens on this one.
+
+    Attributes:
+        bound: The socket, if one is kept.
     """
 
     def __init__(self) -> None:
-        self._bound: socket.socket | None = None
+        self.bound: socket.socket | None = None
 
     def hold(self, host: str, port: int) -> int:
         """Keep a port until this process ends, or another one is asked for.
@@ -30,12 +33,11 @@ class ReservedPort:
         Raises:
             OSError: If it is in use; what was kept is kept.
         """
-        if self._bound is None or port not in (0, self._port):
-            family = socket.AF_INET6 if ":" in host else socket.AF_INET
-            bound = socket.socket(family)
+        if self.bound is None or port not in (0, self._port):
+            bound, address = _like_grpc(host)
             try:
                 bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                bound.bind((host, port))
+                bound.bind((address, port))
                 # Shared once it is bound: asked for before, another deployment's port
                 # of the same user would do as well.
                 bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
@@ -44,16 +46,31 @@ class ReservedPort:
                 bound.close()
                 raise
             self.close()
-            self._bound = bound
+            self.bound = bound
         return self._port
 
     def close(self) -> None:
         """Keep none."""
-        if self._bound is not None:
-            self._bound.close()
-            self._bound = None
+        if self.bound is not None:
+            self.bound.close()
+            self.bound = None
 
     @property
     def _port(self) -> int:
-        assert self._bound is not None
-        return int(self._bound.getsockname()[1])
+        assert self.bound is not None
+        return int(self.bound.getsockname()[1])
+
+
+def _like_grpc(host: str) -> tuple[socket.socket, str]:
+    """A socket of the family that grpc takes for an address, and the address.
+
+    Where there is IPv6 it serves IPv4 by sockets of both families; one of another family
+    would stand before its listeners or behind them, and not beside.
+    """
+    if ":" in host or not socket.has_dualstack_ipv6():
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.socket(family), host
+    address = socket.gethostbyname(host)
+    both = socket.socket(socket.AF_INET6)
+    both.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+    return both, "::" if address == "0.0.0.0" else f"::ffff:{address}"

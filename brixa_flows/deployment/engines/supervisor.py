@@ -28,6 +28,7 @@ from typing import Any
 import psutil
 
 from brixa_flows.deployment.engines.autoscale import CpuAutoscaler
+from brixa_flows.deployment.engines.doorkeeping import Doorkeeper
 from brixa_flows.deployment.engines.fleet import Fleet
 from brixa_flows.deployment.engines.listening import why_unusable
 from brixa_flows.deployment.engines.observing import Observer
@@ -67,9 +68,11 @@ class Supervisor:
         self._name = name
         self._store = store
         self._runtime = runtime
-        self._fleet = Fleet(runtime.path, (listen_fd, runtime.accompany()))
+        inherited = (listen_fd, runtime.accompany())
+        self._fleet = Fleet(runtime.path, inherited, self._keep_door)
         self._observer = Observer(name, self._fleet, runtime.path / "metrics.bin")
         self._grpc_port = ReservedPort()
+        self._doorkeeper = Doorkeeper()
         self._token = secrets.token_hex(32)
         self._ending = asyncio.Event()
         self._changes: set[asyncio.Task[Any]] = set()
@@ -96,6 +99,7 @@ class Supervisor:
         await self._ending.wait()
         for task in (*tasks, *self._changes):
             task.cancel()
+        self._doorkeeper.close()
         await self._fleet.stop()
         control.close()
 
@@ -130,7 +134,10 @@ class Supervisor:
         try:
             if request.get("op") == "apply":
                 plan = self._with_port(Plan.model_validate(request["plan"]))
+                if plan.config.protocol != "rest" and self._grpc_port.bound:
+                    await self._doorkeeper.listen(self._grpc_port.bound)
                 await self._apply(plan)
+                await self._doorkeeper.prove()
                 return {"ok": True, "result": {"grpc_port": plan.config.grpc_port}}
             await self._fleet.scale(int(request["replicas"]))
             return {"ok": True, "result": {}}
@@ -141,6 +148,7 @@ class Supervisor:
             return {"ok": False, "error": f"the supervisor failed: {err!r}"}
         finally:
             self._changes.discard(task)
+            self._keep_door()
 
     def _with_port(self, plan: Plan) -> Plan:
         """The plan with the port that its replicas share for gRPC, if they serve it.
@@ -160,6 +168,14 @@ class Supervisor:
         return plan.model_copy(
             update={"config": config.model_copy(update={"grpc_port": port})}
         )
+
+    def _keep_door(self) -> None:
+        """Tell who holds callers of gRPC how many replicas listen."""
+        plan = self._fleet.plan
+        if plan is None or plan.config.protocol == "rest":
+            self._doorkeeper.close()
+        else:
+            self._doorkeeper.expect(len(self._fleet.ready))
 
     async def _apply(self, plan: Plan) -> None:
         before = self._fleet.plan
