@@ -45,6 +45,14 @@ class DeployRequest(QueuedRequest):
     target: str = Field(
         "", description="Brixa Serving Target block; empty takes the settings'."
     )
+    port: int = Field(
+        0,
+        ge=0,
+        le=65535,
+        description="Port of HTTP for a new deployment; 0 takes the target's, else a "
+        "free one.",
+    )
+    grpc_port: int = Field(0, ge=0, le=65535, description="The same for gRPC.")
     registry: str = Field("brixa", description="Brixa Registry block.")
 
     @property
@@ -75,7 +83,9 @@ def deploy_model(request: DeployRequest) -> State[None] | None:
             message=f"{request.name} {version} is no longer in {request.stage}, "
             f"so {request.place} is left as it is"
         )
-    deployed = roll_out(*who, request.place, request.target)
+    deployed = roll_out(
+        *who, request.place, request.target, request.port, request.grpc_port
+    )
     publish_deployment(deployed.payload)
     announce(request.registry, deployed)
     return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, Self
 
 from prefect.blocks.core import Block
 from pydantic import Field, SecretStr
@@ -47,9 +47,21 @@ class BrixaServingTarget(Block):
     host: str = Field(
         "127.0.0.1",
         min_length=1,
-        description="Address that new deployments bind; each finds a free port and "
-        "keeps it. Any but 127.0.0.1 needs a key.",
+        description="Address that new deployments bind. Any but 127.0.0.1 needs a key.",
     )
+    protocol: Literal["", "rest", "grpc", "both"] = Field(
+        "",
+        description="What is spoken; empty leaves it as it is, and gives a new "
+        "deployment rest.",
+    )
+    port: int = Field(
+        0,
+        ge=0,
+        le=65535,
+        description="Port of HTTP, which a new deployment keeps; 0 finds a free one. For "
+        "a target of one deployment.",
+    )
+    grpc_port: int = Field(0, ge=0, le=65535, description="The same for gRPC.")
     api_key: SecretStr = Field(
         SecretStr(""),
         description="Key that deployments let in, by the name of prefect; of it they "
@@ -94,6 +106,12 @@ class BrixaServingTarget(Block):
             ready_timeout_seconds=self.ready_timeout_seconds,
         )
 
+    def at_ports(self, port: int, grpc_port: int) -> Self:
+        """The same with other ports for one deployment; 0 leaves what it says."""
+        given = {"port": port, "grpc_port": grpc_port}
+        chosen = {field: each for field, each in given.items() if each}
+        return self.model_copy(update=chosen)
+
     def deploy(
         self, registry: ModelRegistry, name: str, version: str, deployment: str
     ) -> str:
@@ -120,6 +138,9 @@ class BrixaServingTarget(Block):
             resources=self._resources(deployer, deployment),
             api_keys=self._keys,
             tls=self._tls,
+            protocol=self.protocol or None,
+            port=self.port or None,
+            grpc_port=self.grpc_port or None,
         )
         if not done:
             raise DeploymentError(message, deployment=deployment)
@@ -156,6 +177,9 @@ class BrixaServingTarget(Block):
             (present.model_name, present.version) == (name, version)
             and self.replicas in (0, present.replicas)
             and wanted in (None, present.resources.model_dump())
+            and self.protocol in ("", present.protocol)
+            and self.port in (0, present.port)
+            and self.grpc_port in (0, present.grpc_port)
             and self._is_reached(present)
             and deployer.status(deployment).healthy
         )

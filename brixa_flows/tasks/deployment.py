@@ -14,7 +14,13 @@ __all__ = ["is_in_stage", "roll_out"]
 
 @remote_task("roll {name} {version} out", timeout_seconds=None)
 def roll_out(
-    registry: str, name: str, version: str, deployment: str, target: str = ""
+    registry: str,
+    name: str,
+    version: str,
+    deployment: str,
+    target: str = "",
+    port: int = 0,
+    grpc_port: int = 0,
 ) -> Owed:
     """Serve a version; returns when it answers, the old one serves until then.
 
@@ -26,6 +32,8 @@ def roll_out(
         version: Its version.
         deployment: Name of the deployment, made or upgraded.
         target: Name of the serving target's block; empty is that of the settings.
+        port: Of HTTP for a new deployment; 0 is that of the target, else a free one.
+        grpc_port: The same for gRPC.
 
     Returns:
         The event: where it answers and what it replaced.
@@ -33,7 +41,8 @@ def roll_out(
     Raises:
         DeploymentError: If it does not become ready.
     """
-    opened, serving = open_registry(registry), load_target(target)
+    opened = open_registry(registry)
+    serving = load_target(target).at_ports(port, grpc_port)
     deployer = serving.deployer(opened)
     if serving.is_met(deployer, name, version, deployment):
         get_run_logger().info("%s serves %s %s already", deployment, name, version)

@@ -30,7 +30,7 @@ from brixa_flows.blocks import (
     BrixaStorage,
     save_documents,
 )
-from brixa_flows.demo.stack import PrefectStack
+from brixa_flows.demo.stack import PrefectStack, free_port
 from brixa_flows.deployment import ModelDeployer
 from brixa_flows.outbox import Owed
 from brixa_flows.registry import ModelRegistry
@@ -40,6 +40,7 @@ from flows.deploy_model import DeployRequest, deploy_model
 from tests.backends import copy_template
 
 BLOCK = "in-turn"
+PORT = free_port()
 PLACE = "m-production"
 
 pytestmark = [
@@ -94,6 +95,7 @@ class Run:
             version=version,
             deployment=place,
             stage="production",
+            port=PORT,
             registry=BLOCK,
         )
         asked = {"request": self._request.model_dump(exclude_defaults=True)}
@@ -163,6 +165,7 @@ def test_what_holds_the_stage_is_served_in_the_end_and_announced_once(
         _is_overtaken(elsewhere, "elsewhere")  # waits for the dead one no longer
     served = ModelDeployer(registry)
     assert (served.config(PLACE).version, served.list()) == ("1.0.1", [PLACE])
+    assert served.config(PLACE).port == PORT
     assert [owed.payload.to_payload()["version"] for owed in announced] == [
         "1.0.0",
         "1.0.1",

@@ -32,10 +32,15 @@ from brixa_flows.blocks import (
     save_documents,
 )
 from brixa_flows.demo import stack as stack_room
-from brixa_flows.demo.stack import PrefectStack
+from brixa_flows.demo.stack import PrefectStack, free_port
 from brixa_flows.deployment import ModelDeployer, new_api_key
 from brixa_flows.drift import SeasonalReference
-from brixa_flows.errors import DatasetError, OrchestrationError, PrefectUnavailableError
+from brixa_flows.errors import (
+    DatasetError,
+    DeploymentError,
+    OrchestrationError,
+    PrefectUnavailableError,
+)
 from brixa_flows.evaluation import Gate, GatePolicy
 from brixa_flows.events import (
     EvaluationDataset,
@@ -416,7 +421,8 @@ def test_rows_that_were_predicted_into_a_database_are_watched_too(
 def test_a_version_is_rolled_out_and_answers_with_as_many_replicas_as_the_target_says(
     registry: ModelRegistry, name: str
 ) -> None:
-    owed = roll_out.fn(BLOCK, name, "1.0.0", name, "elsewhere")
+    port = free_port()
+    owed = roll_out.fn(BLOCK, name, "1.0.0", name, "elsewhere", port)
     deployed = owed.payload.to_payload()
     assert deployed["endpoint"].startswith("http://127.0.0.2:")
     assert deployed["replaced"] == ""
@@ -430,6 +436,14 @@ def test_a_version_is_rolled_out_and_answers_with_as_many_replicas_as_the_target
     before = deployer.config(name)
     assert roll_out.fn(BLOCK, name, "1.0.0", name, "elsewhere") == owed
     assert deployer.config(name) == before, "its key is there already"
+    assert before.port == port, "the target says none"
+    with pytest.raises(DeploymentError, match=f"has {port}, and a deployment keeps"):
+        roll_out.fn(BLOCK, name, "1.0.0", name, "elsewhere", port + 1)
+    speaking = BrixaServingTarget(protocol="both", grpc_port=free_port(), port=port)
+    assert not speaking.is_met(deployer, name, "1.0.0", name)
+    speaking.deploy(registry, name, "1.0.0", name)
+    assert speaking.is_met(deployer, name, "1.0.0", name)
+    assert deployer.config(name).grpc_port == speaking.grpc_port
     assert before.replicas == registry.settings.default_replicas
     assert roll_out.fn(BLOCK, name, "1.0.0", name, "two-replicas") == owed
     after = deployer.config(name)
