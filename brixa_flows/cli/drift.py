@@ -193,7 +193,7 @@ def history(
 
 
 def _print_column(title: str, column: str, histories: Sequence[ColumnHistory]) -> None:
-    from brixa_flows.drift.sentences import number
+    from brixa_flows.drift.sentences import mean_text, number
 
     found = [each for each in histories if each.column == column]
     if not found:
@@ -212,7 +212,7 @@ def _print_column(title: str, column: str, histories: Sequence[ColumnHistory]) -
                     (moment.effect_name or "-").replace("_", " "),
                     number(moment.effect),
                     number(moment.limit),
-                    number(moment.mean),
+                    mean_text(moment.kind, moment.mean),
                     (
                         "-"
                         if moment.missing_share is None

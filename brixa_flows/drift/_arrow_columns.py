@@ -138,14 +138,15 @@ def instants(array: pa.Array) -> Floats:
 def _numbers(array: pa.Array, kind: ColumnKind, centre: float | None) -> ColumnProfile:
     values = _as_floats(array)
     finite = np.isfinite(values)
-    missing = infinite = 0
+    missing = infinite = negative = 0
     if not finite.all():
         missing = int(np.isnan(values).sum())
         infinite = int(len(values) - finite.sum()) - missing
+        negative = int(np.isneginf(values).sum())
         values = values[finite]
     whole = pa.types.is_integer(array.type)
     counted = ColumnProfile(
-        kind, str(array.type), len(array), missing, infinite, whole=whole
+        kind, str(array.type), len(array), missing, infinite, negative, whole=whole
     )
     if not len(values):
         return counted
@@ -156,12 +157,8 @@ def _numbers(array: pa.Array, kind: ColumnKind, centre: float | None) -> ColumnP
         centre = float(np.median(values))
         centre = float(np.floor(centre)) if whole else centre
     offsets = values - centre
-    return ColumnProfile(
-        kind,
-        counted.type_name,
-        counted.rows,
-        missing,
-        infinite,
+    return replace(
+        counted,
         total=float(offsets.sum()),
         # Not ``@``: the threads of BLAS cost more than they save on short vectors.
         squares=float(np.einsum("i,i->", offsets, offsets)),

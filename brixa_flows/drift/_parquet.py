@@ -71,6 +71,12 @@ def describe(profile: DriftProfile) -> dict[str, Any]:
             {"name": name}
             | ({} if owner is None else {"part_of": owner})
             | {fact: getattr(column, fact) for fact in _FACTS}
+            # Only of those that have some, so that other digests stay what they were.
+            | (
+                {"negative": column.negative}
+                if column.negative is not None and column.infinite
+                else {}
+            )
             for name, owner, column in _flat(profile)
         ],
         # Without it as before, so that its digest stays what it was.
@@ -203,6 +209,8 @@ def _profile(facts: dict[str, Any], table: pa.Table) -> DriftProfile:
 
 def _column(facts: dict[str, Any], rows: pa.Table) -> ColumnProfile:
     counts = rows["count"].to_numpy()
+    if facts["infinite"]:
+        facts.setdefault("negative", None)
     if facts["kind"] in ("category", "boolean", "text"):
         names = rows["category"].to_pylist()
         categories = dict(zip(names, counts.tolist(), strict=True))

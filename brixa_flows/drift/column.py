@@ -42,6 +42,8 @@ class ColumnProfile:
         rows: All rows, missing ones too.
         missing: Nulls and NaNs.
         infinite: Infinities of either sign; neither missing nor in the histogram.
+        negative: Those below zero; ``None`` in profiles of earlier releases that do not
+            tell.
         total: Sum of ``value - centre`` over the finite values.
         squares: Sum of its squares.
         minimum: Smallest finite value.
@@ -61,6 +63,7 @@ class ColumnProfile:
     rows: int
     missing: int = 0
     infinite: int = 0
+    negative: int | None = 0
     total: float = 0.0
     squares: float = 0.0
     minimum: float | None = None
@@ -167,6 +170,7 @@ class ColumnProfile:
             rows=self.rows + later.rows,
             missing=self.missing + later.missing,
             infinite=self.infinite + later.infinite,
+            negative=_known_sum(self.negative, later.negative),
             total=self.total + later.total,
             squares=self.squares + later.squares,
             minimum=_extreme(min, self.minimum, later.minimum),
@@ -191,6 +195,7 @@ class ColumnProfile:
             rows=self.rows - part.rows,
             missing=self.missing - part.missing,
             infinite=self.infinite - part.infinite,
+            negative=_known_sum(self.negative, part.negative, -1),
             total=self.total - part.total,
             squares=self.squares - part.squares,
             bins=self.bins - part.bins,
@@ -241,6 +246,10 @@ def _summed_parts(
     for name, part in second.parts.items():
         summed[name] = summed[name] + part if name in summed else part
     return summed
+
+
+def _known_sum(first: int | None, second: int | None, sign: int = 1) -> int | None:
+    return None if first is None or second is None else first + sign * second
 
 
 def _extreme(

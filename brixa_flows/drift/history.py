@@ -27,6 +27,7 @@ class ColumnMoment:
             reach, if that is more.
         mean: Of the window's values.
         missing_share: Of the window's rows.
+        kind: What the column's values are.
     """
 
     start: str
@@ -37,6 +38,7 @@ class ColumnMoment:
     limit: float | None = None
     mean: float | None = None
     missing_share: float | None = None
+    kind: str = ""
 
     @property
     def over_limit(self) -> float | None:
@@ -127,6 +129,7 @@ def _moments(
             facts.get("effect_limit") or facts.get("effect_threshold"),
             facts.get("mean"),
             facts.get("missing_share"),
+            str(facts.get("kind", "")),
         )
     for finding in record.get("findings") or ():
         if finding.get("severity") == "alarm" and finding.get("column"):

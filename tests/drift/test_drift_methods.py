@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pytest
 from scipy import stats
 from scipy.spatial.distance import jensenshannon
 
-from brixa_flows.drift import DriftProfile
+from brixa_flows.drift import DriftDetector, DriftProfile
 from brixa_flows.drift.column import KINDS, ColumnProfile
 from brixa_flows.drift.profile import load_methods
 from brixa_flows.plugins import DRIFT_METHODS
@@ -121,6 +123,31 @@ def test_jensen_shannon_of_numbers_is_that_of_ten_equal_shares():
     )
     found = _METHODS["jensen_shannon"].measure(*profiles(reference, current)).effect
     assert found == pytest.approx(jensenshannon(p, q), abs=3e-3)
+
+
+def test_infinities_that_change_their_sign_are_told():
+    numbers = [float(n) for n in range(950)]
+    reference, current = ([*numbers, *[x] * 50] for x in (np.inf, -np.inf))
+    before, after = profiles(reference, current)
+    method = _METHODS["infinite_share_change"]
+    found = method.measure(before, after)
+    assert (found.effect, found.detail) == (0.05, "0.0% to 5.0% of -inf")
+    assert found.p_value == pytest.approx(
+        3 * method.measure(*profiles(numbers + [0.0] * 50, current)).p_value
+    )
+    report = DriftDetector().detect({"x": reference}, {"x": current})
+    assert "infinite values went from 0.0% to 5.0% of -inf" in report.sentence + (
+        report.columns["x"].sentence
+    )
+    # A profile of an earlier release does not know; a sum with one does not either.
+    unknowing = replace(before, negative=None)
+    assert method.measure(unknowing, after).effect == 0
+    assert ((unknowing + after).negative, (before + after).negative) == (None, 50)
+    whole = DriftProfile(1000, {"x": before})
+    assert DriftProfile.from_bytes(whole.to_bytes()).digest == whole.digest
+    old = DriftProfile(1000, {"x": unknowing})
+    again = DriftProfile.from_bytes(old.to_bytes())
+    assert again.digest == old.digest and again.columns["x"].negative is None
 
 
 def test_the_missing_share_is_tested_as_two_proportions():

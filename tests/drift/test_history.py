@@ -10,6 +10,7 @@ import pytest
 
 from brixa_flows.drift import DriftDetector, column_histories
 from brixa_flows.drift.history_page import render_history
+from brixa_flows.drift.sentences import mean_text
 
 
 def record(day: int, move: float = 0.0, **changes: object) -> dict[str, object]:
@@ -40,6 +41,14 @@ def records() -> list[dict[str, object]]:
         {"status": "drift"},
         record(1, deployment="e"),
     ]
+
+
+def test_the_mean_of_a_clock_is_a_date(records):
+    at = np.array(["2026-11-02", "2026-11-04"] * 500, dtype="datetime64[s]")
+    report = DriftDetector().detect({"at": at}, {"at": at}).to_dict()
+    [history] = column_histories([{**records[0], "columns": report["columns"]}])
+    [moment] = history.moments
+    assert mean_text(moment.kind, moment.mean) == "2026-11-03 00:00"
 
 
 def test_a_column_tells_since_when_it_drifts(records):

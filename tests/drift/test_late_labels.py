@@ -82,7 +82,8 @@ def test_rows_that_can_not_be_taken_are_counted(estimator):
     late.add_labels({"id": [1, 777, None], "y": [1, 0, 1]})
     assert late.counts == {
         "waiting": 0,
-        "unmatched": 2,
+        "unmatched": 1,
+        "late_labels": 1,
         "repeated": 50,
         "too_late": 10,
         "timeless": 9,
@@ -113,6 +114,34 @@ def test_a_row_belongs_to_the_window_that_begins_with_it_and_null_is_no_label(
     for wait in (-1, float("nan"), "x"):
         with pytest.raises(DriftError, match="wait_days is"):
             LateLabels(estimator, id_column="id", time_column="at", wait_days=wait)
+
+
+def test_labels_of_closed_windows_are_counted_and_not_kept(
+    estimator, tmp_path, monkeypatch
+):
+    week = scored(5, 400, 0, "2026-11-02")
+    late = waiting(estimator)
+    late.add_predictions(week)
+    late.close(datetime(2026, 11, 20, tzinfo=UTC))
+    late.save(tmp_path / "late.parquet")
+    again = waiting(estimator)
+    again.restore(tmp_path / "late.parquet")
+    for each in (late, again):
+        each.add_labels(week[["id", "y"]])
+        each.add_labels({"id": [900], "y": [1]})  # its row may still come
+        counts = each.counts
+        assert (counts["late_labels"], counts["unmatched"]) == (400, 1)
+    # A row id that comes again is a new row, and its label is one.
+    late.add_predictions(scored(6, 400, 0, "2026-11-16"))
+    late.add_labels(week[["id", "y"]])
+    closed = late.close(datetime(2026, 12, 20, tzinfo=UTC))
+    assert [each.labelled for each in closed if each.rows] == [400]
+    monkeypatch.setattr("brixa_flows.drift.performance._waiting._MOST_CLOSED", 100)
+    many = waiting(estimator)
+    many.add_predictions(week)
+    many.close(datetime(2026, 11, 20, tzinfo=UTC))
+    many.add_labels(week[["id", "y"]])
+    assert many.counts["late_labels"] == 100
 
 
 def test_what_waits_survives_a_restart_and_two_labels_of_a_row_are_one(

@@ -273,6 +273,20 @@ def test_rows_that_can_not_be_judged_are_told(estimator):
     assert kinds == {"missing_labels", "unseen_labels"}
 
 
+def test_scores_beyond_those_of_the_reference_are_told(estimator):
+    window = scored(8, 1000)
+    window.loc[:9, "score"] = 1.5
+    [note] = estimator.estimate(window).findings
+    assert (note.kind, note.severity) == ("strange_scores", "note")
+    percent = estimator.estimate(window.assign(score=100 * window["score"]))
+    assert percent.status == "degraded" and "another unit" in percent.sentence
+    rows = scored(0, 2000).assign(score=lambda frame: frame["score"] * 8 - 4)
+    odds = PerformanceEstimator().fit(rows, **BINARY)  # any scale, as it is learned
+    assert not odds.estimate(rows).findings
+    with pytest.raises(DriftError, match="from which on a class is called"):
+        PerformanceEstimator().fit(rows, target_column="y", score_column="score")
+
+
 @pytest.mark.parametrize("form", ["bool", "text", "float", "category"])
 def test_labels_of_any_type_are_the_same(form):
     reference, window = scored(0, 2000), scored(1, 500)

@@ -31,7 +31,11 @@ class MissingShare:
 
 
 class InfiniteShare:
-    """The change of the share of infinite values, tested as two proportions."""
+    """The change of the share of infinite values, tested as two proportions.
+
+    Where there are some of both signs, the sign whose share changed most speaks: that
+    +inf became -inf leaves the share of both as it was.
+    """
 
     name = "infinite_share_change"
     check = "infinite"
@@ -41,9 +45,25 @@ class InfiniteShare:
     def measure(
         self, reference: ColumnProfile, current: ColumnProfile
     ) -> Measurement | None:
-        return _compare(
-            (reference.infinite, current.infinite), (reference.rows, current.rows)
-        )
+        rows = reference.rows, current.rows
+        both = reference.infinite, current.infinite
+        hits = {"": both}
+        if reference.negative is not None and current.negative is not None:
+            below = reference.negative, current.negative
+            above = both[0] - below[0], both[1] - below[1]
+            if any(below) and any(above):
+                hits |= {" of -inf": below, " of +inf": above}
+        found = {sign: _compare(each, rows) for sign, each in hits.items()}
+        told = [
+            Measurement(
+                each.effect,
+                min((each.p_value or 0.0) * len(hits), 1.0),
+                each.detail + sign,
+            )
+            for sign, each in found.items()
+            if each is not None
+        ]
+        return max(told, key=lambda each: each.effect or 0.0, default=None)
 
 
 def _compare(hits: tuple[int, int], rows: tuple[int, int]) -> Measurement | None:

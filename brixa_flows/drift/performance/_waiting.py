@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import uuid
+from base64 import b64decode, b64encode
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,9 @@ __all__ = ["Waiting"]
 
 _KEY = b"brixa_late_labels"
 _ID, _TIME = "brixa_row_id", "brixa_row_time"
+# So many rows of closed windows are known by eight bytes each, the latest ones.
+_MOST_CLOSED = 2_000_000
+_DIGEST_BYTES = 8
 
 
 class Waiting:
@@ -41,7 +46,8 @@ class Waiting:
         self._table: pa.Table | None = None
         self._known: set[str] = set()
         self._labels: dict[str, str | None] = {}
-        self._refused = {"repeated": 0, "too_late": 0, "timeless": 0}
+        self._closed: dict[bytes, None] = {}
+        self._refused = {"repeated": 0, "too_late": 0, "timeless": 0, "late_labels": 0}
 
     @property
     def counts(self) -> dict[str, int]:
@@ -93,15 +99,19 @@ class Waiting:
         return places
 
     def add_labels(self, data: Any) -> None:
-        """The later label of a row counts; one that is missing is none."""
+        """The later label of a row counts; one that is missing is none.
+
+        Labels of rows whose window is closed are counted and not kept.
+        """
         columns = read(data, [self._names[0], self._target])
         ids, labels = (texts(column) for column in columns.values())
-        found = zip(ids, labels, strict=True)
-        self._labels.update(
-            (row, label)
-            for row, label in found
-            if row is not None and label is not None
-        )
+        for row, label in zip(ids, labels, strict=True):
+            if row is None or label is None:
+                continue
+            if row not in self._known and _digest(row) in self._closed:
+                self._refused["late_labels"] += 1
+            else:
+                self._labels[row] = label
 
     def take(self, end: float) -> tuple[pa.Table, pa.Table]:
         """Rows before ``end``, which wait no longer: all, and those with a label."""
@@ -112,7 +122,10 @@ class Waiting:
         labels = []
         for row in rows[_ID].to_pylist():
             self._known.discard(row)
+            self._closed[_digest(row)] = None
             labels.append(self._labels.pop(row, None))
+        for digest in list(self._closed)[:-_MOST_CLOSED]:
+            del self._closed[digest]
         labelled = rows.append_column(self._target, pa.array(labels, pa.string()))
         known = np.array([label is not None for label in labels], dtype=bool)
         return rows, labelled.filter(pa.array(known))
@@ -120,7 +133,9 @@ class Waiting:
     def save(self, path: Path, facts: dict[str, Any]) -> None:
         """Write beside the target, then rename."""
         table = self._table if self._table is not None else self._empty()
+        closed = b64encode(b"".join(self._closed)).decode()
         facts = {**facts, "labels": self._labels, "refused": self._refused}
+        facts["closed"] = closed
         table = table.replace_schema_metadata({_KEY: json.dumps(facts).encode()})
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
@@ -143,10 +158,19 @@ class Waiting:
         facts: dict[str, Any] = json.loads(table.schema.metadata[_KEY])
         self._table = table.replace_schema_metadata(None)
         self._known = set(table[_ID].to_pylist())
-        self._labels, self._refused = facts["labels"], facts["refused"]
+        self._labels, self._refused = facts["labels"], self._refused | facts["refused"]
+        closed, size = b64decode(facts.get("closed", "")), _DIGEST_BYTES
+        places = range(0, len(closed), size)
+        self._closed = {closed[at : at + size]: None for at in places}
         return facts
 
     def _empty(self) -> pa.Table:
         names = [*self._columns, _ID, _TIME]
         types = [pa.null()] * len(self._columns) + [pa.string(), pa.float64()]
         return pa.schema(list(zip(names, types, strict=True))).empty_table()
+
+
+def _digest(row: str) -> bytes:
+    return blake2b(
+        row.encode(errors="surrogatepass"), digest_size=_DIGEST_BYTES
+    ).digest()

@@ -79,6 +79,7 @@ class ClassModel:
         called, findings = self._called(columns, scores)
         kept = np.asarray(np.isfinite(scores).all(axis=1))
         findings += left_out(~kept, "missing_scores", "have no finite score")
+        findings += self._beyond(scores[kept])
         kept &= called >= -1
         truth = np.full(len(kept), -1)
         if labelled:
@@ -93,6 +94,29 @@ class ClassModel:
             codes = encode_all(self.encodings, dict(columns))[kept]
         return LabelledRows(
             scores[kept], called[kept], truth[kept], codes, tuple(findings)
+        )
+
+    def _beyond(self, scores: Floats) -> list[Finding]:
+        """Scores that are no probabilities, where those that were learned from were.
+
+        Raises:
+            DriftError: If nothing tells what such scores call.
+        """
+        strange = ((scores < 0) | (scores > 1)).any(axis=1)
+        names = ", ".join(self.scores.values())
+        if self.binary and self.prediction is None and strange.any():
+            raise DriftError(
+                f"{names} holds {int(strange.sum()):,} scores outside of 0 to 1, so "
+                f"nothing tells from which on a class is called; name prediction_column="
+            )
+        known = [each.learned for each in self.calibrations if each.learned]
+        if not known or any(each[0] < 0 or each[-1] > 1 for each in known):
+            return []
+        return left_out(
+            strange,
+            "strange_scores",
+            f"have a score outside of 0 to 1 in {names}, and the reference has none; look "
+            "whether the scores are in another unit",
         )
 
     def _called(

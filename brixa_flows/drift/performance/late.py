@@ -83,7 +83,8 @@ class LateLabels:
         """Rows that wait, labels without a row, and what was not taken.
 
         ``waiting``, ``unmatched``, ``repeated`` (a row id twice: the first counts),
-        ``too_late`` (rows of closed windows) and ``timeless`` (rows without time or id).
+        ``too_late`` (rows of closed windows), ``timeless`` (rows without time or id) and
+        ``late_labels`` (of the last two million rows of closed windows; kept nowhere).
         """
         found: dict[str, int] = self._rows.counts
         return found
