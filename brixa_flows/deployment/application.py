@@ -45,12 +45,11 @@ from brixa_flows.deployment.protocol import (
     parse_infer,
     split_body,
 )
-from brixa_flows.deployment.records import RecordReader
 from brixa_flows.deployment.request_log import RequestLog
-from brixa_flows.deployment.running import RunningModel
+from brixa_flows.deployment.running import RefusedRowsError, RunningModel
 from brixa_flows.deployment.served import SERVER_METADATA, ServedModel
 from brixa_flows.deployment.signature import Inputs
-from brixa_flows.errors import BadRequestError, DatasetError
+from brixa_flows.errors import BadRequestError
 from brixa_flows.serializers.base import Prediction
 
 __all__ = ["PredictorApplication"]
@@ -112,7 +111,6 @@ class PredictorApplication:
         self._served = served
         self._limits = limits
         self._held_bytes = 0
-        self._records = RecordReader(served.signature)
         self._pages = self._make_pages()
         self._predictions = self._make_predictions()
 
@@ -228,20 +226,18 @@ class PredictorApplication:
                 headers = dict(scope["headers"])
                 refused = await self._receive_body(headers, receive, chunks)
                 return refused or await handler(_body(chunks, headers))
-        except (BadRequestError, DatasetError) as err:
+        except BadRequestError as err:
             return error_answer(400, err.message)
+        except RefusedRowsError as err:
+            return _noted(400, self.running.note_refused_rows(err))
         except QueueFullError:
             return overloaded()
         except _DisconnectedError:
             raise
         except Exception:  # noqa: B902 - the model's own; the replica lives on
-            return self._failed()
+            return _noted(500, self.running.note_failure())
         finally:
             self._held_bytes -= sum(map(len, chunks))
-
-    def _failed(self) -> Answer:
-        failure, sentence = self.running.note_failure()
-        return error_answer(500, sentence, ((b"x-failure-id", failure.encode()),))
 
     async def _receive_body(
         self, headers: dict[bytes, bytes], receive: Receive, chunks: list[bytes]
@@ -275,14 +271,17 @@ class PredictorApplication:
                 return None
 
     async def _infer(self, body: Body) -> Answer:
-        served = self._served
-
-        def read() -> tuple[InferRequest, Inputs, int]:
+        def read(served: ServedModel) -> tuple[InferRequest, Inputs, int]:
             parsed, part = split_body(body.content, body.json_bytes)
             request = parse_infer(parsed, served.signature, part)
             return request, request.inputs, request.rows
 
-        def write(request: InferRequest, prediction: Prediction, rows: int) -> Answer:
+        def write(
+            served: ServedModel,
+            request: InferRequest,
+            prediction: Prediction,
+            rows: int,
+        ) -> Answer:
             tensors = encode_answer(
                 request, prediction, model_name=served.name, version=served.version
             )
@@ -293,14 +292,15 @@ class PredictorApplication:
         )
 
     async def _predict_records(self, body: Body) -> Answer:
-        served = self._served
         if body.json_bytes is not None:
             raise BadRequestError("body", "records are JSON; send tensors to /v2")
 
-        def read() -> tuple[None, Inputs, int]:
-            return None, *self._records.read(parse_body(body.content))
+        def read(served: ServedModel) -> tuple[None, Inputs, int]:
+            return None, *served.records.read(parse_body(body.content))
 
-        def write(_: None, prediction: Prediction, rows: int) -> Answer:
+        def write(
+            served: ServedModel, _: None, prediction: Prediction, rows: int
+        ) -> Answer:
             predictions = encode_predictions(
                 prediction, model_name=served.name, version=served.version
             )
@@ -319,6 +319,12 @@ class PredictorApplication:
             version=served.version,
         )
         return Answer(200, text.encode(), b"text/plain; version=0.0.4; charset=utf-8")
+
+
+def _noted(status: int, noted: tuple[str, str]) -> Answer:
+    """A failure with the id that it has in the log."""
+    failure, sentence = noted
+    return error_answer(status, sentence, ((b"x-failure-id", failure.encode()),))
 
 
 def _same(answer: Answer) -> Answer:

@@ -25,7 +25,14 @@ import numpy as np
 from brixa_flows.deployment.signature import Inputs
 from brixa_flows.serializers.base import Prediction
 
-__all__ = ["Answered", "Batch", "BatchQueue", "QueueFullError"]
+__all__ = [
+    "Answered",
+    "Batch",
+    "BatchQueue",
+    "ModelError",
+    "QueueFullError",
+    "check_answers",
+]
 
 
 _WAITED_SHARE = 0.5
@@ -36,6 +43,24 @@ _ROUNDS_SECONDS = 0.0002
 
 class QueueFullError(Exception):
     """More requests wait than the queue holds; the caller should come back later."""
+
+
+class ModelError(Exception):
+    """A model that raised in place of answers; its cause is what it raised."""
+
+
+def check_answers(inputs: Inputs, prediction: Prediction) -> None:
+    """Return if there is an answer to each row.
+
+    Raises:
+        ModelError: If not.
+    """
+    first = next(iter(inputs.values())) if isinstance(inputs, dict) else inputs
+    for given in (prediction.values, prediction.scores):
+        if given is None or (np.ndim(given) and len(given) == len(first)):
+            continue
+        told = f"{len(given)} values" if np.ndim(given) else "no list"
+        raise ModelError(f"the model answered {told} for {len(first)} rows")
 
 
 class Batch(NamedTuple):
@@ -111,7 +136,8 @@ class BatchQueue:
 
         Raises:
             QueueFullError: If too many wait already.
-            Exception: Whatever the model raises for these inputs alone.
+            ModelError: If the model raises for these inputs alone, or does not answer
+                each row.
         """
         if len(self._waiting) >= self._max_waiting:
             raise QueueFullError
@@ -187,28 +213,37 @@ class BatchQueue:
                 rows += first.rows
         return batch
 
-    def _run(self, batch: list[_Waiting]) -> list[Answered | Exception]:
+    def _run(self, batch: list[_Waiting]) -> list[Answered | ModelError]:
         if len(batch) == 1:
             return [self._one(batch[0])]
         try:
-            inputs = _merge([waiting.inputs for waiting in batch])
-            merged = Batch(inputs, self._predict(inputs))
+            merged = self._ask(_merge([waiting.inputs for waiting in batch]))
             return list(_split(merged, [waiting.rows for waiting in batch]))
-        except Exception:  # noqa: B902 - one of them is to blame: ask each alone
+        except ModelError:  # one of them is to blame: ask each alone
             return [self._one(waiting) for waiting in batch]
 
-    def _one(self, waiting: _Waiting) -> Answered | Exception:
+    def _one(self, waiting: _Waiting) -> Answered | ModelError:
         try:
-            prediction = self._predict(waiting.inputs)
-            return Answered(prediction, Batch(waiting.inputs, prediction), 0)
-        except Exception as err:  # noqa: B902 - handed to the request that caused it
+            batch = self._ask(waiting.inputs)
+        except ModelError as err:  # handed to the request that caused it
             return err
+        return Answered(batch.prediction, batch, 0)
+
+    def _ask(self, inputs: Inputs) -> Batch:
+        try:
+            prediction = self._predict(inputs)
+            check_answers(inputs, prediction)
+        except ModelError:
+            raise
+        except BaseException as err:  # noqa: B036 - a model that exits ends no replica
+            raise ModelError(f"the model raised {type(err).__name__}") from err
+        return Batch(inputs, prediction)
 
     def _finish(
         self,
         batch: list[_Waiting],
         began: float,
-        done: asyncio.Future[list[Answered | Exception]],
+        done: asyncio.Future[list[Answered | ModelError]],
     ) -> None:
         failed = None if done.cancelled() else done.exception()
         if done.cancelled() or failed is not None:
@@ -241,10 +276,6 @@ def _merge(inputs: list[Inputs]) -> Inputs:
 
 def _split(batch: Batch, rows: list[int]) -> list[Answered]:
     merged = batch.prediction
-    if len(merged.values) != sum(rows):
-        raise ValueError(
-            f"the model answered {len(merged.values)} values for {sum(rows)} rows"
-        )
     answers, first = [], 0
     for count in rows:
         own = slice(first, first + count)

@@ -18,11 +18,11 @@ from brixa_flows.deployment.batching import QueueFullError
 from brixa_flows.deployment.grpc_messages import HEALTH, MESSAGES, METHODS, SERVICE
 from brixa_flows.deployment.grpc_tensors import read_infer, write_answer
 from brixa_flows.deployment.protocol import InferRequest
-from brixa_flows.deployment.running import RunningModel
-from brixa_flows.deployment.served import SERVER_METADATA
+from brixa_flows.deployment.running import RefusedRowsError, RunningModel
+from brixa_flows.deployment.served import SERVER_METADATA, ServedModel
 from brixa_flows.deployment.signature import Inputs
 from brixa_flows.deployment.switch import Switch
-from brixa_flows.errors import BadRequestError, DatasetError
+from brixa_flows.errors import BadRequestError
 from brixa_flows.serializers.base import Prediction
 
 __all__ = ["InferenceService"]
@@ -152,14 +152,13 @@ async def _infer(
     running: RunningModel, message: Any, size_bytes: int
 ) -> tuple[Any, int]:
     """The answer, and its rows."""
-    served = running.served
 
-    def read() -> tuple[InferRequest, Inputs, int]:
+    def read(served: ServedModel) -> tuple[InferRequest, Inputs, int]:
         request = read_infer(message, served.signature)
         return request, request.inputs, request.rows
 
     def write(
-        request: InferRequest, prediction: Prediction, rows: int
+        served: ServedModel, request: InferRequest, prediction: Prediction, rows: int
     ) -> tuple[Any, int]:
         answer = write_answer(
             request, prediction, model_name=served.name, version=served.version
@@ -171,16 +170,23 @@ async def _infer(
             return await running.predict(
                 size_bytes, read, write, lambda asked: asked.id
             )
-    except (BadRequestError, DatasetError) as err:
+    except BadRequestError as err:
         _refuse_argument(err.message)
+    except RefusedRowsError as err:
+        code = grpc.StatusCode.INVALID_ARGUMENT
+        raise _noted(code, running.note_refused_rows(err)) from None
     except QueueFullError:
         raise _RefusedError(
             grpc.StatusCode.RESOURCE_EXHAUSTED, _OVERLOADED, _come_back()
         ) from None
     except Exception:  # noqa: B902 - the model's own; the replica lives on
-        failure, sentence = running.note_failure()
-        told = (("x-failure-id", failure),)
-        raise _RefusedError(grpc.StatusCode.INTERNAL, sentence, told) from None
+        raise _noted(grpc.StatusCode.INTERNAL, running.note_failure()) from None
+
+
+def _noted(code: grpc.StatusCode, noted: tuple[str, str]) -> _RefusedError:
+    """A failure with the id that it has in the log."""
+    failure, sentence = noted
+    return _RefusedError(code, sentence, (("x-failure-id", failure),))
 
 
 _OVERLOADED = "too many requests wait already; try again"

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from brixa_flows import __version__
 from brixa_flows.deployment.columns import Column
 from brixa_flows.deployment.protocol import OUTPUT_NAMES
+from brixa_flows.deployment.records import RecordReader
 from brixa_flows.deployment.signature import Inputs, InputSignature
 from brixa_flows.deployment.tensors import datatype_of
 from brixa_flows.serializers.base import Prediction
@@ -55,6 +56,7 @@ class ServedModel:
         self.version = version
         self.platform = platform
         self.signature = InputSignature.from_schema(input_schema)
+        self.records = RecordReader(self.signature)
         self.predict = predict
         self.output_datatype = "FP64"
         self.has_scores = False
@@ -74,7 +76,7 @@ class ServedModel:
         try:
             for _ in range(_WARM_UP_CALLS):
                 prediction = self.predict(row)
-        except Exception as err:  # noqa: B902 - any error of the model's own code
+        except BaseException as err:  # noqa: B036 - any error of the model's own code
             logger.info("warm-up with a made-up row was refused: %s", err)
             return
         self.output_datatype = datatype_of(prediction.values)

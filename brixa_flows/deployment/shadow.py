@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from brixa_flows.deployment.batching import check_answers
 from brixa_flows.deployment.counters import CounterFile
 from brixa_flows.deployment.signature import Inputs
 from brixa_flows.serializers.base import Prediction
@@ -58,10 +59,15 @@ class Mirror:
         self._one_at_a_time = threading.Lock()
 
     def __call__(self, inputs: Inputs) -> Prediction:
-        """Predict one batch."""
+        """Predict one batch.
+
+        Raises:
+            ModelError: If not each row is answered; else what the model raises.
+        """
         with self._one_at_a_time:
             started = time.perf_counter()
             prediction = self._predict(inputs)
+        check_answers(inputs, prediction)
         shadow = self.shadow
         if shadow is not None:
             shadow.offer(inputs, prediction, time.perf_counter() - started)
@@ -118,7 +124,7 @@ class Shadow:
         started = time.perf_counter()
         try:
             mine = self._predict(self._chosen(inputs))
-        except Exception as err:  # noqa: B902 - the model's own; counted and logged
+        except BaseException as err:  # noqa: B036 - the model's own; counted and logged
             self._comparison.add(self._slot, failed=rows)
             self._tell_once(err)
             return
@@ -135,7 +141,7 @@ class Shadow:
             return inputs
         return {name: inputs[name] for name in self._columns}
 
-    def _tell_once(self, err: Exception) -> None:
+    def _tell_once(self, err: BaseException) -> None:
         sentence = f"{type(err).__name__}: {err}"
         if sentence not in self._told and len(self._told) < _WAITING_BATCHES:
             self._told.add(sentence)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 import threading
 import time
 from pathlib import Path
@@ -15,9 +16,9 @@ import pytest
 
 from brixa_flows.deployment.application import PredictorApplication
 from brixa_flows.deployment.limits import Limits
-from brixa_flows.deployment.metrics import MetricsFile
+from brixa_flows.deployment.metrics import MetricsFile, errors_of
 from brixa_flows.deployment.served import ServedModel
-from brixa_flows.errors import InvalidDeploymentError
+from brixa_flows.errors import DatasetError, InvalidDeploymentError
 from brixa_flows.serializers.base import Prediction
 
 SCHEMA = {
@@ -386,6 +387,70 @@ def test_a_model_that_raises_is_500_with_an_id_that_the_log_knows(tmp_path, capl
     assert answer.headers["x-failure-id"] in caplog.text
     assert "out of order" in caplog.text
     assert "out of order" not in answer.text
+
+
+@pytest.mark.parametrize("left", [DatasetError("the X refused: oops"), SystemExit(3)])
+def test_whatever_a_model_raises_on_rows_of_its_schema_is_its_own_fault(
+    tmp_path, caplog, left
+):
+    def predict(inputs):
+        raise left
+
+    app = application(tmp_path, predict)
+    answer = ask(app, "POST", "/predict", json=[ROW])
+    assert answer.status_code == 500
+    assert answer.headers["x-failure-id"] in answer.json()["error"]
+    assert answer.headers["x-failure-id"] in caplog.text
+    assert type(left).__name__ in caplog.text and str(left) in caplog.text
+    assert errors_of(app.running.metrics.totals()) == 1
+
+
+@pytest.mark.parametrize("given", [np.zeros(0), np.zeros(3), None, "text"])
+def test_a_model_that_does_not_answer_each_row_is_a_500_that_says_so_in_the_log(
+    tmp_path, caplog, given
+):
+    app = application(tmp_path, lambda _: Prediction(np.asarray(given)))
+    answer = ask(app, "POST", "/predict", json=[ROW, ROW])
+    assert answer.status_code == 500
+    assert answer.headers["x-failure-id"] in caplog.text
+    assert re.search("answered (. values|no list) for 2 rows", caplog.text)
+
+
+def takes_three(inputs):
+    if inputs.shape[1] != 3:
+        raise DatasetError(f"X has {inputs.shape[1]} features, but needs 3")
+    return Prediction(inputs.sum(axis=1))
+
+
+def test_a_model_without_schema_may_refuse_rows_in_its_own_words(tmp_path, caplog):
+    app = application(tmp_path, takes_three, schema=None)
+    refused = ask(app, "POST", "/predict", json=[[1, 2]])
+    assert refused.status_code == 400
+    assert "X has 2 features, but needs 3" in refused.json()["error"]
+    assert refused.headers["x-failure-id"] in refused.json()["error"]
+    assert refused.headers["x-failure-id"] in caplog.text
+
+
+def test_a_canary_that_refuses_what_the_version_served_answers_has_failed(
+    tmp_path, caplog
+):
+    def takes_two(inputs):
+        if inputs.shape[1] > 2:
+            raise DatasetError("more than two")
+        return Prediction(inputs.sum(axis=1))
+
+    canary = application(tmp_path, takes_two, schema=None)
+    served = application(tmp_path, takes_three, schema=None)
+    canary.running.stable = served.running
+    failed = ask(canary, "POST", "/predict", json=[[1, 2, 3]])
+    assert failed.status_code == 500
+    assert "refused what" in caplog.text and "more than two" in caplog.text
+    assert ask(canary, "POST", "/predict", json=[[1, 2, 3, 4]]).status_code == 400
+    assert ask(canary, "POST", "/predict", json=[]).status_code == 400
+    named = application(tmp_path)
+    named.running.stable = served.running
+    assert ask(named, "POST", "/predict", json=[[1, 2, 3]]).status_code == 500
+    assert served.running.in_flight == 0
 
 
 def test_requests_that_come_while_the_model_is_busy_go_together(tmp_path):

@@ -21,6 +21,7 @@ from brixa_flows.deployment.metrics import CODES, MetricsFile
 from brixa_flows.deployment.raw import encode_raw
 from brixa_flows.deployment.served import ServedModel
 from brixa_flows.deployment.switch import Switch
+from brixa_flows.errors import DatasetError
 from brixa_flows.serializers.base import Prediction
 
 SCHEMA = {
@@ -349,11 +350,12 @@ def test_a_version_that_is_named_is_asked_even_beside_another(tmp_path):
     assert ask(switch, each) == ["1.2.0", "1.2.0", "2.0.0"]
 
 
+@pytest.mark.parametrize("left", [RuntimeError, DatasetError, SystemExit])
 def test_a_model_that_raises_is_internal_with_an_id_that_is_in_the_log(
-    tmp_path, caplog
+    tmp_path, caplog, left
 ):
     def predict(inputs):
-        raise RuntimeError("not in the mood")
+        raise left("not in the mood")
 
     with caplog.at_level(logging.ERROR):
         err = infer(tmp_path, predict, inputs=[ages(3)])
@@ -361,6 +363,19 @@ def test_a_model_that_raises_is_internal_with_an_id_that_is_in_the_log(
     told = dict(err.trailing_metadata())["x-failure-id"]
     assert told in err.details() and told in caplog.text
     assert "not in the mood" not in err.details()
+
+
+def test_a_model_without_schema_may_refuse_rows_with_an_id_that_is_in_the_log(
+    tmp_path, caplog
+):
+    def predict(inputs):
+        raise DatasetError("X has 1 feature, but needs 2")
+
+    err = infer(tmp_path, predict, schema=None, inputs=[ages(3)])
+    assert err.code() == STATUS.INVALID_ARGUMENT
+    told = dict(err.trailing_metadata())["x-failure-id"]
+    assert told in err.details() and told in caplog.text
+    assert "X has 1 feature, but needs 2" in err.details()
 
 
 def test_more_calls_than_are_taken_are_told_when_to_come_back(tmp_path):

@@ -96,6 +96,7 @@ class Holder:
             self._shadow.close()
         for each in known.values():
             each.mirror.shadow = self._shadow = each.metrics.copy = None
+            each.application.running.stable = None
         if order is not None and canary is not None:
             counted, compared = canary_files(self._folder, order.id)
             canary.metrics.copy = MetricsFile(counted)
@@ -106,6 +107,8 @@ class Holder:
                     comparison_file(compared),
                     self._slot,
                 )
+            else:
+                canary.application.running.stable = main.application.running
         share = order.share if order and not order.shadow else 0.0
         self.switch.turn(
             main.application, canary.application if canary else None, share

@@ -32,7 +32,7 @@ class Moody(Constant):
 
     def predict(self, inputs):
         if (inputs["a"] < 0).any():
-            raise RuntimeError("not in the mood")
+            raise ValueError("not in the mood")
         return super().predict(inputs)
 
 
