@@ -43,7 +43,8 @@ def advised(
     Args:
         report: Of the window.
         performance: Of the same window, estimated or realised: what the drift costs.
-        importance: Of columns for the model, of any scale; at least 0.
+        importance: Of columns for the model, of any scale; at least 0. Without it the
+            advice says that it is unknown.
         histories: Of the windows before, for since when.
     """
     total = sum(importance.values()) if importance else 0.0
@@ -121,7 +122,7 @@ def _action(column: ColumnDrift, performance: PerformanceReport | None) -> str:
 
 def _share(name: str, shares: Mapping[str, float], before: str = "") -> str:
     if not shares:
-        return ""
+        return f"{before}importance unknown"
     return f"{before}{shares.get(name, 0.0):.0%} of the model's importance"
 
 

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brixa_flows.drift import PerformanceEstimator
-from brixa_flows.errors import DriftError
+from brixa_flows.errors import BrixaError, DriftError
+from brixa_flows.plugins import import_adapter
 from brixa_flows.prediction.datasets import Batch, LabelledBatches
 from brixa_flows.prediction.forms import InputForm
 from brixa_flows.prediction.predictor import ModelPredictor
@@ -24,6 +25,7 @@ PREDICTION = "(prediction)"
 MOST_ROWS = 1_000_000
 _SCORE = "(score of {})"
 _MOST_CLASSES = 20
+_MOST_FEATURES, _SHUFFLED_ROWS = 200, 1_000
 
 
 class Answers:
@@ -35,7 +37,7 @@ class Answers:
 
     def __init__(self, predictor: ModelPredictor) -> None:
         self._predictor = predictor
-        form = InputForm.of(predictor.metadata)
+        self._form = form = InputForm.of(predictor.metadata)
         self._who = form.model
         self.features = list(form.columns) if form.kind == "named" else []
         self._classes: tuple[Any, ...] = ()
@@ -103,6 +105,35 @@ class Answers:
         if len(self._classes) == 2:
             return PerformanceEstimator("binary", positive=max(self._classes))
         return PerformanceEstimator("multiclass")
+
+    def importance(self, columns: Columns) -> dict[str, float]:
+        """How much the answers change when a feature's values are shuffled.
+
+        Args:
+            columns: As :meth:`collect` made them.
+
+        Returns:
+            The mean change of a score (share of other labels, change of a number) by
+            feature, over 1,000 rows at most; nothing where it can't be told.
+        """
+        if not 0 < len(self.features) <= _MOST_FEATURES:
+            return {}
+        rng = np.random.default_rng(0)
+        order = rng.permutation(len(columns[PREDICTION]))[:_SHUFFLED_ROWS]
+        rows = {name: columns[name][order] for name in self.features}
+        try:
+            usual = self._asked(rows)
+            return {
+                name: _change(usual, self._asked({**rows, name: rng.permutation(each)}))
+                for name, each in rows.items()
+            }
+        except BrixaError:  # what can't be told of a model keeps it from nothing
+            return {}
+
+    def _asked(self, rows: Columns) -> NDArray[Any]:
+        table = import_adapter("brixa_flows.prediction._tables").as_table(rows)
+        answer = self._predictor.predict(self._form.from_table(table, ()))
+        return np.asarray(answer.values if answer.scores is None else answer.scores)
 
     def named(self, labels: NDArray[Any]) -> NDArray[Any]:
         """Labels as the version names its classes, where they count those.
@@ -178,6 +209,12 @@ class AnswerSample:
             name: np.concatenate([part[name] for _, part in self._parts])
             for name in names
         }
+
+
+def _change(before: NDArray[Any], after: NDArray[Any]) -> float:
+    if before.dtype.kind == "f":
+        return float(np.nan_to_num(np.abs(after - before)).mean())
+    return float(np.mean(after != before))
 
 
 def _whole(value: Any) -> int | None:

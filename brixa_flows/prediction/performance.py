@@ -79,7 +79,8 @@ def learn_performance(
         dataset_name: What people call the rows.
 
     Returns:
-        The record: ``estimator``, ``dataset``, ``target`` and what the journal adds.
+        The record: ``estimator``, ``dataset``, ``target``, ``importance`` by feature
+        (empty where it can't be told) and what the journal adds.
 
     Raises:
         DatasetError: If the rows don't fit the version or have no labels.
@@ -91,10 +92,10 @@ def learn_performance(
         rows, target=target, metadata=predictor.metadata, name=dataset_name
     )
     found = str(predictor.metadata.version)
-    if not batches.once:
-        for record in reversed(registry.estimators(name, found)):
-            if _is_of(record, batches.digest, target):
-                return dict(record)
+    learned = [] if batches.once else registry.estimators(name, found)
+    for record in reversed(learned):
+        if _is_of(record, batches.digest, target):
+            return dict(record)
     answers = Answers(predictor)
     columns = answers.collect(batches)
     label = batches.target or ""
@@ -112,6 +113,7 @@ def learn_performance(
     )
     dataset = batches.reference("performance").model_dump(mode="json")
     kept = {"estimator": estimator.to_dict(), "dataset": dataset, "target": target}
+    kept["importance"] = answers.importance(columns)
     return registry.record_estimator(name, found, kept)
 
 

@@ -219,7 +219,11 @@ def _with_advice(
         for each in column_histories([*before, this])
         if (each.deployment, each.kind) == (window.deployment, window.kind)
     ]
-    return advised(report, performance=performance, histories=histories)
+    learned = registry.estimators(window.name, version)
+    importance = learned[-1].get("importance") if learned else None
+    return advised(
+        report, performance=performance, importance=importance, histories=histories
+    )
 
 
 def _judge(

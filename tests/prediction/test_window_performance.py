@@ -173,6 +173,9 @@ def test_the_same_rows_teach_once_and_the_last_estimator_counts(
     kept = registry.estimators("when", "1.0.0")[-1]
     assert kept["dataset"]["name"] == "held" and kept["dataset"]["rows"] == 4000
     assert len(json.dumps(kept)) < 100_000
+    assert kept["importance"]["a"] > 0.2 > 10 * kept["importance"]["b"]
+    minutes = registry.estimators("minutes", "1.0.0")[0]["importance"]
+    assert minutes["a"] > 5 > minutes["b"]
 
 
 def test_without_an_estimator_nothing_is_said(registry: ModelRegistry) -> None:

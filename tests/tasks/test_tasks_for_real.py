@@ -531,6 +531,7 @@ def test_a_window_is_quiet_or_an_alarm_and_either_is_recorded(
     assert "b" not in found["warm"].report.drifted
     [advice] = [x for x in found["warm"].report.advice if x.column == "a"]
     assert advice.since == "2013-03-01" and "performance" in advice.action
+    assert advice.matters.endswith("times the limit, importance unknown")
     assert found["test"].page == "" and not found["test"].report.advice
     page = mlflow.artifacts.download_artifacts(
         found["warm"].page, tracking_uri=registry.tracking.uri, dst_path=str(tmp_path)
@@ -588,6 +589,8 @@ def test_a_watched_window_knows_what_its_drift_costs_and_what_nobody_can_tell(
     assert warm["findings"] == []
     [cost] = [each for each in warm["advice"] if each["column"] is None]
     assert "roc_auc " in cost["matters"]
+    [of_a] = [each for each in warm["advice"] if each["column"] == "a"]
+    assert "% of the model's importance" in of_a["matters"]
     kinds = {each["kind"]: each["sentence"] for each in less["findings"]}
     assert "b: the column is gone" in kinds["gone"]
     assert "could not be estimated: " in kinds["not_estimated"]

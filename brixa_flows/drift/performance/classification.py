@@ -102,7 +102,7 @@ class ClassModel:
         Raises:
             DriftError: If nothing tells what such scores call.
         """
-        strange = ((scores < 0) | (scores > 1)).any(axis=1)
+        strange = np.asarray(((scores < 0) | (scores > 1)).any(axis=1))
         names = ", ".join(self.scores.values())
         if self.binary and self.prediction is None and strange.any():
             raise DriftError(
