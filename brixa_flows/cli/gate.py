@@ -71,6 +71,10 @@ def gate(
             "--target, --task, --positive and --threshold are of the rows of --dataset; "
             "without it the last evaluation decides as it was asked"
         )
+    if junit and not Path(junit).parent.is_dir():  # told before anything is judged
+        raise click.UsageError(
+            f"--junit {junit}: there is no folder {Path(junit).parent}"
+        )
     gates = GatePolicy.from_file(policy)
     registry = workspace.registry
     version = registry.resolve(ref.name, ref.spec)
@@ -83,11 +87,11 @@ def gate(
         if not _is_of_the_version(err):
             _write(junit, decision)
             raise
-    _write(junit, decision)
     if json_output:
         as_json(decision.to_dict())
     else:
         click.echo(decision.to_markdown())
+    _write(junit, decision)
     if decision.verdict == "refused":
         raise click.exceptions.Exit(3)
 

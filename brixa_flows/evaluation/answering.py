@@ -163,9 +163,11 @@ class _Collected:
         self.margins.clear()
 
     def costs(self, rows: Sequence[int]) -> Costs:
+        """Of all batches but the first, in which a model warms up, if two are left."""
+        start = 1 if len(rows) > 2 else 0
         return Costs(
-            np.array(self.seconds),
-            np.array(rows, dtype=np.float64),
+            np.array(self.seconds[start:]),
+            np.array(rows[start:], dtype=np.float64),
             self.answerer.metadata.size_bytes,
         )
 

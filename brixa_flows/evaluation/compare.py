@@ -158,6 +158,9 @@ def difference_of(
     telling = _telling_rows(metric, pair)
     if not telling:
         return before, after, Interval(0.0, 0.0), 1.0, _SAME_ANSWERS
+    if metric.name.startswith("latency") and telling < 2:
+        most = max(before, after)  # one moment of a machine that does other things, too
+        return before, after, Interval(-most, most), 1.0, "one batch tells nothing"
     draws = draws_of(metric, pair, value_of, seed)
     differences: NDArray[np.float64] = draws[:, 1] - draws[:, 0]
     interval = percentile_interval(differences, after - before)
@@ -174,7 +177,7 @@ def _telling_rows(metric: Metric, pair: tuple[Outcomes, Outcomes]) -> int:
     """How many rows a difference rests on: who exchanges the two models there loses it.
 
     Those where the labels that both answer differ, for a metric of labels; those of the
-    rarer class, for one of the order of two.
+    rarer class, for one of the order of two; batches, for a cost.
     """
     before, after = pair
     if metric.method == "confusion":
@@ -182,6 +185,8 @@ def _telling_rows(metric: Metric, pair: tuple[Outcomes, Outcomes]) -> int:
         return int(np.count_nonzero(differ.any(axis=1) if differ.ndim > 1 else differ))
     if metric.method == "ranking" and before.classifies and before.known == 2:
         return int(np.bincount(before.truth, minlength=2)[:2].min())
+    if metric.method == "batches" and before.costs is not None:
+        return before.costs.rows.size
     return before.rows
 
 

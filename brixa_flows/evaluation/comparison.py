@@ -108,6 +108,8 @@ class Comparison:
         positive: The positive class of a binary task.
         threshold: Probability from which on a row was called positive by both;
             ``None`` for the models' own labels.
+        classes_differ: The two know different classes, so a binary task is judged as
+            one of all classes.
     """
 
     model_name: str
@@ -121,6 +123,7 @@ class Comparison:
     task: Task | None = None
     positive: Any = None
     threshold: float | None = None
+    classes_differ: bool = False
 
     @property
     def conditions(self) -> Conditions:
@@ -142,6 +145,7 @@ class Comparison:
             "task": self.task,
             "positive": self.positive,
             "threshold": self.threshold,
+            "classes_differ": self.classes_differ,
         }
 
     @classmethod
@@ -160,6 +164,7 @@ class Comparison:
             task=payload.get("task"),
             positive=payload.get("positive"),
             threshold=payload.get("threshold"),
+            classes_differ=payload.get("classes_differ", False),
         )
 
     def to_markdown(self) -> str:

@@ -235,7 +235,8 @@ def _apart(result: EvaluationResult, comparison: Comparison) -> str:
     Where production knows more classes the comparison is of all of them, and says so.
     """
     ours, theirs = result.conditions, comparison.conditions
-    if (ours.task, theirs.task) == ("binary", "multiclass") and not ours.threshold:
+    of_all = (ours.task, theirs.task) == ("binary", "multiclass")
+    if of_all and comparison.classes_differ and not ours.threshold:
         theirs = theirs._replace(task=None)
     return theirs.unlike(ours)
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["KeptResults"]
 
+_KINDS = ("bool", "int", "float", "double")
+
 
 class KeptResults:
     """The evaluations of a registry's versions.
@@ -96,12 +98,24 @@ class KeptResults:
         facts = DatasetFacts.of(batches)
         wanted = Conditions(facts.digest, facts.target)
         for each in reversed(candidates):
-            if each.conditions.are_of_the_rows_of(wanted):
+            alike = each.conditions.are_of_the_rows_of(wanted)
+            if alike and _kinds(each.dataset) == _kinds(facts):
                 return replace(each, dataset=facts)
         return None
 
     def is_last(self, result: EvaluationResult) -> bool:
         """Whether it was kept last, so that reports are of it already."""
         kept = self.of(result.model_name, result.version)[-1:]
-        found = [(each.evaluated_at, each.dataset) for each in kept]
-        return found == [(result.evaluated_at, result.dataset)]
+        found = [(each.evaluated_at, each.dataset, each.drift) for each in kept]
+        return found == [(result.evaluated_at, result.dataset, result.drift)]
+
+
+def _kinds(facts: DatasetFacts) -> dict[str, str]:
+    """What kind of value each column holds: ``False``, 0 and 0.0 have one digest.
+
+    They are read differently all the same: as labels, or as names of slices.
+    """
+    return {
+        column: next((kind for kind in _KINDS if kind in name.lower()), "other")
+        for column, name in facts.columns.items()
+    }

@@ -171,7 +171,11 @@ def rank(
         raise EvaluationError(
             f"no version of {model_name} was judged{whys}"
             if whys
-            else f"no version of {model_name} was ever evaluated; give a dataset"
+            else (
+                f"no version of {model_name} was ever evaluated; give a dataset"
+                if known
+                else f"no version of {model_name} is asked for: none matches, or none is ready"
+            )
         )
     shared = _shared_conditions(known)
     alike: dict[ModelVersion, list[EvaluationResult]] = {}

@@ -270,9 +270,12 @@ def slice_rows(
 def slice_texts(values: NDArray[Any]) -> NDArray[Any]:
     """Values of a column as slices are named, of shape (n_samples,).
 
-    An empty text is a value; one that is missing (``None``, NaN) has a name of its own.
+    An empty text is a value; one that is missing (``None``, NaN) has a name of its own,
+    and a text that is spelled like that name is shown in quotes.
     """
-    return np.array([_MISSING if _is_missing(v) else str(v) for v in values])
+    texts = [_MISSING if _is_missing(v) else str(v) for v in values]
+    spelled = [isinstance(v, str) and v == _MISSING for v in values]
+    return np.array([repr(t) if s else t for t, s in zip(texts, spelled, strict=True)])
 
 
 def _is_missing(value: Any) -> bool:

@@ -14,6 +14,7 @@ __all__ = ["CustomMetric", "Metric"]
 
 _LABELS_AT_MOST = 500  # their covariance has the square of three times that
 _PAIRED_CLASSES_AT_MOST = 20
+_OF_LABELS_ORDER = ("label_ranking", "coverage_error")
 
 CustomMetric: TypeAlias = Callable[[NDArray[Any], NDArray[Any]], float]
 
@@ -64,7 +65,7 @@ class Metric:
             return judged.one_score
         if self.needs != "probability" or judged.has_probabilities:
             return True
-        of_order = self.ranks or self.name.startswith("top_")
+        of_order = self.ranks or self.name.startswith(("top_", *_OF_LABELS_ORDER))
         return judged.has_ranking and of_order and self.function is None
 
     def sums_up(self, task: Task, known: int = 2) -> bool:

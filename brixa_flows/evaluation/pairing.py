@@ -78,7 +78,13 @@ def compare_run(run: Run, question: Question, margin: float = 0.0) -> Comparison
         task=ours.task,
         positive=ours.classes[ours.positive] if ours.task == "binary" else None,
         threshold=question.threshold,
+        classes_differ=_classes_differ(*both),
     )
+
+
+def _classes_differ(one: Outcomes, other: Outcomes) -> bool:
+    classes = (set(each.classes[: each.known]) for each in (one, other))
+    return one.classifies and next(classes) != next(classes)
 
 
 def _refuse_probabilities(question: Question, task: Task, why: str) -> None:

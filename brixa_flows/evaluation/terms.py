@@ -118,9 +118,14 @@ def _brier_terms(outcomes: Outcomes) -> Floats:
 def _top_terms(best: int, outcomes: Outcomes) -> Floats:
     ranking = outcomes.ranking
     assert ranking is not None
-    given = ranking[np.arange(outcomes.rows), outcomes.truth]
-    above = (ranking > given[:, None]).sum(axis=1)
-    within: Floats = (above < best).astype(np.float64)[:, None]
+    given = ranking[np.arange(outcomes.rows), outcomes.truth][:, None]
+    above = ranking > given
+    # Of equal scores scikit-learn takes the later class first, but for one of two.
+    later = np.arange(ranking.shape[1]) > outcomes.truth[:, None]
+    first = ~later if best == 1 and outcomes.known == 2 else later
+    first[np.arange(outcomes.rows), outcomes.truth] = False
+    above |= (ranking == given) & first
+    within: Floats = (above.sum(axis=1) < best).astype(np.float64)[:, None]
     return within
 
 

@@ -297,11 +297,12 @@ def _add_to_digest(digest: ContentDigest, chunk: Chunk, targets: Sequence[str]) 
             digest.update_column(name, chunk.table.column(name))
     elif isinstance(chunk.inputs, dict):
         for name, values in chunk.inputs.items():
-            digest.update_block(str(name), np.asarray(values))
+            digest.update_block(str(name), np.asarray(values), alone=False)
     else:
         digest.update_block("inputs", np.asarray(chunk.inputs))
     if chunk.labels is not None:
-        digest.update_block(targets[0] if targets else _TARGET_OF_PAIRS, chunk.labels)
+        name = targets[0] if targets else _TARGET_OF_PAIRS
+        digest.update_block(name, chunk.labels, alone=False)
 
 
 def _tables() -> Any:

@@ -56,10 +56,13 @@ class ContentDigest:
         """Add the next values of a column (array of shape (n_samples,) or Arrow)."""
         self._add(name, self._tables.canonical_parts(values))
 
-    def update_block(self, name: str, values: NDArray[Any]) -> None:
+    def update_block(
+        self, name: str, values: NDArray[Any], *, alone: bool = True
+    ) -> None:
         """Add the next values of an array of shape (n_samples, ...).
 
-        A matrix of up to 1,000 columns counts as columns called 0, 1, 2 ...
+        A matrix of up to 1,000 columns counts as columns called 0, 1, 2 ..., or
+        ``name/0`` ... where it is not the only one.
         """
         if holds_pictures(values):
             for each in values:
@@ -68,7 +71,8 @@ class ContentDigest:
             self.update_column(name, values)
         elif values.ndim == 2 and values.shape[1] <= _COLUMNS_AT_MOST:
             for index in range(values.shape[1]):
-                self.update_column(str(index), values[:, index])
+                column = f"{index}" if alone else f"{name}/{index}"
+                self.update_column(column, values[:, index])
         else:
             self._add_block(name, values)
 

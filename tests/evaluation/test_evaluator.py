@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -711,3 +712,68 @@ def test_curves_of_each_class_lie_on_scikit_learns() -> None:
         points = found["precision_recall_by_class"][code]
         assert {tuple(point) for point in points} <= known
     assert curves(many_classes(2_000, classes=9)) == {}
+
+
+def test_labels_of_another_type_are_judged_anew(tmp_path: Path) -> None:
+    shop = Workshop(tmp_path)
+    evaluator = ModelEvaluator(shop.registry)
+    labels = shop.test["width"] > shop.test["width"].median()
+    rows = shop.test[["length"]]
+    numbers = rows.assign(width=labels.astype(int))
+    first = evaluator.evaluate("widths", None, numbers, ["mae"], target="width")
+    again = evaluator.evaluate("widths", None, numbers, ["mae"], target="width")
+    assert again.evaluated_at == first.evaluated_at  # asked for the same
+    as_bools = rows.assign(width=labels)
+    with pytest.raises(EvaluationError, match="is a binary task"):
+        evaluator.evaluate("widths", None, as_bools, ["mae"], target="width")
+
+
+def test_newer_facts_of_drift_are_kept_beside_the_same_numbers(tmp_path: Path) -> None:
+    shop = Workshop(tmp_path)
+    evaluator = ModelEvaluator(shop.registry)
+    for status in ("ok", "drift"):
+        evaluator.evaluate(
+            "flowers",
+            "2.0.0",
+            shop.test,
+            ["f1"],
+            target="kind",
+            drift={"status": status},
+        )
+    last = evaluator.last_result("flowers", "2.0.0")
+    assert last.drift["status"] == "drift"
+    gate = GatePolicy([Gate(require="no_drift")])
+    assert not gate.decide(last, None).allowed
+
+
+def test_one_batch_tells_nothing_of_the_time_that_a_model_takes(
+    workshop: Workshop,
+) -> None:
+    compared = ModelEvaluator(workshop.registry).compare(
+        "flowers",
+        "2.0.0",
+        "2.0.0",
+        workshop.test,
+        ["latency_per_row_ms"],
+        target="kind",
+    )
+    found = compared.metrics["latency_per_row_ms"]
+    assert found.verdict == "inconclusive" and found.p_value == 1
+
+
+def test_a_comparison_of_means_over_classes_is_none_of_the_positive_class(
+    workshop: Workshop,
+) -> None:
+    evaluator, pair = ModelEvaluator(workshop.registry), ("flowers", "2.0.0", "3.0.0")
+    result = evaluator.evaluate(
+        "flowers", "3.0.0", workshop.test, ["f1"], target="kind", record=False
+    )
+    policy = GatePolicy([Gate("f1", not_worse_than="production", margin=0.5)])
+    judged = replace(result, production="2.0.0")
+    alike = evaluator.compare(*pair, workshop.test, ["f1"], target="kind")
+    assert policy.decide(judged, alike).allowed
+    means = evaluator.compare(
+        *pair, workshop.test, ["f1"], target="kind", task="multiclass"
+    )
+    decision = policy.decide(judged, means)
+    assert not decision.allowed and "as multiclass" in decision.gates[0].sentence

@@ -570,7 +570,10 @@ def test_a_comparison_on_other_rows_or_of_another_question_shuts_the_gate(
 def test_production_that_knows_more_classes_is_compared_and_told() -> None:
     judged = replace(result("1.0.0", f1=0.8), positive="yes", classes=("no", "yes"))
     found = replace(
-        comparison(f1=(0.01, 0.03)), task="multiclass", warnings=("means over 3",)
+        comparison(f1=(0.01, 0.03)),
+        task="multiclass",
+        warnings=("means over 3",),
+        classes_differ=True,
     )
     decision = GatePolicy([Gate("f1", not_worse_than="production")]).decide(
         judged, found

@@ -490,3 +490,31 @@ def test_intervals_that_tell_little_are_told() -> None:
         assert "max_error ends at its value" in found.warnings[0]
         assert len(found.warnings) == told
     assert found.intervals["max_error"].high == found.metrics["max_error"]
+
+
+@pytest.mark.parametrize(("classes", "best"), [(2, 1), (3, 1), (3, 2), (4, 2)])
+def test_top_classes_of_equal_scores_are_those_of_scikit_learn_in_every_form(
+    classes: int, best: int
+) -> None:
+    generator = np.random.default_rng(classes)
+    scores = generator.integers(1, 4, size=(200, classes)).astype(float)
+    scores /= scores.sum(axis=1, keepdims=True)
+    labels = generator.integers(classes, size=200)
+    outcomes = judge(labels, Prediction(scores.argmax(axis=1), scores))
+    name = f"top_{best}_accuracy"
+    given = scores[:, 1] if classes == 2 else scores
+    expected = sk.top_k_accuracy_score(labels, given, k=best, labels=range(classes))
+    terms, combine = terms_of(named_metric(name))
+    assert values_of(outcomes, [name]) == {name: pytest.approx(expected, **EXACTLY)}
+    mean = terms(outcomes).mean(axis=0)[None, :]
+    assert combine(mean)[0] == pytest.approx(expected, **EXACTLY)
+
+
+def test_an_order_of_labels_needs_no_probabilities() -> None:
+    generator = np.random.default_rng(0)
+    labels = generator.integers(2, size=(60, 3))
+    scores = 5 * generator.normal(size=(60, 3))
+    outcomes = judge(labels, Prediction((scores > 0).astype(int), scores))
+    name = "label_ranking_average_precision"
+    expected = sk.label_ranking_average_precision_score(labels, scores)
+    assert values_of(outcomes, [name]) == {name: pytest.approx(expected, **EXACTLY)}

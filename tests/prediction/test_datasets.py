@@ -443,3 +443,17 @@ def test_a_parquet_file_of_many_that_lacks_a_column_is_refused(tmp_path: Path) -
     batches = as_batches(f"{tmp_path}/*.parquet", target="y")
     with pytest.raises(DatasetError, match=r"1.parquet has no column b, which .*0"):
         list(batches)
+
+
+def test_the_digest_of_several_labels_or_matrices_does_not_show_the_batches() -> None:
+    generator = np.random.default_rng(0)
+    inputs = generator.normal(size=(50, 3)).astype(np.float32)
+    several = generator.integers(2, size=(50, 2))
+    fits = metadata(inputs)
+
+    def digest(batch_rows: int, labels: Any) -> str:
+        pair = (inputs, labels)
+        return as_batches(pair, metadata=fits, batch_rows=batch_rows).digest
+
+    assert digest(7, several) == digest(50, several)
+    assert digest(7, several) != digest(7, several[:, ::-1])
