@@ -6,12 +6,10 @@ JSON, and the binary data extension: tensors whose values follow the JSON as byt
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-import numpy as np
 from numpy.typing import NDArray
 
 from brixa_flows.deployment.raw import BinaryPart, decode_binary, encode_raw, is_binary
@@ -20,7 +18,9 @@ from brixa_flows.deployment.tensors import (
     datatype_of,
     decode_tensor,
     encode_tensor,
+    json_scalar,
     json_values,
+    of_one_type,
 )
 from brixa_flows.errors import BadRequestError
 from brixa_flows.serializers.base import Prediction
@@ -208,7 +208,7 @@ def outputs_of(
     prediction: Prediction,
 ) -> Iterator[tuple[str, NDArray[Any], dict[str, Any] | None]]:
     """Name, values and parameters of what a model gave."""
-    yield PREDICT, prediction.values, None
+    yield PREDICT, of_one_type(prediction.values), None
     if prediction.scores is not None:
         classes = {"classes": _labels(prediction)} if prediction.classes else None
         yield PROBABILITIES, prediction.scores, classes
@@ -232,7 +232,7 @@ def encode_predictions(
     answer: dict[str, Any] = {
         "model_name": model_name,
         "model_version": version,
-        "predictions": _nested(prediction.values),
+        "predictions": _nested(of_one_type(prediction.values)),
     }
     if prediction.scores is not None:
         answer["probabilities"] = _nested(prediction.scores)
@@ -242,16 +242,10 @@ def encode_predictions(
 
 def _nested(values: NDArray[Any]) -> list[Any]:
     if values.ndim <= 1:
-        return json_values(values)
+        mixed = values.dtype.kind == "O"
+        return list(map(json_scalar, values)) if mixed else json_values(values)
     return [_nested(row) for row in values]
 
 
 def _labels(prediction: Prediction) -> list[Any]:
-    return [_scalar(label) for label in prediction.classes or ()]
-
-
-def _scalar(label: object) -> object:
-    value = label.item() if isinstance(label, np.generic) else label
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value if isinstance(value, str | int | float | bool) else str(value)
+    return [json_scalar(label) for label in prediction.classes or ()]

@@ -14,7 +14,7 @@ from brixa_flows.deployment.columns import Column
 from brixa_flows.deployment.protocol import OUTPUT_NAMES
 from brixa_flows.deployment.records import RecordReader
 from brixa_flows.deployment.signature import Inputs, InputSignature
-from brixa_flows.deployment.tensors import datatype_of
+from brixa_flows.deployment.tensors import datatype_of, of_one_type
 from brixa_flows.serializers.base import Prediction
 
 __all__ = ["SERVER_METADATA", "ServedModel"]
@@ -79,7 +79,7 @@ class ServedModel:
         except BaseException as err:  # noqa: B036 - any error of the model's own code
             logger.info("warm-up with a made-up row was refused: %s", err)
             return
-        self.output_datatype = datatype_of(prediction.values)
+        self.output_datatype = datatype_of(of_one_type(prediction.values))
         self.has_scores = prediction.scores is not None
 
     def metadata(self) -> dict[str, Any]:

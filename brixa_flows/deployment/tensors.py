@@ -27,7 +27,10 @@ __all__ = [
     "encode_tensor",
     "has_missing",
     "is_any",
+    "json_scalar",
+    "json_values",
     "missing_mask",
+    "of_one_type",
     "read_head",
 ]
 
@@ -50,6 +53,7 @@ _BY_DTYPE = {dtype: name for name, dtype in DATATYPES.items()}
 _MAX_DIMENSIONS = 16
 _FEW_VALUES = 8
 _MISSING = type(None)
+_EXACT_IN_FLOATS = 2**53
 _ALLOWED: dict[str, tuple[frozenset[type], str]] = {
     "b": (frozenset({bool}), "true or false"),
     "i": (frozenset({int}), "whole numbers"),
@@ -327,6 +331,42 @@ def json_values(values: NDArray[Any]) -> list[Any]:
     if flat.dtype.kind == "M":
         return [None if t == "NaT" else t for t in np.datetime_as_string(flat).tolist()]
     return [_text(value) for value in flat.tolist()]
+
+
+def of_one_type(values: NDArray[Any]) -> NDArray[Any]:
+    """Objects that are all numbers or all booleans, as such; all else as it is.
+
+    Among numbers a missing one becomes NaN.
+    """
+    if values.dtype.kind != "O":
+        return values
+    flat = values.ravel().tolist()
+    kinds = {_object_kind(value) for value in flat}
+    if kinds == {"b"} or kinds == {"i"}:
+        return np.array(flat).reshape(values.shape)
+    exact = not any(isinstance(v, int) and abs(v) > _EXACT_IN_FLOATS for v in flat)
+    if kinds - {None} and kinds <= {"i", "f", None} and exact:
+        return np.array(flat, dtype=np.float64).reshape(values.shape)
+    return values
+
+
+def _object_kind(value: object) -> str | None:
+    if value is None:
+        return None
+    if isinstance(value, bool | np.bool_):
+        return "b"
+    if isinstance(value, int | np.integer):
+        return "i"
+    return "f" if isinstance(value, float | np.floating) else "O"
+
+
+def json_scalar(value: object) -> object:
+    """A value as JSON has it: what is no number, truth or text becomes a text."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if isinstance(value, int | float) else _text(value)
 
 
 def _text(value: object) -> str | None:

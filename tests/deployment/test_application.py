@@ -616,6 +616,33 @@ def test_metrics_count_what_was_answered(tmp_path):
     assert 'brixa_request_duration_seconds_count{deployment="delay-prod"} 2' in text
 
 
+@pytest.mark.parametrize(
+    ("objects", "datatype", "data", "plain"),
+    [
+        ([1, 2], "INT64", [1, 2], [1, 2]),
+        ([True, False], "BOOL", [True, False], [True, False]),
+        ([np.int64(1), 2.5], "FP64", [1.0, 2.5], [1.0, 2.5]),
+        ([1, None], "FP64", [1.0, None], [1.0, None]),
+        ([1, "a"], "BYTES", ["1", "a"], [1, "a"]),
+        ([[1, 2.5], [3, 4]], "FP64", [1.0, 2.5, 3.0, 4.0], [[1.0, 2.5], [3.0, 4.0]]),
+        ([[1, "a"], [True, None]], "BYTES", ["1", "a", "True", None], None),
+        ([2**60, None], "BYTES", [str(2**60), None], [2**60, None]),
+        ([None, None], "BYTES", [None, None], [None, None]),
+    ],
+    ids=str,
+)
+def test_objects_that_a_model_answers_with_keep_their_types(
+    tmp_path, objects, datatype, data, plain
+):
+    app = application(tmp_path, lambda _: Prediction(np.array(objects, dtype=object)))
+    infer = ask(app, "POST", "/v2/models/delay/infer", json={"inputs": columns()})
+    [output] = infer.json()["outputs"]
+    assert (output["datatype"], output["data"]) == (datatype, data)
+    records = ask(app, "POST", "/predict", json=[ROW, ROW]).json()["predictions"]
+    expected = objects if plain is None else plain
+    assert json.dumps(records) == json.dumps(expected)
+
+
 def test_an_answer_holds_no_nan(tmp_path):
     app = application(tmp_path, lambda inputs: Prediction(np.array([np.nan])))
     answer = ask(app, "POST", "/predict", json=[ROW])

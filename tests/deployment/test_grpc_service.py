@@ -365,6 +365,14 @@ def test_a_model_that_raises_is_internal_with_an_id_that_is_in_the_log(
     assert "not in the mood" not in err.details()
 
 
+def test_objects_that_a_model_answers_with_keep_their_types(tmp_path):
+    objects = np.array([1, 2], dtype=object)
+    answer = infer(tmp_path, lambda _: Prediction(objects), inputs=[ages(3, 4)])
+    [output] = answer.outputs
+    assert output.datatype == "INT64"
+    assert list(output.contents.int64_contents) == [1, 2]
+
+
 def test_a_model_without_schema_may_refuse_rows_with_an_id_that_is_in_the_log(
     tmp_path, caplog
 ):
