@@ -30,7 +30,9 @@ def list_keys(workspace: Workspace, name: str, json_output: bool) -> None:
         as_json([{"name": key.name, "created_at": key.created_at} for key in found])
         return
     if not found:
-        click.echo(f"{name} has no key: whoever reaches it can ask it", err=True)
+        shut = _deployer(workspace).config(name).shut
+        told = "it answers nobody" if shut else "whoever reaches it can ask it"
+        click.echo(f"{name} has no key: {told}", err=True)
         return
     rows = [(key.name, f"{key.created_at:%Y-%m-%d %H:%M} UTC") for key in found]
     print_table(f"Keys of {name}", ("key", "since"), rows)
@@ -55,6 +57,26 @@ def add(workspace: Workspace, name: str, key: str) -> None:
 @click.argument("key")
 @click.pass_obj
 def revoke(workspace: Workspace, name: str, key: str) -> None:
-    """Take the key called KEY no longer; when this returns no replica does."""
-    _deployer(workspace).revoke_key(name, key)
-    click.echo(f"{name} takes the key {key} no longer", err=True)
+    """Take the key called KEY no longer; when this returns no replica does.
+
+    Without its last key it answers nobody: add one, or let everybody in by `open`.
+    """
+    deployer = _deployer(workspace)
+    deployer.revoke_key(name, key)
+    told = f"{name} takes the key {key} no longer"
+    if not deployer.keys(name):
+        told += (
+            "; it was the last one, so nobody is let in until it gets another (brixa "
+            f"deployment keys add {name} WHO) or is opened (brixa deployment keys open "
+            f"{name})"
+        )
+    click.echo(told, err=True)
+
+
+@keys.command("open")
+@click.argument("name")
+@click.pass_obj
+def open_to_all(workspace: Workspace, name: str) -> None:
+    """Forget all keys of the deployment NAME and answer everybody on this machine."""
+    _deployer(workspace).open_to_all(name)
+    click.echo(f"{name} has no key: whoever reaches it can ask it", err=True)

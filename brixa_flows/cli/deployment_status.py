@@ -148,9 +148,8 @@ def _facts(seen: DeploymentStatus) -> dict[str, str]:
         "p50, p99": f"{_milliseconds(seen.p50_ms)}, {_milliseconds(seen.p99_ms)}",
         "endpoint": seen.endpoint,
         **grpc,
-        "keys": (
-            some_of(seen.api_keys) if seen.api_keys else "none: it answers everybody"
-        ),
+        "keys": some_of(seen.api_keys)
+        or f"none: it answers {'nobody' if seen.shut else 'everybody'}",
         **(
             {"certificate": f"until {seen.tls_expires_at:%Y-%m-%d %H:%M} UTC"}
             if seen.tls_expires_at

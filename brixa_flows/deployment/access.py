@@ -18,6 +18,7 @@ from brixa_flows.deployment.values import Value
 from brixa_flows.errors import InvalidDeploymentError
 
 __all__ = [
+    "NOBODY",
     "Access",
     "ApiKey",
     "check_key_name",
@@ -30,6 +31,8 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _KEY = re.compile(r"[A-Za-z0-9._~+/=-]{24,512}")
 _RANDOM_BYTES = 32
 _MOST_KEYS = 256
+# Of no key: a hash has 64 digits.
+NOBODY = "nobody"
 
 
 class ApiKey(Value):

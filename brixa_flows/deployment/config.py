@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from brixa_flows.deployment.access import ApiKey, is_loopback
+from brixa_flows.deployment.access import NOBODY, ApiKey, is_loopback
 from brixa_flows.deployment.limits import check_variables
 from brixa_flows.deployment.quantities import cpu_cores, memory_bytes
 from brixa_flows.deployment.request_log import RequestLogging
@@ -195,8 +195,9 @@ class DeploymentConfig(DeploymentSpec):
         history: Earlier specs, oldest first; ``rollback`` takes the last.
         rolled_out: The last change of the version.
         canary: What is tried beside it.
-        api_keys: Who may ask it; without any, everybody who reaches it. A rollback
-            gives no revoked key back, nor does it take encryption away.
+        api_keys: Who may ask it; without any, everybody who reaches it, or nobody. A
+            rollback gives no revoked key back, nor does it take encryption away.
+        shut: Does it let nobody in as long as it has no key?
         tls: What it is served with over HTTPS; plain HTTP without.
     """
 
@@ -211,7 +212,14 @@ class DeploymentConfig(DeploymentSpec):
     rolled_out: RolledOut | None = None
     canary: Canary | None = None
     api_keys: tuple[ApiKey, ...] = ()
+    shut: bool = False
     tls: TlsFiles | None = None
+
+    @property
+    def key_digests(self) -> tuple[str, ...]:
+        """SHA-256 of the keys of those who may ask; empty lets all in."""
+        digests = tuple(key.digest for key in self.api_keys)
+        return digests or (NOBODY,) * self.shut
 
     @property
     def spec(self) -> DeploymentSpec:
@@ -282,7 +290,7 @@ def check_reach(config: DeploymentConfig) -> None:
     Raises:
         InvalidDeploymentError: If they could.
     """
-    if not config.api_keys and not is_loopback(config.host):
+    if not config.key_digests and not is_loopback(config.host):
         raise InvalidDeploymentError(
             f"{config.name} would answer everybody who reaches {config.host}, as it has "
             "no key; give it one (--api-key WHO, or deploy(api_keys={WHO: "

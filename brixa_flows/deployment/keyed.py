@@ -58,11 +58,13 @@ class KeyedDeployments:
     def revoke_key(self, name: str, key_name: str) -> None:
         """Let nobody in by a key any more; when this returns no replica does.
 
+        Without its last key the deployment answers nobody, until it gets one or
+        :meth:`open_to_all` is called.
+
         Raises:
             DeploymentNotFoundError: If there is no such deployment.
             DeploymentError: If it has no such key, or somebody else changed it
                 meanwhile.
-            InvalidDeploymentError: If it is the last key of one that others can reach.
         """
         config, etag = self._store.get(name)
         kept = tuple(key for key in config.api_keys if key.name != key_name)
@@ -71,7 +73,18 @@ class KeyedDeployments:
             raise DeploymentError(
                 f"the deployment {name!r} has no key {str(key_name)[:64]!r}; it has {names}"
             )
-        self._keep_keys(config, etag, kept, datetime.now(UTC))
+        self._keep_keys(config, etag, kept, datetime.now(UTC), shut=True)
+
+    def open_to_all(self, name: str) -> None:
+        """Let everybody in who reaches a deployment; its keys are forgotten.
+
+        Raises:
+            DeploymentNotFoundError: If there is no such deployment.
+            InvalidDeploymentError: If others than this machine reach it.
+            DeploymentError: If somebody else changed it meanwhile.
+        """
+        config, etag = self._store.get(name)
+        self._keep_keys(config, etag, (), datetime.now(UTC))
 
     def _keep_keys(
         self,
@@ -79,8 +92,11 @@ class KeyedDeployments:
         etag: str,
         keys: tuple[ApiKey, ...],
         now: datetime,
+        *,
+        shut: bool = False,
     ) -> None:
-        changed = config.model_copy(update={"api_keys": keys, "updated_at": now})
+        changes = {"api_keys": keys, "shut": shut, "updated_at": now}
+        changed = config.model_copy(update=changes)
         check_reach(changed)
         if self._rollout.engine(config.engine).status(config).state == "stopped":
             self._store.put(changed, etag)

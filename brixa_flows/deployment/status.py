@@ -121,6 +121,7 @@ class DeploymentStatus(Value):
         log_path: Folder of the logs.
         canary: What is tried beside it.
         api_keys: Names of the keys that it takes; without any it answers everybody.
+        shut: It has no key any more, and answers nobody.
         tls_expires_at: When its certificate ends, UTC; ``None`` over plain HTTP.
         request_log: What is kept of requests.
     """
@@ -150,6 +151,7 @@ class DeploymentStatus(Value):
     log_path: str = ""
     canary: CanaryStatus | None = None
     api_keys: tuple[str, ...] = ()
+    shut: bool = False
     tls_expires_at: datetime | None = None
     request_log: RequestLogStatus | None = None
 

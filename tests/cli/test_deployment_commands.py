@@ -51,7 +51,10 @@ def test_a_deployment_is_created_told_and_deleted(run):
         assert code == 0 and key.startswith("brixa_") and key.strip() not in err
         out = run("deployment", "keys", "list", "live")[1]
         assert "ada" in out and key.strip() not in out
-        assert run("deployment", "keys", "revoke", "live", "ada")[0] == 0
+        code, _, err = run("deployment", "keys", "revoke", "live", "ada")
+        assert code == 0 and "nobody is let in" in err
+        assert "answers nobody" in run("deployment", "keys", "list", "live")[2]
+        assert run("deployment", "keys", "open", "live")[0] == 0
         code, out, err = run("deployment", "keys", "list", "live")
         assert (out, "whoever reaches it can ask it" in err) == ("", True)
         code, _, err = run(

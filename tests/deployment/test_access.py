@@ -123,6 +123,21 @@ def test_keys_come_and_go_with_no_restart(guarded, deployer, key):
         deployer.revoke_key(guarded, "grace")
 
 
+def test_without_its_last_key_it_answers_nobody_until_it_is_opened(
+    guarded, deployer, key
+):
+    deployer.revoke_key(guarded, "ada")
+    for shown in (key, None):
+        assert status_of(deployer, key=shown).status_code == 401
+    seen = deployer.status(guarded)
+    assert seen.shut and not seen.api_keys
+    deployer.open_to_all(guarded)
+    assert status_of(deployer).status_code == 200 and not deployer.status(guarded).shut
+    deployer.add_key(guarded, "ada", key)
+    assert status_of(deployer).status_code == 401
+    assert status_of(deployer, key=key).status_code == 200
+
+
 def test_no_file_of_the_deployment_holds_a_key(guarded, deployer, key, storage):
     files = [path for path in storage.root.rglob("*") if path.is_file()]
     assert files

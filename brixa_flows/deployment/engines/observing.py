@@ -183,6 +183,7 @@ def reach_facts(config: DeploymentConfig | None) -> dict[str, Any]:
         "protocol": config.protocol,
         "grpc_endpoint": grpc_address(config),
         "api_keys": tuple(key.name for key in config.api_keys),
+        "shut": bool(config.key_digests) and not config.api_keys,
         "tls_expires_at": config.tls.expires_at if config.tls else None,
     }
 

@@ -36,7 +36,7 @@ _CHANGED_WHILE_RUNNING: Any = {
     "config": {
         *("version", "canary", "replicas", "autoscaling"),
         *("history", "rolled_out", "created_at", "updated_at", "host", "port"),
-        "api_keys",
+        *("api_keys", "shut"),
         "grpc_port",
     },
     "digest": True,
@@ -98,7 +98,7 @@ class Plan(BaseModel):
     @property
     def key_digests(self) -> tuple[str, ...]:
         """Of the keys of those who may ask."""
-        return tuple(key.digest for key in self.config.api_keys)
+        return self.config.key_digests
 
     def serves_like(self, other: Plan | None) -> bool:
         """Would replicas of ``other`` do as well (their number aside)?"""
