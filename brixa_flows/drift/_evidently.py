@@ -17,6 +17,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from evidently import DataDefinition, Dataset, Report
+from evidently.legacy.renderers.html_widgets import (
+    CounterData,
+    WidgetSize,
+    counter,
+)
 from evidently.metrics import MeanValue
 from evidently.presets import DataDriftPreset
 from evidently.tests import eq
@@ -114,6 +119,7 @@ class EvidentlyEngine:
                 run = Report(metrics).run(
                     data, None, timestamp=at, metadata={"sentence": sentence}
                 )
+                _show_numbers(run, values, sentence)
                 workspace = Workspace.create(str(folder))
                 known = [p for p in workspace.list_projects() if p.name == project]
                 chosen = known[0] if known else workspace.create_project(project)
@@ -122,3 +128,21 @@ class EvidentlyEngine:
             raise DriftError(
                 f"{folder} can't be written as a workspace of Evidently: {err}"
             ) from err
+
+
+def _show_numbers(run: Any, values: Mapping[str, float], sentence: str) -> None:
+    """In place of a histogram of each single number, the number under its name."""
+    results = list(run.metric_results.values())
+    for place, (result, (name, value)) in enumerate(
+        zip(results, values.items(), strict=True)
+    ):
+        shown = counter(
+            counters=[CounterData(name, f"{value:.4g}")],
+            title="" if place else sentence,
+            size=WidgetSize.HALF if place else WidgetSize.FULL,
+        )
+        # In place, as the run holds the same widget.
+        for widget in result.get_widgets():
+            widget.type, widget.title = shown.type, shown.title
+            widget.params, widget.size = shown.params, shown.size
+            widget.additionalGraphs = []

@@ -12,6 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from brixa_flows.drift.history import ColumnHistory
 from brixa_flows.drift.report import ColumnDrift, ColumnShape
 from brixa_flows.drift.sentences import mean_text
+from brixa_flows.drift.shapes import SHOWN_PARTS
 
 __all__ = ["draw_column", "draw_history"]
 
@@ -81,6 +82,7 @@ def draw_column(column: ColumnDrift) -> bytes:
     title = f"{column.name[:60]}: {column.status.replace('_', ' ')}"
     axes.set_title(title.replace("$", r"\$"), size=10)
     axes.set_ylabel("share of rows", size=8)
+    axes.set_xlabel(SHOWN_PARTS.get(column.kind, ""), size=8)
     axes.tick_params(labelsize=8)
     axes.legend(fontsize=8, frameon=False)
     axes.spines[["top", "right"]].set_visible(False)

@@ -75,7 +75,9 @@ def _was_judged(history: ColumnHistory) -> bool:
 
 def history_sentence(history: ColumnHistory) -> str:
     """Since when, in plain words."""
-    count = f"{history.drifted} of {len(history.moments)} windows drifted"
+    total = len(history.moments)
+    what = f"{history.column}, {history.kind}s of {history.deployment}"
+    count = f"{history.drifted} of {total} windows drifted"
     if history.since:
-        return f"{history.column}: {count}; it has drifted since {history.since[:10]}."
-    return f"{history.column}: {count}; it does not drift now."
+        return f"{what}: {count}; it has drifted since {history.since[:10]}."
+    return f"{what}: {count}; it does not drift now."

@@ -17,7 +17,8 @@ h1{margin-bottom:.2rem}.drift{color:#b3261e}.ok{color:#1b7f4b}
 .insufficient_data,.not_judged{color:#7a5c00}
 table{border-collapse:collapse;width:100%;margin:1rem 0}
 th,td{padding:.3rem .6rem;border-bottom:1px solid #dde3ea;text-align:right}
-th:first-child,td:first-child,td.words{text-align:left}
+th:first-child,td:first-child,.words{text-align:left}
+.short{white-space:nowrap}
 figure{display:inline-block;margin:.5rem;vertical-align:top}
 figcaption{max-width:28rem;font-size:13px}img{max-width:28rem}
 """.strip()
@@ -73,13 +74,14 @@ def _advice(report: DriftReport) -> list[str]:
     if not report.advice:
         return []
     heads = "".join(
-        f"<th>{head}</th>"
+        f'<th class="words">{head}</th>'
         for head in ("column", "since", "how sure", "how much", "what to do")
     )
     rows = [
         f"<tr><td>{escape(each.column or 'the model')}</td>"
-        f"<td>{escape((each.since or 'now')[:10])}</td><td>{escape(each.sure or '-')}</td>"
-        f"<td>{escape(each.matters or '-')}</td>"
+        f'<td class="words short">{escape((each.since or "now")[:10])}</td>'
+        f'<td class="words short">{escape(each.sure or "-")}</td>'
+        f'<td class="words">{escape(each.matters or "-")}</td>'
         f'<td class="words">{escape(each.action)}</td></tr>'
         for each in report.advice
     ]

@@ -8,8 +8,10 @@ from brixa_flows.drift.column import ColumnProfile
 from brixa_flows.drift.methods.categorical import aligned_counts
 from brixa_flows.drift.report import ColumnShape
 
-__all__ = ["shape_of"]
+__all__ = ["SHOWN_PARTS", "shape_of"]
 
+# Which part of a text or a tensor is drawn.
+SHOWN_PARTS = {"text": "characters", "tensor": "mean"}
 _BINS = 40
 _CATEGORIES = 12
 
@@ -22,7 +24,7 @@ def shape_of(reference: ColumnProfile, current: ColumnProfile) -> ColumnShape | 
     """
     if not reference.values or not current.values:
         return None
-    shown = {"text": "characters", "tensor": "mean"}.get(reference.kind, "")
+    shown = SHOWN_PARTS.get(reference.kind, "")
     if shown in reference.parts and shown in current.parts:
         return shape_of(reference.parts[shown], current.parts[shown])
     if reference.kind in ("category", "boolean"):

@@ -103,6 +103,9 @@ def test_our_own_verdicts_stand_in_its_workspace(tmp_path: Path) -> None:
     ]
     assert sorted(each.timestamp for each in runs) == moments
     assert runs[0].metadata["sentence"] == report.sentence
+    shown = [each for each in runs[0].widgets if each.type == "counter"]
+    assert len(shown) == len(runs[0].metric_results) == len(runs[0].widgets)
+    assert shown[0].title == report.sentence
     found = Snapshot.load_model(runs[0]).dict()
     values = {x["config"]["column"]: x["value"] for x in found["metrics"]}
     x = report.columns["x"]

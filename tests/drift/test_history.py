@@ -78,7 +78,8 @@ def test_the_page_draws_each_column_and_loads_nothing(records):
     images = re.findall(r"data:image/png;base64,([^\"]+)", page)
     assert len(images) == 2
     assert all(base64.b64decode(each).startswith(b"\x89PNG") for each in images)
-    assert "x: 3 of 5 windows drifted; it has drifted since 2026-11-22." in page
+    told = "x, weeks of d: 3 of 5 windows drifted; it has drifted since 2026-11-22."
+    assert told in page
     assert "Drift of &lt;delays&gt;" in page
     assert not re.search(r"(src|href)=\"(?!data:)", page)
     assert render_history("none", []).count("<figure>") == 0
