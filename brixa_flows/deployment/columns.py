@@ -22,6 +22,7 @@ from brixa_flows.deployment.tensors import (
     missing_mask,
 )
 from brixa_flows.errors import BadRequestError
+from brixa_flows.prediction.value_rules import json_types
 
 __all__ = ["Column", "ColumnKind"]
 
@@ -80,12 +81,12 @@ class Column:
         """Read the JSON Schema of one row's value."""
         described = definition if isinstance(definition, Mapping) else {}
         element: tuple[int, ...] = ()
-        while "array" in _types(described):
+        while "array" in json_types(described):
             low, high = described.get("minItems"), described.get("maxItems")
             element += (int(low) if low is not None and low == high else -1,)
             items = described.get("items")
             described = items if isinstance(items, Mapping) else {}
-        types = _types(described)
+        types = json_types(described)
         kinds = {_KINDS.get(each, "any") for each in types - {"null"}}
         if kinds == {"number", "integer"}:
             kinds = {"number"}
@@ -333,12 +334,3 @@ def _guessed(flat: list[Any], field: str) -> NDArray[Any]:
     if types & {list, dict}:
         raise BadRequestError(field, "holds a list or an object where a value belongs")
     return np.array(flat, dtype=np.object_)
-
-
-def _types(definition: Mapping[str, Any]) -> set[str]:
-    declared = definition.get("type", ())
-    types = {declared} if isinstance(declared, str) else set(declared)
-    for option in (*definition.get("anyOf", ()), *definition.get("oneOf", ())):
-        if isinstance(option, Mapping):
-            types |= _types(option)
-    return types

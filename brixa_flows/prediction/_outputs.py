@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
@@ -19,9 +19,7 @@ from numpy.typing import NDArray
 from brixa_flows.errors import DatasetError, some_of
 from brixa_flows.serializers.base import Prediction
 
-__all__ = ["Output", "check_types", "make_folder", "opened_file", "scored_table"]
-
-_NUMBERS = ("int", "uint", "float", "bool")
+__all__ = ["Output", "make_folder", "opened_file", "scored_table"]
 
 
 class Output(Protocol):
@@ -207,38 +205,3 @@ def _named(name: str, values: NDArray[Any]) -> Iterator[tuple[str, Any]]:
         column = flat[:, place]
         array = pa.array(column.tolist() if column.dtype.kind in "OU" else column)
         yield (name if flat.shape[1] == 1 else f"{name}_{place}"), array
-
-
-def check_types(
-    table: pa.Table, dtypes: Mapping[str, str], texts: Collection[str], model: str
-) -> None:
-    """Return if columns of numbers hold numbers and columns of text hold text.
-
-    Args:
-        table: The first rows.
-        dtypes: Type name by column, as the model was trained.
-        texts: Those of them that hold text.
-        model: Name and version, for the message.
-
-    Raises:
-        DatasetError: If not; names the column and what it holds.
-    """
-    for name, dtype in dtypes.items():
-        kind = table.schema.field(name).type
-        if pa.types.is_dictionary(kind):
-            kind = kind.value_type
-        text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
-        if dtype.startswith(_NUMBERS) and text:
-            said = next(
-                (v for v in table.column(name).to_pylist() if v is not None), ""
-            )
-            raise DatasetError(
-                f"column {name!r} holds text such as {said!r}, but {model} was trained "
-                f"on {dtype}",
-                columns=(name,),
-            )
-        if name in texts and not (text or pa.types.is_null(kind)):
-            raise DatasetError(
-                f"column {name!r} holds {kind}, but {model} was trained on text",
-                columns=(name,),
-            )

@@ -20,11 +20,10 @@ from numpy.typing import NDArray
 from brixa_flows.errors import DatasetError, some_of
 
 __all__ = [
+    "NUMBER_NAMES",
     "as_table",
     "canonical_parts",
     "column_values",
-    "frame_of",
-    "matrix_of",
     "read_files",
     "refuse_repeated",
     "remember_numbers",
@@ -42,7 +41,7 @@ _INDEX_COLUMN = "__index_level_"
 _EXACT_UP_TO = 2**53
 _CSV_BLOCK_BYTES = 4 * 2**20
 _DIGITS_OF_INT64 = 18
-_NUMBER_NAMES = b"brixa.number_names"
+NUMBER_NAMES = b"brixa.number_names"
 
 
 def as_table(data: Any) -> pa.Table:
@@ -102,7 +101,7 @@ def remember_numbers(table: pa.Table, names: Iterable[Any]) -> pa.Table:
     if not numbers:
         return table
     kept = table.schema.metadata or {}
-    note = {_NUMBER_NAMES: json.dumps(numbers).encode()}
+    note = {NUMBER_NAMES: json.dumps(numbers).encode()}
     return table.replace_schema_metadata({**kept, **note})
 
 
@@ -277,44 +276,6 @@ def _number_type(decimal: Any) -> Any:
     """Whole decimals are counts or classes, whose digits all matter."""
     whole = decimal.scale == 0 and decimal.precision <= _DIGITS_OF_INT64
     return pa.int64() if whole else pa.float64()
-
-
-def frame_of(table: pa.Table, dtypes: dict[str, str], *, as_given: bool = False) -> Any:
-    """A pandas frame whose columns have the types that the model was given.
-
-    Args:
-        table: The columns.
-        dtypes: pandas type name by column; others stay as they come.
-        as_given: Whether names that were numbers are numbers again.
-    """
-    frame = table.to_pandas()
-    numbers = json.loads((table.schema.metadata or {}).get(_NUMBER_NAMES, b"[]"))
-    if as_given and numbers:
-        return frame.rename(columns={str(number): number for number in numbers})
-    for name, dtype in dtypes.items():
-        column = frame[name]
-        if str(column.dtype) != dtype and _may_cast(column, dtype):
-            frame[name] = column.astype(dtype)
-    return frame
-
-
-def _may_cast(column: Any, dtype: str) -> bool:
-    """Whether the cast loses nothing: a category, or numbers with no gaps."""
-    if dtype == "category":
-        return True
-    numbers = ("int", "uint", "float", "bool")
-    if not (dtype.startswith(numbers) and str(column.dtype).startswith(numbers)):
-        return False
-    if dtype.startswith("float"):
-        return True
-    return bool(column.notna().all()) and bool((column == column.round()).all())
-
-
-def matrix_of(table: pa.Table, dtype: str | None) -> NDArray[Any]:
-    """The columns side by side, of shape (n_samples, n_columns)."""
-    columns = [column_values(table, name) for name in table.column_names]
-    matrix = np.column_stack(columns)
-    return matrix if dtype is None else matrix.astype(dtype)
 
 
 def type_names(table: pa.Table) -> dict[str, str]:

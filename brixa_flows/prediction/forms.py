@@ -10,6 +10,7 @@ import numpy as np
 
 from brixa_flows.errors import DatasetError, some_of
 from brixa_flows.plugins import import_adapter
+from brixa_flows.prediction.value_rules import ValueRule
 from brixa_flows.registry.facts.metadata import ModelMetadata
 
 __all__ = ["InputForm"]
@@ -34,7 +35,8 @@ class InputForm:
         width: Columns of a matrix (``array`` of one-dimensional samples).
         model: Name and version, for messages.
         framework: Of the model.
-        texts: Those of the columns that hold text.
+        rules: What may stand in the columns (``named``).
+        rule: What every value may be (``array``, ``text``).
     """
 
     kind: Literal["named", "array", "text", "any"] = "any"
@@ -44,7 +46,8 @@ class InputForm:
     width: int | None = None
     model: str = "the model"
     framework: str = ""
-    texts: frozenset[str] = frozenset()
+    rules: Mapping[str, ValueRule] = field(default_factory=dict)
+    rule: ValueRule = ValueRule()
 
     @classmethod
     def of(cls, metadata: ModelMetadata | None) -> InputForm:
@@ -61,20 +64,27 @@ class InputForm:
         model = f"{metadata.name} {metadata.version}"
         if schema.get("properties"):
             parts: Mapping[str, Any] = schema["properties"]
-            dtypes = {
-                name: part["x-dtype"]
+            needed = schema.get("required", ())
+            rules = {
+                name: ValueRule.of(part, required=name in needed)
                 for name, part in parts.items()
-                if isinstance(part, dict) and "x-dtype" in part
             }
-            texts = frozenset(n for n, part in parts.items() if _is_text(part))
-            return cls("named", tuple(parts), dtypes, model=model, texts=texts)
+            dtypes = {name: rule.dtype for name, rule in rules.items() if rule.dtype}
+            return cls("named", tuple(parts), dtypes, model=model, rules=rules)
         if schema.get("type") == "string":
-            return cls("text", model=model)
+            return cls("text", model=model, rule=ValueRule.of(schema))
         if schema.get("type") == "array":
             items = schema.get("items", {})
             width = schema.get("maxItems") if "items" not in items else None
-            return cls("array", dtype=items.get("x-dtype"), width=width, model=model)
+            rule = ValueRule.of(_leaf(schema))
+            dtype = items.get("x-dtype")
+            return cls("array", dtype=dtype, width=width, model=model, rule=rule)
         return cls(model=model)
+
+    @property
+    def texts(self) -> frozenset[str]:
+        """Those of the columns that hold text, and no moments."""
+        return frozenset(name for name, rule in self.rules.items() if rule.is_text)
 
     @property
     def usual_rows(self) -> int:
@@ -113,18 +123,37 @@ class InputForm:
             DatasetError: If its columns don't fit the model.
         """
         tables = import_adapter("brixa_flows.prediction._tables")
+        types = import_adapter("brixa_flows.prediction._trained_types")
         names = self.features(table.column_names, targets)
         chosen = table.select(names)
         if self.kind == "text":
             return self._texts(tables.column_values(chosen, self._only(names)))
         if self.kind != "array":
-            return tables.frame_of(chosen, self.dtypes, as_given=self.kind == "any")
+            return types.frame_of(chosen, self.dtypes, as_given=self.kind == "any")
         if self.width is not None and len(names) != self.width:
             raise DatasetError(
                 f"{self.model} takes {self.width} numbers a row, but the dataset has "
                 f"{len(names)} columns beside the target: {some_of(names)}"
             )
-        return tables.matrix_of(chosen, self.dtype)
+        return types.matrix_of(chosen, self.dtype)
+
+    def check_table(self, table: Any, targets: Sequence[str], first_row: int) -> None:
+        """Return if the model's endpoint would take these rows too.
+
+        Args:
+            table: Arrow table.
+            targets: Columns that are no inputs.
+            first_row: So many rows came before.
+
+        Raises:
+            DatasetError: If not; names the column, the row and the value.
+        """
+        types = import_adapter("brixa_flows.prediction._trained_types")
+        names = self.features(table.column_names, targets)
+        is_flat = self.width is not None or self.kind == "text"
+        rules = {name: self.rule for name in names} if is_flat else self.rules
+        types.check_types(table, rules, self.model, first_row)
+        types.check_values(table, rules, self.model, first_row)
 
     def from_array(self, inputs: Any) -> Any:
         """Inputs from an array, a mapping of arrays or a list of texts.
@@ -148,7 +177,8 @@ class InputForm:
             )
         tables = import_adapter("brixa_flows.prediction._tables")
         columns = {name: inputs[:, i] for i, name in enumerate(self.columns)}
-        return tables.frame_of(tables.as_table(columns), self.dtypes)
+        types = import_adapter("brixa_flows.prediction._trained_types")
+        return types.frame_of(tables.as_table(columns), self.dtypes)
 
     def _only(self, names: list[str]) -> str:
         if len(names) != 1:
@@ -162,9 +192,7 @@ class InputForm:
         return [str(value) for value in values]
 
 
-def _is_text(part: Any) -> bool:
-    """Is it the schema of a text that is no moment?"""
-    if not isinstance(part, Mapping) or "format" in part:
-        return False
-    kinds = part.get("type", ())
-    return "string" in ((kinds,) if isinstance(kinds, str) else kinds)
+def _leaf(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What an array holds, however deep."""
+    items = schema.get("items")
+    return _leaf(items) if isinstance(items, Mapping) else schema

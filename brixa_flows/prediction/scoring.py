@@ -196,7 +196,7 @@ class _Run:
         with progress_of_rows(f"asking {self._form.model}", source.rows) as advance:
             for chunk in source.chunks():
                 if self.rows == 0:
-                    self._check(chunk.table)
+                    self._check_ids(chunk.table.column_names)
                 if self.rows >= skip_rows:
                     output.write(self._scored(chunk))
                 else:
@@ -206,20 +206,17 @@ class _Run:
         if not self.rows:
             raise DatasetError(f"{source.name} has no rows")
 
-    def _check(self, table: Any) -> None:
-        names = table.column_names
+    def _check_ids(self, names: list[str]) -> None:
         lacking = [name for name in self._ids if name not in names]
         if lacking:
             raise DatasetError(
                 f"the input has no column {lacking[0]!r} to keep; it has "
                 f"{some_of(names)}"
             )
-        form = self._form
-        form.features(names, self._ids)
-        _outputs().check_types(table, form.dtypes, form.texts, form.model)
 
     def _scored(self, chunk: Chunk) -> Any:
         table = chunk.table
+        self._form.check_table(table, self._ids, self.rows)
         prediction = self._predictor.predict(self._form.from_table(table, self._ids))
         if len(prediction.values) != table.num_rows:
             raise DatasetError(

@@ -129,7 +129,7 @@ def test_a_query_is_scored_into_a_table_that_appears_whole(
     assert into("scored", query, batch_rows=99, ids=["id"]) == f"scored in {url}"
     with pytest.raises(DatasetError, match="'scored' is there already"):
         into("scored", query)
-    with pytest.raises(DatasetError, match="holds text such as 'x'"):
+    with pytest.raises(DatasetError, match="'a' holds 'x' in row 0"):
         into("bad", "SELECT 'x' AS a, code FROM flights")
     with pytest.raises(DatasetError, match="no such column"):
         into("bad", "SELECT nope FROM flights")
@@ -213,7 +213,7 @@ def test_what_a_killed_one_left_is_written_over_but_a_living_one_is_respected(
     ("changed", "asked", "words"),
     [
         (lambda rows: rows.drop(columns="code"), {}, "lacks columns that delay 1.0.0"),
-        (lambda rows: rows.assign(a="far"), {}, "'a' holds text such as 'far'"),
+        (lambda rows: rows.assign(a="far"), {}, "'a' holds 'far' in row 0"),
         (lambda rows: rows.assign(prediction=1), {}, "columns called 'prediction'"),
         (lambda rows: rows.head(0), {}, "has no rows"),
         (lambda rows: rows, {"ids": ["key"]}, "no column 'key' to keep"),
