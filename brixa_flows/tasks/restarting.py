@@ -123,8 +123,10 @@ def _restart(client: SyncPrefectClient, run: FlowRun, why: str) -> DeadRun:
     restarted = before < _RESTARTS_AT_MOST
     after: State[Any]
     if restarted:
-        times = f"{before + 1} of {_RESTARTS_AT_MOST}"
-        message = f"its process died ({why}), so it is started again, {times}"
+        message = (
+            f"its process died ({why}), so it is started again, {before + 1} of "
+            f"{_RESTARTS_AT_MOST}{_if_it_is_late(run)}"
+        )
         after = Scheduled(name=RESTARTED, message=message)
     else:
         page = url_for("flow-run", run.id) or "its page"
@@ -134,3 +136,15 @@ def _restart(client: SyncPrefectClient, run: FlowRun, why: str) -> DeadRun:
         )
     client.set_flow_run_state(run.id, after, force=True)
     return DeadRun(run.name, why, restarted)
+
+
+def _if_it_is_late(run: FlowRun) -> str:
+    """What to do if no worker takes it: the one that it had may have died too."""
+    pool = run.work_pool_name
+    if not pool:
+        return ""
+    page = url_for("work-pool", pool) or "its page"
+    return (
+        f"; if it stays late, no worker asks its pool: `prefect worker start --pool "
+        f"{pool}`, {page}"
+    )

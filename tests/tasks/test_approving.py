@@ -272,6 +272,22 @@ def test_a_rejection_through_the_plain_api_leaves_production_and_says_who_and_wh
     assert refused["reasons"] == ["bob (rejected in Prefect): too early"]
 
 
+def test_the_form_that_a_person_sees_says_reject_until_somebody_chooses(
+    waiting_for_all: Promotion, client: SyncPrefectClient
+) -> None:
+    state = client.read_flow_run(UUID(waiting_for_all.id)).state
+    assert state is not None
+    keys = state.state_details.run_input_keyset
+    assert keys is not None
+    address = f"{client.api_url}flow_runs/{waiting_for_all.id}/input"
+    form = httpx.get(f"{address}/{keys['schema']}", timeout=20).json()
+    if isinstance(form, str):
+        form = json.loads(form)
+    decision = form["properties"]["decision"]
+    assert (decision["default"], decision["enum"]) == ("reject", ["reject", "approve"])
+    assert sorted(form["required"]) == ["name", "reason"]
+
+
 @pytest.mark.parametrize(
     ("answer", "word"),
     [

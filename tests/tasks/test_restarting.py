@@ -11,6 +11,7 @@ import pytest
 from prefect import flow
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas import State
+from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.logging import disable_run_logger
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Crashed, Pending, Running
@@ -60,11 +61,14 @@ class Turn(QueuedRequest):
         return (self.about,)
 
 
-def _run(client: SyncPrefectClient, state: State, tag: str = "brixa") -> UUID:
+def _run(
+    client: SyncPrefectClient, state: State, tag: str = "brixa", pool: str | None = None
+) -> UUID:
     """A run of a deployment, in a state, with the first place in a queue of its own."""
     deployment = client.create_deployment(
         client.create_flow(some_step),
-        name=f"dies-{tag}",
+        name=f"dies-{tag}-{pool}",
+        work_pool_name=pool,
         tags=[tag],
         job_variables=HEARTBEATS,
     )
@@ -106,10 +110,11 @@ def test_a_run_that_crashed_is_started_again_three_times_and_then_says_why_not(
     assert name not in _look(client, monkeypatch, NEVER)
 
 
-def test_a_run_that_gives_no_sign_of_life_is_started_again_and_one_that_does_is_not(
-    client: SyncPrefectClient, monkeypatch: pytest.MonkeyPatch
+def test_a_run_of_a_dead_worker_is_started_again_says_what_if_none_is_left_and_others_not(
+    client: SyncPrefectClient, monkeypatch: pytest.MonkeyPatch, stack: PrefectStack
 ) -> None:
-    dead, taken = (_run(client, state) for state in (Running(), Pending()))
+    client.create_work_pool(WorkPoolCreate(name="lost", type="process"))
+    dead, taken = (_run(client, state, pool="lost") for state in (Running(), Pending()))
     alive, foreign = (
         _run(client, Running(), tag) for tag in ("brixa", "somebody-elses")
     )
@@ -130,6 +135,11 @@ def test_a_run_that_gives_no_sign_of_life_is_started_again_and_one_that_does_is_
     assert not {names[alive], names[foreign]} & found.keys()
     for run_id in (dead, taken):
         assert client.read_flow_run(run_id).state_name == "AwaitingRestart"
+
+    said = str(client.read_flow_run(dead).state)
+    assert f"({found[names[dead]].why}), so it is started again, 1 of 3; if it" in said
+    start = "it stays late, no worker asks its pool: `prefect worker start --pool lost`"
+    assert f"{start}, {stack.ui_url}/work-pools/work-pool/lost" in said
 
 
 def _first(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Collection, Iterator
 from datetime import timedelta
 from pathlib import Path
-from uuid import UUID
+from typing import Any, get_origin
+from uuid import UUID, uuid4
 
 import pytest
 from prefect import flow
@@ -17,11 +19,17 @@ from prefect.logging import disable_run_logger
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from brixa_flows.demo.stack import PrefectStack, wait_until
-from brixa_flows.events import WindowClosed
-from brixa_flows.outbox import Outbox, Reconciled, Reconciler
+from brixa_flows.events import EVENTS, EventPayload, WindowClosed
+from brixa_flows.outbox import (
+    Outbox,
+    Reconciled,
+    Reconciler,
+    announces,
+    owed_by_record,
+)
 from brixa_flows.registry import ModelRegistry
 from brixa_flows.storage.local import LocalStorageNode
-from brixa_flows.tasks.announcing import announce_window_closed, deliver
+from brixa_flows.tasks.announcing import announce_window_closed, deliver, deliver_kept
 from brixa_flows.tasks.event_feed import look_up
 from brixa_flows.tracking.memory_store import MemoryTrackingStore
 
@@ -123,3 +131,57 @@ def test_an_event_that_is_stored_and_started_nothing_is_sent_again_and_starts_it
     assert _reconcile(registry).delivered == ()
     assert _ends(client) == [answered, ignored]
     client.delete_automation(automation)
+
+
+def _least(kind: type[EventPayload]) -> EventPayload:
+    """The event with nothing but what it must have."""
+    known: dict[str, Any] = {"start": "2026-01-01", "end": "2026-01-02", "kind": "day"}
+    known |= {"name": "scanty"}
+    by_type: dict[Any, Any] = {str: "x", int: 1, float: 0.5, bool: True}
+    return kind(
+        **{
+            name: known.get(name, by_type.get(field.annotation))
+            or get_origin(field.annotation)()
+            for name, field in kind.model_fields.items()
+            if field.is_required()
+        }
+    )
+
+
+def _payloads(client: SyncPrefectClient, ids: Collection[UUID]) -> dict[str, Any]:
+    """What the server has under some ids, once it has all of them."""
+    query = {"filter": {"id": {"id": [*map(str, ids)]}}, "limit": 50}
+    found: list[dict[str, Any]] = []
+
+    def arrived() -> bool:
+        answer = client.request("POST", "/events/filter", json=query)
+        found[:] = answer.json()["events"]
+        return len(found) == len(ids)
+
+    wait_until(arrived, 30, "the events")
+    return {each["id"]: each for each in found}
+
+
+def test_each_event_has_every_key_at_once_late_and_out_of_its_record(
+    client: SyncPrefectClient, registry: ModelRegistry
+) -> None:
+    outbox = Outbox(registry)
+    outbox.begin()
+    sent: dict[UUID, EventPayload] = {}
+    for kind in EVENTS.values():
+        payload = _least(kind)
+        at_once, late, recorded = uuid4(), uuid4(), uuid4()
+        deliver_kept(outbox, payload, at_once)
+        outbox.put(late, payload)
+        kept = {**announces(payload), "event_id": str(recorded), "at": "2026-01-01"}
+        owed = owed_by_record(json.loads(json.dumps(kept)))
+        deliver(owed.payload, owed.event_id)
+        sent |= dict.fromkeys((at_once, late, recorded), payload)
+    Reconciler(registry, deliver, look_up, older_than=timedelta(0)).run()
+    found = _payloads(client, sent)
+    for event_id, payload in sent.items():
+        event = found[str(event_id)]
+        assert event["event"] == payload.event
+        assert event["payload"] == payload.to_payload()
+        assert event["payload"].keys() == type(payload).payload_keys()
+        assert {*payload.labels} <= event["resource"].keys()
