@@ -165,6 +165,16 @@ def test_autoscaling_shrinks_only_after_the_window():
     assert scaler.decide(700, 3, 0) == 1
 
 
+def test_what_a_start_or_a_person_chose_stays_for_the_window():
+    scaler = CpuAutoscaler(Autoscaling(max_replicas=4, target_cpu_utilization=50))
+    scaler.chose(0, 2)
+    assert scaler.decide(5, 2, 0) == 2
+    scaler.chose(100, 4)
+    assert scaler.decide(105, 4, 0) == 4
+    assert scaler.decide(399, 4, 0) == 4
+    assert scaler.decide(401, 4, 0) == 1
+
+
 @pytest.mark.parametrize(
     ("change", "same"),
     [

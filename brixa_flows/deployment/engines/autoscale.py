@@ -27,6 +27,15 @@ class CpuAutoscaler:
         self._limits = limits
         self._wanted: deque[tuple[float, int]] = deque()
 
+    def chose(self, now_seconds: float, replicas: int) -> None:
+        """Count a number that a person chose, or that was there, as desired now.
+
+        Args:
+            now_seconds: A clock that never goes back.
+            replicas: How many.
+        """
+        self._wanted.append((now_seconds, replicas))
+
     def decide(self, now_seconds: float, replicas: int, use_percent: float) -> int:
         """How many replicas there should be.
 

@@ -140,6 +140,7 @@ class Supervisor:
                 await self._doorkeeper.prove()
                 return {"ok": True, "result": {"grpc_port": plan.config.grpc_port}}
             await self._fleet.scale(int(request["replicas"]))
+            self._note_choice()
             return {"ok": True, "result": {}}
         except ReplicaFailedError as err:
             return {"ok": False, "error": str(err)}
@@ -180,12 +181,20 @@ class Supervisor:
     async def _apply(self, plan: Plan) -> None:
         before = self._fleet.plan
         await self._fleet.roll(plan, self._replicas(plan))
-        limits = plan.config.autoscaling
+        limits, replicas = plan.config.autoscaling, plan.config.replicas
         if before is None or limits != before.config.autoscaling:
             self._autoscaler = CpuAutoscaler(limits) if limits else None
+            self._note_choice()
+        elif replicas != before.config.replicas:
+            self._note_choice()
         self._observer.fault = ""
         self._observer.tidy()
         logger.info("serving %s %s", plan.config.model_name, plan.config.version)
+
+    def _note_choice(self) -> None:
+        """Leave the number of replicas that there are now for a scale-down window."""
+        if self._autoscaler is not None:
+            self._autoscaler.chose(time.monotonic(), self._fleet.desired)
 
     def _replicas(self, plan: Plan) -> int:
         """As many as were asked for; as CPU use chose, where nobody asked anew."""
