@@ -17,7 +17,7 @@ from brixa_flows.cli.workspace import (
     print_table,
 )
 from brixa_flows.deployment import DeploymentStatus, ModelDeployer, RequestLogStatus
-from brixa_flows.errors import some_of
+from brixa_flows.errors import BrixaError, DeploymentError, some_of
 
 __all__ = ["list_command", "status"]
 
@@ -29,15 +29,27 @@ _COLUMNS = ("name", "serves", "state", "ready", "endpoint")
 @json_option
 @click.pass_obj
 def list_command(workspace: Workspace, json_output: bool) -> None:
-    """List the deployments and how they are."""
+    """List the deployments and how they are.
+
+    \f
+    Raises:
+        DeploymentError: After all others, if some can't be looked at.
+    """
     deployer = ModelDeployer(workspace.registry, workspace.storage)
-    found = [deployer.status(name) for name in deployer.list()]
-    if not found:
+    found, faults = [], []
+    for name in deployer.list():
+        try:
+            found.append(deployer.status(name))
+        except BrixaError as err:
+            faults.append(f"{name}: {err.message}")
+    if not found and not faults:
         workspace.say_none("deployments")
     if json_output:
         as_json(found)
-    else:
+    elif found:
         _print_all(found)
+    if faults:
+        raise DeploymentError("; ".join(faults))
 
 
 @click.command("status")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 from datetime import UTC, datetime, timedelta
 
 import pandas as pd
@@ -17,7 +18,7 @@ from brixa_flows.storage.local import LocalStorageNode
 from tests.kept_requests import keep_requests
 
 
-def test_a_deployment_is_created_told_and_deleted(run):
+def test_a_deployment_is_created_told_and_deleted(run, storage):
     code, out, err = run(
         *("deployment", "create", "delays", "--name", "live"),
         *("--autoscale", "1-2", "--target-cpu", "50"),
@@ -30,6 +31,14 @@ def test_a_deployment_is_created_told_and_deleted(run):
         facts = {cell[0]: cell[1].strip() for cell in cells if len(cell) == 2}
         assert facts["state"] == "ready" and facts["serves"] == "delays 1.0.0"
         assert facts["ready"] == "1 of 1" and facts["restarts"] == "0"
+        damaged = storage / "models/deployments/ghost/config.json"
+        damaged.parent.mkdir()
+        damaged.write_bytes(b"{")
+        code, out, err = run("deployment", "list")
+        assert code == 1 and "live" in out and "ghost: " in err
+        code, out, _ = run("deployment", "list", "--json")
+        assert code == 1 and [each["name"] for each in json.loads(out)] == ["live"]
+        shutil.rmtree(damaged.parent)
         code, out, _ = run("lineage", "show", "delays", "--json")
         assert "deployment:live" in out
         refused = [
