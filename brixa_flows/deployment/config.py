@@ -146,6 +146,13 @@ class DeploymentSpec(Value):
             )
         return self
 
+    def with_replicas(self, replicas: int) -> DeploymentSpec:
+        """The same with other replicas, as many of them as its autoscaling allows."""
+        limits = self.autoscaling
+        if limits is not None:
+            replicas = max(limits.min_replicas, min(replicas, limits.max_replicas))
+        return self.model_copy(update={"replicas": replicas})
+
 
 class RolledOut(Value):
     """A deployment came to another version: what its event says besides.

@@ -261,6 +261,8 @@ class ModelDeployer(
     def scale(self, name: str, replicas: int) -> DeploymentStatus:
         """Change the number of replicas, with no restart of those that stay.
 
+        It is of the deployment, not of its version: a rollback leaves it.
+
         Returns:
             The status, with the new number of replicas ready.
 
@@ -286,6 +288,8 @@ class ModelDeployer(
             request_log=config.request_log or {},
         )
         scaled = config.followed_by(spec, datetime.now(UTC), remember=False)
+        history = tuple(each.with_replicas(spec.replicas) for each in config.history)
+        scaled = scaled.model_copy(update={"history": history})
         self._rollout.engine(config.engine).scale(scaled)
         self._rollout.keep(scaled, etag)
         return self.status(name)

@@ -8,6 +8,7 @@ a replica is restarted. Numbers are little-endian doubles; a slot has one writer
 from __future__ import annotations
 
 import json
+import math
 import mmap
 from bisect import bisect_left
 from pathlib import Path
@@ -22,6 +23,7 @@ __all__ = [
     "CopiedMetrics",
     "MetricsFile",
     "quantile_seconds",
+    "since",
 ]
 
 SLOTS = 160
@@ -36,7 +38,8 @@ _BUCKETS = _SECONDS + 1
 _WIDTH = 32
 # At the end, so that replicas of a newer release count where an older supervisor reads.
 _REFUSED = _WIDTH - 1
-assert _BUCKETS + len(BUCKETS_SECONDS) + 1 <= _REFUSED
+_LONGEST = _REFUSED - 1
+assert _BUCKETS + len(BUCKETS_SECONDS) + 1 <= _LONGEST
 
 
 class MetricsFile:
@@ -70,6 +73,7 @@ class MetricsFile:
         mine[_ROWS] += rows
         mine[_SECONDS] += seconds
         mine[_BUCKETS + bisect_left(BUCKETS_SECONDS, seconds)] += 1
+        mine[_LONGEST] = max(mine[_LONGEST], seconds)
 
     def refuse(self, slot: int) -> None:
         """Count one request of somebody without a key; nothing was measured."""
@@ -78,6 +82,7 @@ class MetricsFile:
     def totals(self) -> NDArray[np.float64]:
         """Sums over all replicas, of shape (32,); see the functions below."""
         totals: NDArray[np.float64] = self._all.sum(axis=0)
+        totals[_LONGEST] = self._all[:, _LONGEST].max()
         return totals
 
     def close(self) -> None:
@@ -107,6 +112,15 @@ class CopiedMetrics(MetricsFile):
             self.copy.observe(slot, code, seconds, rows)
 
 
+def since(
+    before: NDArray[np.float64], totals: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """What was counted between two looks at the totals; the longest time is of all."""
+    recent = totals - before
+    recent[_LONGEST] = totals[_LONGEST]
+    return recent
+
+
 def requests_of(totals: NDArray[np.float64]) -> int:
     """Requests to predict that were answered."""
     return int(totals[: len(CODES)].sum())
@@ -120,8 +134,10 @@ def errors_of(totals: NDArray[np.float64]) -> int:
 def quantile_seconds(totals: NDArray[np.float64], share: float) -> float | None:
     """Time within which ``share`` of the requests were answered, interpolated.
 
+    No longer than the longest of all, so that few slow ones are not told as slower.
+
     Args:
-        totals: Of :meth:`MetricsFile.totals`, or a difference of two.
+        totals: Of :meth:`MetricsFile.totals` or :func:`since`.
         share: 0 to 1.
 
     Returns:
@@ -133,12 +149,18 @@ def quantile_seconds(totals: NDArray[np.float64], share: float) -> float | None:
         return None
     cumulative = np.cumsum(counts)
     place = int(np.searchsorted(cumulative, share * total))
-    place = min(place, len(BUCKETS_SECONDS) - 1)
+    place = min(place, len(BUCKETS_SECONDS))
+    longest = (
+        float(totals[_LONGEST]) or math.inf
+    )  # that of an older release is not told
+    high = min(longest, (*BUCKETS_SECONDS, longest)[place])
     low = BUCKETS_SECONDS[place - 1] if place else 0.0
     before = cumulative[place - 1] if place else 0.0
     inside = counts[place]
     part = min(1.0, (share * total - before) / inside) if inside > 0 else 1.0
-    return float(low + (BUCKETS_SECONDS[place] - low) * part)
+    if not low < high < math.inf:
+        return float(low)
+    return float(low + (high - low) * part)
 
 
 def prometheus_text(

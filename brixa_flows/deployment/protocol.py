@@ -95,8 +95,12 @@ def parse_body(body: bytes) -> Any:
         raise
     except RecursionError as err:
         raise BadRequestError("body", "is nested too deeply") from err
-    except ValueError as err:
+    except (json.JSONDecodeError, UnicodeDecodeError) as err:
         raise BadRequestError("body", f"is not JSON: {str(err)[:200]}") from err
+    except ValueError as err:
+        raise BadRequestError(
+            "body", "a whole number in it has more digits than any model knows"
+        ) from err
 
 
 def _constant(text: str) -> None:

@@ -103,9 +103,16 @@ class UnservedDeployments:
                 return True, f"{name} is up already"
             config = self._rollout.apply(config, etag)
         except BrixaError as err:
+            if self._is_ready(name):  # somebody else was faster
+                return True, f"{name} is up already"
             return False, err.message
         endpoint = self._endpoints(config)
         return True, f"{name} serves {config.model_name} {config.version} at {endpoint}"
+
+    def _is_ready(self, name: str) -> bool:
+        with contextlib.suppress(BrixaError):
+            return self._seen(name).state == "ready"
+        return False
 
     def _endpoints(self, config: DeploymentConfig) -> str:
         """Where it is asked, for a message."""

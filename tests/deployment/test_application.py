@@ -16,7 +16,12 @@ import pytest
 
 from brixa_flows.deployment.application import PredictorApplication
 from brixa_flows.deployment.limits import Limits
-from brixa_flows.deployment.metrics import MetricsFile, errors_of
+from brixa_flows.deployment.metrics import (
+    MetricsFile,
+    errors_of,
+    quantile_seconds,
+    since,
+)
 from brixa_flows.deployment.served import ServedModel
 from brixa_flows.errors import DatasetError, InvalidDeploymentError
 from brixa_flows.serializers.base import Prediction
@@ -215,7 +220,7 @@ def test_bad_columns_are_400_with_a_sentence_that_names_them(tmp_path, inputs, w
         (b'{"inputs": {"a": 1}}', "inputs: give a list"),
         (b'{"inputs": [1], "outputs": {}}', "outputs: is not a list"),
         (b'{"inputs": [1], "outputs": [{"name": "x"}]}', "'x' is not an output"),
-        (b'{"inputs": [' + b"9" * 5000 + b"]}", "body: is not JSON"),
+        (b'{"inputs": [' + b"9" * 5000 + b"]}", "has more digits than"),
     ],
 )
 def test_bad_bodies_are_400(tmp_path, body, words):
@@ -603,6 +608,18 @@ def test_a_limit_that_is_no_number_is_refused_by_name(text):
     assert Limits.from_environment({"MAX_BATCH_SIZE": "32"}).max_batch_rows == 32
     with pytest.raises(InvalidDeploymentError, match="env_vars.MAX_BATCH_SIZE"):
         Limits.from_environment({"MAX_BATCH_SIZE": text})
+
+
+def test_times_are_no_longer_than_the_longest(tmp_path):
+    metrics = MetricsFile(tmp_path / "metrics.bin")
+    before = metrics.totals()
+    for slot, seconds in enumerate((0.2, 16.0, 12.0)):
+        metrics.observe(slot, 200, seconds, 1)
+    recent = since(before, metrics.totals())
+    assert 12 < quantile_seconds(recent, 0.99) <= 16
+    metrics.observe(0, 200, 45.0, 1)
+    assert quantile_seconds(since(before, metrics.totals()), 1.0) == 45.0
+    assert quantile_seconds(before, 0.99) is None
 
 
 def test_metrics_count_what_was_answered(tmp_path):

@@ -231,7 +231,7 @@ def test_the_port_of_grpc_is_told_and_kept(deployed, deployer):
         pass
 
 
-def test_a_busy_port_is_refused_and_changes_nothing(deployed, deployer):
+def test_a_busy_port_is_refused_and_changes_nothing(deployed, deployer, storage):
     with contextlib.ExitStack() as stack:
         # Bound, but not listening: that, too, is somebody else's.
         busy = [stack.enter_context(socket.socket()) for _ in range(2)]
@@ -250,6 +250,8 @@ def test_a_busy_port_is_refused_and_changes_nothing(deployed, deployer):
             assert not success
             assert f"port {number} of 127.0.0.1 can't be used" in message
             assert "choose another port" in message and CHOSEN not in deployer.list()
+            folder = storage.root / "models/_meta/serving" / CHOSEN
+            assert not folder.exists()
         busy[0].close()
         stack.callback(deployer.delete, CHOSEN)
         assert serve(port=port)[0]

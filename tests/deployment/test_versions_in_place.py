@@ -76,8 +76,13 @@ def test_another_version_needs_no_other_process(client, deployer):
     assert version_of(client) == "1.0.0"
     assert deployer.deploy("swapped", "2.0.0", NAME)[0]
     assert version_of(client) == "2.0.0"
+    deployer.scale(NAME, 2)
     assert deployer.rollback(NAME).version == "1.0.0"
+    assert (
+        deployer.status(NAME).ready_replicas == 2
+    ), "a rollback leaves what scale chose"
     assert version_of(client) == "1.0.0"
+    deployer.scale(NAME, 1)
     assert pids(deployer) == before
 
 

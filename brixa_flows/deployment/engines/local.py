@@ -109,9 +109,9 @@ class LocalEngine:
         self, config: DeploymentConfig, runtime: RuntimeFolder
     ) -> DeploymentConfig:
         """Open the listening socket and start a supervisor that inherits it."""
-        runtime.make()
         grpc_port = 0 if config.protocol == "rest" else config.grpc_port
         with open_port(config.host, config.port, grpc_port, runtime) as listening:
+            runtime.make()
             runtime.forget_record()
             listen_fd = listening.fileno()
             command = [

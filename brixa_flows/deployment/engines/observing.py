@@ -20,6 +20,7 @@ from brixa_flows.deployment.metrics import (
     errors_of,
     quantile_seconds,
     requests_of,
+    since,
 )
 from brixa_flows.deployment.request_log import log_counters, requests_prefix
 from brixa_flows.deployment.shadow import canary_files, comparison_file
@@ -85,7 +86,7 @@ class Observer:
         fleet = self._fleet
         then, before = self._samples[0]
         totals = self._metrics.totals()
-        recent = totals - before
+        recent = since(before, totals)
         answered, failed = requests_of(recent), errors_of(recent)
         config = fleet.plan.config if fleet.plan else None
         return DeploymentStatus(
