@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from brixa_flows.drift._arrow_columns import SAID, instants, kind_of, measure
 from brixa_flows.drift._arrow_reading import read_batches
+from brixa_flows.drift.arguments import checked_rows
 from brixa_flows.drift.column import ColumnKind, ColumnProfile
 from brixa_flows.drift.profile import DriftProfile
 from brixa_flows.errors import DriftError
@@ -76,6 +77,10 @@ def build_windows(
         DriftError: If the column is absent, holds no times, or makes too many windows.
     """
     windows, origin = _windows(data, columns, _likes(*like), window_column, seconds)
+    if not any(window.profile.rows for window in windows.values()):
+        raise DriftError(
+            f"no row has a time in {window_column!r}, so there are no windows"
+        )
     return _with_coverage(windows, origin, seconds)
 
 
@@ -126,8 +131,7 @@ def build_row_windows(
     Raises:
         DriftError: If a window has no rows or there are too many windows.
     """
-    if rows < 1:
-        raise DriftError(f"a window has at least one row, not {rows}")
+    rows = checked_rows(rows, "window_rows")
     likes, windows = _likes(*like), list[DriftProfile]()
     for batch in read_batches(data, columns):
         if not windows:

@@ -190,7 +190,8 @@ class DriftDetector:
         first, second, findings = take_samples(reference, current)
         before, after = first.profile, second.profile
         names = judged_names(before, after, columns, ignore)
-        findings += schema_findings(before, after, names)
+        sizes = replace(before, rows=first.rows), replace(after, rows=second.rows)
+        findings += schema_findings(*sizes, names)
         findings += ignored_findings(before, after, ignore)
         pairs = comparable_columns(before, after, names)
         results = {name: _column(name, pair, None) for name, pair in pairs.items()}
@@ -198,7 +199,6 @@ class DriftDetector:
             for name, pair in pairs.items():
                 findings += quality_findings(name, pair)
             results = engine_columns(engine, pairs, (first, second))
-        sizes = replace(before, rows=first.rows), replace(after, rows=second.rows)
         return self._report(*sizes, None, results, findings)
 
     def _spread(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -83,9 +83,10 @@ def take_samples(
     rng = np.random.default_rng(0)
     sides: list[Sampled] = []
     for data in (reference, current):
-        columns, rows = arrow.sample(data, None, SAMPLE_ROWS, rng)
+        columns, rows, absent = arrow.sample(data, None, SAMPLE_ROWS, rng)
         like = sides[0].profile if sides else None
         profile = DriftProfile.build(arrow.table(columns), like=like)
+        profile = replace(profile, absent=absent)
         sides.append(Sampled(columns, profile, rows))
     findings = []
     if max(side.rows for side in sides) > SAMPLE_ROWS:

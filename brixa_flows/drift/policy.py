@@ -22,11 +22,15 @@ from brixa_flows.drift.flow import Freshness
 from brixa_flows.drift.profile import DriftProfile
 from brixa_flows.drift.report import DriftReport, Finding
 from brixa_flows.drift.seasons import SeasonalReference
+from brixa_flows.drift.spread import window_seconds
 from brixa_flows.errors import DriftError, some_of
 from brixa_flows.plugins import DRIFT_METHODS
 from brixa_flows.policy_files import read_data
 
 __all__ = ["DriftPolicy", "DriftVerdict", "JudgedWindow", "moment_of"]
+
+# Kinds of windows that have no length of time.
+_OTHER_KINDS = ("sample", "rows")
 
 
 @dataclass(frozen=True)
@@ -187,6 +191,14 @@ class DriftPolicy(BaseModel):
                 "among"
             )
         return self
+
+    @field_validator("windows")
+    @classmethod
+    def _check_windows(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        for kind in given:  # a slip would never raise an alarm
+            if kind not in _OTHER_KINDS:
+                window_seconds(kind)
+        return given
 
     @field_validator("thresholds")
     @classmethod

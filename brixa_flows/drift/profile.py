@@ -71,7 +71,8 @@ class DriftProfile:
             columns: Only these; all by default.
             like: Take the centres of this profile, so that both have the same bins.
             window_column: Dates or times; with it the spread of the data's own windows
-                is measured, against which later windows are judged.
+                is measured, against which later windows are judged. Rows without one
+                are in no window and not counted.
             window: Length of those windows, such as ``7D`` or ``12h``.
             window_rows: In place of ``window_column``: windows of so many rows, in the
                 order of the data.
@@ -82,9 +83,14 @@ class DriftProfile:
                 wants the rows reads them no second time; not with windows.
 
         Raises:
-            DriftError: If the data can't be read, a named column is absent, or a
-                column can't be of the kind that is said.
+            DriftError: If the data can't be read, a named column is absent, a column
+                can't be of the kind that is said, or windows can't be cut so.
         """
+        if [window_column, window_rows, each].count(None) < 2:
+            raise DriftError(
+                "windows are of time (window_column=) or of rows (window_rows=), and "
+                "each= goes with neither; give one of the three"
+            )
         building = importlib.import_module("brixa_flows.drift._building")
         if window_rows is not None:
             rows = building.build_row_windows(data, columns, (like, kinds), window_rows)

@@ -58,7 +58,7 @@ def window_seconds(window: str) -> float:
     """
     if window in KIND_SECONDS:
         return KIND_SECONDS[window]
-    found = re.fullmatch(r"([1-9]\d{0,4})([hDW])", window)
+    found = re.fullmatch(r"([1-9]\d{0,4})([hDW])", str(window))
     if not found:
         raise DriftError(
             f"{window!r} is no window; write {', '.join(KIND_SECONDS)}, or a number of "

@@ -22,6 +22,7 @@ from brixa_flows.drift import (
     DriftDetector,
     DriftProfile,
     DriftReport,
+    MultivariateDetector,
     PerformanceEstimator,
 )
 from brixa_flows.errors import DriftError
@@ -222,6 +223,30 @@ def test_a_file_of_many_that_lacks_a_column_is_told(tmp_path, form):
             DriftProfile.build(glob, columns=["b", "nope"])
         cut = DriftProfile.build(glob, columns=["b"], window_rows=990)
         assert (cut.rows, cut.absent) == (1000, {"b": 10})
+
+
+def test_windows_that_cannot_be_cut_are_refused(tmp_path):
+    frame = pd.DataFrame({"at": pd.date_range("2026-01-01", periods=400), "a": 1.0})
+    for rows in (10.5, "x", 0, True):  # half a row cut off all the others
+        with pytest.raises(DriftError, match="window_rows is a whole number"):
+            DriftProfile.build(frame, window_rows=rows)
+    with pytest.raises(DriftError, match="give one of the three"):
+        DriftProfile.build(frame, window_rows=100, window_column="at")
+    with pytest.raises(DriftError, match="no row has a time in 'at'"):
+        DriftProfile.build(frame.assign(at=pd.NaT), window_column="at")
+    with pytest.raises(DriftError, match="5 is no window"):
+        DriftDetector().detect(frame, frame, kind=5)
+
+
+def test_rows_are_not_compared_by_columns_that_some_files_lack(tmp_path):
+    frame = pd.DataFrame({"a": np.arange(1000.0), "b": np.arange(1000.0)})
+    _folder(tmp_path, *(pa.table(frame[each]) for each in (["a"], ["a", "b"])))
+    detector = MultivariateDetector(["energy"])
+    report = detector.detect(frame, str(tmp_path))
+    assert (report.status, report.left_out) == ("ok", ("b (some files lack it)",))
+    for wrong in ({"methods": []}, {"sample_rows": 0}, {"alpha": 2}):
+        with pytest.raises(DriftError):
+            MultivariateDetector(**wrong)
 
 
 def test_an_estimate_refuses_a_folder_of_which_a_file_lacks_a_feature(tmp_path):

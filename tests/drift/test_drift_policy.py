@@ -34,6 +34,12 @@ def test_a_kind_that_the_policy_does_not_name_is_only_reported() -> None:
     assert not verdict.alarm
 
 
+def test_a_kind_of_window_that_is_none_would_never_raise_an_alarm() -> None:
+    with pytest.raises(DriftError, match="policy's windows: 'weeks' is no window"):
+        DriftPolicy(windows=["month", "weeks"])
+    assert DriftPolicy(windows=["12h", "rows", "sample"]).windows[0] == "12h"
+
+
 def test_two_of_three_windows_must_drift_whatever_the_order_of_their_records() -> None:
     policy = DriftPolicy(needed=2, among=3)
     quiet, drifted, last = _week(1, drifted=False), _week(8), _week(15)

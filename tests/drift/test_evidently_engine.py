@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from brixa_flows.drift import (
@@ -72,6 +73,10 @@ def test_few_rows_and_samples_are_told() -> None:
     report = detector.detect(many, many)
     assert (report.rows, report.status) == (60_000, "ok")
     assert "Random samples of at most 50,000 rows" in report.findings[0].sentence
+    parts = [pa.table(many), pa.table({"y": np.arange(20_000.0)})]
+    found = detector.detect(many, iter(parts)).findings
+    [partly] = [each for each in found if each.kind == "partly_gone"]
+    assert "20,000 of 80,000 rows came without" in partly.sentence
 
 
 def test_a_profile_has_no_rows_and_a_missing_library_has_an_extra() -> None:

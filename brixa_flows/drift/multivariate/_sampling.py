@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,16 +22,21 @@ __all__ = ["kind", "numbers", "rows", "sample", "table", "texts", "vectors", "wi
 
 def sample(
     data: Any, columns: Sequence[str] | None, most: int, rng: np.random.Generator
-) -> tuple[dict[str, pa.Array], int]:
+) -> tuple[dict[str, pa.Array], int, dict[str, int]]:
     """At most so many rows, each as likely, and how many there were.
 
     Each row draws a number, and the smallest ones stay.
+
+    Returns:
+        The columns, the number of rows, and of how many rows a column was not there, as
+        files differ.
     """
     kept: pa.Table | None = None
-    drawn, seen = np.empty(0), 0
+    drawn, seen, there = np.empty(0), 0, Counter[str]()
     for batch in read_batches(data, columns):
         drawn_now = rng.random(batch.num_rows)
         seen += batch.num_rows
+        there.update(dict.fromkeys(batch.schema.names, batch.num_rows))
         table = pa.Table.from_batches([batch])
         if kept is not None:
             drawn_now = np.concatenate([drawn, drawn_now])
@@ -40,9 +46,11 @@ def sample(
             drawn_now, table = drawn_now[places], table.take(pa.array(places))
         kept, drawn = table, drawn_now
     if kept is None:
-        return {}, 0
+        return {}, 0, {}
+    absent = {name: seen - rows for name, rows in there.items() if rows < seen}
     joined = kept.unify_dictionaries().combine_chunks()
-    return {name: _single(joined[name]) for name in joined.column_names}, seen
+    names = joined.column_names
+    return {name: _single(joined[name]) for name in names}, seen, absent
 
 
 def table(columns: dict[str, pa.Array]) -> pa.Table:

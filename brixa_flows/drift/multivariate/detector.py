@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from brixa_flows.drift.arguments import checked_alpha, checked_rows
 from brixa_flows.drift.judging import benjamini_hochberg
 from brixa_flows.drift.multivariate.matrix import matrices
 from brixa_flows.drift.profile import DriftProfile
@@ -79,6 +80,7 @@ class MultivariateDetector:
 
     Raises:
         UnknownPluginError: If a method is unknown.
+        DriftError: If there is none, or a number can't be.
     """
 
     def __init__(
@@ -92,9 +94,14 @@ class MultivariateDetector:
         embed: Mapping[str, Embed] | None = None,
     ) -> None:
         self.methods = [MULTIVARIATE_METHODS.load(name)() for name in methods]
-        self.sample_rows = sample_rows
-        self.min_rows = min_rows
-        self.alpha = alpha
+        if not self.methods:
+            raise DriftError(
+                "methods names none, so nothing would be compared; there are: "
+                f"{some_of(MULTIVARIATE_METHODS.all())}"
+            )
+        self.sample_rows = checked_rows(sample_rows, "sample_rows")
+        self.min_rows = checked_rows(min_rows)
+        self.alpha = checked_alpha(alpha)
         self.seed = seed
         self.embed = dict(embed or {})
 
@@ -123,8 +130,13 @@ class MultivariateDetector:
             arrow.sample(data, columns, self.sample_rows, rng)
             for data in (reference, current)
         ]
-        embedded = [self._embedded(sampled) for sampled, _ in samples]
+        partly = list(dict.fromkeys(name for each in samples for name in each[2]))
+        embedded = [self._embedded(each[0]) for each in samples]
+        for side in embedded:
+            for name in partly:
+                side.pop(name, None)
         first, second, used, left = matrices(*embedded)
+        left = [*left, *(f"{name} (some files lack it)" for name in partly)]
         sizes = samples[0][1], samples[1][1]
         results: dict[str, MethodResult] = {}
         enough = min(sizes) >= self.min_rows and bool(used)
