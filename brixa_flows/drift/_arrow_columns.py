@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from brixa_flows.drift._arrow_tensors import is_tensor, summarise
 from brixa_flows.drift._arrow_text import count_words, reads_like_text
 from brixa_flows.drift.column import ColumnKind, ColumnProfile
-from brixa_flows.drift.radix import Floats, count_bins
+from brixa_flows.drift.radix import Floats, anchors_for, count_bins
 from brixa_flows.errors import DriftError
 
 __all__ = ["SAID", "instants", "kind_of", "measure"]
@@ -69,7 +69,7 @@ def measure(array: pa.Array, like: ColumnProfile | None = None) -> ColumnProfile
     if kind in ("category", "boolean"):
         return replace(_categories(array, kind), type_name=type_name)
     if kind in ("numeric", "datetime"):
-        return _numbers(array, kind, None if like is None else like.centre)
+        return _numbers(array, kind, like)
     return ColumnProfile(kind, str(array.type), len(array), missing=array.null_count)
 
 
@@ -135,7 +135,9 @@ def instants(array: pa.Array) -> Floats:
     return _as_floats(array)
 
 
-def _numbers(array: pa.Array, kind: ColumnKind, centre: float | None) -> ColumnProfile:
+def _numbers(
+    array: pa.Array, kind: ColumnKind, like: ColumnProfile | None
+) -> ColumnProfile:
     values = _as_floats(array)
     finite = np.isfinite(values)
     missing = infinite = negative = 0
@@ -153,10 +155,17 @@ def _numbers(array: pa.Array, kind: ColumnKind, centre: float | None) -> ColumnP
     minimum, maximum = float(values.min()), float(values.max())
     if max(-minimum, maximum) > _LARGEST:
         values = np.clip(values, -_LARGEST, _LARGEST)
-    if centre is None:
+    centre, bins = None if like is None else like.centre, None
+    if like is not None and centre is not None:
+        offsets = values - centre
+        bins = count_bins(offsets, like.bins.anchors)
+    else:
         centre = float(np.median(values))
         centre = float(np.floor(centre)) if whole else centre
-    offsets = values - centre
+        offsets = values - centre
+        bins = count_bins(offsets)
+        anchors = anchors_for(offsets, bins, whole=whole)
+        bins = count_bins(offsets, anchors) if anchors else bins
     return replace(
         counted,
         total=float(offsets.sum()),
@@ -166,7 +175,7 @@ def _numbers(array: pa.Array, kind: ColumnKind, centre: float | None) -> ColumnP
         maximum=maximum,
         centre=centre,
         whole=whole and centre.is_integer(),
-        bins=count_bins(offsets),
+        bins=bins,
     )
 
 

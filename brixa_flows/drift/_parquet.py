@@ -29,7 +29,7 @@ from brixa_flows.errors import DriftError
 
 __all__ = ["describe", "dump", "is_profile", "parse", "read", "write"]
 
-_READ = (1, PROTOCOL)
+_READ = range(1, PROTOCOL + 1)
 _KEY = b"brixa_drift_profile"
 # Of the content; files of earlier releases have none.
 _DIGEST = b"brixa_drift_digest"
@@ -63,8 +63,7 @@ def describe(profile: DriftProfile) -> dict[str, Any]:
     """Everything but the counts, as JSON values."""
     spread = profile.spread
     return {
-        # One without parts can be read by whoever knows protocol 1.
-        "protocol": PROTOCOL if any(c.parts for c in profile.columns.values()) else 1,
+        "protocol": _protocol(profile),
         "rows": profile.rows,
         "window_column": profile.window_column,
         "columns": [
@@ -72,6 +71,7 @@ def describe(profile: DriftProfile) -> dict[str, Any]:
             | ({} if owner is None else {"part_of": owner})
             | {fact: getattr(column, fact) for fact in _FACTS}
             # Only of those that have some, so that other digests stay what they were.
+            | ({"anchors": column.bins.anchors} if column.bins.anchors else {})
             | (
                 {"negative": column.negative}
                 if column.negative is not None and column.infinite
@@ -90,6 +90,13 @@ def describe(profile: DriftProfile) -> dict[str, Any]:
             **({"rows": spread.rows} if spread.rows else {}),
         },
     }
+
+
+def _protocol(profile: DriftProfile) -> int:
+    """The least that tells all, so that earlier releases read what they can."""
+    if any(column.bins.anchors for _, _, column in _flat(profile)):
+        return PROTOCOL
+    return 2 if any(column.parts for column in profile.columns.values()) else 1
 
 
 def _flat(profile: DriftProfile) -> Iterator[tuple[str, str | None, ColumnProfile]]:
@@ -217,8 +224,9 @@ def _column(facts: dict[str, Any], rows: pa.Table) -> ColumnProfile:
         return ColumnProfile(**facts, categories=categories)
     if rows["bin"].null_count or rows["count"].null_count:
         raise ValueError("a bin of numbers is not there")
-    keys = rows["bin"].to_numpy().astype(np.int64)
-    return ColumnProfile(**facts, bins=Histogram(keys, counts.astype(np.int64)))
+    keys, anchors = rows["bin"].to_numpy().astype(np.int64), facts.pop("anchors", ())
+    bins = Histogram(keys, counts.astype(np.int64), tuple(map(float, anchors)))
+    return ColumnProfile(**facts, bins=bins)
 
 
 def _spread(facts: dict[str, Any]) -> ReferenceSpread:

@@ -9,7 +9,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from brixa_flows.drift.radix import EMPTY_HISTOGRAM, Floats, Histogram
+from brixa_flows.drift.radix import EMPTY_HISTOGRAM, Anchors, Floats, Histogram
 from brixa_flows.errors import DriftError
 
 __all__ = ["KINDS", "MAX_CATEGORIES", "MAX_WORDS", "ColumnKind", "ColumnProfile"]
@@ -125,17 +125,19 @@ class ColumnProfile:
         lower, upper = self.quantiles(0.25, 0.75)
         return float(upper - lower) / 1.349
 
-    def about(self, centre: float) -> ColumnProfile:
-        """The same column with another centre, right to the width of a bin."""
-        if self.centre is None or self.centre == centre or not self.values:
+    def about(self, centre: float, anchors: Anchors = ()) -> ColumnProfile:
+        """The same column with other centres, right to the width of a bin."""
+        if self.centre is None or not self.values:
             return replace(self, centre=centre)
+        if (self.centre, self.bins.anchors) == (centre, anchors):
+            return self
         move = self.centre - centre
         whole = self.whole and float(centre).is_integer()
         return replace(
             self,
             centre=centre,
             whole=whole,
-            bins=self.bins.moved(move, whole=whole),
+            bins=self.bins.moved(move, anchors, whole=whole),
             total=self.total + self.values * move,
             squares=self.squares + 2 * move * self.total + self.values * move**2,
         )
@@ -144,7 +146,9 @@ class ColumnProfile:
         """The same column about the centres of another one and of its parts."""
         if twin is None or twin.kind != self.kind:
             return self
-        moved = self if twin.centre is None else self.about(twin.centre)
+        moved = self
+        if twin.centre is not None:
+            moved = self.about(twin.centre, twin.bins.anchors)
         parts = {
             name: part.like(twin.parts.get(name)) for name, part in moved.parts.items()
         }
@@ -157,8 +161,8 @@ class ColumnProfile:
             DriftError: If they are of different kinds.
         """
         kind, type_name, centre = _common(self, later)
-        if later.centre is not None and later.centre != centre and centre is not None:
-            later = later.about(centre)
+        if later.centre is not None and self.centre is not None:
+            later = later.about(self.centre, self.bins.anchors)
         counts = Counter(self.categories)
         counts.update(later.categories)
         pruned = len(counts) > _PRUNED_FROM

@@ -20,7 +20,7 @@ from brixa_flows.plugins import DRIFT_METHODS
 
 __all__ = ["PROTOCOL", "DriftProfile", "load_methods"]
 
-PROTOCOL = 2
+PROTOCOL = 3
 # A window that covers less of its length than this says little about such windows.
 _FULL_WINDOW_SHARE = 0.8
 

@@ -33,6 +33,18 @@ def samples(name: str) -> tuple[np.ndarray, np.ndarray]:
         "wider": (rng.normal(size=4000), rng.normal(0, 1.5, 3000)),
         "skewed": (rng.lognormal(size=4000), rng.lognormal(0.1, 1, 3000)),
         "hours": (rng.integers(0, 24, 4000), rng.integers(2, 24, 3000)),
+        "years beside a sentinel": tuple(
+            np.where(rng.random(rows) < 0.6, -1, year)
+            for rows, year in ((4000, 20_130_101), (3000, 20_140_101))
+        ),
+        "zeros and prices": tuple(
+            np.where(rng.random(rows) < 0.6, 0, rng.normal(price, 20, rows))
+            for rows, price in ((4000, 10_000), (3000, 10_040))
+        ),
+        "two modes": tuple(
+            np.where(rng.random(rows) < 0.5, 20, mode) + rng.normal(0, 0.5, rows)
+            for rows, mode in ((4000, 2013), (3000, 2016))
+        ),
         "same": (rng.normal(size=4000), rng.normal(size=3000)),
     }[name]
 
@@ -44,6 +56,9 @@ NUMERIC = [
     "wider",
     "skewed",
     "hours",
+    "years beside a sentinel",
+    "zeros and prices",
+    "two modes",
     "same",
 ]
 

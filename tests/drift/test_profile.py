@@ -105,6 +105,31 @@ def test_profiles_about_different_centres_add_to_the_width_of_a_bin():
     assert places == pytest.approx(np.quantile(both, [0.1, 0.4, 0.9]), abs=0.15)
 
 
+def test_a_column_with_values_far_from_its_centre_is_kept_added_and_read_as_it_is(
+    tmp_path,
+):
+    generator = np.random.default_rng(2)
+    years = np.where(
+        generator.random(4000) < 0.6, -1, generator.integers(2013, 2016, 4000)
+    )
+    whole = DriftProfile.build({"year": years})
+    column = whole.columns["year"]
+    assert column.bins.anchors
+    positions = column.bins.positions(whole=True) + column.centre
+    found = dict(zip(positions, column.bins.counts, strict=True))
+    assert found == dict(zip(*np.unique(years, return_counts=True), strict=True))
+    first = DriftProfile.build({"year": years[:2000]}, like=whole)
+    second = DriftProfile.build({"year": years[2000:]}, like=whole)
+    assert (first + second).digest == whole.digest
+    path = tmp_path / "profile.parquet"
+    whole.save(path)
+    assert DriftProfile.load(path).digest == whole.digest
+    plain = DriftProfile.build({"year": years[years > 0]})
+    moved = plain.columns["year"].like(column)
+    assert moved.bins.anchors == column.bins.anchors
+    assert moved.quantiles(0.5)[0] + moved.centre == np.median(years[years > 0])
+
+
 def test_columns_of_only_one_part_are_missing_in_the_other():
     summed = DriftProfile.build({"a": [1.0, 2.0]}) + DriftProfile.build({"b": ["x"]})
     assert summed.rows == 3
@@ -145,10 +170,10 @@ def test_other_files_and_newer_protocols_are_refused(table, tmp_path):
     with pytest.raises(DriftError, match="no drift profile"):
         DriftProfile.load(tmp_path / "absent.parquet")
     newer = pa.table({"count": [1]}).replace_schema_metadata(
-        {"brixa_drift_profile": '{"protocol": 3}'}
+        {"brixa_drift_profile": '{"protocol": 4}'}
     )
     pq.write_table(newer, tmp_path / "newer.parquet")
-    with pytest.raises(DriftError, match="protocol 3.*upgrade"):
+    with pytest.raises(DriftError, match="protocol 4.*upgrade"):
         DriftProfile.load(tmp_path / "newer.parquet")
 
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from brixa_flows.drift.radix import count_bins
+from brixa_flows.drift.radix import anchors_for, count_bins
 
 _VALUES = arrays(
     np.float64,
@@ -71,3 +71,33 @@ def test_values_beyond_single_precision_stay_at_its_end():
     bins = count_bins(np.array([-1e300, 0.0, 1e300]))
     assert bins.counts.tolist() == [1, 1, 1]
     assert bins.positions()[2] > 1e38
+
+
+@given(_VALUES, st.lists(st.floats(-1e6, 1e6), max_size=8, unique=True))
+@settings(max_examples=60, deadline=None)
+def test_bins_about_anchors_keep_order_and_lie_as_near(values, anchors):
+    anchors = tuple(sorted(set(anchors) - {0.0}))
+    bins = count_bins(values, anchors)
+    positions = bins.positions()
+    assert bins.total == len(values)
+    assert np.all(np.diff(bins.keys) > 0) and np.all(np.diff(positions) >= 0)
+    points = np.array([0.0, *anchors])
+    away = np.abs(np.sort(values)[:, None] - points).min(axis=1)
+    off = np.abs(np.repeat(positions, bins.counts) - np.sort(values))
+    assert np.all(off <= away / 127 + 1e-9 * np.abs(values).max() + 1e-37)
+
+
+def test_anchors_are_where_one_bin_hides_many_values_and_nowhere_else():
+    generator = np.random.default_rng(0)
+    for smooth in (
+        generator.normal(size=5000),
+        generator.random(5000) - 0.5,
+        generator.lognormal(0, 2, 5000) - 1,
+        generator.integers(-100, 100, 5000).astype(float),
+    ):
+        whole = bool(np.all(smooth == np.floor(smooth)))
+        assert anchors_for(smooth, count_bins(smooth), whole=whole) == ()
+    years = np.where(generator.random(5000) < 0.6, 0.0, 2014.0)
+    assert anchors_for(years, count_bins(years), whole=True) == (2014.0,)
+    few = np.array([0.0] * 6 + [2014.0] * 4)
+    assert anchors_for(few, count_bins(few), whole=True) == ()
