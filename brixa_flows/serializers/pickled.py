@@ -19,6 +19,7 @@ from brixa_flows.serializers.base import (
     SaveOptions,
 )
 from brixa_flows.serializers.devices import refuse_all_but_cpu
+from brixa_flows.serializers.forests import scores_of_forest, values_of_forest
 from brixa_flows.serializers.formats import choose_format
 from brixa_flows.serializers.label_rules import follows, labels_by_scores
 from brixa_flows.serializers.pickling import (
@@ -151,8 +152,11 @@ def _answers(
 ) -> tuple[NDArray[Any], NDArray[np.floating[Any]] | None]:
     """Labels or numbers, and probabilities; the model is asked once if that is enough."""
     if not follows(model):
-        return np.asarray(predict(inputs)), _probabilities(model, inputs)
-    given = model.predict_proba(inputs)
+        values = values_of_forest(model, inputs)
+        values = np.asarray(predict(inputs)) if values is None else values
+        return values, _probabilities(model, inputs)
+    given = scores_of_forest(model, inputs)
+    given = model.predict_proba(inputs) if given is None else given
     labels = labels_by_scores(model, given)
     scores = _as_matrix(given)
     return np.asarray(predict(inputs)) if labels is None else labels, scores

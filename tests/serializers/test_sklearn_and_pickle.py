@@ -15,6 +15,12 @@ import pytest
 import torch
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.decomposition import PCA
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    ExtraTreesRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
 from sklearn.linear_model import LinearRegression, LogisticRegression, SGDClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
@@ -225,6 +231,30 @@ def test_a_classifier_gives_labels_scores_and_the_names_of_their_columns():
 def test_a_regressor_has_no_scores():
     answer = SklearnSerializer().predict(LinearRegression().fit(X, X[:, 0]), X)
     assert answer.scores is None and answer.classes is None
+
+
+@pytest.mark.parametrize("rows", [0, 1, 30, 600])
+@pytest.mark.parametrize("kind", [RandomForestClassifier, ExtraTreesClassifier])
+def test_a_forest_answers_as_scikit_learn_does_to_the_last_bit(kind, rows):
+    model = kind(25, random_state=0, n_jobs=1).fit(FRAME, LABELS)
+    many = pd.concat([FRAME] * 20)[: rows or 1].add(0.01)
+    if rows == 0:
+        many.iloc[0, 0] = np.nan  # which trees take, and some forests don't
+    answer = SklearnSerializer().predict(model, dict(many.items()))
+    np.testing.assert_array_equal(answer.scores, model.predict_proba(many))
+    np.testing.assert_array_equal(answer.values, model.predict(many))
+
+
+@pytest.mark.parametrize("kind", [RandomForestRegressor, ExtraTreesRegressor])
+def test_a_forest_of_numbers_answers_as_scikit_learn_does(kind):
+    model = kind(25, random_state=0).fit(X, X[:, 0])
+    answer = SklearnSerializer().predict(model, X)
+    np.testing.assert_array_equal(answer.values, model.predict(X))
+    several = kind(5, random_state=0).fit(X, X)
+    answer = SklearnSerializer().predict(several, X)
+    np.testing.assert_array_equal(answer.values, several.predict(X))
+    with pytest.raises(DatasetError, match="refused the inputs: .*3 features"):
+        SklearnSerializer().predict(model, np.zeros((2, 3)))
 
 
 @pytest.mark.parametrize(
