@@ -31,7 +31,8 @@ _NAME = "[A-Za-z0-9][A-Za-z0-9._-]{0,127}"
 _NUMBER = "(0|[1-9][0-9]*)"
 _SUFFIXES = r"(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?"
 _VERSION = rf"{_NUMBER}\.{_NUMBER}\.{_NUMBER}{_SUFFIXES}"
-_WILD = "(0|[1-9][0-9]*|[xX*])"
+# Not [xX*]: what begins with a letter is a style to the command line of Prefect.
+_WILD = "(0|[1-9][0-9]*|[*xX])"
 _BOUND = rf"([~^<>=v][~^<>=v\s]*)?{_WILD}(\.{_WILD}(\.{_WILD})?)?{_SUFFIXES}"
 # Bounds stand apart from each other, so no text can be split in two ways.
 _RANGE = rf"((^|[\s,|]+(-\s+)?){_BOUND})*[\s,|]*"

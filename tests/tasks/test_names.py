@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
+from rich.text import Text
 
 from brixa_flows.tasks import names
 from brixa_flows.tasks.names import (
@@ -146,3 +147,9 @@ def test_no_form_of_a_version_is_a_union_and_each_has_a_pattern() -> None:
 def test_a_long_text_that_fits_no_pattern_is_refused_at_once() -> None:
     for bad in ("1  " * 300 + "!", " " * 1000 + "!", "1 - " * 300, "~" * 1000):
         assert not is_matched(VersionSpec, bad)
+
+
+def test_prefects_command_line_shows_a_pattern_whole() -> None:
+    for kind in TYPES.values():
+        pattern = schema(kind)["pattern"]
+        assert Text.from_markup(pattern).plain == pattern
