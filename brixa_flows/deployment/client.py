@@ -16,12 +16,13 @@ from urllib.parse import quote, urlsplit
 import numpy as np
 from numpy.typing import NDArray
 
-from brixa_flows.deployment.tensors import encode_tensor
+from brixa_flows.deployment.raw import encode_raw
+from brixa_flows.deployment.tensors import encode_tensor, missing_mask
 from brixa_flows.errors import BadRequestError, DeploymentError, MissingExtraError
 from brixa_flows.plugins import import_adapter
 from brixa_flows.serializers.base import Prediction
 
-__all__ = ["EndpointClient", "encode_frame", "predict_frame"]
+__all__ = ["EndpointClient", "encode_columns", "encode_frame", "predict_frame"]
 
 
 def encode_frame(frame: Any) -> list[dict[str, Any]]:
@@ -30,8 +31,67 @@ def encode_frame(frame: Any) -> list[dict[str, Any]]:
 
     Args:
         frame: A pandas or polars frame or an Arrow table, of shape (n_rows, n_columns).
+
+    Raises:
+        BadRequestError: If a column holds bytes, which JSON has no one way to carry.
     """
-    return [encode_tensor(name, values) for name, values in _columns(frame)]
+    return [_in_json(name, values) for name, values in _columns(frame)]
+
+
+def _in_json(name: str, values: NDArray[Any]) -> dict[str, Any]:
+    if _holds_bytes(values):
+        raise BadRequestError(
+            f"column {name!r}",
+            "holds bytes, which JSON carries in base64 or as text, as the model's schema "
+            "says; write them so, or use predict_frame, which sends them as they are",
+        )
+    return _tensor(name, values)
+
+
+def _tensor(name: str, values: NDArray[Any]) -> dict[str, Any]:
+    """In JSON, where booleans may have a missing one among them."""
+    present = {type(value) for value in values.flat} if values.dtype.kind == "O" else ()
+    if set(present) - {type(None)} != {bool}:
+        return encode_tensor(name, values)
+    described = {"name": name, "shape": list(values.shape), "datatype": "BOOL"}
+    return {**described, "data": values.ravel().tolist()}
+
+
+def _holds_bytes(values: NDArray[Any]) -> bool:
+    objects = values.dtype.kind == "O"
+    return objects and any(isinstance(value, bytes) for value in values.flat)
+
+
+def encode_columns(columns: list[tuple[str, NDArray[Any]]]) -> tuple[bytes, int | None]:
+    """The body of a request: JSON, and behind it the octets of columns of bytes.
+
+    Args:
+        columns: Names and values.
+
+    Returns:
+        The body, and the length of its JSON if something follows it.
+
+    Raises:
+        BadRequestError: If a value of bytes is missing.
+    """
+    inputs, chunks = [], []
+    for name, values in columns:
+        if not _holds_bytes(values):
+            inputs.append(_tensor(name, values))
+            continue
+        if missing_mask(values).any():
+            raise BadRequestError(
+                f"column {name!r}",
+                "a value of bytes is missing, which can't be told from an empty one; "
+                "fill it, or write the column in base64 or as text in records",
+            )
+        chunks.append(encode_raw(values))
+        described = {"name": name, "shape": list(values.shape), "datatype": "BYTES"}
+        size = {"binary_data_size": len(chunks[-1])}
+        inputs.append({**described, "parameters": size})
+    content = {"inputs": inputs}
+    body = json.dumps(content, separators=(",", ":"), allow_nan=False).encode()
+    return body + b"".join(chunks), len(body) if chunks else None
 
 
 def _columns(frame: Any) -> list[tuple[str, NDArray[Any]]]:
@@ -48,7 +108,13 @@ def _column(column: Any) -> NDArray[Any]:
         return np.asarray(values)
     present = column.dropna()
     narrowed = np.asarray(present.tolist())
-    if narrowed.dtype.kind not in "biuf" or narrowed.ndim != 1 or not len(narrowed):
+    some_flags = narrowed.dtype.kind == "b" and len(narrowed) < len(column)
+    if (
+        some_flags
+        or narrowed.dtype.kind not in "biuf"
+        or narrowed.ndim != 1
+        or not len(narrowed)
+    ):
         objects: NDArray[Any] = np.array(column.astype(object).to_numpy())
         objects[column.isna().to_numpy()] = None
         return objects
@@ -185,8 +251,7 @@ class _RestTransport:
         self, model_name: str, columns: list[tuple[str, NDArray[Any]]]
     ) -> Prediction:
         path = f"/v2/models/{quote(model_name, safe='')}/infer"
-        inputs = [encode_tensor(name, values) for name, values in columns]
-        answer = self._post(path, {"inputs": inputs})
+        answer = self._post(path, *encode_columns(columns))
         by_name = {output["name"]: output for output in answer["outputs"]}
         scores = by_name.get("probabilities")
         classes = scores.get("parameters", {}).get("classes") if scores else None
@@ -196,10 +261,12 @@ class _RestTransport:
             tuple(classes) if classes else None,
         )
 
-    def _post(self, path: str, content: dict[str, Any]) -> dict[str, Any]:
-        body = json.dumps(content, separators=(",", ":"), allow_nan=False).encode()
+    def _post(self, path: str, body: bytes, json_bytes: int | None) -> dict[str, Any]:
+        headers = dict(self._headers)
+        if json_bytes is not None:
+            headers["inference-header-content-length"] = str(json_bytes)
         try:
-            status, answer = self._exchange(path, body)
+            status, answer = self._exchange(path, body, headers)
         except (OSError, http.client.HTTPException, ValueError) as err:
             self._connection.close()
             raise DeploymentError(
@@ -213,8 +280,9 @@ class _RestTransport:
             raise BadRequestError(self.endpoint, reason)
         raise DeploymentError(f"the endpoint {self.endpoint} said {status}: {reason}")
 
-    def _exchange(self, path: str, body: bytes) -> tuple[int, dict[str, Any]]:
-        headers = self._headers
+    def _exchange(
+        self, path: str, body: bytes, headers: dict[str, str]
+    ) -> tuple[int, dict[str, Any]]:
         try:
             self._connection.request("POST", path, body, headers)
             response = self._connection.getresponse()
@@ -249,8 +317,8 @@ def _authorities(ca_file: str | Path | None) -> bytes:
 def _decode(output: dict[str, Any]) -> NDArray[Any]:
     kinds = {"BOOL": np.bool_, "BYTES": np.object_}
     datatype = str(output["datatype"])
-    default = np.int64 if datatype.startswith(("INT", "UINT")) else np.float64
-    values = np.array(output["data"], dtype=kinds.get(datatype, default))
+    wide = {"I": np.int64, "U": np.uint64}.get(datatype[0], np.float64)
+    values = np.array(output["data"], dtype=kinds.get(datatype, wide))
     return values.reshape(output["shape"])
 
 

@@ -85,7 +85,7 @@ def read_infer(message: Any, signature: InputSignature) -> InferRequest:
     return InferRequest(message.id or None, inputs, rows, outputs, binary)
 
 
-def _tensors(listed: Any, raw: Any) -> list[Tensor]:
+def _tensors(listed: Any, raw: Any, *, may_be_infinite: bool = False) -> list[Tensor]:
     if raw and len(raw) != len(listed):
         raise BadRequestError(
             "raw_input_contents",
@@ -97,14 +97,14 @@ def _tensors(listed: Any, raw: Any) -> list[Tensor]:
     for position, tensor in enumerate(listed):
         head = _head_of(tensor, position, allowed)
         if not raw:
-            tensors.append(_typed(head, tensor.contents))
+            tensors.append(_typed(head, tensor.contents, may_be_infinite))
         elif tensor.contents.ListFields():
             raise BadRequestError(
                 head.field, "has both contents and raw_input_contents; send one"
             )
         else:
-            data = raw[position]
-            tensors.append(decode_raw(head.name, head.datatype, head.shape, data))
+            facts = (head.name, head.datatype, head.shape, raw[position])
+            tensors.append(decode_raw(*facts, may_be_infinite=may_be_infinite))
     return tensors
 
 
@@ -117,13 +117,13 @@ def _head_of(tensor: Any, position: int, allowed: tuple[str, ...]) -> TensorHead
     return read_head(described, position, allowed)
 
 
-def _typed(head: TensorHead, contents: Any) -> Tensor:
+def _typed(head: TensorHead, contents: Any, may_be_infinite: bool) -> Tensor:
     name = _CONTENTS[head.datatype]
     filled = contents.ListFields()
     count = math.prod(head.shape)
     if len(filled) == 1 and filled[0][0].name == name and len(filled[0][1]) == count:
         # As nearly all requests are.
-        values = _values(filled[0][1], DATATYPES[head.datatype], head.field)
+        values = _values(filled[0][1], head, may_be_infinite)
         return Tensor(head.name, head.datatype, _shaped(values, head.shape))
     others = {field.name for field, _ in filled} - {name}
     listed = getattr(contents, name)
@@ -134,7 +134,7 @@ def _typed(head: TensorHead, contents: Any) -> Tensor:
             f"contents.{name}, which has {len(listed)}"
             + (f"; {', '.join(sorted(others))} must be empty" if others else ""),
         )
-    values = _values(listed, DATATYPES[head.datatype], head.field)
+    values = _values(listed, head, may_be_infinite)
     return Tensor(head.name, head.datatype, _shaped(values, head.shape))
 
 
@@ -142,11 +142,12 @@ def _shaped(values: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
     return values if len(shape) == 1 else values.reshape(shape)
 
 
-def _values(listed: Any, dtype: np.dtype[Any], field: str) -> NDArray[Any]:
+def _values(listed: Any, head: TensorHead, may_be_infinite: bool) -> NDArray[Any]:
+    dtype, field = DATATYPES[head.datatype], head.field
     count, kind = len(listed), dtype.kind
     if kind == "f":
         values = np.fromiter(listed, dtype, count)
-        if is_any(values, math.isinf, np.isinf):
+        if not may_be_infinite and is_any(values, math.isinf, np.isinf):
             raise BadRequestError(field, "a value is infinite")
         return values
     if kind not in "iu":
@@ -227,7 +228,8 @@ def read_answer(answer: Any) -> InferredTensors:
         BadRequestError: If it is none that can be read.
     """
     values, classes = {}, None
-    for tensor in _tensors(answer.outputs, answer.raw_output_contents):
+    outputs, raw = answer.outputs, answer.raw_output_contents
+    for tensor in _tensors(outputs, raw, may_be_infinite=True):
         values[tensor.name] = tensor.values
         if tensor.datatype == "BYTES":
             texts = [octets.decode("utf-8", "replace") for octets in tensor.values.flat]

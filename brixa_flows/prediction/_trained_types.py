@@ -49,6 +49,8 @@ def _as_trained(column: Any, raw: pa.ChunkedArray, dtype: str) -> Any:
     """In another type, or as it is where that would lose something."""
     if dtype == "category":
         return column.astype(dtype)
+    if dtype.startswith("datetime64["):
+        return _moments(column, raw, dtype)
     if dtype.startswith(_NULLABLE) and _is_numeric(raw.type):
         # Not by way of floats with NaN, which hold no large number.
         return _nullable(raw, dtype, column)
@@ -56,6 +58,19 @@ def _as_trained(column: Any, raw: pa.ChunkedArray, dtype: str) -> Any:
     if known is None or values.dtype.kind not in "biuf":
         return column
     return column.astype(known) if _loss(values, known) is None else column
+
+
+def _moments(column: Any, raw: pa.ChunkedArray, dtype: str) -> Any:
+    """Days and moments in the unit and zone of training; those of no zone are UTC."""
+    if not (pa.types.is_date(raw.type) or pa.types.is_timestamp(raw.type)):
+        return column
+    try:
+        moments = pd.to_datetime(raw.to_pandas(), utc=True)
+        if "," not in dtype:
+            moments = moments.dt.tz_localize(None)
+        return moments.astype(dtype)
+    except ValueError:  # outside of what the unit can hold
+        return column
 
 
 def _nullable(raw: pa.ChunkedArray, dtype: str, column: Any) -> Any:

@@ -10,17 +10,22 @@ from typing import Any
 
 import httpx
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from brixa_flows.deployment.application import PredictorApplication
+from brixa_flows.deployment.client import _decode, encode_columns, encode_frame
 from brixa_flows.deployment.columns import Column
+from brixa_flows.deployment.grpc_tensors import read_answer, write_answer
 from brixa_flows.deployment.limits import Limits
 from brixa_flows.deployment.metrics import MetricsFile
+from brixa_flows.deployment.protocol import InferRequest, parse_infer, split_body
 from brixa_flows.deployment.raw import decode_raw, encode_raw
 from brixa_flows.deployment.served import ServedModel
+from brixa_flows.deployment.signature import InputSignature
 from brixa_flows.deployment.tensors import datatype_of
 from brixa_flows.errors import BadRequestError
 from brixa_flows.serializers.base import Prediction
@@ -231,3 +236,38 @@ def test_bytes_of_an_answer_are_sent_as_they_are():
         sent = decode_raw("x", "BYTES", values.shape, encode_raw(values)).values
         expected = [{"Ä": "Ä".encode(), None: b""}.get(each, each) for each in values]
         assert sent.tolist() == expected
+
+
+@pytest.mark.parametrize("definition", [BASE64, BINARY])
+def test_our_client_sends_bytes_as_they_are(definition):
+    sent = [b"abcd", b"\xff\xfe", b""]
+    columns = [("x", octets(sent)), ("n", np.array([1.5, np.nan, 2]))]
+    body, part = split_body(*encode_columns(columns))
+    answer = encode_columns(columns[1:])
+    assert answer[1] is None and json.loads(answer[0])["inputs"][0]["data"][1] is None
+    number = {"type": ["number", "null"]}
+    schema = {"type": "object", "properties": {"x": definition, "n": number}}
+    request = parse_infer(body, InputSignature.from_schema(schema), part)
+    assert request.inputs["x"].tolist() == sent
+    np.testing.assert_array_equal(request.inputs["n"], columns[1][1])
+    with pytest.raises(BadRequestError, match="'x'.*bytes is missing"):
+        encode_columns([("x", octets([b"a", None]))])
+    with pytest.raises(BadRequestError, match="'x'.*base64 or as text"):
+        encode_frame(pd.DataFrame({"x": sent}))
+
+
+def test_our_client_sends_booleans_with_a_missing_one_as_booleans():
+    flags = pd.DataFrame({"b": pd.array([True, None, False], dtype="boolean")})
+    (sent,) = encode_frame(flags)
+    assert (sent["datatype"], sent["data"]) == ("BOOL", [True, None, False])
+
+
+def test_our_client_reads_numbers_of_all_sizes_and_infinite_ones():
+    output = {"datatype": "UINT64", "shape": [2], "data": [2**64 - 1, 1]}
+    assert _decode(output).tolist() == [2**64 - 1, 1]
+    told = Prediction(np.array([np.inf, -np.inf, np.nan]), None, None)
+    for binary in (frozenset(), frozenset({"predict"})):
+        asked = InferRequest(None, {}, 3, (), binary)
+        answer = write_answer(asked, told, model_name="m", version="1.0.0")
+        found = read_answer(answer).values["predict"]
+        np.testing.assert_array_equal(found, told.values)

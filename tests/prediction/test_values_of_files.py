@@ -12,6 +12,7 @@ from sklearn.tree import DecisionTreeClassifier
 from brixa_flows.errors import DatasetError
 from brixa_flows.prediction import ModelPredictor, score
 from brixa_flows.prediction.forms import InputForm
+from brixa_flows.prediction.value_rules import ValueRule
 from brixa_flows.registry import ModelRegistry
 from brixa_flows.storage.local import LocalStorageNode
 from brixa_flows.tracking.memory_store import MemoryTrackingStore
@@ -144,3 +145,24 @@ def test_who_judges_a_model_asks_it_about_the_values_as_they_are(registry):
     assert form.from_table(tables.as_table(given), ()).tolist() == [[1, 3], [2, 1.7]]
     whole = form.from_table(tables.as_table(given.head(1)), ())
     assert whole.dtype == np.int32 and whole.tolist() == [[1, 3]]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "text", "seen"),
+    [
+        ("datetime64[us]", "2013-01-02", "2013-01-02"),
+        ("datetime64[us]", "2013-01-02T03:04:05-05:00", "2013-01-02 08:04:05"),
+        ("datetime64[ns]", "2013-01-02 03:04:05.123456789", None),
+        ("datetime64[ns, America/New_York]", "2013-07-02 04:00:00Z", "2013-07-02"),
+    ],
+)
+def test_days_and_moments_of_a_csv_are_as_in_training(tmp_path, dtype, text, seen):
+    (tmp_path / "in.csv").write_text(f"at,k\n{text},1\n,2\n")
+    tables = pytest.importorskip("brixa_flows.prediction._tables")
+    (table,) = tables.read_files([tmp_path / "in.csv"], "csv", 10)
+    part = {"type": ["string", "null"], "format": "date-time", "x-dtype": dtype}
+    form = InputForm("named", ("at",), {"at": dtype}, rules={"at": ValueRule.of(part)})
+    form.check_table(table, (), 0)
+    column = form.from_table(table, ())["at"]
+    assert str(column.dtype) == dtype and column.isna().tolist() == [False, True]
+    assert column[0] == pd.Timestamp(seen or text, tz=column.dt.tz)
