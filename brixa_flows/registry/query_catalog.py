@@ -28,7 +28,7 @@ class QueryCatalog(ModelCatalog):
         self,
         filter: str | None = None,
         *,
-        order_by: Sequence[str] = (),
+        order_by: Sequence[str] | None = (),
         max_results: int = 1000,
         page_token: str | None = None,
     ) -> SearchPage:

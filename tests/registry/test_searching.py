@@ -113,6 +113,7 @@ def test_the_order_is_that_of_semantic_versions_and_what_has_no_value_comes_last
     built: ModelRegistry,
 ) -> None:
     newest = built.search("name = 'fraud'", order_by=["version DESC"])
+    assert built.search(order_by=None) == built.search()
     assert found(newest) == ALL[::-1]
     best = built.search("name = 'fraud'", order_by=["metrics.f1 DESC"])
     assert found(best) == [ALL[2], ALL[1], ALL[0], ALL[3]]

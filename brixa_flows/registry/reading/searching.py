@@ -93,7 +93,7 @@ class Searcher:
     def search(
         self,
         filter: str | None,
-        order_by: Sequence[str],
+        order_by: Sequence[str] | None,
         max_results: int,
         page_token: str | None,
     ) -> SearchPage:
@@ -307,6 +307,8 @@ def _text(what: str, given: object) -> str:
 
 
 def _texts(given: object) -> list[str]:
+    if given is None:
+        return []
     if isinstance(given, str) or not isinstance(given, Sequence):
         raise InvalidFilterError(given, "order_by is a list such as ['version DESC']")
     return [_text("each of order_by", each) for each in given]
