@@ -13,7 +13,7 @@ from brixa_flows.deployment import ModelDeployer
 from brixa_flows.drift import DriftProfile, KeptProfiles
 from brixa_flows.drift.calendar import closed_windows
 from brixa_flows.drift.policy import moment_of
-from brixa_flows.errors import BrixaError, DeploymentError
+from brixa_flows.errors import BrixaError, DeploymentError, DriftError
 from brixa_flows.events import LabelsArrived, WindowClosed
 from brixa_flows.prediction import SeenWindow, judge_performance, see_window
 from brixa_flows.registry import ModelRegistry
@@ -138,7 +138,16 @@ def read_window(registry: str, version: str, window: WindowClosed) -> SeenWindow
     if path is not None and profile is None:
         like = DriftProfile.load(path)
         rows = window.data_uri or logged_rows(opened, version, window, like.columns)
-        return see_window(opened, window.name, version, rows, like)
+        try:
+            return see_window(opened, window.name, version, rows, like)
+        except (DriftError, DeploymentError) as err:
+            err.message = (
+                f"neither drift nor performance of the {window.kind} from "
+                f"{window.start[:10]} can be told, as its rows can't be read: "
+                f"{err.message}; mend that and run it again, other windows go on"
+            )
+            err.args = (err.message,)
+            raise
     rows = window.data_uri or logged_rows(opened, version, window)
     try:
         told = judge_performance(opened, window.name, version, rows)

@@ -38,6 +38,7 @@ from brixa_flows.drift import SeasonalReference
 from brixa_flows.errors import (
     DatasetError,
     DeploymentError,
+    DriftError,
     OrchestrationError,
     PrefectUnavailableError,
 )
@@ -85,7 +86,7 @@ from brixa_flows.tasks.retraining import claim_retraining
 from brixa_flows.tasks.reviving import serve_again
 from brixa_flows.tasks.task_runners import RunnerName
 from brixa_flows.tasks.watching import watch_window
-from brixa_flows.tasks.windows import find_closed_windows
+from brixa_flows.tasks.windows import find_closed_windows, read_window
 from flows.evaluate_model import EvaluateRequest, evaluate_model
 from flows.evaluate_versions import EvaluateVersionsRequest, evaluate_versions
 from flows.monitor_performance import PerformanceRequest, monitor_performance
@@ -583,6 +584,8 @@ def test_a_watched_window_knows_what_its_drift_costs_and_what_nobody_can_tell(
     spans = [("2013-03-01", "2013-04-01"), ("2013-04-01", "2013-05-01")]
     for rows, span in zip(("warm", "less"), spans, strict=True):
         watch(_window(name, tmp_path, rows, *span))
+    with pytest.raises(DriftError, match="neither drift nor performance of the .*no"):
+        read_window.fn(BLOCK, "1.0.0", _window(name, tmp_path, "nope", *spans[0]))
     [judged] = registry.performance_reports(name, "1.0.0")
     assert not judged["realised"]
     warm, less = registry.drift_reports(name, "1.0.0")
