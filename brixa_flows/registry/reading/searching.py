@@ -101,8 +101,9 @@ class Searcher:
         size = _checked_size(max_results)
         filter = "" if filter is None else _text("filter", filter)
         clauses = tuple(map(_checked, parse_filter(filter)))
-        orders = parse_order(_texts(order_by))
-        query = json.dumps([filter.strip(), list(order_by)])
+        fields = _texts(order_by)
+        orders = parse_order(fields)
+        query = json.dumps([filter.strip(), fields])
         compare = _comparison(orders)
         after = None if page_token is None else _position(page_token, query, orders)
         places = [(_place(known, orders), known) for known in self._matching(clauses)]
