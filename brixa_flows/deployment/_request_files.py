@@ -311,7 +311,8 @@ def read_requests(
             data, _ = storage.read(stored.key)
         except ObjectNotFoundError:
             continue  # it made room for a newer one meanwhile
-        table = pq.read_table(io.BytesIO(data))
+        # Not by read_table, as in drift/_parquet.py: its threads may outlive Python.
+        table = pq.ParquetFile(io.BytesIO(data)).read(use_threads=False)
         described = json.loads(table.schema.metadata[_KEY])
         if version not in (None, described["version"]):
             continue

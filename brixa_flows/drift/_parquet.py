@@ -167,7 +167,9 @@ def parse(content: bytes, name: str = "it") -> DriftProfile:
         DriftError: If it is no drift profile, damaged, or of a newer protocol.
     """
     try:
-        table = pq.read_table(pa.BufferReader(content))
+        # On this thread: one of Arrow's pool that lets bytes of Python go while the
+        # interpreter ends aborts the process, and read_table leaves them to the pool.
+        table = pq.ParquetFile(pa.BufferReader(content)).read(use_threads=False)
         metadata = table.schema.metadata or {}
         facts = json.loads(metadata.get(_KEY, b"{}"))
         protocol = facts.get("protocol")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import decimal
 import sqlite3
+import sys
 from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
@@ -15,6 +16,7 @@ import pytest
 import sqlalchemy
 
 from brixa_flows.drift import DriftProfile
+from brixa_flows.drift._parquet import dump, parse
 from brixa_flows.drift.column import MAX_CATEGORIES
 from brixa_flows.errors import DriftError
 
@@ -154,6 +156,17 @@ def test_a_file_brings_everything_back(table, tmp_path):
     assert list(loaded.columns) == list(profile.columns)
     assert [p.name for p in (tmp_path / "made").iterdir()] == ["profile.parquet"]
     assert DriftProfile.of(str(tmp_path / "made" / "profile.parquet")).rows == 3000
+
+
+def test_no_thread_of_arrow_keeps_the_bytes_of_a_profile(table):
+    """It let them go while the interpreter ended, and the process aborted (134)."""
+    content = dump(DriftProfile.build(table))
+    before = sys.getrefcount(content)
+    held = 0
+    for _ in range(200):
+        parse(content)
+        held += sys.getrefcount(content) > before
+    assert held == 0
 
 
 def test_a_profile_of_a_hundred_columns_takes_a_few_hundred_kilobytes(tmp_path):
