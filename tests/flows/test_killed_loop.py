@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 from uuid import uuid4
 
 import httpx
+import numpy as np
 import pandas as pd
 import psutil
 import pytest
@@ -31,7 +32,9 @@ from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.logging import disable_run_logger
 from prefect.settings import PREFECT_API_URL, temporary_settings
+from sklearn.linear_model import LogisticRegression
 
+from brixa_flows.blocks import BrixaDriftPolicy
 from brixa_flows.demo import traffic
 from brixa_flows.demo.home import DemoHome
 from brixa_flows.demo.processes import ProcessKeeper
@@ -52,6 +55,7 @@ NAME, DEPLOYMENT = "stormy", "stormy-production"
 MONTHS = ["2013-01", "2013-02", "2013-03"]
 WATCHER = "Watch every window that closes"
 KEPT = {"Start again what died", "Tell of an automation that failed", WATCHER}
+KEPT |= {"Roll back after an alarm"}
 WAIT_SECONDS = 400.0  # a machine with much else to do
 SILENT_SECONDS = 5.0
 EVENTS = ["training.completed", "model.registered", "model.evaluated"]
@@ -427,3 +431,31 @@ def test_an_automation_that_could_not_start_its_run_is_told(
         return wanted in [run["parameters"]["request"]["subject"] for run in runs]
 
     wait_until(told, WAIT_SECONDS, "the run of tell")
+
+
+def test_an_alarm_whose_policy_says_so_brings_the_version_before_back(
+    loop: Loop, served: str
+) -> None:
+    registry, name = loop.registry, "swaying"
+    values = np.random.default_rng(0).normal(size=(400, 2))
+    rows = pd.DataFrame(values, columns=["a", "b"])
+    model = LogisticRegression().fit(rows, rows["a"] > 0)
+    for _ in range(2):
+        version = registry.register_model(name, "classification", "sklearn").version
+        registry.save_model(name, version, model, reference=rows)
+        registry.transition(name, version, "production")
+    source = loop.home.data / "warmer.parquet"
+    (rows + 3).to_parquet(source)
+    with temporary_settings({PREFECT_API_URL: loop.stack.api.url}):
+        BrixaDriftPolicy(response="roll_back").save("rolls-back")
+    asked = {"name": name, "source": str(source), "output": f"{source}.csv"}
+    window = {"start": "2026-01-01", "end": "2026-01-02", "policy": "rolls-back"}
+    loop.wait(loop.run("predict_batch", {**asked, **window}))
+    wait_until(lambda: "roll_back" in loop.runs(name), WAIT_SECONDS, "the run")
+    [run] = loop.runs(name)["roll_back"]
+    loop.wait(run["id"])
+    assert run["created_by"]["type"] == "AUTOMATION"
+    [*_, back] = registry.stage_history(name)
+    assert (str(back.version), str(back.replaced)) == ("1.0.0", "1.0.1")
+    assert back.actor == "flow run roll swaying 1.0.1 back"
+    assert "Drift in 2 of 2 columns over 400 rows" in back.reason
