@@ -202,7 +202,7 @@ def test_what_others_reach_needs_a_key_before_anything_is_started(
     config = deployer.config(guarded).model_copy(update={"host": "10.0.0.1"})
     check_reach(config)
     with pytest.raises(InvalidDeploymentError, match="reaches 10.0.0.1, as it has no"):
-        check_reach(config.model_copy(update={"api_keys": ()}))
+        check_reach(config.model_copy(update={"api_keys": (), "shut": False}))
 
 
 @pytest.mark.parametrize("fault", ["missing", "other", "expired", "locked", "text"])
