@@ -18,6 +18,7 @@ from brixa_flows.drift import DriftProfile, SeasonalReference
 from brixa_flows.errors import (
     DamagedArtifactError,
     FrameworkMismatchError,
+    InvalidMetadataError,
     ModelNotSavedError,
     SchemaBumpWarning,
     SerializationError,
@@ -431,3 +432,15 @@ def test_a_reference_that_was_profiled_before_is_kept_as_it_is(
     if seasons is not None:
         assert sorted(seasons.profiles) == [1, 2, 3, 4]
     registry.verify("m", "1.0.0")
+
+
+def test_half_a_character_in_the_name_of_a_column_is_told_with_the_column(
+    registry: ModelRegistry, classifier: LogisticRegression
+) -> None:
+    registry.register_model("m", "classification", "sklearn")
+    columns = pd.Index(["width", "a\ud800"], dtype=object)
+    rows = pd.DataFrame([[1.0, 2.0]], columns=columns)
+    for given in ({"input_example": rows}, {"reference": rows}):
+        with pytest.raises(InvalidMetadataError, match=r"columns\[1\]"):
+            registry.save_model("m", "1.0.0", classifier, **given)  # type: ignore[arg-type]
+    assert registry.get_metadata("m", "1.0.0").state == "registered"

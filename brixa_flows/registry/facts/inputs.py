@@ -25,6 +25,7 @@ __all__ = [
     "as_tags",
     "as_text",
     "as_text_mapping",
+    "check_columns",
     "middle_left_out",
 ]
 
@@ -50,6 +51,20 @@ def as_text(field: str, value: object, *, required: bool = False) -> str:
         raise InvalidMetadataError(field, "is empty; say something")
     check_length(field, value)
     return value
+
+
+def check_columns(field: str, data: object) -> None:
+    """Refuse names of columns that no file keeps; of data that have none, nothing.
+
+    Raises:
+        InvalidMetadataError: If one holds half of a character or NUL; says which.
+    """
+    names = data if isinstance(data, Mapping) else getattr(data, "columns", ())
+    if callable(names):
+        return
+    for place, name in enumerate(names):
+        if isinstance(name, str):
+            check_characters(f"{field}.columns[{place}]", name)
 
 
 def as_tags(tags: Mapping[str, Any] | Iterable[str] | None) -> dict[str, str]:

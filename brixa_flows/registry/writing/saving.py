@@ -36,6 +36,7 @@ from brixa_flows.registry.facts.records import (
     SchemaBump,
     Seal,
 )
+from brixa_flows.registry.facts.inputs import check_columns
 from brixa_flows.registry.facts.reference import (
     PROFILE_NAME,
     example_from,
@@ -194,6 +195,8 @@ class Saver:
         self, claim: Claim, request: SaveRequest, framework: str, directory: Path
     ) -> tuple[ArtifactManifest, Mutable]:
         """Write every file of the version into a private directory."""
+        check_columns("input_example", request.options.input_example)
+        check_columns("reference", request.reference)
         _, saved = save_model_files(
             request.model, directory, framework, request.options
         )
