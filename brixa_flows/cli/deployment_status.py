@@ -46,7 +46,7 @@ def list_command(workspace: Workspace, json_output: bool) -> None:
         workspace.say_none("deployments")
     if json_output:
         as_json(found)
-    elif found:
+    elif found or not faults:
         _print_all(found)
     if faults:
         raise DeploymentError("; ".join(faults))

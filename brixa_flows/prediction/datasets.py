@@ -262,7 +262,7 @@ def as_batches(
     rows = form.usual_rows if batch_rows is None else batch_rows
     if rows < 1:
         raise DatasetError(f"batch_rows must be 1 or more, not {batch_rows}")
-    source = open_source(dataset, rows)
+    source = open_source(dataset, rows, form.texts)
     return LabelledBatches(
         source,
         form,

@@ -116,7 +116,7 @@ def test_doctor_names_a_prefect_server_that_is_away_and_a_bad_project_file(
     assert rules["check"] == "brixa.toml"
     assert "unknown key 'trainings'; known: training" in rules["detail"]
     assert broken["check"] == "prefect server"
-    assert "http://127.0.0.1:9/api can't be used" in broken["detail"]
+    assert "http://127.0.0.1:9/api can't be reached" in broken["detail"]
     assert "prefect server start" in broken["detail"]
 
 

@@ -16,6 +16,8 @@ import pytest
 from sklearn import metrics as sk
 from sklearn.linear_model import LogisticRegression
 from sklearn.multioutput import MultiOutputClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
 
 from brixa_flows.errors import DatasetError, EvaluationError, VersionNotFoundError
 from brixa_flows.evaluation import (
@@ -777,3 +779,19 @@ def test_a_comparison_of_means_over_classes_is_none_of_the_positive_class(
     )
     decision = policy.decide(judged, means)
     assert not decision.allowed and "as multiclass" in decision.gates[0].sentence
+
+
+def test_texts_of_a_csv_that_look_like_numbers_stay_texts(tmp_path: Path) -> None:
+    shop = Workshop(tmp_path)
+    codes = np.where(shop.test["kind"] == "yes", "007", "010")
+    rows = pd.DataFrame({"zip": codes, "kind": shop.test["kind"]})
+    model = make_pipeline(OneHotEncoder(), LogisticRegression())
+    shop.save("zips", model.fit(rows[["zip"]], rows["kind"]), rows[["zip"]])
+    rows.to_csv(tmp_path / "zips.csv", index=False)
+    evaluator = ModelEvaluator(shop.registry)
+    of_file = evaluator.evaluate(
+        "zips", None, str(tmp_path / "zips.csv"), ["accuracy"], target="kind"
+    )
+    of_frame = evaluator.evaluate("zips", None, rows, ["accuracy"], target="kind")
+    assert of_file.metrics == of_frame.metrics == {"accuracy": 1.0}
+    assert of_file.dataset_digest == of_frame.dataset_digest

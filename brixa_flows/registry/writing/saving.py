@@ -27,6 +27,7 @@ from brixa_flows.errors import (
     VersionNotFoundError,
 )
 from brixa_flows.registry.facts.card import CARD_NAME, model_card
+from brixa_flows.registry.facts.inputs import check_columns
 from brixa_flows.registry.facts.metadata import ModelMetadata
 from brixa_flows.registry.facts.records import (
     Claim,
@@ -36,7 +37,6 @@ from brixa_flows.registry.facts.records import (
     SchemaBump,
     Seal,
 )
-from brixa_flows.registry.facts.inputs import check_columns
 from brixa_flows.registry.facts.reference import (
     PROFILE_NAME,
     example_from,
