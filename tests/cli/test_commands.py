@@ -355,7 +355,7 @@ def test_doctor_names_an_mlflow_that_does_not_answer(
     )
     broken = [item for item in json.loads(out) if not item["ok"]]
     assert code == 1
-    assert [item["check"] for item in broken] == ["tracking", "registry"]
+    assert [item["check"] for item in broken] == ["tracking", "registry", "events"]
     assert all("can't be used" in item["detail"] for item in broken)
     assert "what MLflow shows was not compared" in broken[1]["detail"]
 
