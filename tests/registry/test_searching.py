@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import copy
+import json
 import shutil
 from pathlib import Path
 
@@ -219,3 +221,20 @@ def test_any_text_is_a_filter_or_a_sentence(text: str) -> None:
             read(text)
         except BrixaError as err:
             assert isinstance(err, InvalidFilterError)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("metrics.f1", "text"), ("metrics.f1", [1]), ("version", "no"), ("version", 1)],
+)
+def test_a_page_token_that_somebody_made_up_is_told(
+    filled: ModelRegistry, field: str, value: object
+) -> None:
+    order = [f"{field} DESC"]
+    page = filled.search("name = 'fraud'", order_by=order, max_results=2)
+    assert page.token is not None
+    content = json.loads(base64.urlsafe_b64decode(page.token))
+    content["after"][0] = value
+    token = base64.urlsafe_b64encode(json.dumps(content).encode()).decode()
+    with pytest.raises(InvalidFilterError, match="no page token"):
+        filled.search("name = 'fraud'", order_by=order, max_results=2, page_token=token)

@@ -58,6 +58,7 @@ _STANDING: dict[str, Callable[[Standing, ModelVersion], str | None]] = {
 """What listings alone tell, so that no file of other versions is read."""
 
 _Position = list[Any]
+_NO_TOKEN = "it is no page token; give the .token of the page before"
 
 
 class SearchPage(list[ModelMetadata]):
@@ -108,7 +109,10 @@ class Searcher:
         after = None if page_token is None else _position(page_token, query, orders)
         places = [(_place(known, orders), known) for known in self._matching(clauses)]
         if after is not None:
-            places = [each for each in places if compare(each[0], after) > 0]
+            try:
+                places = [each for each in places if compare(each[0], after) > 0]
+            except (TypeError, ValueError) as err:  # values of other types than ours
+                raise InvalidFilterError(page_token, _NO_TOKEN) from err
         by_place = cmp_to_key(compare)
         places.sort(key=lambda each: by_place(each[0]))
         more = len(places) > size
@@ -289,8 +293,7 @@ def _position(token: str, query: str, orders: Sequence[FilterOrder]) -> _Positio
         place, digest = content["after"], content["of"]
         ModelVersion.parse(place[len(orders) + 1])
     except (ValueError, TypeError, KeyError, IndexError, AttributeError) as err:
-        reason = "it is no page token; give the .token of the page before"
-        raise InvalidFilterError(token, reason) from err
+        raise InvalidFilterError(token, _NO_TOKEN) from err
     if digest != _digest(query) or len(place) != len(orders) + 2:
         reason = "the page token is of another search; repeat its filter and order_by"
         raise InvalidFilterError(token, reason)
