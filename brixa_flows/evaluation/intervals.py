@@ -27,7 +27,6 @@ __all__ = [
     "mean_draws",
     "mean_interval",
     "normal_draws",
-    "normal_p_value",
     "percentile_interval",
     "share_interval",
     "two_sided_p_value",
@@ -76,11 +75,6 @@ def two_sided_p_value(differences: Floats) -> float:
     below = (np.count_nonzero(finite <= 0) + 0.5) / (finite.size + 1)
     above = (np.count_nonzero(finite >= 0) + 0.5) / (finite.size + 1)
     return float(min(1.0, 2 * min(below, above)))
-
-
-def normal_p_value(z: float) -> float:
-    """Two-sided p-value of a standard normal statistic."""
-    return math.erfc(abs(z) / math.sqrt(2))
 
 
 def mean_interval(terms: Floats) -> Interval:
