@@ -36,12 +36,7 @@ def scores_of_forest(model: Any, inputs: Any) -> NDArray[np.float64] | None:
     """
     if not _is_forest(model, inputs, _CLASSIFIERS, "predict_proba"):
         return None
-    rows = model._validate_X_predict(inputs)
-    scores = np.zeros((len(rows), model.n_classes_), dtype=np.float64)
-    for tree in model.estimators_:
-        scores += tree.predict_proba(rows, check_input=False)
-    scores /= len(model.estimators_)
-    return scores
+    return _mean_of_trees(model, inputs, "predict_proba")
 
 
 def values_of_forest(model: Any, inputs: Any) -> NDArray[np.float64] | None:
@@ -59,12 +54,17 @@ def values_of_forest(model: Any, inputs: Any) -> NDArray[np.float64] | None:
     """
     if not _is_forest(model, inputs, _REGRESSORS, "predict"):
         return None
+    return _mean_of_trees(model, inputs, "predict")
+
+
+def _mean_of_trees(model: Any, inputs: Any, method: str) -> NDArray[np.float64]:
     rows = model._validate_X_predict(inputs)
-    values = np.zeros(len(rows), dtype=np.float64)
-    for tree in model.estimators_:
-        values += tree.predict(rows, check_input=False)
-    values /= len(model.estimators_)
-    return values
+    first, *others = model.estimators_
+    mean = np.asarray(getattr(first, method)(rows, check_input=False), np.float64) + 0.0
+    for tree in others:
+        mean += getattr(tree, method)(rows, check_input=False)
+    mean /= len(model.estimators_)
+    return mean
 
 
 def _is_forest(model: Any, inputs: Any, kinds: tuple[str, ...], method: str) -> bool:
