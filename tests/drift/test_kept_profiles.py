@@ -56,12 +56,16 @@ def test_windows_that_overlap_count_once_and_a_gap_makes_no_sum(tmp_path):
 
 def test_two_runs_that_keep_one_window_at_once_are_no_failure(tmp_path, monkeypatch):
     node = LocalStorageNode(tmp_path)
+    profile = DriftProfile.build({"x": [1.0]})
 
     def lost(*args: object, **options: object) -> str:
+        KeptProfiles(LocalStorageNode(tmp_path)).keep(_day(0), _day(1), profile)
         raise StaleWriteError("key", "etag")
 
     monkeypatch.setattr(node, "replace", lost)
-    KeptProfiles(node).keep(_day(0), _day(1), DriftProfile.build({"x": [1.0]}))
+    kept = KeptProfiles(node)
+    kept.keep(_day(0), _day(1), profile)
+    assert kept.at(_day(0), _day(1)).digest == profile.digest
 
 
 def test_a_damaged_profile_is_told():
