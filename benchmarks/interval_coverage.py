@@ -7,6 +7,10 @@ A calibrated classifier of two overlapping normal classes at each prevalence, an
 regression with normal errors. The truth is the metric of four million other rows, but
 for the RMSE, which is 1. Shares outside of 93-97 % are marked. At last rows of three
 classes that are summed up and not kept, of which the rarest has some 40 of 20,000.
+
+Then two models on the same rows: how often the interval of their difference holds the
+truth, and how often two models that are equally good would pass a gate ``better_than``,
+which at most 2.5 % should, also of few rows of a class. A quarter of the runs each.
 """
 
 from __future__ import annotations
@@ -17,6 +21,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from brixa_flows.evaluation._sklearn import value_of
+from brixa_flows.evaluation.compare import difference_of
 from brixa_flows.evaluation.measuring import Found, interval_of
 from brixa_flows.evaluation.metrics import METRICS
 from brixa_flows.evaluation.outcomes import Outcomes
@@ -29,6 +34,9 @@ TRUTH_ROWS = 4_000_000
 SEPARATION = 1.5
 RARE_SHARES = (0.6, 0.398, 0.002)
 RARE_ROWS = 20_000
+PAIRED = ("accuracy", "f1", "roc_auc", "recall", "precision", "balanced_accuracy")
+PAIRED_ROWS = ((150, 0.15), (1_000, 0.15))
+FEW_POSITIVES = ((1, 60), (3, 60), (10, 200))
 SUMMED_UP = ("roc_auc", "roc_auc_ovo", "average_precision", "d2_log_loss_score")
 
 
@@ -88,6 +96,62 @@ def tell_summed_up(runs: range) -> None:
         tell(name, f"summed up, {RARE_ROWS:,}", hits)
 
 
+def two_models(truth: np.ndarray, seed: int, noise: float) -> tuple[Outcomes, Outcomes]:
+    """Two that see the rows through noise of their own, the second through more."""
+    generator = np.random.default_rng(seed)
+    share = truth.mean()
+    pair = []
+    for deviation in (1.0, noise):
+        measure = SEPARATION * truth + deviation * generator.normal(size=truth.size)
+        odds = SEPARATION * measure - SEPARATION**2 / 2 + np.log(share / (1 - share))
+        score = 1 / (1 + np.exp(-odds))
+        shares = np.stack([1 - score, score], axis=1)
+        answers = (score >= 0.5).astype(np.int64)
+        pair.append(
+            Outcomes("binary", truth, answers, shares, (0, 1), known=2, positive=1)
+        )
+    return pair[0], pair[1]
+
+
+def tell_differences(runs: range) -> None:
+    """Of two models, whose difference is known from very many rows."""
+    generator = np.random.default_rng(0)
+    for rows, prevalence in PAIRED_ROWS:
+        truth = (generator.random(TRUTH_ROWS // 8) < prevalence).astype(np.int64)
+        every = two_models(truth, 10**6, 1.4)
+        known = {
+            name: value_of(METRICS[name], every[1]) - value_of(METRICS[name], every[0])
+            for name in PAIRED
+        }
+        found: dict[str, list[bool]] = {name: [] for name in PAIRED}
+        for seed in runs:
+            chosen = generator.integers(truth.size, size=rows)
+            pair = every[0].take(chosen), every[1].take(chosen)
+            for name, hits in found.items():
+                low, high = difference_of(METRICS[name], pair, value_of, seed)[2]
+                hits.append(bool(low <= known[name] <= high))
+        for name, hits in found.items():
+            tell(name, f"difference, n = {rows:,}", hits)
+
+
+def tell_gates(runs: range) -> None:
+    """Of two models that are equally good, on few rows of a class."""
+    for positives, rows in FEW_POSITIVES:
+        truth = (np.arange(rows) < positives).astype(np.int64)
+        opened: dict[str, list[bool]] = {name: [] for name in PAIRED}
+        for seed in runs:
+            pair = two_models(truth, seed, 1.0)
+            for name, opens in opened.items():
+                _, _, interval, p_value, _ = difference_of(
+                    METRICS[name], pair, value_of, seed
+                )
+                opens.append(interval.low > 0 and p_value <= 0.05)
+        for name, opens in opened.items():
+            share, setting = float(np.mean(opens)), f"{positives} of {rows} positive"
+            mark = "   over 2.5 %" if share > 0.025 else ""
+            print(f"{name:24} {setting:24} {share:7.1%} open{mark}", flush=True)
+
+
 def both_classes(outcomes: Outcomes) -> bool:
     """Whether an area can be computed at all."""
     return np.unique(outcomes.truth).size > 1
@@ -132,6 +196,8 @@ def main() -> None:
         hits = [covers(name, regression(rows, seed), 1.0, seed) for seed in runs]
         tell(name, f"n = {rows:,}", hits)
     tell_summed_up(runs)
+    tell_differences(runs[: len(runs) // 4 + 1])
+    tell_gates(runs[: len(runs) // 4 + 1])
 
 
 if __name__ == "__main__":
