@@ -25,6 +25,7 @@ from brixa_flows.evaluation.comparison import MetricComparison, Verdict
 from brixa_flows.evaluation.draws import Valuer, draws_of
 from brixa_flows.evaluation.intervals import (
     LEVEL,
+    ROWS_THAT_TELL,
     Interval,
     adjusted_p_values,
     correct_share_difference,
@@ -97,8 +98,6 @@ def check_margin(margin: float) -> None:
 
 
 _NO_SPREAD = 1e-12
-_ROWS_THAT_TELL = 6
-"""Of fewer no exact test can say at 5 % that two models differ."""
 _SAME_ANSWERS = "same answers"
 
 Difference = tuple[float, float, Interval, float, str]
@@ -157,7 +156,8 @@ def difference_of(
         return before, after, interval, p_value, "DeLong test"
     telling = _telling_rows(metric, pair)
     if not telling:
-        return before, after, Interval(0.0, 0.0), 1.0, _SAME_ANSWERS
+        same = unvarying_difference(0.0, pair[0].rows)
+        return before, after, *same, _SAME_ANSWERS
     if metric.name.startswith("latency") and telling < 2:
         most = max(before, after)  # one moment of a machine that does other things, too
         return before, after, Interval(-most, most), 1.0, "one batch tells nothing"
@@ -165,7 +165,7 @@ def difference_of(
     differences: NDArray[np.float64] = draws[:, 1] - draws[:, 0]
     interval = percentile_interval(differences, after - before)
     p_value = two_sided_p_value(differences)
-    few = telling < _ROWS_THAT_TELL or np.ptp(differences) < _NO_SPREAD
+    few = telling < ROWS_THAT_TELL or np.ptp(differences) < _NO_SPREAD
     if few and metric.method != "batches":
         alike, least = unvarying_difference(after - before, telling)
         low, high = min(interval.low, alike.low), max(interval.high, alike.high)
@@ -196,7 +196,7 @@ def _mcnemar(baseline: Outcomes, candidate: Outcomes) -> tuple[Interval, float, 
     lost = int(np.count_nonzero(was_right & ~is_right))
     won = int(np.count_nonzero(is_right & ~was_right))
     if np.array_equal(baseline.predicted, candidate.predicted):
-        return Interval(0.0, 0.0), 1.0, _SAME_ANSWERS
+        return *unvarying_difference(0.0, baseline.rows), _SAME_ANSWERS
     interval = correct_share_difference(lost, won, baseline.rows)
     return interval, mcnemar_p_value(lost, won), "exact McNemar test"
 

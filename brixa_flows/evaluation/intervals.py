@@ -17,6 +17,7 @@ from scipy.special import bdtr, betaincinv, stdtrit
 
 __all__ = [
     "LEVEL",
+    "ROWS_THAT_TELL",
     "Z",
     "Interval",
     "adjusted_p_values",
@@ -36,6 +37,8 @@ __all__ = [
 Floats = NDArray[np.float64]
 
 LEVEL = 0.95
+ROWS_THAT_TELL = 6
+"""Of fewer no exact test can say at 5 % that two models differ."""
 Z = NormalDist().inv_cdf(0.5 + LEVEL / 2)
 _RESAMPLED_UP_TO_ROWS = 1_000
 _DRAWS = 2_000
@@ -234,9 +237,11 @@ def unvarying_difference(difference: float, rows: int) -> tuple[Interval, float]
         difference: What each row shows.
         rows: How many; of an area under a ROC curve those of the rarer class.
     """
-    if difference == 0:
-        return Interval(0.0, 0.0), 1.0
     share = ((1 - LEVEL) / 2) ** (1 / max(rows, 1))
+    if difference == 0:
+        # Of many rows it is taken for the same answers; few can't tell that.
+        bound = 0.0 if rows >= ROWS_THAT_TELL else 1 - share
+        return Interval(-bound, bound), 1.0
     other = difference * (2 * share - 1)
     bounds = min(difference, other), max(difference, other)
     return Interval(*bounds), min(1.0, 2 * 0.5**rows)

@@ -16,6 +16,7 @@ from scipy.special import expit, stdtr, stdtrit
 
 from brixa_flows.evaluation.intervals import (
     LEVEL,
+    ROWS_THAT_TELL,
     Interval,
     mean_draws,
     unvarying_difference,
@@ -128,7 +129,7 @@ def area_difference(
     difference = float(changes[0].mean())
     fewest = min(change.size for change in changes)
     if not any(change.any() for change in changes):
-        return 0.0, Interval(0.0, 0.0), 1.0
+        return 0.0, *unvarying_difference(0.0, fewest)
     if fewest < 2:
         return difference, Interval(-1.0, 1.0), 1.0
     parts = [_part(change) for change in changes]
@@ -139,7 +140,12 @@ def area_difference(
     freedom, error = variance**2 / lost, math.sqrt(variance)
     half = float(stdtrit(freedom, 0.5 + LEVEL / 2)) * error
     p_value = 2 * float(stdtr(freedom, -abs(difference) / error))
-    return difference, Interval(difference - half, difference + half), p_value
+    low, high = difference - half, difference + half
+    if fewest < ROWS_THAT_TELL:  # their spread is little more than a guess
+        alike, least = unvarying_difference(difference, fewest)
+        low, high = min(low, alike.low), max(high, alike.high)
+        p_value = max(p_value, least)
+    return difference, Interval(low, high), p_value
 
 
 def _scores(outcomes: Outcomes, code: int) -> Floats:

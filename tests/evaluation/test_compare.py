@@ -214,6 +214,21 @@ def test_of_fewer_than_six_rows_nothing_is_sure(truth: list[int]) -> None:
         assert found.p_value > 0.05 and found.gain.low < -0.01 < 0 < found.gain.high
 
 
+@pytest.mark.parametrize("truth", [[1, 0], [1, 0, 1, 0, 1]])
+def test_few_rows_on_which_two_agree_show_of_neither_that_it_is_not_worse(
+    truth: list[int],
+) -> None:
+    _, good = right_and_wrong(truth)
+    assert good.probabilities is not None
+    surer = replace(good, probabilities=np.where(good.probabilities > 0.5, 0.99, 0.01))
+    names = ["accuracy", "f1", "recall", "roc_auc"]
+    for name, found in compared(good, surer, names, margin=0.1).items():
+        assert (name, found.verdict, found.p_value) == (name, "inconclusive", 1)
+    many = right_and_wrong(truth * 6)[1], right_and_wrong(truth * 6)[1]
+    alike = compared(*many, names)
+    assert {each.verdict for each in alike.values()} == {"not_worse"}
+
+
 def test_one_row_of_a_class_tells_nothing_of_the_order() -> None:
     bad, good = right_and_wrong([1] + [0] * 30)
     for name in ("roc_auc", "average_precision"):
