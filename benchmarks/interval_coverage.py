@@ -177,7 +177,18 @@ def main() -> None:
     """Simulate and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=2_000)
-    runs = range(parser.parse_args().runs)
+    parser.add_argument("--only", choices=["one model", "two models"])
+    given = parser.parse_args()
+    runs = range(given.runs)
+    if given.only != "two models":
+        tell_one_model(runs)
+    if given.only != "one model":
+        tell_differences(runs[: len(runs) // 4 + 1])
+        tell_gates(runs[: len(runs) // 4 + 1])
+
+
+def tell_one_model(runs: range) -> None:
+    """Of a metric of one model."""
     for prevalence in (0.1, 0.5):
         whole = classifier(TRUTH_ROWS, 10**6, prevalence)
         truths = {name: value_of(METRICS[name], whole) for name in CLASSIFIER}
@@ -196,8 +207,6 @@ def main() -> None:
         hits = [covers(name, regression(rows, seed), 1.0, seed) for seed in runs]
         tell(name, f"n = {rows:,}", hits)
     tell_summed_up(runs)
-    tell_differences(runs[: len(runs) // 4 + 1])
-    tell_gates(runs[: len(runs) // 4 + 1])
 
 
 if __name__ == "__main__":
